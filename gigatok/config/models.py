@@ -1,0 +1,121 @@
+"""Shapes of the networks: everything that is needed to build one, nothing about how it is trained."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from gigatok.config.base import Section
+
+
+class TransformerSize(Section):
+    """Width, depth and heads of one transformer (paper table 1)."""
+
+    width: int = Field(gt=0)
+    depth: int = Field(gt=0)
+    heads: int = Field(gt=0)
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> Self:
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} is not divisible by heads {self.heads}: change one of them")
+        return self
+
+
+class CnnConfig(Section):
+    """The convolutional stem and head; the same for all sizes (paper section 3.1). Defaults: the paper's."""
+
+    channels: int = 128
+    multipliers: tuple[int, ...] = (1, 1, 2, 2, 4)
+    """Channels of each encoder level are ``channels * multiplier``; one 2x downsample between levels."""
+    encoder_blocks: int = 2
+    """Residual blocks a level in the encoder."""
+    decoder_blocks: int = 3
+    """Residual blocks a level in the decoder."""
+    mid_blocks: int = 2
+    latent_channels: int = 256
+    """Channels of the map between CNN and transformer."""
+    groups: int = 32
+    """Group-norm groups."""
+    patch: int = 1
+    """Space-to-depth factor before the first and after the last convolution. 1 in the paper; 2 quarters
+    the cost of the outermost level for CPU profiles."""
+
+    @property
+    def downsample(self) -> int:
+        """Image pixels per position of the latent map, along one side."""
+        return self.patch * 2 ** (len(self.multipliers) - 1)
+
+
+class TokenizerConfig(Section):
+    """A whole tokenizer. Defaults: the paper's (256 px, 16x16 positions, 256 tokens, 16384 codes of 8)."""
+
+    layout: Literal["1d", "2d"] = "1d"
+    block: Literal["qformer", "plain"] = "qformer"
+    """``plain`` (self-attention only) exists in the 2D layout alone."""
+    image_size: int = 256
+    num_tokens: int | None = None
+    """1D tokens, a power of two; ``None``: one for each position of the latent map."""
+    encoder: TransformerSize
+    decoder: TransformerSize
+    cnn: CnnConfig = CnnConfig()
+    codebook_size: int = Field(16384, gt=1)
+    codebook_dim: int = Field(8, gt=0)
+    quantizer_gradient: Literal["rotation", "straight-through"] = "rotation"
+    alignment_layer: int | None = 3
+    """Decoder block (counted from 1) whose output is aligned with the teacher; ``None``: no alignment MLP."""
+    alignment_dim: int = 768
+    """Width of the teacher's features."""
+
+    @property
+    def grid(self) -> int:
+        """Positions along one side of the latent map."""
+        return self.image_size // self.cnn.downsample
+
+    @property
+    def tokens(self) -> int:
+        """Tokens an image."""
+        return self.num_tokens if self.num_tokens is not None else self.grid**2
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.image_size % self.cnn.downsample:
+            raise ValueError(
+                f"image_size {self.image_size} is not a multiple of the CNN's downsampling {self.cnn.downsample}"
+            )
+        if self.layout == "1d" and self.tokens & (self.tokens - 1):
+            raise ValueError(f"num_tokens {self.tokens} is not a power of two: multi-level pooling needs one")
+        if self.layout == "1d" and self.tokens > self.grid**2:
+            raise ValueError(f"num_tokens {self.tokens} exceeds the {self.grid}x{self.grid} positions it pools")
+        if self.layout == "1d" and self.block == "plain":
+            raise ValueError("block 'plain' has no latent queries: use block 'qformer' with layout '1d'")
+        if self.layout == "2d" and self.num_tokens not in (None, self.grid**2):
+            raise ValueError(f"num_tokens {self.num_tokens} with layout '2d' must be the grid's {self.grid**2}")
+        if self.alignment_layer is not None and not 1 <= self.alignment_layer <= self.decoder.depth:
+            raise ValueError(f"alignment_layer {self.alignment_layer} is not in 1..{self.decoder.depth} (decoder depth)")
+        return self
+
+
+class ArConfig(Section):
+    """A LlamaGen-1d model (paper table 8)."""
+
+    width: int = Field(gt=0)
+    depth: int = Field(gt=0)
+    heads: int = Field(gt=0)
+    ffn_multiple_of: int = 256
+    """The SwiGLU width 8/3 * width is rounded up to a multiple of this."""
+    codebook_size: int = 16384
+    num_tokens: int = 256
+    num_classes: int = 1000
+    """Real classes; the null class has index ``num_classes``."""
+    dropout: float = Field(0.1, ge=0, lt=1)
+    """On embeddings, attention output and FFN output."""
+    class_dropout: float = Field(0.1, ge=0, lt=1)
+    """Share of classes replaced by the null class in training mode."""
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> Self:
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} is not divisible by heads {self.heads}: change one of them")
+        return self

@@ -1,0 +1,170 @@
+"""``params.yaml``: read once at the edge, checked as a whole, resolved to one tokenizer or generator at a time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self, TypeVar
+
+import yaml
+from pydantic import ValidationError, model_validator
+
+from gigatok.config.base import ConfigError, Section
+from gigatok.config.models import ArConfig, TokenizerConfig
+from gigatok.config.sections import (
+    BaseSection,
+    EvaluateGeneratorSection,
+    EvaluateTokenizerSection,
+    GeneratorEntry,
+    PrepareSection,
+    ReferenceSection,
+    ReportSection,
+    TeacherSection,
+    TokenizerEntry,
+    TrackingSection,
+    TrainGeneratorSection,
+    TrainTokenizerSection,
+)
+
+RUNGS = {"s": "S-S", "b": "S-B", "l": "B-L", "xl": "L-XL", "3b": "XL-XXL"}
+"""The command line's size names and the tokenizers they mean. ``xl`` is ours, between two of the paper's."""
+
+
+T = TypeVar("T")
+
+
+class Params(Section):
+    """The whole of ``params.yaml``."""
+
+    profile: Literal["smoke", "nano", "mini", "paper"]
+    suite: Literal["core", "full"]
+    base: BaseSection
+    prepare: PrepareSection
+    teacher: TeacherSection
+    reference: ReferenceSection
+    train_tokenizer: TrainTokenizerSection
+    evaluate_tokenizer: EvaluateTokenizerSection
+    train_generator: TrainGeneratorSection
+    evaluate_generator: EvaluateGeneratorSection
+    report: ReportSection
+    tracking: TrackingSection
+    tokenizers: dict[str, TokenizerEntry]
+    generators: dict[str, GeneratorEntry]
+
+    def tokenizer_training(self, name: str) -> TrainTokenizerSection:
+        """``train_tokenizer`` with the overrides of tokenizer ``name`` applied."""
+        entry = _entry(self.tokenizers, name, "tokenizers")
+        merged = _merge(self.train_tokenizer.model_dump(), entry.overrides)
+        return TrainTokenizerSection.model_validate(merged)
+
+    def tokenizer_model(self, name: str, *, alignment_dim: int) -> TokenizerConfig:
+        """Architecture of tokenizer ``name``; ``alignment_dim`` is the teacher's feature width."""
+        entry = _entry(self.tokenizers, name, "tokenizers")
+        training = self.tokenizer_training(name)
+        model = training.model
+        shape = model.model_dump(exclude={"sizes", "alignment_layer"})
+        return TokenizerConfig(
+            **shape,
+            image_size=self.prepare.image_size,
+            encoder=_entry(model.sizes, entry.encoder, "train_tokenizer.model.sizes"),
+            decoder=_entry(model.sizes, entry.decoder, "train_tokenizer.model.sizes"),
+            alignment_layer=model.alignment_layer if training.loss.semantic_weight else None,
+            alignment_dim=alignment_dim,
+        )
+
+    def generator_training(self, name: str) -> TrainGeneratorSection:
+        """``train_generator`` with the overrides of generator ``name`` applied."""
+        entry = _entry(self.generators, name, "generators")
+        return TrainGeneratorSection.model_validate(_merge(self.train_generator.model_dump(), entry.overrides))
+
+    def generator_model(self, name: str, *, tokens: int, codebook_size: int, classes: int) -> ArConfig:
+        """Architecture of generator ``name`` for a tokenizer's rate and the data's classes."""
+        entry = _entry(self.generators, name, "generators")
+        training = self.generator_training(name)
+        size = _entry(training.sizes, entry.size, "train_generator.sizes")
+        return ArConfig(
+            **size.model_dump(),
+            ffn_multiple_of=training.ffn_multiple_of,
+            codebook_size=codebook_size,
+            num_tokens=tokens,
+            num_classes=classes,
+            dropout=training.dropout,
+            class_dropout=training.class_dropout,
+        )
+
+    @model_validator(mode="after")
+    def _references_exist(self) -> Self:
+        for name, generator in self.generators.items():
+            if generator.tokenizer not in self.tokenizers:
+                raise ValueError(
+                    f"generators.{name}.tokenizer {generator.tokenizer!r} is not one of {sorted(self.tokenizers)}"
+                )
+        for name in (*self.tokenizers, *self.generators):
+            if not name.replace("-", "").isalnum():
+                raise ValueError(f"name {name!r} may hold letters, digits and '-' only (DVC reads a dot as a path)")
+        for name in self.tokenizers:
+            self.tokenizer_model(name, alignment_dim=1)
+            cached = self.teacher.cache and self.tokenizer_training(name).loss.semantic_weight > 0
+            if cached and self.prepare.augmentation != "none":
+                raise ValueError(
+                    "teacher.cache is true but prepare.augmentation changes the images: set teacher.cache to false"
+                )
+        return self
+
+
+def load_params(path: Path | str = "params.yaml") -> Params:
+    """Read and check a parameter file.
+
+    Raises:
+        ConfigError: the file is missing, is not YAML, or breaks a rule; all broken rules are listed at once.
+    """
+    path = Path(path)
+    try:
+        values = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise ConfigError(f"{path} does not exist: write one with 'gigatok-bench profile nano'") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    return parse_params(values, source=str(path))
+
+
+def parse_params(values: Mapping[str, Any], source: str = "params") -> Params:
+    """``Params`` from a mapping, with one readable line for each broken rule."""
+    try:
+        return Params.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(f"{source}: {describe(error)}") from None
+
+
+def describe(error: ValidationError) -> str:
+    """All problems of a validation error as ``setting = value: rule``, separated by semicolons."""
+    lines = []
+    for problem in error.errors():
+        where = ".".join(str(part) for part in problem["loc"]) or "settings"
+        value = problem["input"]
+        shown = "" if isinstance(value, (dict, list, Section)) or problem["type"] == "missing" else f" = {value!r}"
+        lines.append(f"{where}{shown}: {problem['msg'].removeprefix('Value error, ')}")
+    return "; ".join(lines)
+
+
+def fingerprint(*parts: object) -> str:
+    """Hex sha256 (first 16 digits) of settings and strings: equal inputs, equal fingerprint."""
+    plain = [part.model_dump(mode="json") if isinstance(part, Section) else part for part in parts]
+    text = json.dumps(plain, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _entry(table: Mapping[str, T], name: str, setting: str) -> T:
+    if name not in table:
+        raise ConfigError(f"{setting} has no {name!r}: known are {', '.join(table)}")
+    return table[name]
+
+
+def _merge(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in overrides.items():
+        nested = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = _merge(merged[key], value) if nested else value
+    return merged

@@ -1,0 +1,260 @@
+"""The sections of ``params.yaml``, one class each, named like the DVC stage that reads it."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from gigatok.config.base import Section
+from gigatok.config.models import CnnConfig, TransformerSize
+
+
+class BaseSection(Section):
+    """What all stages share."""
+
+    seed: int = 0
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    threads: int = Field(1, ge=0)
+    """CPU threads a stage process computes with (part of what makes results repeatable); 0: all cores."""
+
+
+class PrepareSection(Section):
+    """Data: where images come from, how they are cropped, how they are split."""
+
+    source: Literal["emoji", "imagefolder", "parquet"] = "emoji"
+    path: str | None = None
+    """Folder or file of ``imagefolder`` and ``parquet``; ``None`` for the embedded data set."""
+    image_size: int = Field(32, gt=0)
+    validation_fraction: float = Field(0.1, gt=0, lt=1)
+    """Share of concepts (not images) held out, stratified by label; unused where the source has its own split."""
+    augmentation: Literal["none", "crop-flip"] = "none"
+    """Training only. ``crop-flip``: shorter side to a random size in 1..1.25x, random crop, horizontal flip."""
+    max_corrupt_share: float = Field(0.001, ge=0, le=1)
+    """Share of unreadable images above which the stage fails."""
+    limit_concepts: int | None = Field(None, gt=0)
+    """Keep this many concepts, drawn with the seed; ``None``: all."""
+
+
+class TeacherSection(Section):
+    """The frozen semantic encoder that decoder features are aligned with (paper section 3.2)."""
+
+    name: str = "efficientnet-lite0"
+    weights: str | None = None
+    """Local weight file; ``None``: the installed package, cache or a download, whichever the encoder has."""
+    image_size: int = Field(128, gt=0)
+    """Side in pixels to which images are resized for the teacher."""
+    cache: bool = True
+    """Compute features once and store them. False (needed with augmentation): compute them while training."""
+    batch_size: int = Field(64, gt=0)
+
+
+class DiscriminatorSection(Section):
+    """The adversary (paper appendix; PatchGAN, or DINO features for B-L-dino-disc)."""
+
+    kind: Literal["patchgan", "dino"] = "patchgan"
+    start_step: int = Field(20_000, ge=0)
+    """First step with an adversarial term."""
+    channels: int = 64
+    layers: int = 3
+    weights: str | None = None
+    """DINO-v1 ViT-S/16 weights for ``dino``: local file, or ``None`` for timm's download."""
+
+
+class ShortcutSection(Section):
+    """CNN shortcut: the CNN decoder also decodes the CNN encoder's map (SPEC section 6, aux)."""
+
+    image_weight: float = Field(1.0, ge=0)
+    feature_weight: float = Field(1.0, ge=0)
+    image_end_step: int = Field(15_000, ge=0)
+    feature_end_step: int = Field(15_000, ge=0)
+
+
+class LossSection(Section):
+    """Weights of the tokenizer's loss terms; 0 switches a term off. Defaults: the paper's."""
+
+    l2_weight: float = Field(1.0, ge=0)
+    l1_weight: float = Field(0.0, ge=0)
+    """Not in the paper; helps short runs."""
+    perceptual_weight: float = Field(1.0, ge=0)
+    perceptual_network: str = "vgg16"
+    perceptual_weights: str | None = None
+    adversarial_weight: float = Field(0.5, ge=0)
+    discriminator_weight: float = Field(0.5, ge=0)
+    """Scales the discriminator's own hinge loss."""
+    codebook_weight: float = Field(1.0, ge=0)
+    commitment_weight: float = Field(0.25, ge=0)
+    entropy_weight: float = Field(0.0, ge=0)
+    entropy_temperature: float = Field(0.01, gt=0)
+    semantic_weight: float = Field(0.5, ge=0)
+    shortcut: ShortcutSection | None = None
+    discriminator: DiscriminatorSection = DiscriminatorSection()
+
+
+class CodebookRestartSection(Section):
+    """Dead codes replaced by encoder outputs early in training. Not in the paper: helps short runs."""
+
+    every: int = Field(100, gt=0)
+    until_step: int = Field(0, ge=0)
+    """0: never."""
+
+
+class OptimizerSection(Section):
+    """AdamW and its schedule. Defaults: the paper's tokenizer (SPEC section 7)."""
+
+    learning_rate: float = Field(1e-4, gt=0)
+    schedule: Literal["cosine", "wsd", "constant"] = "cosine"
+    warmup_steps: int = Field(0, ge=0)
+    min_learning_rate: float = Field(1e-5, ge=0)
+    """End of the cosine."""
+    decay_fraction: float = Field(0.2, ge=0, le=1)
+    """Share of steps in which WSD decays."""
+    betas: tuple[float, float] = (0.9, 0.95)
+    weight_decay: float = Field(1e-4, ge=0)
+    decay_all_parameters: bool = True
+    """False: only tensors with at least two dimensions decay (the AR recipe)."""
+    gradient_clip: float = Field(10.0, gt=0)
+
+
+class TokenizerModelSection(Section):
+    """Shapes common to all tokenizers of a profile, and what the size letters mean in it."""
+
+    num_tokens: int | None = None
+    codebook_size: int = 16384
+    codebook_dim: int = 8
+    quantizer_gradient: Literal["rotation", "straight-through"] = "rotation"
+    cnn: CnnConfig = CnnConfig()
+    sizes: dict[str, TransformerSize]
+    layout: Literal["1d", "2d"] = "1d"
+    block: Literal["qformer", "plain"] = "qformer"
+    alignment_layer: int = 3
+
+
+class TrainTokenizerSection(Section):
+    """How a tokenizer is trained; ``tokenizers.<T>`` may override any of it."""
+
+    model: TokenizerModelSection
+    loss: LossSection = LossSection()
+    optimizer: OptimizerSection = OptimizerSection()
+    codebook_restart: CodebookRestartSection = CodebookRestartSection()
+    steps: int = Field(gt=0)
+    batch_size: int = Field(gt=0)
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    ema_decay: float = Field(0.0, ge=0, lt=1)
+    """0: no EMA, as in the published recipe."""
+    log_every: int = Field(50, gt=0)
+    sample_every: int = Field(500, gt=0)
+    """Steps between sample grids."""
+    save_every: int = Field(500, gt=0)
+    """Steps between resumable states."""
+    keep_steps: tuple[int, ...] = ()
+    """Steps whose weights are kept besides the last ones."""
+    workers: int = Field(0, ge=0)
+    """Loader processes; 0 loads in the training process."""
+
+
+class TokenizerEntry(Section):
+    """``tokenizers.<T>``: sizes of encoder and decoder, and what it overrides of ``train_tokenizer``."""
+
+    encoder: str
+    decoder: str
+    overrides: dict[str, object] = {}
+
+
+class TrainGeneratorSection(Section):
+    """How an AR model is trained; ``generators.<G>.overrides`` may override any of it."""
+
+    sizes: dict[str, TransformerSize]
+    """What ``GPT-B`` and so on mean in this profile."""
+    ffn_multiple_of: int = 256
+    dropout: float = 0.1
+    class_dropout: float = 0.1
+    optimizer: OptimizerSection = OptimizerSection(
+        schedule="wsd", weight_decay=0.05, decay_all_parameters=False, gradient_clip=1.0
+    )
+    tokens: Literal["stored", "ten-crop"] = "stored"
+    """``stored``: indices of the plain images; ``ten-crop``: of four corners, centre and their mirror images."""
+    steps: int = Field(gt=0)
+    batch_size: int = Field(gt=0)
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    ema_decay: float = Field(0.0, ge=0, lt=1)
+    log_every: int = Field(50, gt=0)
+    validate_every: int = Field(500, gt=0)
+    save_every: int = Field(500, gt=0)
+    keep_steps: tuple[int, ...] = ()
+
+
+class GeneratorEntry(Section):
+    """``generators.<G>``: an AR model, the tokenizer it generates for, and its overrides."""
+
+    tokenizer: str
+    checkpoint: Literal["final"] | int = "final"
+    """Weights of the tokenizer: the last, or those kept at a step."""
+    size: str = "GPT-B"
+    overrides: dict[str, object] = {}
+
+
+class ReferenceSection(Section):
+    """The judge's features of the real images, and the floors that need no trained model."""
+
+    extractor: str = "efficientnet-lite2"
+    weights: str | None = None
+    extractor_size: int | None = Field(None, gt=0)
+    """Side in pixels at which the extractor sees images; ``None``: its native size."""
+    batch_size: int = Field(32, gt=0)
+    kmeans_iterations: int = Field(10, gt=0)
+    """Lloyd iterations of the k-means-over-patches baseline."""
+
+
+class EvaluateTokenizerSection(Section):
+    """Reconstruction metrics on the validation images."""
+
+    batch_size: int = Field(32, gt=0)
+    pictures: int = Field(16, gt=0)
+    """Reconstructions kept for the report."""
+
+
+class ProbeSection(Section):
+    """Linear probe (SPEC section 7)."""
+
+    kind: Literal["lbfgs", "sgd"] = "lbfgs"
+    """``lbfgs``: multinomial logistic regression to convergence; ``sgd``: the paper's LARS recipe."""
+    l2: float = Field(1e-3, ge=0)
+    """Ridge of ``lbfgs``."""
+
+
+class EvaluateGeneratorSection(Section):
+    """Samples, their scores, validation loss and probe."""
+
+    samples: int = Field(576, gt=0)
+    cfg_scales: tuple[float, ...] = (1.0, 2.0)
+    """Every scale is sampled; the first must be 1.0 (no guidance), the best gFID is reported beside it."""
+    cfg_schedule: Literal["constant", "step", "linear", "linear_re", "rectangular", "cosine"] = "constant"
+    cfg_start: float = 0.0
+    temperature: float = Field(1.0, gt=0)
+    top_k: int = Field(0, ge=0)
+    top_p: float = Field(1.0, gt=0, le=1)
+    batch_size: int = Field(64, gt=0)
+    probe: ProbeSection = ProbeSection()
+
+    @model_validator(mode="after")
+    def _no_guidance_first(self) -> Self:
+        if not self.cfg_scales or self.cfg_scales[0] != 1.0:
+            raise ValueError(f"cfg_scales {self.cfg_scales} must begin with 1.0: no guidance is always reported")
+        return self
+
+
+class TrackingSection(Section):
+    """MLflow; a view of the journals, never needed by the pipeline."""
+
+    enabled: bool = True
+    experiment: str = "gigatok"
+    uri: str | None = None
+    """``None``: ``MLFLOW_TRACKING_URI`` if set, else sqlite in the project's root."""
+
+
+class ReportSection(Section):
+    """What the report shows."""
+
+    title: str = "GigaTok Bench"
+    example_rows: int = Field(8, gt=0)
