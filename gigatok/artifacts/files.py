@@ -1,0 +1,74 @@
+"""Files that are whole or absent: written beside their place, flushed to disk, then moved there."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from gigatok.config import GigatokError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path in the folder of ``path`` that takes its place when the block ends without error.
+
+    The folder is made where missing. Whoever reads ``path`` sees the old content or the new, never a part.
+
+    Raises:
+        GigatokError: the disk is full or the folder cannot be written to; nothing is left behind.
+    """
+    path = Path(path)
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        os.close(handle)
+        temporary = Path(name)
+        yield temporary
+        _flush(temporary)
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError as error:
+        raise GigatokError(_explain(path, error)) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write ``content`` to ``path``, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write ``value`` as JSON, whole or not at all. Equal values give equal bytes (sorted keys).
+
+    Raises:
+        GigatokError: the disk, or a number that JSON has no word for (nan, infinity).
+    """
+    try:
+        text = json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
+    except ValueError as error:
+        raise GigatokError(
+            f"{path}: {error}; a missing number must be left out, not written as nan"
+        ) from None
+    write_bytes(path, (text + "\n").encode())
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _explain(path: Path, error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        free = shutil.disk_usage(path.parent).free / 2**20
+        return f"{path}: the disk is full ({free:.0f} MiB free): make room and run the same command again"
+    return f"{path} cannot be written: {error.strerror or error}"

@@ -1,0 +1,76 @@
+"""Where a run keeps its files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class RunFolder:
+    """``runs/tokenizers/<T>`` or ``runs/generators/<G>``: the names of its files."""
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+
+    @property
+    def name(self) -> str:
+        """The tokenizer's or generator's name."""
+        return self.path.name
+
+    @property
+    def kind(self) -> str:
+        """Name of the folder above: ``tokenizers`` or ``generators``."""
+        return self.path.resolve().parent.name
+
+    @property
+    def weights_path(self) -> Path:
+        """Final weights."""
+        return self.path / "weights.safetensors"
+
+    @property
+    def config_path(self) -> Path:
+        """The network's shape and the settings it was trained with."""
+        return self.path / "config.json"
+
+    @property
+    def indices_path(self) -> Path:
+        """A tokenizer's indices of all images."""
+        return self.path / "indices.npz"
+
+    @property
+    def journal_path(self) -> Path:
+        """Every logged value with its time; grows."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def curves_path(self) -> Path:
+        """The journal's values without times: equal runs, equal files."""
+        return self.path / "curves.json"
+
+    @property
+    def summary_path(self) -> Path:
+        """Final scores (``ScoreSheet``)."""
+        return self.path / "summary.json"
+
+    @property
+    def provenance_path(self) -> Path:
+        """When, where and how fast; never a dependency of another stage."""
+        return self.path / "provenance.json"
+
+    @property
+    def state_dir(self) -> Path:
+        """Resumable training states."""
+        return self.path / "state"
+
+    def set_aside(self) -> Path | None:
+        """Move the folder to ``runs/.old/<kind>-<name>-<n>`` and return that place; ``None`` if empty.
+
+        Used when settings changed: an old run is kept for the user, never continued.
+        """
+        if not self.path.is_dir() or not any(self.path.iterdir()):
+            return None
+        old = self.path.resolve().parent.parent / ".old"
+        old.mkdir(parents=True, exist_ok=True)
+        number = 1
+        while (target := old / f"{self.kind}-{self.name}-{number}").exists():
+            number += 1
+        return self.path.rename(target)

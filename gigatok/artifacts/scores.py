@@ -1,0 +1,146 @@
+"""Scores that carry how they were measured, and sheets of them.
+
+A Fréchet distance means nothing without its extractor, reference set and counts: the same images score 4.28
+or 2.11 by the choice of reference alone. So a number is only stored together with its protocol.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, ValidationError
+
+from gigatok.artifacts.files import write_json
+from gigatok.config import GigatokError, Section, describe
+
+SCHEMA = 1
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Scalar = bool | int | Finite | str | None
+
+
+class Protocol(Section):
+    """How a score was measured. Fields that do not apply are ``None``."""
+
+    extractor: str | None = None
+    extractor_sha256: str | None = None
+    extractor_size: int | None = None
+    """Side in pixels at which the extractor saw the images."""
+    reference: str | None = None
+    """What the images were held against, e.g. ``train`` or ``validation originals``."""
+    reference_count: int | None = None
+    sample_count: int | None = None
+    preprocessing: str | None = None
+    rounding: str | None = None
+    """How floats became uint8, e.g. ``adm``."""
+    codec: str | None = None
+    """Image codec between model and judge; ``none``: arrays, no files."""
+    class_policy: str | None = None
+    sampler: dict[str, Scalar] | None = None
+    seed: int | None = None
+    probe: str | None = None
+    """The linear probe's layer, pooling and optimizer."""
+    notes: str | None = None
+
+
+class Provenance(Section):
+    """What made a score: code, settings, data."""
+
+    commit: str | None = None
+    dirty: bool | None = None
+    params_sha: str | None = None
+    data_sha: str | None = None
+    seed: int | None = None
+    profile: str | None = None
+    run: str | None = None
+
+
+class Score(Section):
+    """One number and how it was measured."""
+
+    metric: str
+    """``<metric>`` or ``<metric>/<extractor>``."""
+    value: Finite
+    interval: tuple[Finite, Finite] | None = None
+    """Lower and upper end, where one was estimated."""
+    floor: str | None = None
+    """Which number without a trained model this is, e.g. ``mean image``; ``None``: a model's score."""
+    protocol: Protocol = Protocol()
+    provenance: Provenance = Provenance()
+
+
+def protocol_differences(a: Protocol | Score, b: Protocol | Score) -> list[str]:
+    """Every protocol field in which two scores differ, as ``field: a | b``. Empty: they may be compared."""
+    first = (a.protocol if isinstance(a, Score) else a).model_dump()
+    second = (b.protocol if isinstance(b, Score) else b).model_dump()
+    return [f"{name}: {first[name]!r} | {second[name]!r}" for name in first if first[name] != second[name]]
+
+
+class ScoreSheet(Section):
+    """All final numbers of one run: ``summary.json``. No dates, no times: equal runs give equal files."""
+
+    schema_version: int = Field(SCHEMA, alias="schema")
+    name: str
+    kind: str
+    """``tokenizer``, ``generator`` or ``reference``."""
+    parameters: dict[str, int] = Field(default={})
+    """Parameters by part, and their sum as ``total``."""
+    scores: tuple[Score, ...] = ()
+    floors: tuple[Score, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def score(self, metric: str) -> Score:
+        """The score called ``metric``; ``rfid`` also finds ``rfid/efficientnet-lite2`` if no other fits.
+
+        Raises:
+            GigatokError: there is none, or ``metric`` fits several extractors.
+        """
+        return _find(self.scores, metric, self.name)
+
+    def value(self, metric: str) -> float:
+        """``score(metric).value``."""
+        return self.score(metric).value
+
+    def has(self, metric: str) -> bool:
+        """Whether a score of this name, or this name before ``/``, is there."""
+        return any(_fits(score.metric, metric) for score in self.scores)
+
+    def values(self) -> dict[str, float]:
+        """Metric name to value, floors left out."""
+        return {score.metric: score.value for score in self.scores}
+
+    def write(self, path: Path) -> None:
+        """Write as JSON: sorted keys, whole or not at all."""
+        write_json(path, self.model_dump(mode="json", by_alias=True))
+
+    @classmethod
+    def read(cls, path: Path) -> ScoreSheet:
+        """The sheet at ``path``.
+
+        Raises:
+            GigatokError: the file is missing, torn, or was written by another version.
+        """
+        try:
+            return cls.model_validate(json.loads(Path(path).read_text()))
+        except FileNotFoundError:
+            raise GigatokError(f"{path} does not exist: run the stage that writes it") from None
+        except ValidationError as error:
+            raise GigatokError(f"{path} is no score sheet: {describe(error)}") from None
+        except ValueError as error:
+            raise GigatokError(f"{path} is damaged ({error}): delete it and run its stage again") from None
+
+
+def _fits(name: str, wanted: str) -> bool:
+    return name == wanted or name.startswith(f"{wanted}/")
+
+
+def _find(scores: tuple[Score, ...], metric: str, where: str) -> Score:
+    exact = [score for score in scores if score.metric == metric]
+    found = exact or [score for score in scores if _fits(score.metric, metric)]
+    names = ", ".join(score.metric for score in (found or scores)) or "none"
+    if not found:
+        raise GigatokError(f"{where} has no score {metric!r}: it has {names}")
+    if len(found) > 1:
+        raise GigatokError(f"{metric!r} fits several scores of {where}: choose one of {names}")
+    return found[0]
