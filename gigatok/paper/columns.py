@@ -1,0 +1,100 @@
+"""The metrics that tables, plots and statements show: names, direction, and how a value is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """One metric as a reader sees it. ``key`` is the metric's name before ``/<extractor>``."""
+
+    key: str
+    label: str
+    better: Literal["lower", "higher"]
+    what: str
+    """One sentence for captions and hover texts."""
+    unit: str = ""
+    percent: bool = False
+    """The stored value is a share in [0, 1]; shown times 100."""
+
+    def text(self, value: float) -> str:
+        """The value as printed in tables: four significant digits at most, never in exponent form."""
+        shown = 100 * value if self.percent else value
+        size = abs(shown)
+        digits = 1 if size >= 100 else 2 if size >= 10 else 3 if size >= 0.1 else 4
+        return f"{shown:.{min(digits, 1) if self.percent else digits}f}{'%' if self.percent else ''}"
+
+    def beats(self, value: float, other: float) -> bool:
+        """Whether ``value`` is strictly better than ``other``."""
+        return value < other if self.better == "lower" else value > other
+
+
+COLUMNS = (
+    Column(key="rfid", label="rFID", better="lower", what="Frechet distance, reconstructions to originals"),
+    Column(
+        key="gfid", label="gFID", better="lower", what="Frechet distance, samples to real images, no guidance"
+    ),
+    Column(
+        key="gfid_best_cfg",
+        label="gFID, guided",
+        better="lower",
+        what="lowest gFID over the guidance scales tried",
+    ),
+    Column(key="kid", label="KID", better="lower", what="kernel distance, samples to real images"),
+    Column(key="inception_score", label="IS", better="higher", what="inception score of the samples"),
+    Column(key="psnr", label="PSNR", better="higher", unit="dB", what="reconstruction, validation images"),
+    Column(key="ssim", label="SSIM", better="higher", what="reconstruction, validation images"),
+    Column(
+        key="perceptual_distance",
+        label="Perceptual",
+        better="lower",
+        what="perceptual distance of reconstructions (not LPIPS unless it says so)",
+    ),
+    Column(key="lpips", label="LPIPS", better="lower", what="perceptual distance of reconstructions, VGG-16"),
+    Column(
+        key="ar_val_loss",
+        label="AR val. loss",
+        better="lower",
+        unit="nats/token",
+        what="cross-entropy of the AR model on validation tokens",
+    ),
+    Column(
+        key="linear_probe_accuracy",
+        label="Linear probe",
+        better="higher",
+        percent=True,
+        what="accuracy of a linear classifier on the AR model's middle layer",
+    ),
+    Column(
+        key="codebook_usage",
+        label="Codebook usage",
+        better="higher",
+        percent=True,
+        what="share of codes used at least once on the validation images",
+    ),
+    Column(
+        key="codebook_perplexity",
+        label="Perplexity",
+        better="higher",
+        unit="codes",
+        what="exponential of the entropy of code frequencies",
+    ),
+)
+"""In the order of the scaling table."""
+
+
+def column(key: str) -> Column | None:
+    """The column of a metric name or key; ``None`` for metrics that no table shows."""
+    base = key.split("/")[0]
+    return next((each for each in COLUMNS if each.key == base), None)
+
+
+def find(values: Iterable[str] | Mapping[str, object], key: str) -> str | None:
+    """The full metric name for a column key: ``rfid`` finds ``rfid/efficientnet-lite2``.
+
+    With several extractors the alphabetically first counts, so that tables do not depend on file order.
+    """
+    return min((name for name in values if name == key or name.startswith(f"{key}/")), default=None)
