@@ -1,0 +1,109 @@
+"""Attention and feed-forward layers shared by the tokenizers' transformer blocks, and their initialisation.
+
+Letters: B batch, N queries, M memory tokens, D width, d width of a head, C channels and h, w rows and columns
+of the latent map.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+NORM_EPS = 1e-5
+INIT_STD = 0.02
+
+
+class DecoderFeatures(NamedTuple):
+    """What a transformer decoder returns."""
+
+    map: Tensor
+    """(B, C, h, w): input of the CNN decoder."""
+    tapped: Tensor | None
+    """(B, h*w, D): output of the block asked for, before the last norm."""
+
+
+class Attention(nn.Module):
+    """Multi-head attention whose positions enter queries and keys only (SPEC section 2).
+
+    Same maths as ``torch.nn.MultiheadAttention``. A projection of ``x + positions`` is computed as the
+    projection of ``x`` plus that of ``positions``: the latter is the same for the whole batch.
+    """
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width)
+        """Rows: queries, keys, values."""
+        self.out = nn.Linear(width, width)
+
+    def forward(self, x: Tensor, positions: Tensor | None = None) -> Tensor:
+        """Self-attention. x (B, N, D), positions (N, D) -> (B, N, D)."""
+        width = x.shape[-1]
+        projected = self.qkv(x)  # (B, N, 3D)
+        query, key, value = projected.split(width, dim=-1)
+        if positions is not None:
+            offset = F.linear(positions, self.qkv.weight[: 2 * width])  # (N, 2D)
+            query, key = query + offset[:, :width], key + offset[:, width:]
+        return self._attend(query, key, value)
+
+    def cross(self, x: Tensor, positions: Tensor, memory: Tensor, memory_positions: Tensor) -> Tensor:
+        """Cross-attention. x (B, N, D), memory (B, M, D) with positions (N, D) and (M, D) -> (B, N, D)."""
+        width = x.shape[-1]
+        weight, bias = self.qkv.weight, self.qkv.bias
+        query = F.linear(x + positions, weight[:width], bias[:width])
+        key, value = F.linear(memory, weight[width:], bias[width:]).split(width, dim=-1)
+        key = key + F.linear(memory_positions, weight[width : 2 * width])
+        return self._attend(query, key, value)
+
+    def _attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """query (B, N, D), key and value (B, M, D) -> (B, N, D)."""
+        q, k, v = (t.unflatten(-1, (self.heads, -1)).transpose(1, 2) for t in (query, key, value))
+        attended = F.scaled_dot_product_attention(q, k, v)  # (B, heads, N, d), scale d^-0.5
+        return cast(Tensor, self.out(attended.transpose(1, 2).flatten(2)))
+
+
+class FeedForward(nn.Module):
+    """Linear, exact (erf) GELU, linear; hidden width 4D."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.up = nn.Linear(width, 4 * width)
+        self.down = nn.Linear(4 * width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, N, D) -> (B, N, D)."""
+        return cast(Tensor, self.down(F.gelu(self.up(x))))
+
+
+def flatten_map(x: Tensor) -> Tensor:
+    """(B, C, h, w) -> (B, h*w, C), row by row."""
+    return x.flatten(2).transpose(1, 2)
+
+
+def unflatten_map(x: Tensor, rows: int) -> Tensor:
+    """(B, h*w, C) -> (B, C, h, w) with ``rows`` = h."""
+    return x.transpose(1, 2).unflatten(2, (rows, -1))
+
+
+def positions(count: int, width: int) -> nn.Parameter:
+    """Learned positions (count, width), normal with standard deviation width^-0.5."""
+    return nn.Parameter(torch.randn(count, width) * width**-0.5)
+
+
+@torch.no_grad()
+def init_weights(module: nn.Module) -> None:
+    """Initialisation of the official code (SPEC section 2), in place, for a CNN or a transformer.
+
+    The official cut of the normal at ±2 is 100 standard deviations away and therefore left out.
+    """
+    for part in module.modules():
+        if isinstance(part, nn.Linear | nn.Conv2d):
+            nn.init.normal_(part.weight, std=INIT_STD)
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)
+    for part in module.modules():
+        if isinstance(part, Attention):
+            nn.init.xavier_uniform_(part.qkv.weight)

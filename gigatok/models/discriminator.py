@@ -1,0 +1,45 @@
+"""PatchGAN: judges overlapping patches of an image as real or made (SPEC section 6)."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+INIT_STD = 0.02
+MAX_MULTIPLIER = 8
+
+
+class PatchGan(nn.Module):
+    """4x4 convolutions; ``layers`` of them halve the resolution, two more keep it but for the border.
+
+    256 px give 30x30 logits, 64 px 6x6. Batch norm uses the batch's statistics: keep it in training mode.
+    """
+
+    def __init__(self, channels: int = 64, layers: int = 3) -> None:
+        super().__init__()
+        widths = [channels * min(2**n, MAX_MULTIPLIER) for n in range(layers + 1)]
+        parts: list[nn.Module] = [nn.Conv2d(3, channels, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
+        for n in range(1, layers + 1):
+            stride = 2 if n < layers else 1
+            parts += [
+                nn.Conv2d(widths[n - 1], widths[n], 4, stride=stride, padding=1, bias=False),
+                nn.BatchNorm2d(widths[n]),
+                nn.LeakyReLU(0.2),
+            ]
+        parts.append(nn.Conv2d(widths[-1], 1, 4, padding=1))
+        self.main = nn.Sequential(*parts)
+        self._init_weights()
+
+    @torch.no_grad()
+    def _init_weights(self) -> None:
+        for part in self.main:
+            if isinstance(part, nn.Conv2d):
+                nn.init.normal_(part.weight, std=INIT_STD)
+            elif isinstance(part, nn.BatchNorm2d):
+                nn.init.normal_(part.weight, mean=1.0, std=INIT_STD)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """images (B, 3, H, W) in [-1, 1] -> logits (B, 1, rows, columns)."""
+        return cast(Tensor, self.main(images))
