@@ -1,4 +1,4 @@
-"""The journal of a run: every logged value, one JSON line each, appended; rewritten only to go back in time."""
+"""The journal of a run: every logged value, one JSON line each, appended, cut only to go back in time."""
 
 from __future__ import annotations
 
