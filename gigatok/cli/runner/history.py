@@ -1,0 +1,47 @@
+"""How long stages took before, and how long they will take: the base of every estimate of time left."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Mapping
+from pathlib import Path
+
+
+def read_seconds(logs: Path) -> dict[str, float]:
+    """Measured seconds of stages that ran here before; empty when none did or the file is torn."""
+    try:
+        values = json.loads((logs / "seconds.json").read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
+    if not isinstance(values, dict):
+        return {}
+    return {str(name): float(value) for name, value in values.items() if isinstance(value, (int, float))}
+
+
+def record_seconds(logs: Path, name: str, seconds: float) -> None:
+    """Keep the duration of a stage that was run to its end."""
+    values = {**read_seconds(logs), name: round(seconds, 1)}
+    part = logs / "seconds.json.part"
+    part.write_text(json.dumps(values, indent=1, sort_keys=True))
+    part.replace(logs / "seconds.json")
+
+
+class Estimates:
+    """Expected seconds of every stage, corrected by the pace of those that have ended."""
+
+    def __init__(self, expected: Mapping[str, float], names: list[str]) -> None:
+        """``expected`` may lack stages: those count as the median of the known ones."""
+        fallback = statistics.median(expected.values()) if expected else 1.0
+        self._expected = {name: max(0.1, expected.get(name, fallback)) for name in names}
+        self._ratios: list[float] = []
+
+    def ended(self, name: str, seconds: float) -> None:
+        """Learn from a finished stage. Only long ones tell how fast the machine is."""
+        if seconds > 5.0:
+            self._ratios.append(seconds / self._expected[name])
+
+    def seconds(self) -> dict[str, float]:
+        """Expected seconds by stage on this machine."""
+        pace = statistics.median(self._ratios) if self._ratios else 1.0
+        return {name: value * pace for name, value in self._expected.items()}
