@@ -1,0 +1,147 @@
+"""Sampling with a key-value cache and classifier-free guidance (SPEC section 5).
+
+Letters: B samples, N tokens, D width, V codes. With guidance the model runs on 2B rows, the first B with the
+class and the last B with the null class, both fed the same tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from gigatok.config import GigatokError
+from gigatok.models.ar import ArModel, KvCache
+from gigatok.sampling.filters import draw, filter_logits
+from gigatok.sampling.guidance import guidance_scale
+from gigatok.sampling.spec import GuidanceSchedule, SampleSpec
+
+MIN_TEMPERATURE = 1e-5
+
+
+def generate(
+    ar: ArModel,
+    classes: Tensor,
+    num_tokens: int | None = None,
+    cfg_scale: float = 1.0,
+    cfg_schedule: GuidanceSchedule = "constant",
+    cfg_start: float = 0.0,
+    temperature: float = 1.0,
+    top_k: int = 0,
+    top_p: float = 1.0,
+    greedy: bool = False,
+    generator: torch.Generator | Sequence[torch.Generator] | None = None,
+    cfg_end: float = 1.0,
+) -> Tensor:
+    """Draw token sequences for classes.
+
+    Args:
+        ar: the model; run in eval mode whatever its mode, which it gets back.
+        classes: (B,) int64 in 0..num_classes (the null class draws without a condition).
+        num_tokens: N; ``None``: as many as the model was made for. Guidance schedules run over these N.
+        cfg_scale, cfg_schedule, cfg_start, cfg_end, temperature, top_k, top_p, greedy: see ``SampleSpec``.
+        generator: one for all samples; or one a sample, which then does not depend on the others of its
+            batch; ``None``: torch's global one. Each token of a sample consumes one uniform number. Unused
+            when greedy.
+
+    Returns:
+        (B, N) int64 indices.
+
+    Raises:
+        GigatokError: a setting is out of range, or there are not as many generators as classes.
+    """
+    spec = SampleSpec.of(
+        cfg_scale=cfg_scale,
+        cfg_schedule=cfg_schedule,
+        cfg_start=cfg_start,
+        cfg_end=cfg_end,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        greedy=greedy,
+    )
+    tokens = ar.config.num_tokens if num_tokens is None else num_tokens
+    uniforms = None if greedy else _uniforms(classes.shape[0], tokens, generator)
+    return Sampler(ar, spec, tokens)(classes, uniforms)
+
+
+class Sampler:
+    """Draws batch after batch with the same settings, reusing the cache's memory."""
+
+    def __init__(self, ar: ArModel, spec: SampleSpec, num_tokens: int) -> None:
+        if not 1 <= num_tokens <= ar.config.num_tokens:
+            raise GigatokError(
+                f"num_tokens {num_tokens} is not in 1..{ar.config.num_tokens}: the model's num_tokens"
+            )
+        self.ar = ar
+        self.spec = spec
+        self.num_tokens = num_tokens
+        self.guided = spec.cfg_scale > 1
+        self.scales = [guidance_scale(spec, token, num_tokens) for token in range(num_tokens)]
+        self._cache: KvCache | None = None
+
+    @torch.inference_mode()
+    def __call__(self, classes: Tensor, uniforms: Tensor | None) -> Tensor:
+        """(B,) classes, (B, N) float64 uniform numbers in [0, 1), None when greedy -> (B, N) int64 indices."""
+        device = self.ar.head.weight.device
+        inputs = self._first_inputs(classes.to(device))
+        uniforms = None if uniforms is None else uniforms.to(device)
+        cache = self._empty_cache(inputs.shape[0])
+        indices = torch.empty(classes.shape[0], self.num_tokens, dtype=torch.int64, device=device)
+        was_training = self.ar.training
+        self.ar.eval()
+        try:
+            for token in range(self.num_tokens):
+                logits = self._logits(self.ar.advance(inputs, cache), self.scales[token])
+                drawn = self._choose(logits, None if uniforms is None else uniforms[:, token])
+                indices[:, token] = drawn
+                inputs = drawn.repeat(2) if self.guided else drawn
+        finally:
+            self.ar.train(was_training)
+        return indices
+
+    def _first_inputs(self, classes: Tensor) -> Tensor:
+        """(B,) classes -> (B,), or with guidance (2B,): classes, then as many null classes."""
+        null = self.ar.null_class
+        if classes.numel() and not 0 <= int(classes.min()) <= int(classes.max()) <= null:
+            raise GigatokError(
+                f"classes reach from {int(classes.min())} to {int(classes.max())}: allowed are 0..{null}"
+            )
+        return torch.cat((classes, torch.full_like(classes, null))) if self.guided else classes
+
+    def _empty_cache(self, rows: int) -> KvCache:
+        if self._cache is None or self._cache.batch != rows:
+            self._cache = self.ar.new_cache(rows, self.num_tokens)
+        self._cache.reset()
+        return self._cache
+
+    def _logits(self, normalized: Tensor, scale: float) -> Tensor:
+        """(B or 2B, D) -> (B, V) logits, guided. The head is linear, so mixing before it halves its work."""
+        if self.guided:
+            conditional, unconditional = normalized.float().chunk(2)
+            normalized = (unconditional + scale * (conditional - unconditional)).type_as(normalized)
+        return self.ar.logits(normalized)
+
+    def _choose(self, logits: Tensor, uniform: Tensor | None) -> Tensor:
+        """(B, V) logits -> (B,) codes."""
+        if uniform is None:
+            return logits.argmax(dim=-1)
+        logits = logits / max(self.spec.temperature, MIN_TEMPERATURE)
+        return draw(filter_logits(logits, self.spec.top_k, self.spec.top_p), uniform)
+
+
+def _uniforms(
+    batch: int, tokens: int, generator: torch.Generator | Sequence[torch.Generator] | None
+) -> Tensor:
+    """(B, N) float64 in [0, 1), one number a token, a row from each generator when there is one a sample."""
+    if generator is None or isinstance(generator, torch.Generator):
+        device = "cpu" if generator is None else generator.device
+        return torch.rand(batch, tokens, generator=generator, device=device, dtype=torch.float64)
+    if len(generator) != batch:
+        raise GigatokError(
+            f"{len(generator)} generators for {batch} classes: pass one a sample, or a single one"
+        )
+    return torch.stack(
+        [torch.rand(tokens, generator=own, device=own.device, dtype=torch.float64) for own in generator]
+    )
