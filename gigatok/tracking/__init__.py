@@ -1,0 +1,18 @@
+"""Tracking: the journals are the truth, MLflow is fed from them by a process of its own.
+
+``gigatok.tracking.sync`` (rebuild, doctor) and ``gigatok.tracking.feed`` import MLflow; nothing else does.
+"""
+
+from gigatok.tracking.feeder import drain
+from gigatok.tracking.record import RunInfo
+from gigatok.tracking.tracker import MlflowTracker, NullTracker, Tracker, open_tracker, publish_summary
+
+__all__ = [
+    "MlflowTracker",
+    "NullTracker",
+    "RunInfo",
+    "Tracker",
+    "drain",
+    "open_tracker",
+    "publish_summary",
+]

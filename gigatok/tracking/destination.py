@@ -1,0 +1,102 @@
+"""Where tracking goes: the URI, its fingerprint, and the small files through which stages and feeder meet."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, NamedTuple
+from urllib.parse import urlsplit, urlunsplit
+
+from gigatok.config import GigatokError, Section
+from gigatok.config.sections import TrackingSection
+
+
+class Health(Section):
+    """How the feeder fares with the server."""
+
+    ok: bool
+    error: str = ""
+    time: float
+    """Unix seconds of the last whole pass, or of the first failure."""
+
+
+class Destination(NamedTuple):
+    """One tracking URI as seen from one ``runs`` folder."""
+
+    runs_root: Path
+    uri: str
+    experiment: str
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the URI in files; the URI itself may hold a password."""
+        return hashlib.sha256(self.uri.encode()).hexdigest()[:12]
+
+    @property
+    def shown(self) -> str:
+        """The URI without user and password."""
+        parts = urlsplit(self.uri)
+        if "@" not in parts.netloc:
+            return self.uri
+        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+    @property
+    def database(self) -> Path | None:
+        """The file of a sqlite URI."""
+        prefix = "sqlite:///"
+        return Path(self.uri.removeprefix(prefix)).absolute() if self.uri.startswith(prefix) else None
+
+    def file(self, suffix: str) -> Path:
+        """A file that stages and feeder share, e.g. ``health``."""
+        return self.runs_root / ".tracking" / f"{self.fingerprint}.{suffix}"
+
+    def health(self) -> Health | None:
+        """The feeder's last report; ``None`` if it has not made one."""
+        try:
+            return Health.model_validate_json(self.file("health").read_bytes())
+        except (OSError, ValueError):
+            return None
+
+
+def find_destination(section: TrackingSection, runs_root: Path) -> Destination:
+    """The section's URI, else ``MLFLOW_TRACKING_URI``, else ``mlflow.db`` beside the ``runs`` folder."""
+    root = runs_root.resolve()
+    uri = section.uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root.parent / 'mlflow.db'}"
+    if uri.startswith("sqlite:///") and not uri.startswith("sqlite:////"):
+        uri = f"sqlite:///{Path(uri.removeprefix('sqlite:///')).absolute()}"
+    return Destination(root, uri, section.experiment)
+
+
+@contextmanager
+def locked(path: Path, timeout: float) -> Iterator[None]:
+    """Hold the lock file ``path``; the system lets go of it if the process dies.
+
+    Raises:
+        GigatokError: another process still holds it after ``timeout`` seconds.
+    """
+    deadline = time.monotonic() + timeout
+    while (held := try_lock(path)) is None:
+        if time.monotonic() > deadline:
+            raise GigatokError(
+                f"{path} is held by another process for {timeout:.0f} s: wait for it, or end it"
+            )
+        time.sleep(0.05)
+    with held:
+        yield
+
+
+def try_lock(path: Path) -> IO[bytes] | None:
+    """The locked file, to be closed by the caller; ``None`` if another process holds the lock."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = path.open("ab")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        return None
+    return file

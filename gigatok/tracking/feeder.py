@@ -1,0 +1,116 @@
+"""Starting the feeder, and waiting for it at the end of a pipeline.
+
+One feeder process serves all runs of a ``runs`` folder, one after the other started stage: importing MLflow
+costs seconds of processor time, which training needs, and a single writer keeps sqlite free of lock errors.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from gigatok.config.sections import TrackingSection
+from gigatok.tracking.destination import Destination, find_destination, locked, try_lock
+from gigatok.tracking.record import is_pending, read_record, run_folders
+
+_ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "CUDA_VISIBLE_DEVICES": "",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+
+logger = logging.getLogger("gigatok.tracking")
+
+
+def ensure_feeder(destination: Destination) -> None:
+    """Start the feeder unless one runs. Takes milliseconds; it outlives this process, Ctrl-C included.
+
+    Who wants to be fed writes the record first and calls this next: a feeder about to end looks through the
+    records once more behind the same door.
+    """
+    with locked(destination.file("door"), timeout=5):
+        destination.file("stop").unlink(missing_ok=True)
+        if not feeder_alive(destination):
+            _spawn(destination)
+
+
+def feeder_alive(destination: Destination) -> bool:
+    """Whether a feeder holds its lock."""
+    held = try_lock(destination.file("lock"))
+    if held is None:
+        return True
+    held.close()
+    return False
+
+
+def drain(runs_root: Path, timeout: float, section: TrackingSection | None = None) -> list[str]:
+    """Wait until MLflow has all of every ended run, and let the feeder go.
+
+    Runs that still train are not waited for. Warns in one line if ``timeout`` seconds were not enough.
+
+    Returns:
+        Names of the runs (``tokenizers/S-S``) that MLflow still lacks something of.
+    """
+    section = section or TrackingSection()
+    if not section.enabled:
+        return []
+    destination = find_destination(section, runs_root)
+    deadline = time.monotonic() + timeout
+    spawned = False
+    while left := _pending(destination):
+        if not feeder_alive(destination) and not spawned:
+            ensure_feeder(destination)
+            spawned = True
+        if time.monotonic() > deadline:
+            health = destination.health()
+            reason = health.error if health and not health.ok else f"not done after {timeout:.0f} s"
+            logger.warning(
+                "MLflow at %s lacks part of %s (%s); nothing is lost: run 'gigatok-bench track sync' later",
+                destination.shown,
+                ", ".join(left),
+                reason,
+            )
+            break
+        time.sleep(0.1)
+    if destination.file("lock").parent.is_dir():
+        destination.file("stop").touch()
+    return left
+
+
+def _pending(destination: Destination) -> list[str]:
+    names = []
+    for run in run_folders(destination.runs_root):
+        record = read_record(run)
+        if record is None or record.destination != destination.fingerprint:
+            continue
+        if record.effective_status() != "RUNNING" and is_pending(run, record):
+            names.append(f"{run.kind}/{run.name}")
+    return names
+
+
+def _spawn(destination: Destination) -> None:
+    environment = {**_ENVIRONMENT, **os.environ, "MLFLOW_TRACKING_URI": destination.uri}
+    command = [
+        sys.executable,
+        "-m",
+        "gigatok.tracking.feed",
+        str(destination.runs_root),
+        destination.experiment,
+    ]
+    with destination.file("log").open("ab") as log:
+        subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=environment,
+            start_new_session=True,
+        )

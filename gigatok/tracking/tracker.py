@@ -1,0 +1,173 @@
+"""The tracker a stage holds: it writes small files, a separate process feeds MLflow from them.
+
+The journal is the truth and the training loop writes it itself. Nothing here imports MLflow, talks to a server
+or raises because of one: a server that hangs for hours costs training nothing, and no point is lost.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+from gigatok.artifacts import RunFolder
+from gigatok.config import GigatokError
+from gigatok.config.sections import TrackingSection
+from gigatok.tracking.destination import Destination, find_destination
+from gigatok.tracking.feeder import ensure_feeder
+from gigatok.tracking.record import (
+    Record,
+    RunInfo,
+    Status,
+    begin_record,
+    describe_record,
+    read_ledger,
+)
+
+CLOSE_SECONDS = 3.0
+"""The longest ``close`` waits for the feeder's word about the server."""
+_CHECK_SECONDS = 30.0
+_FRESH_SECONDS = 8.0
+
+logger = logging.getLogger("gigatok.tracking")
+
+
+class Tracker(Protocol):
+    """What a training loop tells about itself."""
+
+    def log(self, step: int, values: Mapping[str, float]) -> None:
+        """Values that the loop has just written to the run's journal."""
+
+    def artifact(self, path: Path, folder: str) -> None:
+        """A file worth keeping with the run, under ``folder``."""
+
+    def close(self, status: Status = "FINISHED") -> None:
+        """The run is over."""
+
+
+class NullTracker:
+    """Tracks nothing."""
+
+    def log(self, step: int, values: Mapping[str, float]) -> None:
+        """Nothing."""
+
+    def artifact(self, path: Path, folder: str) -> None:
+        """Nothing."""
+
+    def close(self, status: Status = "FINISHED") -> None:
+        """Nothing."""
+
+
+class MlflowTracker:
+    """Tracks through the run's folder: record, journal and artifact list, which the feeder carries to MLflow."""
+
+    def __init__(self, run: RunFolder, record: Record, destination: Destination) -> None:
+        self._run = run
+        self._record = record
+        self._destination = destination
+        self._closed = False
+        self._checked = time.monotonic()
+
+    @property
+    def run_id(self) -> str | None:
+        """The MLflow run, once the feeder has made it."""
+        ledger = read_ledger(self._run, self._destination.fingerprint)
+        return ledger.run_id if ledger and ledger.uid == self._record.uid else None
+
+    def log(self, step: int, values: Mapping[str, float]) -> None:
+        """The values reach MLflow from the journal; here only a feeder that died is started again."""
+        if time.monotonic() - self._checked > _CHECK_SECONDS:
+            self._checked = time.monotonic()
+            _quietly_ensure(self._destination)
+
+    def artifact(self, path: Path, folder: str) -> None:
+        """Note the file for the feeder. It must stay where it is until the run was fed."""
+        absolute = Path(path).resolve()
+        base = self._run.path.resolve()
+        kept = absolute.relative_to(base) if absolute.is_relative_to(base) else absolute
+        try:
+            with (self._run.path / "artifacts.jsonl").open("a") as file:
+                file.write(json.dumps({"path": str(kept), "folder": folder}) + "\n")
+        except OSError as error:
+            logger.warning("%s was not noted for MLflow: %s", path, error)
+
+    def close(self, status: Status = "FINISHED") -> None:
+        """Note the end. Waits at most ``CLOSE_SECONDS``, and only if the server's state is unknown or bad."""
+        if self._closed:
+            return
+        self._closed = True
+        ended = self._record.replace(status=status, ended=time.time())
+        try:
+            ended.write(self._run)
+        except GigatokError as error:
+            logger.warning("%s", error)
+        _quietly_ensure(self._destination)
+        problem = _problem(self._destination)
+        if problem:
+            logger.warning(
+                "MLflow at %s lacks part of %s (%s); nothing is lost: run 'gigatok-bench track sync' later",
+                self._destination.shown,
+                self._run.name,
+                problem,
+            )
+
+
+def open_tracker(section: TrackingSection, run: RunFolder, info: RunInfo) -> Tracker:
+    """The tracker of a training run, begun or resumed. Never raises because of tracking.
+
+    Args:
+        section: where to track, and whether.
+        run: the run's folder, ``<root>/runs/<kind>/<name>``. If another run lies in it, set it aside first.
+        info: names and settings.
+    """
+    if not section.enabled:
+        return NullTracker()
+    destination = find_destination(section, runs_root_of(run))
+    try:
+        record = begin_record(run, info, section.experiment, destination.fingerprint)
+        ensure_feeder(destination)
+    except (GigatokError, OSError) as error:
+        logger.warning("%s is not tracked live (%s): run 'gigatok-bench track sync' later", run.name, error)
+        return NullTracker()
+    return MlflowTracker(run, record, destination)
+
+
+def publish_summary(section: TrackingSection, run: RunFolder, info: RunInfo) -> None:
+    """Have the feeder add the run's score sheet and pictures to its MLflow run. Returns at once, never raises."""
+    if not section.enabled:
+        return
+    destination = find_destination(section, runs_root_of(run))
+    try:
+        describe_record(run, info, section.experiment, destination.fingerprint)
+        ensure_feeder(destination)
+    except (GigatokError, OSError) as error:
+        logger.warning("%s: scores are not in MLflow (%s): run 'gigatok-bench track sync'", run.name, error)
+
+
+def runs_root_of(run: RunFolder) -> Path:
+    """``runs`` of ``runs/<kind>/<name>``."""
+    return run.path.resolve().parent.parent
+
+
+def _quietly_ensure(destination: Destination) -> None:
+    try:
+        ensure_feeder(destination)
+    except (GigatokError, OSError) as error:
+        logger.warning("the process that feeds MLflow did not start: %s", error)
+
+
+def _problem(destination: Destination) -> str:
+    """Empty if the feeder has lately been through without error; else what is wrong, after a short wait."""
+    deadline = time.monotonic() + CLOSE_SECONDS
+    while True:
+        health = destination.health()
+        if health and health.ok and time.time() - health.time < _FRESH_SECONDS:
+            return ""
+        if health and not health.ok:
+            return health.error
+        if time.monotonic() > deadline:
+            return "it has not answered yet"
+        time.sleep(0.05)
