@@ -28,7 +28,7 @@ class ScalingRow:
     """Parameters of the whole tokenizer; ``None``: not run."""
     metrics: dict[str, float]
     floors: dict[str, float]
-    """Under a metric's name: what a model without skill scores. ``<metric> (<floor>)``: every further floor."""
+    """Under a metric's name: what no skill scores. Under ``<metric> (<floor>)``: every further floor."""
     seconds: dict[str, float]
     """Wall seconds by ``tokenizer``, ``generator``, ``evaluate``."""
     images_per_second: dict[str, float] = field(default_factory=dict)
@@ -151,14 +151,16 @@ def _floor_values(floors: Iterable[Score]) -> dict[str, float]:
 
 
 def _seconds(tokenizer: Run, generator: Run) -> dict[str, float]:
-    trained = {
-        run.kind: run.provenance["seconds"] for run in (tokenizer, generator) if "seconds" in run.provenance
-    }
-    evaluated = [run.provenance.get("evaluate_seconds") for run in (tokenizer, generator)]
-    total = sum(value for value in evaluated if value is not None)
-    return {**trained, "evaluate": total} if total else {**trained}
+    runs = (tokenizer, generator)
+    seconds = {str(run.kind): float(run.provenance["seconds"]) for run in runs if "seconds" in run.provenance}
+    evaluated = [
+        float(run.provenance["evaluate_seconds"]) for run in runs if "evaluate_seconds" in run.provenance
+    ]
+    return {**seconds, "evaluate": sum(evaluated)} if evaluated else seconds
 
 
 def _speeds(tokenizer: Run, generator: Run) -> dict[str, float]:
     name = "images_per_second"
-    return {run.kind: run.provenance[name] for run in (tokenizer, generator) if run.provenance.get(name)}
+    return {
+        str(run.kind): float(run.provenance[name]) for run in (tokenizer, generator) if name in run.provenance
+    }

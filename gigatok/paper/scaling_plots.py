@@ -1,0 +1,158 @@
+"""Each metric against the tokenizer's parameters, with and without semantic regularization (figures 3, 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gigatok.paper import style
+from gigatok.paper.columns import COLUMNS, Column, find
+from gigatok.paper.scaling import ScalingRow, is_baseline
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+PLOTTED = ("rfid", "gfid", "kid", "inception_score", "psnr", "ssim", "ar_val_loss", "linear_probe_accuracy")
+_OVERVIEW_COLUMNS = 4
+_FAR = 0.75
+"""A floor farther from the data than this share of the data's range is drawn at the edge, not to scale."""
+
+
+def plotted_columns() -> list[Column]:
+    """The metrics that get a plot, whether or not they were measured: file names never depend on runs."""
+    return [column for column in COLUMNS if column.key in PLOTTED]
+
+
+def write_scaling_plots(rows: Sequence[ScalingRow], folder: Path) -> list[Path]:
+    """``scaling.png`` (all metrics) and ``scaling-<metric>.png``, each also as SVG; returns the PNGs."""
+    columns = plotted_columns()
+    written = []
+    for column in columns:
+        stem = folder / f"scaling-{column.key.replace('_', '-')}"
+        with style.figure(4.8, 3.5) as drawing:
+            plot_metric(drawing.add_subplot(), rows, column)
+            _legend(drawing)
+            style.save(drawing, stem)
+        written.append(stem.with_suffix(".png"))
+    lines = -(-len(columns) // _OVERVIEW_COLUMNS)
+    with style.figure(3.5 * _OVERVIEW_COLUMNS, 2.9 * lines) as drawing:
+        for place, column in enumerate(columns):
+            plot_metric(drawing.add_subplot(lines, _OVERVIEW_COLUMNS, place + 1), rows, column)
+        _legend(drawing)
+        style.save(drawing, folder / "scaling")
+    return [folder / "scaling.png", *written]
+
+
+def plot_metric(axes: Axes, rows: Sequence[ScalingRow], column: Column) -> None:
+    """One metric against parameters: a series for each recipe, floors dashed, intervals as bars."""
+    axes.set_title(f"{column.label} ({'lower' if column.better == 'lower' else 'higher'} is better)")
+    axes.set_xlabel("tokenizer parameters")
+    axes.set_ylabel(f"{column.label}{f' ({column.unit})' if column.unit else ' (%)' * column.percent}")
+    drawn = [_series(axes, rows, column, semantic) for semantic in (True, False)]
+    values = [value for series in drawn for value in series]
+    if not values:
+        axes.text(0.5, 0.5, "not run", transform=axes.transAxes, ha="center", va="center", color="#767676")
+        axes.set(xticks=[], yticks=[])
+        return
+    _floors(axes, rows, column, values)
+    _parameter_axis(axes, rows)
+
+
+def _legend(drawing: Figure) -> None:
+    """One legend above all panels, so that it never covers a point."""
+    named: dict[str, Artist] = {}
+    for axes in drawing.axes:
+        handles, labels = axes.get_legend_handles_labels()
+        named |= {str(label): handle for label, handle in zip(labels, handles, strict=True)}
+    if named:
+        drawing.legend(
+            list(named.values()), list(named), loc="outside upper left", ncols=len(named), fontsize=8
+        )
+
+
+def _series(axes: Axes, rows: Sequence[ScalingRow], column: Column, semantic: bool) -> list[float]:
+    chosen = [row for row in rows if row.semantic is semantic and find(row.metrics, column.key)]
+    chosen = sorted((row for row in chosen if row.params), key=lambda row: row.params or 0)
+    scale = 100 if column.percent else 1
+    scores = [row.scores[str(find(row.metrics, column.key))] for row in chosen]
+    if not scores:
+        return []
+    xs = [float(row.params or 0) for row in chosen]
+    ys = [score.value * scale for score in scores]
+    bars = [score.interval or (score.value, score.value) for score in scores]
+    errors = [[abs(y - low * scale) for y, (low, _) in zip(ys, bars, strict=True)]]
+    errors.append([abs(high * scale - y) for y, (_, high) in zip(ys, bars, strict=True)])
+    look: dict[str, Any] = style.WITH if semantic else style.WITHOUT
+    label = "with semantic regularization" if semantic else "without"
+    with_bars = any(score.interval for score in scores)
+    axes.errorbar(
+        xs, ys, yerr=errors if with_bars else None, label=label, capsize=2.5, elinewidth=0.9, **look
+    )
+    for row, x, y in zip(chosen, xs, ys, strict=True):
+        name = row.tokenizer.removesuffix("-no-sem")
+        axes.annotate(
+            name,
+            (x, y),
+            xytext=(5, 6) if semantic else (-5, -6),
+            textcoords="offset points",
+            fontsize=6.5,
+            ha="left" if semantic else "right",
+            va="center",
+            color=look["color"],
+            zorder=1.5,
+            bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.3},
+        )
+    return ys + [value * scale for bar in bars for value in bar]
+
+
+def _floors(axes: Axes, rows: Sequence[ScalingRow], column: Column, values: list[float]) -> None:
+    """A dashed line for each floor: the mean over the rungs where it differs by rung (shuffled tokens)."""
+    scale = 100 if column.percent else 1
+    named: dict[str, list[float]] = {}
+    for row in rows:
+        for score in row.floor_scores:
+            if score.metric == find(row.metrics, column.key):
+                named.setdefault(str(score.floor), []).append(score.value * scale)
+    floors = {name: sum(each) / len(each) for name, each in named.items()}
+    spread = max(values) - min(values) or abs(max(values)) or 1.0
+    near = [v for name, v in floors.items() if is_baseline(name) or _distance(v, values) <= _FAR * spread]
+    low, high = min([*values, *near]), max([*values, *near])
+    margin = 0.14 * (high - low or 1.0)
+    axes.set_ylim(low - margin, high + margin)
+    for name, value in sorted(floors.items()):
+        inside = low - margin <= value <= high + margin
+        beyond = " (off the scale)" if not inside else ""
+        place = value if inside else (low - 0.9 * margin if value < low else high + 0.9 * margin)
+        axes.axhline(place, zorder=1, **style.FLOOR)
+        axes.annotate(
+            f"{name} {value:.4g}{beyond}",
+            (0.99, place),
+            xycoords=("axes fraction", "data"),
+            xytext=(0, 2 if place < (low + high) / 2 else -2),
+            textcoords="offset points",
+            va="bottom" if place < (low + high) / 2 else "top",
+            ha="right",
+            fontsize=6.5,
+            color="#555555",
+            bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.3},
+        )
+
+
+def _distance(value: float, values: Sequence[float]) -> float:
+    return max(min(values) - value, value - max(values), 0.0)
+
+
+def _parameter_axis(axes: Axes, rows: Sequence[ScalingRow]) -> None:
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    counts = [row.params for row in rows if row.params]
+    low, high = min(counts), max(counts)
+    axes.set_xscale("log")
+    axes.set_xlim(low / 1.6, high * 1.6)
+    steps = [digit * 10**power for power in range(3, 12) for digit in (1, 2, 5)]
+    axes.xaxis.set_major_locator(FixedLocator([step for step in steps if low / 1.6 <= step <= high * 1.6]))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: style.compact(value)))

@@ -1,0 +1,144 @@
+"""The scaling table as Markdown, plain text, CSV and JSON. A missing number is written as ``not run``."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from gigatok.artifacts import write_bytes, write_json
+from gigatok.config import Params
+from gigatok.paper.columns import COLUMNS, Column, find
+from gigatok.paper.runs import command_for
+from gigatok.paper.scaling import ScalingRow
+from gigatok.paper.style import compact
+
+NOT_RUN = "not run"
+_LEAD = ("Size", "Tokenizer", "Semantic", "Params")
+
+
+def shown_columns(rows: Sequence[ScalingRow]) -> list[Column]:
+    """Columns that at least one row has a value for; all of the core ones where nothing ran yet."""
+    found = [column for column in COLUMNS if any(find(row.metrics, column.key) for row in rows)]
+    return found or [column for column in COLUMNS if column.key in ("rfid", "gfid", "psnr", "ar_val_loss")]
+
+
+def cell(row: ScalingRow, column: Column) -> str:
+    """The value of a row in a column as text, or ``not run``."""
+    name = find(row.metrics, column.key)
+    return column.text(row.metrics[name]) if name else NOT_RUN
+
+
+def header(column: Column) -> str:
+    """Label, unit and the direction in which it gets better."""
+    unit = f" ({column.unit})" if column.unit else ""
+    return f"{column.label}{unit} {'↓' if column.better == 'lower' else '↑'}"
+
+
+def table_cells(rows: Sequence[ScalingRow]) -> tuple[list[str], list[list[str]]]:
+    """Header and body, ready to be set in any form."""
+    columns = shown_columns(rows)
+    head = [*_LEAD, *(header(column) for column in columns), "Training images/s"]
+    return head, [[*_lead(row), *(cell(row, column) for column in columns), _speed(row)] for row in rows]
+
+
+def markdown_table(head: Sequence[str], body: Sequence[Sequence[str]], left: int = 1) -> str:
+    """A Markdown table; the first ``left`` columns are set left, the rest right."""
+    rule = [":--" if place < left else "--:" for place in range(len(head))]
+    lines = [head, rule, *body]
+    return (
+        "\n".join("| " + " | ".join(text.replace("|", "\\|") for text in line) + " |" for line in lines)
+        + "\n"
+    )
+
+
+def scaling_markdown(rows: Sequence[ScalingRow], params: Params) -> str:
+    """The table with a line on what it is and the commands of what was not run."""
+    head, body = table_cells(rows)
+    lines = [markdown_table(head, body, left=3), _caption(params)]
+    lines += [
+        f"- not run: {row.tokenizer}: `{command_for(params, row.tokenizer)}`" for row in rows if _missing(row)
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def scaling_text(rows: Sequence[ScalingRow]) -> str:
+    """The table in aligned plain characters, one line a row, for terminals and logs."""
+    head, body = table_cells(rows)
+    widths = [max(len(line[place]) for line in (head, *body)) for place in range(len(head))]
+    lines = []
+    for line in (head, ["-" * width for width in widths], *body):
+        cells = [
+            text.ljust(width) if place < len(_LEAD) - 1 else text.rjust(width)
+            for place, (text, width) in enumerate(zip(line, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def scaling_csv(rows: Sequence[ScalingRow]) -> str:
+    """Every metric and floor in full precision, one row a tokenizer; empty where nothing was measured."""
+    metrics = sorted({name for row in rows for name in row.metrics})
+    floors = sorted({name for row in rows for name in row.floors})
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(
+        ["size", "tokenizer", "semantic", "params", *metrics, *(f"floor: {name}" for name in floors)]
+    )
+    for row in rows:
+        values = [row.metrics.get(name, "") for name in metrics] + [
+            row.floors.get(name, "") for name in floors
+        ]
+        writer.writerow(
+            [row.size, row.tokenizer, row.semantic, "" if row.params is None else row.params, *values]
+        )
+    return out.getvalue()
+
+
+def scaling_json(rows: Sequence[ScalingRow], params: Params) -> dict[str, Any]:
+    """Profile, suite and rows, each with the interval and protocol of every number."""
+    return {
+        "profile": params.profile,
+        "suite": params.suite,
+        "rungs": [{**row.as_json(), "semantic": row.semantic, "scores": _records(row)} for row in rows],
+    }
+
+
+def write_scaling_table(rows: Sequence[ScalingRow], params: Params, folder: Path) -> None:
+    """``scaling.md``, ``scaling.csv``, ``scaling.json`` in ``folder``."""
+    write_bytes(folder / "scaling.md", scaling_markdown(rows, params).encode())
+    write_bytes(folder / "scaling.csv", scaling_csv(rows).encode())
+    write_json(folder / "scaling.json", scaling_json(rows, params))
+
+
+def _lead(row: ScalingRow) -> list[str]:
+    params = compact(row.params) if row.params is not None else NOT_RUN
+    return [row.size or "-", row.tokenizer, "yes" if row.semantic else "no", params]
+
+
+def _speed(row: ScalingRow) -> str:
+    speed = row.images_per_second.get("tokenizer")
+    return f"{speed:.0f}" if speed is not None else NOT_RUN
+
+
+def _missing(row: ScalingRow) -> bool:
+    return row.tokenizer_run.sheet is None or row.generator_run.sheet is None
+
+
+def _records(row: ScalingRow) -> dict[str, Any]:
+    records = {
+        name: score.model_dump(mode="json", exclude_none=True) for name, score in sorted(row.scores.items())
+    }
+    return {
+        name: {key: value for key, value in record.items() if key != "metric"}
+        for name, record in records.items()
+    }
+
+
+def _caption(params: Params) -> str:
+    scale = (
+        "paper scale" if params.profile == "paper" else "proxy scale: not comparable with the paper's numbers"
+    )
+    return f"Profile {params.profile}, suite {params.suite} ({scale}).\n"
