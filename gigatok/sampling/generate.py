@@ -83,7 +83,7 @@ class Sampler:
 
     @torch.inference_mode()
     def __call__(self, classes: Tensor, uniforms: Tensor | None) -> Tensor:
-        """(B,) classes, (B, N) float64 uniform numbers in [0, 1), None when greedy -> (B, N) int64 indices."""
+        """(B,) classes, (B, N) float64 numbers in [0, 1), None when greedy -> (B, N) int64 indices."""
         device = self.ar.head.weight.device
         inputs = self._first_inputs(classes.to(device))
         uniforms = None if uniforms is None else uniforms.to(device)
