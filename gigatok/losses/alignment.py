@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def semantic_loss(features: Tensor, targets: Tensor) -> Tensor:
-    """Negative mean cosine similarity of (B, L, C) decoder features and (B, L, C) teacher features; scalar in [-1, 1].
+    """Negative mean cosine similarity of decoder and teacher features, (B, L, C) each; scalar in [-1, 1].
 
     Gradients reach whatever inputs require them; teacher features normally do not.
 

@@ -19,7 +19,7 @@ def l1_loss(reconstruction: Tensor, images: Tensor) -> Tensor:
 
 
 def feature_loss(decoder_map: Tensor, encoder_map: Tensor) -> Tensor:
-    """Mean squared error of the transformer decoder's output to the CNN encoder's map, (B, C, h, w) each; scalar.
+    """Mean squared error of transformer decoder output and CNN encoder map, (B, C, h, w) each; scalar.
 
     The encoder's map is a target: no gradient reaches it (SPEC section 6, aux).
     """

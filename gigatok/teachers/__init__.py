@@ -1,13 +1,13 @@
 """Frozen networks by name: semantic teachers and perceptual distances, with their real weights."""
 
+from gigatok.teachers.base import PerceptualNetwork, Teacher
 from gigatok.teachers.efficientnet import EFFICIENTNET_LITE, LoadedNetwork, load_efficientnet_lite
-from gigatok.teachers.perceptual import PerceptualNetwork, load_perceptual
-from gigatok.teachers.teacher import EFFICIENTNET_TEACHERS, VIT_TEACHERS, Teacher, load_teacher
+from gigatok.teachers.registry import PERCEPTUAL_NETWORKS, TEACHERS, load_perceptual, load_teacher
 
 __all__ = [
     "EFFICIENTNET_LITE",
-    "EFFICIENTNET_TEACHERS",
-    "VIT_TEACHERS",
+    "PERCEPTUAL_NETWORKS",
+    "TEACHERS",
     "LoadedNetwork",
     "PerceptualNetwork",
     "Teacher",

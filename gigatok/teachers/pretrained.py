@@ -1,23 +1,25 @@
-"""Published weights of timm networks: a local file, else timm's download, else a clear error."""
+"""Published weights of vision transformers and VGG16: a local file, else a download, else a clear error."""
 
 from __future__ import annotations
 
+import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
-import timm
-from huggingface_hub import hf_hub_download
+import torch
+from huggingface_hub import hf_hub_download, hf_hub_url, try_to_load_from_cache
 from timm.models import get_pretrained_cfg
 from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_fn
 
 from gigatok.config import GigatokError
 from gigatok.teachers.weight_files import file_sha256, read_state_dict
 
-DOWNLOAD_TIMEOUT = 10.0
-"""Seconds to wait for the server's first answer."""
+CONNECT_TIMEOUT = 5.0
+"""Seconds to wait for a server's first answer."""
 
 
-def resolve_weights(timm_name: str, weights: Path | None, *, setting: str) -> Path:
-    """The local weight file of a timm network: ``weights``, else the download cache, else a download.
+def timm_weights(timm_name: str, weights: Path | None, *, setting: str) -> Path:
+    """The weight file of a timm network: ``weights``, else the download cache, else timm's download.
 
     Args:
         setting: the parameter that takes a local path, named in the error.
@@ -26,29 +28,48 @@ def resolve_weights(timm_name: str, weights: Path | None, *, setting: str) -> Pa
         GigatokError: ``weights`` does not exist, or nothing was given and the download failed.
     """
     if weights is not None:
-        if not weights.is_file():
-            raise GigatokError(f"{setting} {str(weights)!r} is not a file: pass the weights of {timm_name}")
-        return weights
+        return _given(weights, timm_name, setting)
     config = get_pretrained_cfg(timm_name)
-    repository = config.hf_hub_id if config is not None else None
-    try:
-        if not repository:
-            raise GigatokError(f"timm {timm.__version__} publishes no weights for {timm_name}: set {setting}")
-        name = config.hf_hub_filename or "model.safetensors"
-        return Path(hf_hub_download(repository, name, etag_timeout=DOWNLOAD_TIMEOUT))
-    except GigatokError:
-        raise
-    except (
-        Exception
-    ) as error:  # any network, proxy, quota or disk failure of the hub client ends the same way
-        raise GigatokError(
-            f"{setting} is empty and the download of {repository} failed ({type(error).__name__}): "
-            f"set {setting} to a local file of {timm_name}, or retry with network access"
-        ) from None
+    if config is None or not config.hf_hub_id:
+        raise GigatokError(f"{setting} is empty and timm has no download for {timm_name}: pass a local file")
+    repository, name = config.hf_hub_id, config.hf_hub_filename or "model.safetensors"
+    cached = try_to_load_from_cache(repository, name)
+    if isinstance(cached, str):
+        return Path(cached)
+
+    def fetch() -> Path:
+        _ask(hf_hub_url(repository, name))
+        return Path(hf_hub_download(repository, name))
+
+    return _downloaded(fetch, timm_name, repository, setting)
+
+
+def torch_hub_weights(url: str, weights: Path | None, *, network: str, setting: str) -> Path:
+    """The weight file at ``url``: ``weights``, else torch's download cache, else a download.
+
+    The file's name must end in ``-<first digits of its sha256>.pth``, as torchvision's do; they are checked.
+
+    Raises:
+        GigatokError: ``weights`` does not exist, or nothing was given and the download failed.
+    """
+    if weights is not None:
+        return _given(weights, network, setting)
+    cached = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]
+    if cached.is_file():
+        return cached
+
+    def fetch() -> Path:
+        _ask(url)
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        prefix = cached.stem.rsplit("-", 1)[-1]
+        torch.hub.download_url_to_file(url, str(cached), hash_prefix=prefix, progress=False)
+        return cached
+
+    return _downloaded(fetch, network, url, setting)
 
 
 def load_vit_weights(network: VisionTransformer, path: Path) -> str:
-    """Load ``path`` into a timm vision transformer strictly, after timm's own renaming; returns the file's sha256.
+    """Load a file into a timm vision transformer, strictly, after timm's own renaming; returns its sha256.
 
     Takes timm's, the authors' and OpenCLIP's layouts. Positions are resampled to the network's grid (bicubic,
     antialiased, as timm does). A classifier in the file that the network lacks is dropped.
@@ -57,14 +78,37 @@ def load_vit_weights(network: VisionTransformer, path: Path) -> str:
         GigatokError: the file is unreadable, or its tensors do not fit.
     """
     known = network.state_dict()
+    state = read_state_dict(path)
     try:
-        state = checkpoint_filter_fn(read_state_dict(path), network)
-        kept = {name: value for name, value in state.items() if name in known or not name.startswith("head.")}
+        converted = checkpoint_filter_fn(state, network)
+        kept = {k: value for k, value in converted.items() if k in known or not k.startswith("head.")}
         network.load_state_dict(kept, strict=True)
-    except (RuntimeError, KeyError, AssertionError) as error:
-        reason = " ".join(str(error).split())[:240]
-        architecture = network.pretrained_cfg.get("architecture")
+    except (RuntimeError, KeyError, ValueError, AssertionError) as error:
+        reason = " ".join(str(error).split())[:200]
         raise GigatokError(
-            f"weights {str(path)!r} do not fit {architecture}: pass its own weight file ({reason})"
+            f"weights {str(path)!r} do not fit the network ({reason}): pass the network's own weight file"
         ) from None
     return file_sha256(path)
+
+
+def _given(weights: Path, network: str, setting: str) -> Path:
+    if not weights.is_file():
+        raise GigatokError(f"{setting} {str(weights)!r} is not a file: pass the weights of {network}")
+    return weights
+
+
+def _ask(url: str) -> None:
+    """Fail within seconds where there is no network: download clients retry for half a minute, or wait."""
+    with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=CONNECT_TIMEOUT):
+        pass
+
+
+def _downloaded(fetch: Callable[[], Path], network: str, source: str, setting: str) -> Path:
+    try:
+        return fetch()
+    except Exception as error:  # network, proxy, access, quota, full disk: the user has the same two ways out
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        raise GigatokError(
+            f"{setting} is empty and the download of {source} failed ({reason}): "
+            f"set {setting} to a local file with the weights of {network}, or retry with network access"
+        ) from None

@@ -1,4 +1,4 @@
-"""Where weights of frozen networks come from: a path, an installed package, or a download. Never unpickled."""
+"""Weight files of frozen networks: found in installed packages, read without running code, hashed."""
 
 from __future__ import annotations
 
