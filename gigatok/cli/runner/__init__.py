@@ -6,6 +6,6 @@ stops them together.
 """
 
 from gigatok.cli.runner.graph import Graph, Stage, read_graph
-from gigatok.cli.runner.loop import Outcome, run_graph
+from gigatok.cli.runner.loop import Interrupted, Outcome, run_graph
 
-__all__ = ["Graph", "Outcome", "Stage", "read_graph", "run_graph"]
+__all__ = ["Graph", "Interrupted", "Outcome", "Stage", "read_graph", "run_graph"]

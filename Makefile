@@ -1,0 +1,46 @@
+# make repro   run the whole pipeline and write reports/
+# make test    lint, types, layers, unit tests, and the smoke pipeline in a temporary clone
+#
+# Variables:
+#   PYTHON       interpreter that .venv is made with (3.11 or newer)    make repro PYTHON=python3.12
+#   TORCH_INDEX  index with the PyTorch wheels to use, e.g. CPU-only ones, a tenth of the size:
+#                make repro TORCH_INDEX=https://download.pytorch.org/whl/cpu
+#   JOBS         stages that run at one time (default: as many as the machine carries)
+
+PYTHON ?= python3
+TORCH_INDEX ?=
+JOBS ?= 0
+
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.PHONY: help setup repro test clean-venv
+
+help:
+	@sed -n 's/^# \{0,1\}//p' Makefile
+
+setup: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "$(PYTHON) is missing or older than 3.11: run 'make PYTHON=python3.12' with one that is not" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' || { \
+	  echo "$(PYTHON) cannot make virtual environments: install its venv module (Debian: python3-venv)" >&2; exit 1; }
+	@echo "Installing into .venv (several minutes the first time)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]' \
+	  --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+	@touch $@
+
+repro: setup
+	@$(BIN)/gigatok-bench repro --jobs $(JOBS)
+
+test: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest
+
+clean-venv:
+	rm -rf .venv

@@ -1,0 +1,115 @@
+"""Running the pipeline from a command: parameters first, then the stages, then what the user gets."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gigatok.cli.runner import Outcome
+    from gigatok.config import Params
+
+DRAIN_SECONDS = 60.0
+"""How long the end of a run waits for MLflow."""
+
+
+def choose_params(root: Path, profile: str | None, suite: str | None) -> Params:
+    """``params.yaml``, rewritten first if a profile or suite is given that it does not already have.
+
+    Raises:
+        ConfigError: a name is unknown or the file is invalid.
+    """
+    from gigatok.cli.profile import write_profile
+    from gigatok.config import load_params
+
+    path = root / "params.yaml"
+    if profile is None and suite is None:
+        return load_params(path)
+    before = load_params(path) if path.exists() else None
+    name = profile or (before.profile if before else "nano")
+    chosen = suite or (before.suite if before else "core")
+    if before is None or (name, chosen) != (before.profile, before.suite):
+        print(f"rewriting params.yaml (asked for profile {name}, suite {chosen})", file=sys.stderr)
+        write_profile(root, name, chosen)
+    return load_params(path)
+
+
+def bring_up_to_date(
+    root: Path,
+    targets: Iterable[str],
+    *,
+    jobs: int = 0,
+    profile: str | None = None,
+    suite: str | None = None,
+) -> Outcome:
+    """Run what is out of date of ``targets`` (none: everything).
+
+    Args:
+        jobs: stages at one time; 0: what the machine carries.
+        profile: rewrite ``params.yaml`` with this profile first; ``None``: use the file as it is.
+        suite: likewise.
+
+    Raises:
+        GigatokError: see ``run_graph``; or the machine cannot serve the profile.
+    """
+    from gigatok.cli.costs import expected_seconds
+    from gigatok.cli.project import default_jobs
+    from gigatok.cli.runner import Interrupted, run_graph
+
+    params = choose_params(root, profile, suite)
+    try:
+        outcome = run_graph(
+            root, jobs=jobs or default_jobs(params), targets=targets, expected=expected_seconds(params)
+        )
+    except Interrupted:
+        release_tracking(root, params)
+        raise
+    if outcome.ran:
+        release_tracking(root, params, DRAIN_SECONDS)
+    return outcome
+
+
+def release_tracking(root: Path, params: Params, seconds: float = 0.0) -> None:
+    """Give MLflow ``seconds`` to take what is left and let its feeder go. Journals keep what it has not taken."""
+    from gigatok.tracking import drain
+
+    if params.tracking.enabled:
+        drain(root / "runs", seconds, params.tracking)
+
+
+def print_ending(root: Path) -> None:
+    """Where the report is, the scaling table, and the command that opens the MLflow UI."""
+    from gigatok.config import RUNGS, load_params
+    from gigatok.paper.scaling import scaling_rows
+    from gigatok.paper.scaling_table import scaling_text
+
+    params = load_params(root / "params.yaml")
+    sizes = [size for size, name in RUNGS.items() if name in params.tokenizers]
+    rows = scaling_rows(root / "runs", params, sizes)
+    print(f"\n{scaling_text(rows)}\n")
+    for file in ("index.html", "README.md"):
+        if (root / "reports" / file).exists():
+            print(f"Report:  {shown(root / 'reports' / file)}")
+    if params.tracking.enabled:
+        print(f"MLflow:  {program()} ui")
+
+
+def shown(path: Path) -> str:
+    """A path as short as it can be typed from the working directory."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def program() -> str:
+    """How to call this program: by its path where the environment is not active."""
+    import shutil
+
+    beside = Path(sys.executable).parent / "gigatok-bench"
+    found = shutil.which("gigatok-bench")
+    if (found and Path(found).resolve() == beside.resolve()) or not beside.exists():
+        return "gigatok-bench"
+    return shown(beside)
