@@ -1,6 +1,7 @@
 """Frozen networks by name: semantic teachers and perceptual distances, with their real weights."""
 
 from gigatok.teachers.base import PerceptualNetwork, Teacher
+from gigatok.teachers.dino import load_dino_discriminator
 from gigatok.teachers.efficientnet import EFFICIENTNET_LITE, LoadedNetwork, load_efficientnet_lite
 from gigatok.teachers.registry import PERCEPTUAL_NETWORKS, TEACHERS, load_perceptual, load_teacher
 
@@ -11,6 +12,7 @@ __all__ = [
     "LoadedNetwork",
     "PerceptualNetwork",
     "Teacher",
+    "load_dino_discriminator",
     "load_efficientnet_lite",
     "load_perceptual",
     "load_teacher",

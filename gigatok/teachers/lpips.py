@@ -89,9 +89,7 @@ class Lpips(PerceptualNetwork):
             self.heads.load_state_dict(named)
         except (RuntimeError, KeyError) as error:
             reason = " ".join(str(error).split())[:200]
-            raise GigatokError(
-                f"LPIPS weights do not fit VGG16 ({reason}): pass torchvision's vgg16 file"
-            ) from None
+            raise GigatokError(f"LPIPS weights do not fit VGG16 ({reason}): use torchvision's") from None
         freeze(self)
 
     def maps(self, images: Tensor) -> list[Tensor]:

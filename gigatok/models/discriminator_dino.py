@@ -1,0 +1,150 @@
+"""DINO discriminator: trained heads on the features of a frozen DINO-v1 ViT-S/16 (SPEC section 6).
+
+Letters: B batch, C = 384 channels, L = 196 patches, T = 5 taps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, Self, cast
+
+import timm
+import torch
+import torch.nn.functional as F
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+BACKBONE = "vit_small_patch16_224.dino"
+IMAGE_SIZE = 224
+TAPS = (0, 3, 6, 9, 12)
+"""Blocks done when features are taken; 0 is the embedding."""
+KERNEL = 9
+VIRTUAL_BATCH = 8
+NORM_EPS = 1e-6
+CROP_PROBABILITY = 0.5
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+def build_dino_backbone() -> VisionTransformer:
+    """ViT-S/16 for 224 px with random weights and no classifier, under timm's names."""
+    return cast(VisionTransformer, timm.create_model(BACKBONE, pretrained=False, num_classes=0))
+
+
+class VirtualBatchNorm(nn.Module):
+    """Batch norm without running statistics, over runs of at most 8 consecutive images, in float32.
+
+    Normalises alike in training and eval mode. A batch that is not a multiple of the number of runs is split
+    as evenly as possible.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, L) -> (B, C, L)."""
+        runs = -(-len(x) // VIRTUAL_BATCH)
+        normed = [
+            F.batch_norm(run, None, None, self.weight, self.bias, training=True, eps=NORM_EPS)
+            for run in x.float().tensor_split(runs)
+        ]
+        return torch.cat(normed)
+
+
+def _block(channels: int, kernel: int) -> nn.Sequential:
+    convolution = nn.Conv1d(channels, channels, kernel, padding=kernel // 2, padding_mode="circular")
+    return nn.Sequential(spectral_norm(convolution), VirtualBatchNorm(channels), nn.LeakyReLU(0.2))
+
+
+class DinoHead(nn.Module):
+    """Judges each patch from one tap's features."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.mix = _block(channels, 1)
+        self.neighbours = _block(channels, KERNEL)
+        self.out = spectral_norm(nn.Conv1d(channels, 1, 1))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, C, L) -> (B, L) logits."""
+        hidden = self.mix(features)
+        hidden = (self.neighbours(hidden) + hidden) / 2**0.5
+        return cast(Tensor, self.out(hidden)).squeeze(1)
+
+
+class DinoDiscriminator(nn.Module):
+    """(B, 3, H, W) in [-1, 1] -> (B, 980) logits: 196 patches of each of five taps. 7,386,245 parameters.
+
+    The backbone is frozen and no submodule: it is not among ``parameters()`` or in the state dict, moves with
+    ``to``, and stays in eval mode. Gradients flow through it to the images.
+
+    Args:
+        backbone: ViT-S/16 with DINO-v1 weights; its activation is set to ``gelu`` in place.
+        gelu: ``tanh`` as in the official discriminator, or ``erf``, with which DINO was trained. The
+            official code also zeroes the key biases; that changes no value, since they add the same to all
+            scores of a query.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, backbone: VisionTransformer, gelu: Literal["tanh", "erf"] = "tanh") -> None:
+        super().__init__()
+        if gelu not in ("tanh", "erf"):
+            raise ValueError(f"gelu {gelu!r} is not one of tanh, erf")
+        backbone.eval().requires_grad_(False)
+        for block in cast(Any, backbone.blocks):
+            block.mlp.act = nn.GELU(approximate="tanh" if gelu == "tanh" else "none")
+        self._frozen = (backbone,)  # in a tuple, so that torch does not register it as a submodule
+        self.heads = nn.ModuleList(DinoHead(int(backbone.embed_dim)) for _ in TAPS)
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
+
+    @property
+    def backbone(self) -> VisionTransformer:
+        return self._frozen[0]
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        cast(Any, self.backbone)._apply(fn, recurse)
+        return cast(Self, cast(Any, super())._apply(fn, recurse))
+
+    def forward(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """(B, 3, H, W) in [-1, 1] -> (B, 980) logits, tap after tap.
+
+        Args:
+            generator: CPU generator of the crop; ``None``: torch's default.
+        """
+        taps = self.features(fit(images, generator))
+        return torch.cat([head(tap) for head, tap in zip(self.heads, taps, strict=True)], dim=1)
+
+    def features(self, images: Tensor) -> list[Tensor]:
+        """(B, 3, 224, 224) in [-1, 1] -> five (B, C, L): patch tokens, each plus the class token."""
+        backbone = cast(Any, self.backbone)
+        tokens = backbone._pos_embed(backbone.patch_embed(((images + 1) / 2 - self.mean) / self.std))
+        taps = [tokens]
+        for block in backbone.blocks:
+            taps.append(block(taps[-1]))
+        return [(taps[done][:, 1:] + taps[done][:, :1]).transpose(1, 2) for done in TAPS]
+
+
+def fit(images: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """(B, 3, H, W) -> (B, 3, 224, 224).
+
+    Larger images: with probability 0.5 a random crop, the same for the whole batch, else area resize. Smaller
+    ones (the paper has none) are enlarged bicubically.
+    """
+    height, width = images.shape[-2:]
+    if (height, width) == (IMAGE_SIZE, IMAGE_SIZE):
+        return images
+    if min(height, width) > IMAGE_SIZE:
+        draws = torch.rand(3, generator=generator).tolist()
+        if draws[0] < CROP_PROBABILITY:
+            top, left = (
+                int(d * (side - IMAGE_SIZE + 1)) for d, side in zip(draws[1:], (height, width), strict=True)
+            )
+            return images[..., top : top + IMAGE_SIZE, left : left + IMAGE_SIZE]
+    mode = "area" if height > IMAGE_SIZE else "bicubic"
+    return F.interpolate(images, size=(IMAGE_SIZE, IMAGE_SIZE), mode=mode)
