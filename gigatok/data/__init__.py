@@ -1,0 +1,18 @@
+"""Images: sources, splits by concept, crops, and the prepared sets that training reads."""
+
+from gigatok.data.cursor import BatchCursor
+from gigatok.data.images import CorruptImageError, to_float, to_uint8
+from gigatok.data.prepare import open_source, prepare
+from gigatok.data.prepared import DataSummary, ImageSet, PreparedData
+
+__all__ = [
+    "BatchCursor",
+    "CorruptImageError",
+    "DataSummary",
+    "ImageSet",
+    "PreparedData",
+    "open_source",
+    "prepare",
+    "to_float",
+    "to_uint8",
+]

@@ -1,0 +1,207 @@
+"""The ``prepare`` stage: read every image once, split by concept, crop, pack, and say what there is."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gigatok.config import GigatokError
+from gigatok.config.sections import BaseSection, PrepareSection
+from gigatok.data.emoji import open_emoji
+from gigatok.data.imagefolder import open_imagefolder
+from gigatok.data.images import CorruptImageError, decode_rgb
+from gigatok.data.packing import PackedWriter
+from gigatok.data.parquet import open_parquet
+from gigatok.data.prepared import INDEX_NAME, SUMMARY_NAME, CorruptImage, DataSummary, SplitCounts
+from gigatok.data.source import Record, Source, Split
+from gigatok.data.split import limit_concepts, split_concepts
+from gigatok.data.transforms import Pixels, center_crop
+
+SPLITS: tuple[Split, Split] = ("train", "validation")
+_CHUNK = 256
+"""Images decoded before their results are written; bounds memory."""
+_SHOWN = 5
+"""Unreadable images named in the error."""
+Progress = Callable[[int, int], None]
+
+
+class _Entry(NamedTuple):
+    """A record that is part of the prepared data."""
+
+    id: int
+    record: Record
+    split: Split
+
+
+def open_source(section: PrepareSection) -> Source:
+    """The images ``section`` names.
+
+    Raises:
+        GigatokError: ``prepare.path`` is missing where it is needed, or what it names cannot be used.
+    """
+    if section.source == "emoji":
+        if section.path is not None:
+            raise GigatokError(
+                f"prepare.path {section.path!r} has no meaning with source 'emoji' (it is embedded): "
+                "remove it, or set prepare.source to 'imagefolder' or 'parquet'"
+            )
+        return open_emoji()
+    if section.path is None:
+        raise GigatokError(
+            f"prepare.path is not set, but prepare.source {section.source!r} needs it: "
+            "set it to where the images are, or use source 'emoji'"
+        )
+    if not Path(section.path).exists():
+        raise GigatokError(f"prepare.path {section.path!r} does not exist: set it to where the images are")
+    return open_imagefolder(section.path) if section.source == "imagefolder" else open_parquet(section.path)
+
+
+def prepare(
+    section: PrepareSection, base: BaseSection, out: Path, progress: Progress | None = None
+) -> DataSummary:
+    """Write ``index.parquet``, ``summary.json`` and the packed pixels to ``out``.
+
+    Pixels of a split are packed (``train.npy``, ``validation.npy``, uint8 ``(n, S, S, 3)``) unless its
+    images are augmented anew on every visit. ``progress`` is told images done and their number.
+
+    Raises:
+        GigatokError: unusable source, full disk, or more than ``max_corrupt_share`` of images unreadable.
+    """
+    source = open_source(section)
+    entries = _select(source, section, base.seed)
+    packed = {"train": section.augmentation == "none", "validation": True}
+    out.mkdir(parents=True, exist_ok=True)
+    for name in (INDEX_NAME, SUMMARY_NAME, *(f"{split}.npy" for split in SPLITS)):
+        (out / name).unlink(missing_ok=True)
+    _check_space(out, entries, packed, section.image_size)
+
+    kept: list[_Entry] = []
+    corrupt: list[CorruptImage] = []
+    digest = hashlib.sha256("\n".join(source.classes).encode())
+    with contextlib.ExitStack() as stack:
+        writers = {
+            split: stack.enter_context(PackedWriter(out / f"{split}.npy", section.image_size))
+            for split in SPLITS
+            if packed[split]
+        }
+        decoded = _decode_all(source, entries, section.image_size, base.threads or os.cpu_count() or 1)
+        for done, (entry, result) in enumerate(decoded, start=1):
+            if isinstance(result, CorruptImageError):
+                corrupt.append(CorruptImage(location=result.location, reason=result.reason))
+            else:
+                pixels, content = result
+                if entry.split in writers:
+                    writers[entry.split].append(pixels)
+                    content = hashlib.sha256(pixels.tobytes()).hexdigest()
+                digest.update(f"{entry.id} {entry.record.label} {entry.split} {content}\n".encode())
+                kept.append(entry)
+            if progress is not None:
+                progress(done, len(entries))
+
+    _check_corrupt(corrupt, len(entries), section.max_corrupt_share)
+    _write_index(out / INDEX_NAME, kept, source.classes)
+    summary = DataSummary(
+        source=section.source,
+        path=section.path,
+        image_size=section.image_size,
+        augmentation=section.augmentation,
+        seed=base.seed,
+        validation_fraction=section.validation_fraction,
+        classes=source.classes,
+        train=_counts(kept, "train", source.classes, packed["train"]),
+        validation=_counts(kept, "validation", source.classes, packed["validation"]),
+        corrupt=corrupt,
+        data_sha256=digest.hexdigest(),
+    )
+    (out / SUMMARY_NAME).write_text(json.dumps(summary.model_dump(), indent=1, sort_keys=True) + "\n")
+    return summary
+
+
+def _select(source: Source, section: PrepareSection, seed: int) -> list[_Entry]:
+    keep = limit_concepts(source.records, section.limit_concepts, seed)
+    kept = [(number, record) for number, record in enumerate(source.records) if record.concept in keep]
+    sides = split_concepts([record for _, record in kept], section.validation_fraction, seed)
+    entries = [_Entry(number, record, sides[record.concept]) for number, record in kept]
+    for split in SPLITS:
+        if not any(entry.split == split for entry in entries):
+            raise GigatokError(
+                f"prepare: no image is left for {split} among {len(entries)}: raise prepare.limit_concepts, "
+                "or give prepare.path a class with two or more images"
+            )
+    return entries
+
+
+def _decode_all(
+    source: Source, entries: Sequence[_Entry], image_size: int, threads: int
+) -> Iterator[tuple[_Entry, tuple[Pixels, str] | CorruptImageError]]:
+    """Every entry in order, with its centre crop and the sha256 of its bytes, or what is wrong with it."""
+
+    def decode(entry: _Entry) -> tuple[Pixels, str] | CorruptImageError:
+        try:
+            data = source.reader(entry.record.location)
+            pixels = center_crop(decode_rgb(data, entry.record.location), image_size)
+        except CorruptImageError as error:
+            return error
+        return pixels, hashlib.sha256(data).hexdigest()
+
+    # Pillow decodes and resizes without the interpreter lock, so threads are enough.
+    with ThreadPoolExecutor(threads) as pool:
+        for start in range(0, len(entries), _CHUNK):
+            chunk = entries[start : start + _CHUNK]
+            yield from zip(chunk, pool.map(decode, chunk), strict=True)
+
+
+def _check_corrupt(corrupt: Sequence[CorruptImage], total: int, max_share: float) -> None:
+    if len(corrupt) > max_share * total:
+        shown = "; ".join(f"{image.location} ({image.reason})" for image in corrupt[:_SHOWN])
+        more = f"; and {len(corrupt) - _SHOWN} more" if len(corrupt) > _SHOWN else ""
+        raise GigatokError(
+            f"{len(corrupt)} of {total} images are unreadable, more than prepare.max_corrupt_share {max_share}: "
+            f"replace or remove them, or raise the setting: {shown}{more}"
+        )
+
+
+def _check_space(out: Path, entries: Sequence[_Entry], packed: dict[str, bool], image_size: int) -> None:
+    needed = sum(packed[entry.split] for entry in entries) * image_size**2 * 3
+    free = shutil.disk_usage(out).free
+    if needed > free:
+        raise GigatokError(
+            f"{out} needs {needed / 1e9:.1f} GB for pixels of {image_size} px, {free / 1e9:.1f} GB are free: "
+            "free some, lower prepare.image_size, or set prepare.augmentation to 'crop-flip' (not packed)"
+        )
+
+
+def _write_index(path: Path, entries: Sequence[_Entry], classes: Sequence[str]) -> None:
+    table = pa.table(
+        {
+            "id": pa.array([entry.id for entry in entries], pa.int64()),
+            "location": [entry.record.location for entry in entries],
+            "label": pa.array([entry.record.label for entry in entries], pa.int64()),
+            "label_name": [classes[entry.record.label] for entry in entries],
+            "concept": [entry.record.concept for entry in entries],
+            "split": [entry.split for entry in entries],
+        }
+    )
+    pq.write_table(table, path)
+
+
+def _counts(entries: Sequence[_Entry], split: Split, classes: Sequence[str], packed: bool) -> SplitCounts:
+    records = [entry.record for entry in entries if entry.split == split]
+    labels = Counter(record.label for record in records)
+    return SplitCounts(
+        images=len(records),
+        concepts=len({record.concept for record in records}),
+        per_class={name: labels[label] for label, name in enumerate(classes)},
+        packed=packed,
+    )

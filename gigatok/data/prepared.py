@@ -1,0 +1,200 @@
+"""Prepared data as the later stages see it: two sets of labelled images.
+
+Letters: B batch, S image side in pixels, n images of a set.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.parquet as pq
+import torch
+from pydantic import ValidationError
+
+from gigatok.config import GigatokError, Section
+from gigatok.data.emoji import EmojiReader
+from gigatok.data.imagefolder import FileReader
+from gigatok.data.images import decode_rgb
+from gigatok.data.parquet import ParquetReader
+from gigatok.data.source import Reader, Split
+from gigatok.data.transforms import Pixels, center_crop, random_crop_flip, ten_crop
+
+INDEX_NAME = "index.parquet"
+SUMMARY_NAME = "summary.json"
+
+READERS: dict[str, type[EmojiReader] | type[FileReader] | type[ParquetReader]] = {
+    "emoji": EmojiReader,
+    "imagefolder": FileReader,
+    "parquet": ParquetReader,
+}
+"""How each source's locations are read, by ``prepare.source``."""
+
+
+class SplitCounts(Section):
+    """What one side of the split holds."""
+
+    images: int
+    concepts: int
+    per_class: dict[str, int]
+    packed: bool
+    """Whether its cropped pixels are stored, ready to use."""
+
+
+class CorruptImage(Section):
+    """An image that could not be read and was left out."""
+
+    location: str
+    reason: str
+
+
+class DataSummary(Section):
+    """``summary.json``: what was prepared. Equal data and settings give an equal file."""
+
+    source: Literal["emoji", "imagefolder", "parquet"]
+    path: str | None
+    image_size: int
+    augmentation: Literal["none", "crop-flip"]
+    seed: int
+    validation_fraction: float
+    classes: list[str]
+    train: SplitCounts
+    validation: SplitCounts
+    corrupt: list[CorruptImage]
+    data_sha256: str
+    """Over every image's id, label, side and content (pixels where packed, else encoded bytes)."""
+
+
+class ImageSet:
+    """One side of the split. Row r of ``batch``, ``labels`` and ``ids`` is the same image.
+
+    Packed sets copy pixels; others read, decode and crop on every visit.
+    """
+
+    def __init__(
+        self,
+        *,
+        ids: npt.NDArray[np.int64],
+        labels: npt.NDArray[np.int64],
+        locations: Sequence[str],
+        reader: Reader,
+        image_size: int,
+        packed: Pixels | None = None,
+    ) -> None:
+        self.ids, self.labels = ids, labels
+        self._locations = np.asarray(locations)
+        self._reader = reader
+        self.image_size = image_size
+        self._packed = packed
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether pixels are stored; then no batch is augmented."""
+        return self._packed is not None
+
+    def batch(
+        self, rows: npt.NDArray[np.integer], generator: np.random.Generator | None = None
+    ) -> torch.Tensor:
+        """uint8 ``(B, 3, S, S)``. Not packed: with a ``generator`` randomly cropped and flipped, each image
+        by a seed of its own drawn from it; without one centre-cropped.
+
+        Raises:
+            CorruptImageError: an image has been damaged since it was prepared.
+        """
+        if self._packed is not None:
+            return _channels_first(self._packed[rows])
+        if generator is None:
+            return _channels_first(np.stack([self.view(int(row)) for row in rows]))
+        seeds = generator.integers(2**63, size=len(rows))
+        return _channels_first(
+            np.stack([self.view(int(row), int(seed)) for row, seed in zip(rows, seeds, strict=True)])
+        )
+
+    def view(self, row: int, seed: int | None = None) -> Pixels:
+        """uint8 ``(S, S, 3)`` of one image from its source: centre crop, or the training crop of ``seed``."""
+        location = str(self._locations[row])
+        picture = decode_rgb(self._reader(location), location)
+        if seed is None:
+            return center_crop(picture, self.image_size)
+        return random_crop_flip(picture, self.image_size, np.random.default_rng(seed))
+
+    def ten_crops(self, rows: npt.NDArray[np.integer]) -> torch.Tensor:
+        """uint8 ``(B, 10, 3, S, S)`` from the source images: see ``transforms.ten_crop`` for the order."""
+        crops = []
+        for row in rows:
+            location = str(self._locations[row])
+            crops.append(ten_crop(decode_rgb(self._reader(location), location), self.image_size))
+        return torch.from_numpy(np.ascontiguousarray(np.stack(crops).transpose(0, 1, 4, 2, 3)))
+
+    def uint8(self) -> Pixels:
+        """uint8 ``(n, S, S, 3)``: the packed pixels (read from disk as used), else all centre crops."""
+        if self._packed is not None:
+            return self._packed
+        return np.stack([self.view(row) for row in range(len(self))])
+
+
+class PreparedData:
+    """What ``prepare`` wrote, opened for reading."""
+
+    def __init__(self, summary: DataSummary, train: ImageSet, validation: ImageSet) -> None:
+        self.summary, self.train, self.validation = summary, train, validation
+
+    @classmethod
+    def open(cls, root: Path | str) -> Self:
+        """Open the folder ``prepare`` wrote.
+
+        Raises:
+            GigatokError: the folder is missing, incomplete or of another version of this package.
+        """
+        root = Path(root)
+        try:
+            summary = DataSummary.model_validate(json.loads((root / SUMMARY_NAME).read_text()))
+            index = pq.read_table(root / INDEX_NAME).to_pydict()
+        except FileNotFoundError as error:
+            raise GigatokError(f"{error.filename or root} does not exist: run 'dvc repro prepare'") from None
+        except (ValidationError, ValueError, OSError) as error:
+            reason = " ".join(str(error).split())
+            raise GigatokError(f"{root} cannot be read ({reason}): run 'dvc repro -f prepare'") from None
+        return cls(
+            summary, _image_set(root, "train", summary, index), _image_set(root, "validation", summary, index)
+        )
+
+
+def _image_set(root: Path, split: Split, summary: DataSummary, index: dict[str, list[object]]) -> ImageSet:
+    chosen = np.flatnonzero(np.asarray(index["split"]) == split)
+    counts = summary.train if split == "train" else summary.validation
+    packed: Pixels | None = None
+    if counts.packed:
+        packed = _open_packed(root / f"{split}.npy", (len(chosen), summary.image_size, summary.image_size, 3))
+    return ImageSet(
+        ids=np.asarray(index["id"], dtype=np.int64)[chosen],
+        labels=np.asarray(index["label"], dtype=np.int64)[chosen],
+        locations=[str(index["location"][row]) for row in chosen],
+        reader=READERS[summary.source](),
+        image_size=summary.image_size,
+        packed=packed,
+    )
+
+
+def _open_packed(path: Path, shape: tuple[int, ...]) -> Pixels:
+    try:
+        pixels: Pixels = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (FileNotFoundError, ValueError, EOFError) as error:
+        raise GigatokError(f"{path} cannot be read ({error}): run 'dvc repro -f prepare'") from None
+    if pixels.shape != shape or pixels.dtype != np.uint8:
+        raise GigatokError(
+            f"{path} holds {pixels.dtype} {pixels.shape}, the index says uint8 {shape}: "
+            "run 'dvc repro -f prepare'"
+        )
+    return pixels
+
+
+def _channels_first(pixels: Pixels) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))

@@ -1,0 +1,86 @@
+"""Which concepts are trained on and which are held out."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Hashable, Mapping, Sequence
+from typing import TypeVar
+
+import numpy as np
+
+from gigatok.config import GigatokError
+from gigatok.data.source import Record, Split
+
+K = TypeVar("K", bound=Hashable)
+
+_LIMIT_STREAM, _SPLIT_STREAM = 1, 2
+"""Names of the random streams drawn from one seed, so that a limit does not change the split's draw."""
+
+
+def limit_concepts(records: Sequence[Record], limit: int | None, seed: int) -> set[str]:
+    """Concepts to keep: ``limit`` of them, each class and split keeping its share; ``None``: all.
+
+    Every group keeps at least two concepts where it has them and the limit allows, so that a small
+    selection can still be split within every class.
+    """
+    groups = _concepts_by(records, [(record.split or "", record.label) for record in records])
+    if limit is None or limit >= sum(map(len, groups.values())):
+        return {record.concept for record in records}
+    shares = _apportion({group: len(concepts) for group, concepts in groups.items()}, limit)
+    kept: set[str] = set()
+    for number, (group, concepts) in enumerate(groups.items()):
+        order = np.random.default_rng([seed, _LIMIT_STREAM, number]).permutation(len(concepts))
+        kept.update(concepts[index] for index in order[: shares[group]])
+    return kept
+
+
+def split_concepts(records: Sequence[Record], validation_fraction: float, seed: int) -> dict[str, Split]:
+    """Side of every concept: the source's own split where it has one, else a seeded draw per class.
+
+    A class holds out ``round(fraction * concepts)``, at least one where it has two or more.
+
+    Raises:
+        GigatokError: the source puts images of one concept on both sides.
+    """
+    sides: dict[str, Split] = {}
+    for record in records:
+        if record.split is not None and sides.setdefault(record.concept, record.split) != record.split:
+            raise GigatokError(
+                f"prepare.path: concept {record.concept!r} is in train and in validation "
+                f"({record.location}): put all its images on one side"
+            )
+    open_records = [record for record in records if record.concept not in sides]
+    groups = _concepts_by(open_records, [record.label for record in open_records])
+    for label, concepts in groups.items():
+        order = np.random.default_rng([seed, _SPLIT_STREAM, int(label)]).permutation(len(concepts))
+        wanted = max(round(validation_fraction * len(concepts)), 1)
+        held_out = set(order[: min(wanted, len(concepts) - 1)].tolist())
+        for index, concept in enumerate(concepts):
+            sides[concept] = "validation" if index in held_out else "train"
+    return sides
+
+
+def _concepts_by(records: Sequence[Record], keys: Sequence[K]) -> dict[K, list[str]]:
+    """Sorted concepts of each key, keys sorted; a concept belongs to the key of its first record."""
+    first: dict[str, K] = {}
+    for record, key in zip(records, keys, strict=True):
+        first.setdefault(record.concept, key)
+    groups: defaultdict[K, list[str]] = defaultdict(list)
+    for concept in sorted(first):
+        groups[first[concept]].append(concept)
+    return {key: groups[key] for key in sorted(groups, key=repr)}
+
+
+def _apportion(sizes: Mapping[K, int], limit: int) -> dict[K, int]:
+    """Seats for each group in proportion to its size, with a floor of two (or one, or none, as they fit)."""
+    floor = min(2, limit // len(sizes))
+    total = sum(sizes.values())
+    share = {key: size / total * limit for key, size in sizes.items()}
+    seats = {key: min(size, max(floor, int(share[key]))) for key, size in sizes.items()}
+    while sum(seats.values()) < limit:
+        hungry = [key for key in sizes if seats[key] < sizes[key]]
+        seats[max(hungry, key=lambda key: share[key] - seats[key])] += 1
+    while sum(seats.values()) > limit:
+        rich = [key for key in sizes if seats[key] > floor]
+        seats[max(rich, key=lambda key: seats[key] - share[key])] -= 1
+    return seats
