@@ -13,6 +13,7 @@ from gigatok.artifacts.journal import Journal, Point, read_journal, series
 from gigatok.artifacts.run_folder import RunFolder
 from gigatok.artifacts.scores import Protocol, Provenance, Score, ScoreSheet, protocol_differences
 from gigatok.artifacts.source import GitState, code_fingerprint, git_state
+from gigatok.artifacts.workspace import Workspace
 
 if TYPE_CHECKING:
     from gigatok.artifacts.training_state import Restored, TrainingState
@@ -29,6 +30,7 @@ __all__ = [
     "Score",
     "ScoreSheet",
     "TrainingState",
+    "Workspace",
     "code_fingerprint",
     "git_state",
     "load_weights",

@@ -56,7 +56,7 @@ class Params(Section):
     def tokenizer_training(self, name: str) -> TrainTokenizerSection:
         """``train_tokenizer`` with the overrides of tokenizer ``name`` applied."""
         entry = _entry(self.tokenizers, name, "tokenizers")
-        merged = _merge(self.train_tokenizer.model_dump(), entry.overrides)
+        merged = merge(self.train_tokenizer.model_dump(), entry.overrides)
         return TrainTokenizerSection.model_validate(merged)
 
     def tokenizer_model(self, name: str, *, alignment_dim: int) -> TokenizerConfig:
@@ -77,7 +77,7 @@ class Params(Section):
     def generator_training(self, name: str) -> TrainGeneratorSection:
         """``train_generator`` with the overrides of generator ``name`` applied."""
         entry = _entry(self.generators, name, "generators")
-        return TrainGeneratorSection.model_validate(_merge(self.train_generator.model_dump(), entry.overrides))
+        return TrainGeneratorSection.model_validate(merge(self.train_generator.model_dump(), entry.overrides))
 
     def generator_model(self, name: str, *, tokens: int, codebook_size: int, classes: int) -> ArConfig:
         """Architecture of generator ``name`` for a tokenizer's rate and the data's classes."""
@@ -103,7 +103,9 @@ class Params(Section):
                 )
         for name in (*self.tokenizers, *self.generators):
             if not name.replace("-", "").isalnum():
-                raise ValueError(f"name {name!r} may hold letters, digits and '-' only (DVC reads a dot as a path)")
+                raise ValueError(
+                    f"name {name!r} may hold letters, digits and '-' only (DVC reads a dot as a path)"
+                )
         for name in self.tokenizers:
             self.tokenizer_model(name, alignment_dim=1)
             cached = self.teacher.cache and self.tokenizer_training(name).loss.semantic_weight > 0
@@ -144,7 +146,11 @@ def describe(error: ValidationError) -> str:
     for problem in error.errors():
         where = ".".join(str(part) for part in problem["loc"]) or "settings"
         value = problem["input"]
-        shown = "" if isinstance(value, (dict, list, Section)) or problem["type"] == "missing" else f" = {value!r}"
+        shown = (
+            ""
+            if isinstance(value, (dict, list, Section)) or problem["type"] == "missing"
+            else f" = {value!r}"
+        )
         lines.append(f"{where}{shown}: {problem['msg'].removeprefix('Value error, ')}")
     return "; ".join(lines)
 
@@ -162,9 +168,10 @@ def _entry(table: Mapping[str, T], name: str, setting: str) -> T:
     return table[name]
 
 
-def _merge(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+def merge(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """``base`` with nested mappings of ``overrides`` laid over it."""
     merged = dict(base)
     for key, value in overrides.items():
         nested = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-        merged[key] = _merge(merged[key], value) if nested else value
+        merged[key] = merge(merged[key], value) if nested else value
     return merged

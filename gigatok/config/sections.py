@@ -151,6 +151,8 @@ class TrainTokenizerSection(Section):
     """Steps whose weights are kept besides the last ones."""
     workers: int = Field(0, ge=0)
     """Loader processes; 0 loads in the training process."""
+    token_crops: Literal["plain", "ten-crop"] = "plain"
+    """Indices stored for the generator: of the plain images, or of four corners, centre and their mirror images."""
 
 
 class TokenizerEntry(Section):
@@ -172,8 +174,6 @@ class TrainGeneratorSection(Section):
     optimizer: OptimizerSection = OptimizerSection(
         schedule="wsd", weight_decay=0.05, decay_all_parameters=False, gradient_clip=1.0
     )
-    tokens: Literal["stored", "ten-crop"] = "stored"
-    """``stored``: indices of the plain images; ``ten-crop``: of four corners, centre and their mirror images."""
     steps: int = Field(gt=0)
     batch_size: int = Field(gt=0)
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
@@ -240,7 +240,9 @@ class EvaluateGeneratorSection(Section):
     @model_validator(mode="after")
     def _no_guidance_first(self) -> Self:
         if not self.cfg_scales or self.cfg_scales[0] != 1.0:
-            raise ValueError(f"cfg_scales {self.cfg_scales} must begin with 1.0: no guidance is always reported")
+            raise ValueError(
+                f"cfg_scales {self.cfg_scales} must begin with 1.0: no guidance is always reported"
+            )
         return self
 
 

@@ -1,0 +1,115 @@
+"""What the scoring stages share: the judge, its features of the real images, and where numbers come from."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from gigatok.artifacts import Protocol, Provenance, RunFolder, Workspace, git_state, write_json
+from gigatok.config import GigatokError, Params, fingerprint
+from gigatok.config.sections import BaseSection, ReferenceSection
+from gigatok.data import DataSummary
+from gigatok.evaluation.extractors import Extractor, load_extractor
+
+Pool = npt.NDArray[np.float32]
+
+
+class RealFeatures(NamedTuple):
+    """The judge's pooled features of the real images."""
+
+    train: Pool
+    validation: Pool
+
+
+def open_judge(section: ReferenceSection, device: torch.device | str = "cpu") -> Extractor:
+    """The extractor that every score of a run is measured with."""
+    return load_extractor(
+        section.extractor,
+        Path(section.weights) if section.weights else None,
+        section.extractor_size,
+        device=device,
+    )
+
+
+def read_real_features(workspace: Workspace) -> RealFeatures:
+    """What the stage ``reference`` stored.
+
+    Raises:
+        GigatokError: it has not run.
+    """
+    path = workspace.reference / "features.npz"
+    try:
+        with np.load(path) as arrays:
+            return RealFeatures(arrays["train"], arrays["validation"])
+    except FileNotFoundError:
+        raise GigatokError(f"{path} does not exist: run 'dvc repro reference'") from None
+
+
+def judge_protocol(judge: Extractor, *, reference: str, reference_count: int, sample_count: int) -> Protocol:
+    """Protocol of a score on the judge's features; arrays throughout, no image files in between."""
+    return Protocol(
+        extractor=judge.name,
+        extractor_sha256=judge.sha256,
+        extractor_size=judge.image_size,
+        reference=reference,
+        reference_count=reference_count,
+        sample_count=sample_count,
+        preprocessing=judge.preprocessing,
+        rounding="adm",
+        codec="none",
+    )
+
+
+def pixel_protocol(count: int) -> Protocol:
+    """Protocol of PSNR and SSIM: uint8 reconstructions against uint8 originals."""
+    return Protocol(
+        reference="validation originals",
+        reference_count=count,
+        sample_count=count,
+        rounding="adm",
+        codec="none",
+    )
+
+
+def provenance(params: Params, data: DataSummary, run: str, *sections: object) -> Provenance:
+    """Commit, settings, data and seed behind the numbers of ``run``."""
+    commit, dirty = git_state(Path.cwd())
+    return Provenance(
+        commit=commit,
+        dirty=dirty,
+        params_sha=fingerprint(params.base, params.prepare, params.reference, *sections),
+        data_sha=data.data_sha256,
+        seed=params.base.seed,
+        profile=params.profile,
+        run=run,
+    )
+
+
+def limit_threads(section: BaseSection) -> torch.device:
+    """Seed torch, fix the threads, choose the device for scoring."""
+    if section.threads:
+        torch.set_num_threads(section.threads)
+    torch.manual_seed(section.seed)
+    if section.device != "auto":
+        return torch.device(section.device)
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@contextmanager
+def timed_evaluation(run: RunFolder) -> Iterator[None]:
+    """Add the block's wall time to the run's provenance as ``evaluate_seconds``."""
+    begin = time.monotonic()
+    yield
+    try:
+        known = json.loads(run.provenance_path.read_text())
+    except (FileNotFoundError, ValueError):
+        known = {}
+    write_json(run.provenance_path, {**known, "evaluate_seconds": time.monotonic() - begin})

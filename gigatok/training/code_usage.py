@@ -1,0 +1,64 @@
+"""The codes seen lately: usage and perplexity while training, and which codes are dead."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+WINDOW = 65_536
+"""Indices looked back on, as in the official implementation; ours starts empty, not filled with code 0."""
+
+
+class RecentCodes:
+    """Ring buffer of the last ``WINDOW`` indices.
+
+    Args:
+        codebook_size: number of codes K.
+    """
+
+    def __init__(self, codebook_size: int, window: int = WINDOW) -> None:
+        self.codebook_size = codebook_size
+        self._ring = torch.zeros(window, dtype=torch.int64)
+        self._seen = 0
+
+    def add(self, indices: Tensor) -> None:
+        """Remember ``indices`` (any shape)."""
+        flat = indices.detach().reshape(-1).cpu()[-self._ring.numel() :]
+        places = torch.arange(self._seen, self._seen + flat.numel()) % self._ring.numel()
+        self._ring[places] = flat
+        self._seen += flat.numel()
+
+    def counts(self) -> Tensor:
+        """How often each code occurs in the window: (K,) int64."""
+        return torch.bincount(self._ring[: min(self._seen, self._ring.numel())], minlength=self.codebook_size)
+
+    def used(self) -> Tensor:
+        """(K,) bool: codes that occur in the window."""
+        return self.counts() > 0
+
+    def usage(self) -> float:
+        """Share of codes in use, 0 to 1."""
+        return float(self.used().float().mean())
+
+    def perplexity(self) -> float:
+        """exp of the entropy of the code frequencies: 1 (one code) to K (all alike).
+
+        Raises:
+            ValueError: nothing was added yet.
+        """
+        counts = self.counts().double()
+        if counts.sum() == 0:
+            raise ValueError("perplexity of no indices: add() some first")
+        shares = counts / counts.sum()
+        return float(torch.special.entr(shares).sum().exp())
+
+    def state_dict(self) -> dict[str, Any]:
+        """Ring and position."""
+        return {"ring": self._ring.clone(), "seen": self._seen}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from ``state_dict()``."""
+        self._ring.copy_(state["ring"])
+        self._seen = int(state["seen"])

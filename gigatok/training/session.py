@@ -1,0 +1,197 @@
+"""One training run from start to end: resume or begin anew, journal, curves, saved states, clean interruption."""
+
+from __future__ import annotations
+
+import json
+import platform
+import signal
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, NamedTuple, Self
+
+from gigatok.artifacts import Journal, RunFolder, TrainingState, git_state, write_json
+from gigatok.config import GigatokError
+from gigatok.tracking import Tracker
+from gigatok.tracking.progress import open_progress
+from gigatok.training.watchdog import require_finite
+
+
+class InterruptedRunError(GigatokError):
+    """The run was asked to stop; its state is saved."""
+
+    exit_code = 130
+
+
+class RunPlan(NamedTuple):
+    """What identifies a run and how long it is."""
+
+    stage: str
+    """DVC stage, e.g. ``train_tokenizer@S-S``."""
+    fingerprint: str
+    """Of settings, data and code: a saved state is continued only if this is equal."""
+    steps: int
+    batch_size: int
+    log_every: int
+    save_every: int
+
+
+class Curves:
+    """Logged values without times: equal runs give equal curves."""
+
+    def __init__(self) -> None:
+        self._points: dict[str, list[list[float]]] = {}
+
+    def add(self, step: int, values: Mapping[str, float]) -> None:
+        """Append one value a name."""
+        for name, value in values.items():
+            self._points.setdefault(name, []).append([step, value])
+
+    def state(self) -> dict[str, Any]:
+        """Name to list of [step, value]."""
+        return {"points": self._points}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from ``state()``."""
+        self._points = {name: [list(point) for point in points] for name, points in state["points"].items()}
+
+
+class TrainingSession:
+    """Use as a context manager around the loop.
+
+    Args:
+        run: the run's folder; set aside if it holds another run (other settings, data or code).
+        plan: identity and length.
+        objects: what a resumed run needs, by name (see ``TrainingState``).
+        tracker: gets every logged value too.
+    """
+
+    def __init__(self, run: RunFolder, plan: RunPlan, objects: Mapping[str, Any], tracker: Tracker) -> None:
+        self.run = run
+        self.plan = plan
+        self.tracker = tracker
+        self.curves = Curves()
+        self._objects = {**objects, "curves": self.curves}
+        self._stop_asked = False
+        self._seconds_before = 0.0
+        self.first_step = 0
+
+    def __enter__(self) -> Self:
+        restored = TrainingState.load(self.run.state_dir, self._objects)
+        if restored is not None:
+            self.first_step = int(restored.meta["step"])
+            self._seconds_before = float(restored.meta["seconds"])
+        self._journal = Journal(self.run.journal_path)
+        self._journal.truncate_after(self.first_step)
+        self._progress = open_progress(self.plan.stage, self.plan.steps)
+        self._handlers = {
+            number: signal.signal(number, self._ask_to_stop) for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        self._begin = self._window_begin = time.monotonic()
+        self._window_step = self.first_step
+        write_provenance(self.run, self.plan.fingerprint, complete=False)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._progress.close()
+        if error is not None:
+            self.tracker.close("KILLED" if isinstance(error, InterruptedRunError) else "FAILED")
+
+    def due(self, every: int, done: int) -> bool:
+        """Whether something that happens each ``every`` steps happens after ``done`` steps (always at the end)."""
+        return done % every == 0 or done == self.plan.steps
+
+    def log(self, done: int, values: Mapping[str, float]) -> None:
+        """Record values after ``done`` steps: journal, curves, tracker, display.
+
+        Raises:
+            TrainingDivergedError: a value is not finite.
+        """
+        now = time.monotonic()
+        steps = done - self._window_step
+        speed = steps * self.plan.batch_size / max(now - self._window_begin, 1e-9)
+        self._journal.log(done, {**values, **({"images_per_second": speed} if steps else {})})
+        self.tracker.log(done, values)
+        require_finite(done, values, self.plan.stage)
+        self.curves.add(done, values)
+        if steps:
+            self._window_begin, self._window_step = now, done
+            self._progress.update(done, loss=values.get("loss"), images_per_second=speed)
+
+    def after_step(self, done: int) -> None:
+        """Save when due; stop if asked to.
+
+        Raises:
+            InterruptedRunError: SIGINT or SIGTERM arrived; the state is saved.
+        """
+        if self._stop_asked:
+            self.save(done)
+            raise InterruptedRunError(
+                f"{self.plan.stage} interrupted after step {done} of {self.plan.steps}: its state is saved, "
+                "the same command goes on from there"
+            )
+        if done % self.plan.save_every == 0 and done < self.plan.steps:
+            self.save(done)
+
+    def save(self, done: int) -> None:
+        """Write a resumable state."""
+        TrainingState.save(self.run.state_dir, self._objects, {"step": done, "seconds": self.seconds()})
+
+    def seconds(self) -> float:
+        """Training time so far, earlier sessions of this run included."""
+        return self._seconds_before + time.monotonic() - self._begin
+
+    def finish(self) -> None:
+        """Write curves and provenance, drop the saved states. The run is complete."""
+        write_json(self.run.curves_path, self.curves.state()["points"])
+        seconds = self.seconds()
+        write_provenance(
+            self.run,
+            self.plan.fingerprint,
+            complete=True,
+            seconds=seconds,
+            images_per_second=self.plan.steps * self.plan.batch_size / seconds,
+        )
+        for path in self.run.state_dir.glob("state-*.pt"):
+            path.unlink()
+
+    def _ask_to_stop(self, number: int, frame: FrameType | None) -> None:
+        if self._stop_asked:
+            raise KeyboardInterrupt
+        self._stop_asked = True
+
+
+def already_complete(run: RunFolder, fingerprint: str, outputs: tuple[Path, ...]) -> bool:
+    """Whether this very run ended before and its files are all there. Another run's folder is set aside."""
+    try:
+        before = json.loads(run.provenance_path.read_text())
+    except (FileNotFoundError, ValueError):
+        before = {}
+    if before.get("fingerprint") == fingerprint:
+        return bool(before.get("complete")) and all(path.exists() for path in outputs)
+    run.set_aside()
+    return False
+
+
+def write_provenance(run: RunFolder, fingerprint: str, *, complete: bool, **extra: object) -> None:
+    """When, where and from which commit; keeps what other stages wrote."""
+    try:
+        before = json.loads(run.provenance_path.read_text())
+    except (FileNotFoundError, ValueError):
+        before = {}
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    commit, dirty = git_state(Path.cwd())
+    values: dict[str, object] = {
+        "fingerprint": fingerprint,
+        "complete": complete,
+        "commit": commit,
+        "dirty": dirty,
+        "host": platform.machine() + " " + platform.system(),
+        "finished" if complete else "started": now,
+    }
+    write_json(run.provenance_path, {**before, **values, **extra})

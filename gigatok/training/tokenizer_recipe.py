@@ -1,0 +1,228 @@
+"""One training step of a tokenizer: generator side, then discriminator side (SPEC sections 6 and 7).
+
+The recipe owns everything that a resumed run needs besides the data cursor: both networks, both optimizers,
+the gradient scalers, the EMA and the recent codes.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gigatok.config.sections import TrainTokenizerSection
+from gigatok.losses import hinge_discriminator_loss, hinge_generator_loss, semantic_loss
+from gigatok.models.tokenizer import Tokenizer, TokenizerOutput
+from gigatok.optim import Ema, build_adamw, learning_rate
+from gigatok.training.code_usage import RecentCodes
+
+AUTOCAST_TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class StepReport(NamedTuple):
+    """Named, detached loss terms (weights not applied) of one step, and the gradient norm before clipping."""
+
+    terms: dict[str, Tensor]
+
+
+class TokenizerRecipe:
+    """Trains ``tokenizer`` one batch at a time.
+
+    Args:
+        tokenizer: on its device; left in training mode.
+        section: the run's settings, overrides applied.
+        discriminator: logits for images, or ``None`` when ``adversarial_weight`` is 0.
+        perceptual: frozen distance ``(a, b) -> (B,)``, or ``None`` when ``perceptual_weight`` is 0.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        section: TrainTokenizerSection,
+        discriminator: nn.Module | None,
+        perceptual: nn.Module | None,
+    ) -> None:
+        self.tokenizer = tokenizer.train()
+        self.section = section
+        self.discriminator = discriminator.train() if discriminator is not None else None
+        self.perceptual = perceptual
+        self.device = next(tokenizer.parameters()).device
+        self.optimizer = build_adamw(tokenizer, section.optimizer)
+        self.discriminator_optimizer = (
+            build_adamw(discriminator, section.optimizer) if discriminator is not None else None
+        )
+        fp16 = section.precision == "fp16"
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=fp16)  # type: ignore[attr-defined]
+        self.discriminator_scaler = torch.amp.GradScaler(self.device.type, enabled=fp16)  # type: ignore[attr-defined]
+        self.ema = Ema(tokenizer, section.ema_decay) if section.ema_decay else None
+        self.codes = RecentCodes(section.model.codebook_size)
+
+    def step(self, step: int, images: Tensor, targets: Tensor | None) -> StepReport:
+        """Update on one batch.
+
+        Args:
+            step: updates done before this one.
+            images: (B, 3, H, W) in [-1, 1].
+            targets: (B, L, C) teacher features, or ``None`` without semantic regularization.
+        """
+        rate = learning_rate(self.section.optimizer, step, self.section.steps)
+        _set_rate(self.optimizer, rate)
+        shortcut = self.section.loss.shortcut
+        with self._autocast():
+            out = self.tokenizer(images, shortcut=shortcut is not None and step < shortcut.image_end_step)
+        out = TokenizerOutput(*(_float(part) for part in out))
+        terms, loss = self._generator_loss(step, images, targets, out)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()
+        self.scaler.unscale_(self.optimizer)
+        norm = nn.utils.clip_grad_norm_(self.tokenizer.parameters(), self.section.optimizer.gradient_clip)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        if self.ema is not None:
+            self.ema.update(self.tokenizer)
+        terms["loss"] = loss.detach()
+        terms["gradient_norm"] = norm.detach()
+        if self._adversarial(step):
+            terms.update(self._discriminator_step(rate, images, out.reconstruction.detach()))
+        self.codes.add(out.indices)
+        self._restart_codes(step, images)
+        return StepReport(terms)
+
+    def _generator_loss(
+        self, step: int, images: Tensor, targets: Tensor | None, out: TokenizerOutput
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        weights = self.section.loss
+        terms: dict[str, Tensor] = {}
+        total = torch.zeros((), device=images.device)
+
+        def add(name: str, value: Tensor, weight: float) -> None:
+            nonlocal total
+            terms[name] = value.detach()
+            total = total + weight * value
+
+        add("l2", F.mse_loss(out.reconstruction, images), weights.l2_weight)
+        if weights.l1_weight:
+            add("l1", F.l1_loss(out.reconstruction, images), weights.l1_weight)
+        if self.perceptual is not None:
+            add("perceptual", self.perceptual(out.reconstruction, images).mean(), weights.perceptual_weight)
+        add("codebook", out.codebook.codebook_loss, weights.codebook_weight)
+        add("commitment", out.codebook.commitment_loss, weights.commitment_weight)
+        if out.codebook.entropy_loss is not None:
+            add("entropy", out.codebook.entropy_loss, weights.entropy_weight)
+        if targets is not None and out.alignment is not None:
+            add("semantic", semantic_loss(out.alignment, targets), weights.semantic_weight)
+        self._add_shortcut(step, images, out, add)
+        if self._adversarial(step) and self.discriminator is not None:
+            with _frozen(self.discriminator), self._autocast():
+                logits = self.discriminator(out.reconstruction)
+            add("adversarial", hinge_generator_loss(logits.float()), weights.adversarial_weight)
+        return terms, total
+
+    def _add_shortcut(self, step: int, images: Tensor, out: TokenizerOutput, add: Any) -> None:
+        shortcut = self.section.loss.shortcut
+        if shortcut is None:
+            return
+        if out.shortcut is not None:
+            add("shortcut_l2", F.mse_loss(out.shortcut, images), shortcut.image_weight)
+            if self.perceptual is not None:
+                add(
+                    "shortcut_perceptual", self.perceptual(out.shortcut, images).mean(), shortcut.image_weight
+                )
+        if step < shortcut.feature_end_step:
+            add(
+                "shortcut_feature",
+                F.mse_loss(out.decoder_map, out.encoder_map.detach()),
+                shortcut.feature_weight,
+            )
+
+    def _discriminator_step(self, rate: float, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        if self.discriminator is None or self.discriminator_optimizer is None:
+            return {}
+        _set_rate(self.discriminator_optimizer, rate)
+        with self._autocast():
+            real_logits = self.discriminator(real)
+            fake_logits = self.discriminator(fake)
+        loss = hinge_discriminator_loss(real_logits.float(), fake_logits.float())
+        self.discriminator_optimizer.zero_grad(set_to_none=True)
+        self.discriminator_scaler.scale(self.section.loss.discriminator_weight * loss).backward()
+        self.discriminator_scaler.unscale_(self.discriminator_optimizer)
+        nn.utils.clip_grad_norm_(self.discriminator.parameters(), self.section.optimizer.gradient_clip)
+        self.discriminator_scaler.step(self.discriminator_optimizer)
+        self.discriminator_scaler.update()
+        return {
+            "discriminator": loss.detach(),
+            "discriminator_real": real_logits.detach().float().mean(),
+            "discriminator_fake": fake_logits.detach().float().mean(),
+        }
+
+    def _adversarial(self, step: int) -> bool:
+        return self.discriminator is not None and step >= self.section.loss.discriminator.start_step
+
+    def _restart_codes(self, step: int, images: Tensor) -> None:
+        """Give codes that no recent image used the place of an encoder output (not in the paper)."""
+        help_ = self.section.codebook_restart
+        done = step + 1
+        if done > help_.until_step or done % help_.every:
+            return
+        with torch.no_grad():
+            continuous = self.tokenizer.encode_continuous(images)
+            self.tokenizer.quantizer.restart_dead_codes(continuous, self.codes.used())
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        precision = self.section.precision
+        return torch.autocast(self.device.type, AUTOCAST_TYPES[precision], enabled=precision != "fp32")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next step depends on."""
+        state: dict[str, Any] = {
+            "tokenizer": self.tokenizer.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "codes": self.codes.state_dict(),
+        }
+        if self.discriminator is not None and self.discriminator_optimizer is not None:
+            state["discriminator"] = self.discriminator.state_dict()
+            state["discriminator_optimizer"] = self.discriminator_optimizer.state_dict()
+            state["discriminator_scaler"] = self.discriminator_scaler.state_dict()
+        if self.ema is not None:
+            state["ema"] = self.ema.state_dict()
+        return state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from ``state_dict()``."""
+        self.tokenizer.load_state_dict(state["tokenizer"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
+        self.codes.load_state_dict(state["codes"])
+        if self.discriminator is not None and self.discriminator_optimizer is not None:
+            self.discriminator.load_state_dict(state["discriminator"])
+            self.discriminator_optimizer.load_state_dict(state["discriminator_optimizer"])
+            self.discriminator_scaler.load_state_dict(state["discriminator_scaler"])
+        if self.ema is not None:
+            self.ema.load_state_dict(state["ema"])
+
+
+class _frozen:
+    """Gradients flow through the module to its input, not into its parameters."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module = module
+
+    def __enter__(self) -> None:
+        self.module.requires_grad_(False)
+
+    def __exit__(self, *_: object) -> None:
+        self.module.requires_grad_(True)
+
+
+def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+def _float(part: Any) -> Any:
+    """Losses are computed in float32 whatever the forward pass used."""
+    return part.float() if isinstance(part, Tensor) and part.is_floating_point() else part

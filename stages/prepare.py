@@ -1,0 +1,17 @@
+"""DVC stage ``prepare``: images, index and splits."""
+
+from common import run_stage
+
+from gigatok.artifacts import Workspace
+from gigatok.config import Params
+from gigatok.data import prepare
+
+
+def main(params: Params, workspace: Workspace) -> None:
+    """Write ``runs/data``."""
+    summary = prepare(params.prepare, params.base, workspace.data)
+    print(f"{summary.train.images} training and {summary.validation.images} validation images")
+
+
+if __name__ == "__main__":
+    run_stage(main)

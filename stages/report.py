@@ -1,0 +1,16 @@
+"""DVC stage ``report``: tables, figures and the page."""
+
+from common import run_stage
+
+from gigatok.artifacts import Workspace
+from gigatok.config import Params
+from gigatok.paper.report import build_report
+
+
+def main(params: Params, workspace: Workspace) -> None:
+    """Write ``reports``."""
+    build_report(workspace.runs, params, workspace.reports)
+
+
+if __name__ == "__main__":
+    run_stage(main)
