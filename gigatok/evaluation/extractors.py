@@ -78,9 +78,7 @@ class Extractor:
             progress: called after every batch
         """
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3 or not len(images):
-            raise GigatokError(
-                f"images {images.shape} {images.dtype}: expected uint8 (n, H, W, 3) with n > 0"
-            )
+            raise GigatokError(f"images {images.shape} {images.dtype}: expected uint8 (n, H, W, 3) with n > 0")
         outputs: list[NetworkOutput] = []
         with torch.inference_mode():
             for start in range(0, len(images), batch_size):

@@ -33,17 +33,13 @@ def gaussian(features: npt.ArrayLike) -> Gaussian:
     """Mean and unbiased covariance of ``features`` (n, d), in float64 as ``numpy.cov`` computes them."""
     values = np.asarray(features, dtype=np.float64)
     if values.ndim != 2 or len(values) < 2:
-        raise GigatokError(
-            f"features of shape {values.shape}: a covariance needs (n, d) with at least 2 samples"
-        )
+        raise GigatokError(f"features of shape {values.shape}: a covariance needs (n, d) with at least 2 samples")
     mean = values.mean(axis=0)
     centred = values - mean
     return Gaussian(mean, centred.T @ centred / (len(values) - 1))
 
 
-def frechet_distance(
-    mean1: npt.ArrayLike, cov1: npt.ArrayLike, mean2: npt.ArrayLike, cov2: npt.ArrayLike
-) -> float:
+def frechet_distance(mean1: npt.ArrayLike, cov1: npt.ArrayLike, mean2: npt.ArrayLike, cov2: npt.ArrayLike) -> float:
     """|mean1 - mean2|^2 + tr(cov1) + tr(cov2) - 2 tr((cov1 cov2)^(1/2)), in float64.
 
     With cov1 = F F^T, the product's root has the trace of the roots of the eigenvalues of the symmetric

@@ -16,9 +16,7 @@ SsimKind = Literal["standard", "gigatok-release"]
 _BLOCK = 64
 
 
-def psnr(
-    originals: npt.NDArray[np.generic], reconstructions: npt.NDArray[np.generic]
-) -> npt.NDArray[np.float64]:
+def psnr(originals: npt.NDArray[np.generic], reconstructions: npt.NDArray[np.generic]) -> npt.NDArray[np.float64]:
     """(n,) peak signal-to-noise ratio in dB of each image; infinite where both images are equal.
 
     Args:
@@ -51,9 +49,7 @@ def ssim(
     window, data_range, unbiased = _SSIM[kind]
     size = len(window)
     if min(first.shape[1:3]) < size:
-        raise GigatokError(
-            f"images of {first.shape[1]}x{first.shape[2]} are smaller than SSIM's {size}x{size} window"
-        )
+        raise GigatokError(f"images of {first.shape[1]}x{first.shape[2]} are smaller than SSIM's {size}x{size} window")
     correction = size**2 / (size**2 - 1) if unbiased else 1.0
     values = []
     for start in range(0, len(first), _BLOCK):
@@ -99,9 +95,7 @@ def _pair(
 ) -> tuple[npt.NDArray[np.generic], npt.NDArray[np.generic]]:
     first, second = np.asarray(originals), np.asarray(reconstructions)
     if first.shape != second.shape or first.ndim != 4 or not len(first):
-        raise GigatokError(
-            f"images of shapes {first.shape} and {second.shape}: expected (n, H, W, 3) twice, n > 0"
-        )
+        raise GigatokError(f"images of shapes {first.shape} and {second.shape}: expected (n, H, W, 3) twice, n > 0")
     return first, second
 
 

@@ -33,13 +33,9 @@ def inception_score(probabilities: npt.ArrayLike, splits: int = 10) -> Inception
     """
     values = np.asarray(probabilities, dtype=np.float64)
     if values.ndim != 2 or not 1 <= splits <= len(values):
-        raise GigatokError(
-            f"probabilities {values.shape} in {splits} splits: expected (n, classes), 1..n splits"
-        )
+        raise GigatokError(f"probabilities {values.shape} in {splits} splits: expected (n, classes), 1..n splits")
     if values.min() < 0 or not np.allclose(values.sum(axis=1), 1.0, atol=1e-3):
-        raise GigatokError(
-            "rows of probabilities must be at least 0 and sum to 1: apply a softmax to the logits"
-        )
+        raise GigatokError("rows of probabilities must be at least 0 and sum to 1: apply a softmax to the logits")
     edges = [index * len(values) // splits for index in range(splits + 1)]
     scores = [_score(values[start:end]) for start, end in pairwise(edges)]
     return InceptionScore(float(np.mean(scores)), float(np.std(scores)))

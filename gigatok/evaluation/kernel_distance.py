@@ -68,9 +68,7 @@ def kernel_distance_of_subsets(
     return KernelDistance(float(np.mean(values)), float(np.std(values)))
 
 
-def _checked(
-    first: npt.ArrayLike, second: npt.ArrayLike
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _checked(first: npt.ArrayLike, second: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     x, y = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
     if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1] or min(len(x), len(y)) < 2:
         raise GigatokError(

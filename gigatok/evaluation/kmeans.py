@@ -36,9 +36,7 @@ class PatchKMeans:
         self.codebook: Tensor | None = None
         """(codebook_size, patch pixels * 3) in 0..255, float32, after ``fit``."""
 
-    def fit(
-        self, images: Images, *, iterations: int = 10, seed: int = 0, max_patches: int = 65_536
-    ) -> PatchKMeans:
+    def fit(self, images: Images, *, iterations: int = 10, seed: int = 0, max_patches: int = 65_536) -> PatchKMeans:
         """Lloyd's algorithm from distinct patches drawn with ``seed``; deterministic, seconds on one thread.
 
         Equal patches (white background, say) are merged into one with a weight, which changes no result and
@@ -51,9 +49,7 @@ class PatchKMeans:
         if iterations < 1:
             raise ConfigError(f"kmeans_iterations {iterations} must be at least 1")
         generator = torch.Generator().manual_seed(seed)
-        patches, counts = np.unique(
-            self._patches(images).reshape(-1, self._patch_values), axis=0, return_counts=True
-        )
+        patches, counts = np.unique(self._patches(images).reshape(-1, self._patch_values), axis=0, return_counts=True)
         points, weights = torch.from_numpy(patches).float(), torch.from_numpy(counts).float()
         if len(points) > max_patches:
             kept = torch.randperm(len(points), generator=generator)[:max_patches]
@@ -116,9 +112,7 @@ def _grid(image_size: int, num_tokens: int) -> tuple[int, int]:
     """Rows and columns of patches."""
     bits = round(math.log2(num_tokens)) if num_tokens > 0 else -1
     if bits < 0 or 2**bits != num_tokens:
-        raise ConfigError(
-            f"num_tokens {num_tokens} is not a power of two: k-means cannot halve the image into them"
-        )
+        raise ConfigError(f"num_tokens {num_tokens} is not a power of two: k-means cannot halve the image into them")
     rows, columns = 2 ** (bits // 2), 2 ** ((bits + 1) // 2)
     if image_size % columns:
         raise ConfigError(f"image_size {image_size} does not divide into {rows}x{columns} patches")

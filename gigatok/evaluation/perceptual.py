@@ -22,11 +22,7 @@ def perceptual_distances(
     Args:
         network: frozen, ``(a, b) -> (B,)`` on images (B, 3, H, W) in [-1, 1], as ``load_perceptual`` returns
     """
-    if (
-        originals.shape != reconstructions.shape
-        or originals.dtype != np.uint8
-        or reconstructions.dtype != np.uint8
-    ):
+    if originals.shape != reconstructions.shape or originals.dtype != np.uint8 or reconstructions.dtype != np.uint8:
         raise GigatokError(
             f"images {originals.shape} {originals.dtype}, {reconstructions.shape} {reconstructions.dtype}: "
             "expected uint8 (n, H, W, 3) twice"

@@ -55,9 +55,9 @@ def precision_recall(
 def _squared_radii(features: Floats, neighbours: int, distances: Distances) -> Floats:
     """(n,) squared distance of each sample to its k-th nearest neighbour; place 0 is the sample itself."""
     radii = [
-        np.partition(
-            _squared_distances(features[start : start + _BLOCK], features, distances), neighbours, axis=1
-        )[:, neighbours]
+        np.partition(_squared_distances(features[start : start + _BLOCK], features, distances), neighbours, axis=1)[
+            :, neighbours
+        ]
         for start in range(0, len(features), _BLOCK)
     ]
     return np.concatenate(radii)

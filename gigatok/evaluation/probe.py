@@ -31,7 +31,7 @@ class ProbeSpec(Section):
     """Ridge on the weights of ``lbfgs`` (standardised features, mean loss); the bias is free."""
     max_iterations: int = Field(default=500, gt=0)
     epochs: int = Field(default=90, gt=0)
-    """This and the rest: ``sgd`` only (SPEC section 7)."""
+    """This and the rest: ``sgd`` only (SPEC section 7). Made for ImageNet: with few samples LARS hardly moves."""
     warmup_epochs: int = Field(default=10, ge=0)
     batch_size: int = Field(default=8192, gt=0)
     """At most all training samples."""
@@ -73,13 +73,7 @@ def linear_probe(
     spec = spec if spec is not None else ProbeSpec()
     x, z = np.asarray(train_x, dtype=np.float64), np.asarray(test_x, dtype=np.float64)
     y, t = np.asarray(train_y, dtype=np.int64), np.asarray(test_y, dtype=np.int64)
-    if (
-        x.ndim != 2
-        or z.ndim != 2
-        or x.shape[1] != z.shape[1]
-        or y.shape != x.shape[:1]
-        or t.shape != z.shape[:1]
-    ):
+    if x.ndim != 2 or z.ndim != 2 or x.shape[1] != z.shape[1] or y.shape != x.shape[:1] or t.shape != z.shape[:1]:
         raise GigatokError(
             f"probe features {x.shape}, {z.shape} with classes {y.shape}, {t.shape}: "
             "expected (n, d), (m, d) with (n,), (m,)"
