@@ -15,25 +15,37 @@ DRAIN_SECONDS = 60.0
 """How long the end of a run waits for MLflow."""
 
 
-def choose_params(root: Path, profile: str | None, suite: str | None) -> Params:
-    """``params.yaml``, rewritten first if a profile or suite is given that it does not already have.
+def planned_params(root: Path, profile: str | None, suite: str | None) -> Params:
+    """What ``params.yaml`` will say: the file as it is, or as a profile and a suite would rewrite it.
 
     Raises:
         ConfigError: a name is unknown or the file is invalid.
     """
+    import yaml
+
+    from gigatok.cli.profile import rendered
+    from gigatok.config import load_params, parse_params
+
+    path = root / "params.yaml"
+    before = load_params(path) if path.exists() or (profile is None and suite is None) else None
+    name = profile or (before.profile if before else "nano")
+    chosen = suite or (before.suite if before else "core")
+    if before is not None and (name, chosen) == (before.profile, before.suite):
+        return before
+    return parse_params(yaml.safe_load(rendered(name, chosen)), source=f"profile {name}")
+
+
+def choose_params(root: Path, profile: str | None, suite: str | None) -> Params:
+    """``planned_params``, written to the file (after saying so) where they differ from it."""
     from gigatok.cli.profile import write_profile
     from gigatok.config import load_params
 
+    params = planned_params(root, profile, suite)
     path = root / "params.yaml"
-    if profile is None and suite is None:
-        return load_params(path)
-    before = load_params(path) if path.exists() else None
-    name = profile or (before.profile if before else "nano")
-    chosen = suite or (before.suite if before else "core")
-    if before is None or (name, chosen) != (before.profile, before.suite):
-        print(f"rewriting params.yaml (asked for profile {name}, suite {chosen})", file=sys.stderr)
-        write_profile(root, name, chosen)
-    return load_params(path)
+    if not path.exists() or params != load_params(path):
+        print(f"rewriting params.yaml: profile {params.profile}, suite {params.suite}", file=sys.stderr)
+        write_profile(root, params.profile, params.suite)
+    return params
 
 
 def bring_up_to_date(
@@ -55,14 +67,14 @@ def bring_up_to_date(
         GigatokError: see ``run_graph``; or the machine cannot serve the profile.
     """
     from gigatok.cli.costs import expected_seconds
+    from gigatok.cli.preflight import require
     from gigatok.cli.project import default_jobs
     from gigatok.cli.runner import Interrupted, run_graph
 
+    require(planned_params(root, profile, suite), root)
     params = choose_params(root, profile, suite)
     try:
-        outcome = run_graph(
-            root, jobs=jobs or default_jobs(params), targets=targets, expected=expected_seconds(params)
-        )
+        outcome = run_graph(root, jobs=jobs or default_jobs(params), targets=targets, expected=expected_seconds(params))
     except Interrupted:
         release_tracking(root, params)
         raise
@@ -72,7 +84,7 @@ def bring_up_to_date(
 
 
 def release_tracking(root: Path, params: Params, seconds: float = 0.0) -> None:
-    """Give MLflow ``seconds`` to take what is left and let its feeder go. Journals keep what it has not taken."""
+    """Give MLflow ``seconds`` to take what is left, and let its feeder go. What it misses, journals keep."""
     from gigatok.tracking import drain
 
     if params.tracking.enabled:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -27,22 +28,27 @@ def profile(
 
 
 def write_profile(root: Path, name: str, suite: str) -> None:
-    """Write ``params.yaml`` at ``root`` and say on stderr what changed.
+    """Write ``params.yaml`` at ``root`` and say on stderr which settings changed.
 
     Raises:
         ConfigError: profile or suite is unknown.
     """
-    from gigatok.config.profiles import changed_lines
+    import yaml
 
     path = root / "params.yaml"
     text = rendered(name, suite)
-    old = path.read_text() if path.exists() else ""
-    if text == old:
-        print(f"{path.name} already is profile {name}, suite {suite}: nothing changed", file=sys.stderr)
-        return
+    old = path.read_text() if path.exists() else None
     path.write_text(text)
-    lines = changed_lines(old, text)
-    print(f"{path.name} is now profile {name}, suite {suite}; {len(lines)} lines changed", file=sys.stderr)
+    if old is None:
+        print(f"{path.name} written: profile {name}, suite {suite}", file=sys.stderr)
+        return
+    try:
+        before = yaml.safe_load(old)
+    except yaml.YAMLError:
+        before = None  # whatever it was, it is replaced
+    lines = changed_settings(before, yaml.safe_load(text))
+    count = f"{len(lines)} settings changed" if lines else "no setting changed"
+    print(f"{path.name} is now profile {name}, suite {suite}; {count}", file=sys.stderr)
     for line in lines[:SHOWN_LINES]:
         print(f"  {line}", file=sys.stderr)
     if len(lines) > SHOWN_LINES:
@@ -55,6 +61,28 @@ def rendered(name: str, suite: str) -> str:
     Raises:
         ConfigError: profile or suite is unknown.
     """
-    from gigatok.config import profiles
+    from gigatok.config.profiles import render
 
-    return profiles.render(name, suite)
+    return render(name, suite)
+
+
+def changed_settings(before: object, after: object) -> list[str]:
+    """``["train_tokenizer.steps: 1200 -> 12", ...]`` for every setting that is not the same in both."""
+    old, new = dict(_settings(before, "")), dict(_settings(after, ""))
+    return [
+        f"{name}: {_value(old, name)} -> {_value(new, name)}"
+        for name in {**new, **old}
+        if _value(old, name) != _value(new, name)
+    ]
+
+
+def _settings(value: object, name: str) -> Iterator[tuple[str, object]]:
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from _settings(inner, f"{name}.{key}" if name else str(key))
+    else:
+        yield name, value
+
+
+def _value(settings: Mapping[str, object], name: str) -> str:
+    return repr(settings[name]) if name in settings else "(none)"

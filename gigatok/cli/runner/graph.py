@@ -38,9 +38,7 @@ class Graph:
         while waiting:
             name = waiting.pop()
             if name not in self.stages:
-                raise GigatokError(
-                    f"stage {name!r} is not in dvc.yaml: 'dvc stage list' shows those that are"
-                )
+                raise GigatokError(f"stage {name!r} is not in dvc.yaml: 'dvc stage list' shows those that are")
             if name not in kept:
                 kept[name] = self.stages[name]
                 waiting.extend(kept[name].needs)
@@ -94,9 +92,7 @@ def read_graph(root: Path) -> Graph:
                 for stage in graph
             ]
     except DvcException as error:
-        raise GigatokError(
-            f"DVC cannot read the pipeline in {root}: {' '.join(str(error).split())}"
-        ) from error
+        raise GigatokError(f"DVC cannot read the pipeline in {root}: {' '.join(str(error).split())}") from error
     return Graph({stage.name: stage for stage in sorted(stages, key=lambda stage: stage.name)})
 
 

@@ -29,9 +29,7 @@ def dvc_command(*arguments: str) -> list[str]:
 def child_environment(progress: Path | None = None) -> dict[str, str]:
     """The environment of DVC and the stages: this interpreter's programs first on PATH."""
     environment = dict(os.environ)
-    environment["PATH"] = os.pathsep.join(
-        [str(Path(sys.executable).parent), environment.get("PATH", os.defpath)]
-    )
+    environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", os.defpath)])
     environment["DVC_NO_ANALYTICS"] = "1"
     environment["PYTHONUNBUFFERED"] = "1"
     environment.pop("GIGATOK_PROGRESS", None)

@@ -1,0 +1,60 @@
+"""What a profile needs and this machine lacks, found before anything starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gigatok.cli.project import has_cuda
+
+if TYPE_CHECKING:
+    from gigatok.config import Params
+
+
+def missing(params: Params, root: Path, *, cuda: bool | None = None) -> list[str]:
+    """One line for each thing that is missing; empty if the pipeline can run.
+
+    Args:
+        params: the parameters to be run.
+        root: the project; relative paths are relative to it.
+        cuda: whether there is an NVIDIA GPU; ``None``: look.
+    """
+    found = []
+    source, path = params.prepare.source, params.prepare.path
+    if source != "emoji" and path is None:
+        found.append(f"prepare.path is not set: it names the {_sources[source]}")
+    elif path is not None and not (root / path).exists():
+        found.append(f"prepare.path {path!r} does not exist: it names the {_sources[source]}")
+    cuda = has_cuda() if cuda is None else cuda
+    if params.base.device == "cuda" and not cuda:
+        found.append("base.device is cuda but no NVIDIA driver was found: use auto or cpu")
+    elif params.profile == "paper" and not cuda:
+        found.append("profile paper needs an NVIDIA GPU (none was found): a CPU would take years")
+    for setting, weights in (
+        ("teacher.weights", params.teacher.weights),
+        ("reference.weights", params.reference.weights),
+        ("train_tokenizer.loss.perceptual_weights", params.train_tokenizer.loss.perceptual_weights),
+    ):
+        if weights is not None and not (root / weights).exists():
+            found.append(f"{setting} {weights!r} does not exist")
+    return found
+
+
+_sources = {
+    "emoji": "data set file",
+    "imagefolder": "image folder (for ImageNet: the one that holds train/ and val/)",
+    "parquet": "Parquet file",
+}
+
+
+def require(params: Params, root: Path) -> None:
+    """Stop if something is missing.
+
+    Raises:
+        GigatokError: all that is missing, in one line.
+    """
+    from gigatok.config import GigatokError
+
+    lacks = missing(params, root)
+    if lacks:
+        raise GigatokError(f"profile {params.profile} cannot run on this machine: {'; '.join(lacks)}")
