@@ -38,7 +38,7 @@ def nearest_codes(vectors: Tensor, codes: Tensor) -> Tensor:
 
 
 class _Entropy(torch.autograd.Function):
-    """Forward and backward walk over chunks of rows, recomputing the soft assignments instead of keeping them."""
+    """Forward and backward walk over chunks of rows; soft assignments are computed twice instead of kept."""
 
     @staticmethod
     def forward(ctx: Any, vectors: Tensor, codes: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
@@ -62,7 +62,7 @@ class _Entropy(torch.autograd.Function):
         return indices, entropy
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, _: Tensor, upstream: Tensor) -> tuple[Tensor, Tensor, None]:
         vectors, codes, mean = ctx.saved_tensors
         half_square = codes.square().sum(1) / 2

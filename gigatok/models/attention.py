@@ -42,8 +42,7 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, positions: Tensor | None = None) -> Tensor:
         """Self-attention. x (B, N, D), positions (N, D) -> (B, N, D)."""
         width = x.shape[-1]
-        projected = self.qkv(x)  # (B, N, 3D)
-        query, key, value = projected.split(width, dim=-1)
+        query, key, value = torch.split(self.qkv(x), width, dim=-1)
         if positions is not None:
             offset = F.linear(positions, self.qkv.weight[: 2 * width])  # (N, 2D)
             query, key = query + offset[:, :width], key + offset[:, width:]
@@ -54,13 +53,13 @@ class Attention(nn.Module):
         width = x.shape[-1]
         weight, bias = self.qkv.weight, self.qkv.bias
         query = F.linear(x + positions, weight[:width], bias[:width])
-        key, value = F.linear(memory, weight[width:], bias[width:]).split(width, dim=-1)
+        key, value = torch.split(F.linear(memory, weight[width:], bias[width:]), width, dim=-1)
         key = key + F.linear(memory_positions, weight[width : 2 * width])
         return self._attend(query, key, value)
 
     def _attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """query (B, N, D), key and value (B, M, D) -> (B, N, D)."""
-        q, k, v = (t.unflatten(-1, (self.heads, -1)).transpose(1, 2) for t in (query, key, value))
+        q, k, v = (torch.unflatten(t, -1, (self.heads, -1)).transpose(1, 2) for t in (query, key, value))
         attended = F.scaled_dot_product_attention(q, k, v)  # (B, heads, N, d), scale d^-0.5
         return cast(Tensor, self.out(attended.transpose(1, 2).flatten(2)))
 
@@ -85,7 +84,7 @@ def flatten_map(x: Tensor) -> Tensor:
 
 def unflatten_map(x: Tensor, rows: int) -> Tensor:
     """(B, h*w, C) -> (B, C, h, w) with ``rows`` = h."""
-    return x.transpose(1, 2).unflatten(2, (rows, -1))
+    return torch.unflatten(x.transpose(1, 2), 2, (rows, -1))
 
 
 def positions(count: int, width: int) -> nn.Parameter:

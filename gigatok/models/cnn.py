@@ -20,7 +20,7 @@ NORM_EPS = 1e-6
 
 
 def space_to_depth(x: Tensor, factor: int) -> Tensor:
-    """(B, C, factor*h, factor*w) -> (B, factor²*C, h, w); the offset inside a block is the slow channel index."""
+    """(B, C, factor*h, factor*w) -> (B, factor²*C, h, w); the inverse of ``depth_to_space``."""
     if factor == 1:
         return x
     b, c, height, width = x.shape
@@ -49,15 +49,13 @@ class ResidualBlock(nn.Module):
         self.conv1 = nn.Conv2d(channels_in, channels_out, 3, padding=1)
         self.norm2 = nn.GroupNorm(groups, channels_out, NORM_EPS)
         self.conv2 = nn.Conv2d(channels_out, channels_out, 3, padding=1)
-        self.shortcut = (
-            nn.Conv2d(channels_in, channels_out, 1) if channels_in != channels_out else nn.Identity()
-        )
+        self.shortcut = nn.Identity() if channels_in == channels_out else nn.Conv2d(channels_in, channels_out, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, channels_in, H, W) -> (B, channels_out, H, W)."""
         h = self.conv1(F.silu(self.norm1(x)))
         h = self.conv2(F.silu(self.norm2(h)))
-        return cast(Tensor, self.shortcut(x)) + h
+        return cast(Tensor, self.shortcut(x) + h)
 
 
 def _blocks(channels_in: int, channels_out: int, count: int, groups: int) -> nn.ModuleList:
@@ -76,7 +74,7 @@ class EncoderLevel(nn.Module):
         self.downsample = None if last else nn.Conv2d(channels_out, channels_out, 3, stride=2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, channels_in, H, W) -> (B, channels_out, H/2, W/2), at the last level (B, channels_out, H, W)."""
+        """(B, channels_in, H, W) -> (B, channels_out, H/2, W/2); the last level keeps H and W."""
         for block in self.blocks:
             x = block(x)
         if self.downsample is None:
@@ -92,12 +90,11 @@ class CnnEncoder(nn.Module):
         super().__init__()
         self.patch = config.patch
         widths = [config.channels * multiplier for multiplier in config.multipliers]
+        inputs = [config.channels, *widths[:-1]]
         self.conv_in = nn.Conv2d(3 * config.patch**2, config.channels, 3, padding=1)
         self.levels = nn.ModuleList(
             EncoderLevel(channels_in, channels_out, config, last=i == len(widths) - 1)
-            for i, (channels_in, channels_out) in enumerate(
-                zip([config.channels, *widths], widths, strict=False)
-            )
+            for i, (channels_in, channels_out) in enumerate(zip(inputs, widths, strict=True))
         )
         self.mid = _blocks(widths[-1], widths[-1], config.mid_blocks, config.groups)
         self.norm_out = nn.GroupNorm(config.groups, widths[-1], NORM_EPS)
@@ -143,7 +140,7 @@ class DecoderLevel(nn.Module):
         self.upsample = None if last else nn.Conv2d(channels_out, 4 * channels_out, 3, padding=1)
 
     def forward(self, x: Tensor, deviation: Tensor, mean: Tensor) -> Tensor:
-        """(B, channels_in, h, w) -> (B, channels_out, 2h, 2w), at the last level (B, channels_out, h, w)."""
+        """(B, channels_in, h, w) -> (B, channels_out, 2h, 2w); the last level keeps h and w."""
         x = self.adaptive(x, deviation, mean)
         for block in self.blocks:
             x = block(x)
@@ -151,17 +148,18 @@ class DecoderLevel(nn.Module):
 
 
 class CnnDecoder(nn.Module):
-    """The latent map to images; levels mirror the encoder's. 50,161,155 parameters with the paper's settings."""
+    """The latent map to images, levels mirroring the encoder's. 50,161,155 parameters with paper settings."""
 
     def __init__(self, config: CnnConfig) -> None:
         super().__init__()
         self.patch = config.patch
         widths = [config.channels * multiplier for multiplier in reversed(config.multipliers)]
+        inputs = [widths[0], *widths[:-1]]
         self.conv_in = nn.Conv2d(config.latent_channels, widths[0], 3, padding=1)
         self.mid = _blocks(widths[0], widths[0], config.mid_blocks, config.groups)
         self.levels = nn.ModuleList(
             DecoderLevel(channels_in, channels_out, config, last=i == len(widths) - 1)
-            for i, (channels_in, channels_out) in enumerate(zip([widths[0], *widths], widths, strict=False))
+            for i, (channels_in, channels_out) in enumerate(zip(inputs, widths, strict=True))
         )
         self.norm_out = nn.GroupNorm(config.groups, widths[-1], NORM_EPS)
         self.conv_out = nn.Conv2d(widths[-1], 3 * config.patch**2, 3, padding=1)

@@ -46,13 +46,13 @@ def rotation_trick(z: Tensor, z_q: Tensor) -> Tensor:
     Rotation and scale are constants to the gradient, so none reaches the codebook. The value differs from
     ``z_q`` by about 1e-6, relative. Both (..., C).
     """
-    norm, norm_q = z.norm(dim=-1, keepdim=True), z_q.norm(dim=-1, keepdim=True)
+    norm, norm_q = (torch.linalg.vector_norm(x, dim=-1, keepdim=True) for x in (z, z_q))
     u = (z / (norm + ROTATION_EPS)).detach()
     target = (z_q / (norm_q + ROTATION_EPS)).detach()
     r = F.normalize(u + target, dim=-1, eps=NORM_EPS)
     scale = (norm_q / (norm + ROTATION_EPS)).detach()
     reflected = z - 2 * (z * r).sum(-1, keepdim=True) * r
-    return (reflected + 2 * (z * u).sum(-1, keepdim=True) * target) * scale
+    return cast(Tensor, (reflected + 2 * (z * u).sum(-1, keepdim=True) * target) * scale)
 
 
 class VectorQuantizer(nn.Module):
@@ -72,9 +72,7 @@ class VectorQuantizer(nn.Module):
     ) -> None:
         super().__init__()
         if gradient not in ("rotation", "straight-through"):
-            raise GigatokError(
-                f"quantizer gradient {gradient!r} is unknown: use 'rotation' or 'straight-through'"
-            )
+            raise GigatokError(f"gradient {gradient!r} is unknown: use 'rotation' or 'straight-through'")
         self.l2_normalize = l2_normalize
         self.gradient = gradient
         self.entropy_temperature = entropy_temperature
@@ -125,7 +123,7 @@ class VectorQuantizer(nn.Module):
 
     @torch.no_grad()
     def restart_dead_codes(self, z: Tensor, used: Tensor, generator: torch.Generator | None = None) -> int:
-        """Replace codes that are not ``used`` (K,) bool by rows of z (..., C), drawn at random; returns how many.
+        """Replace codes that are not ``used`` (K,) bool by random rows of z (..., C); returns how many.
 
         Not in the paper; helps short runs. With more dead codes than rows, the rest stays as it is.
         """
@@ -135,8 +133,3 @@ class VectorQuantizer(nn.Module):
         count = min(len(dead), len(rows))
         self.codebook[dead[:count]] = rows[order[:count].to(rows.device)].to(self.codebook.dtype)
         return count
-
-
-def codebook_usage(indices: Tensor, codebook_size: int) -> Tensor:
-    """Which codes occur in ``indices`` (...): (codebook_size,) bool."""
-    return cast(Tensor, torch.bincount(indices.flatten(), minlength=codebook_size) > 0)

@@ -75,7 +75,7 @@ def build_ar(name: str, **overrides: Any) -> ArModel:
 
 
 def parameters_by_part(module: nn.Module) -> dict[str, int]:
-    """Parameters of each direct part of ``module``, in order; a shared one counts once. Sum them for the total."""
+    """Parameters of each direct part of ``module``; a shared one counts once. Their sum is the total."""
     seen: set[int] = set()
 
     def count(parameters: list[nn.Parameter]) -> int:

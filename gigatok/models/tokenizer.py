@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import NamedTuple, cast
 
-import torch
 from torch import Tensor, nn
 
 from gigatok.config import GigatokError, TokenizerConfig
@@ -77,9 +76,7 @@ class Tokenizer(nn.Module):
             QFormerDecoder(config) if one_dimensional else VitDecoder(config)
         )
         self.alignment = (
-            None
-            if config.alignment_layer is None
-            else alignment_mlp(config.decoder.width, config.alignment_dim)
+            None if config.alignment_layer is None else alignment_mlp(config.decoder.width, config.alignment_dim)
         )
         self.cnn_decoder = CnnDecoder(config.cnn)
 
@@ -115,7 +112,7 @@ class Tokenizer(nn.Module):
         return self.decode(self.encode(images))
 
     def encoder_features(self, images: Tensor) -> Tensor:
-        """images (B, 3, H, W) -> (B, N, encoder width), after the transformer encoder's last norm (probing)."""
+        """images (B, 3, H, W) -> (B, N, encoder width), after the transformer encoder's last norm."""
         return self.transformer_encoder.features(self._encoder_map(images))
 
     def decoder_features(self, indices: Tensor, layer: int) -> Tensor:
@@ -139,6 +136,6 @@ class Tokenizer(nn.Module):
         """indices (B, N) -> transformer decoder input (B, N, C)."""
         if indices.dim() != 2 or indices.shape[1] != self.config.tokens:
             raise GigatokError(
-                f"indices have shape {tuple(indices.shape)}; this tokenizer takes (batch, {self.config.tokens})"
+                f"indices have shape {tuple(indices.shape)}; this tokenizer takes (batch, {self.config.tokens}) of them"
             )
         return cast(Tensor, self.from_code(self.quantizer.lookup(indices)))

@@ -53,14 +53,14 @@ class _Trunk(nn.Module):
         self.norm_out = nn.LayerNorm(size.width, NORM_EPS)
 
     def _start(self, tokens: Tensor) -> Tensor:
-        """tokens (B, N, C) -> (B, N, D). Plain blocks get positions once, here; Q-Former blocks in each block."""
+        """tokens (B, N, C) -> (B, N, D). Plain blocks get positions here, once; Q-Former blocks in each."""
         x = cast(Tensor, self.embed(self.norm_in(tokens)))
         return x + self.positions if isinstance(self.blocks[0], PlainBlock) else x
 
     def _step(self, block: nn.Module, x: Tensor) -> Tensor:
-        """One block. A Q-Former block's memory is its own input, as released S-S-2d has it (SPEC section 2)."""
+        """One block; a Q-Former block's memory is its own input, as in the released S-S-2d."""
         if isinstance(block, PlainBlock):
-            return block(x)
+            return cast(Tensor, block(x))
         return cast(Tensor, block(x, self.positions, x, self.positions))
 
 

@@ -1,0 +1,115 @@
+"""Our own model folders: ``weights.safetensors`` and ``config.json``, no pickles."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from pydantic import ValidationError
+from torch import nn
+
+from gigatok.artifacts import RunFolder, load_weights, save_weights, write_json
+from gigatok.config import ArConfig, GigatokError, TokenizerConfig
+from gigatok.models import ArModel, Tokenizer
+
+SectionT = TypeVar("SectionT", TokenizerConfig, ArConfig)
+
+_KINDS: dict[type, str] = {TokenizerConfig: "tokenizer", ArConfig: "generator"}
+
+
+def file_sha256(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def save_model(
+    folder: Path | str,
+    module: nn.Module,
+    config: TokenizerConfig | ArConfig,
+    metadata: Mapping[str, Any] | None = None,
+) -> str:
+    """Write the weights of ``module`` and what is needed to build it again; equal models give equal files.
+
+    ``metadata`` (JSON-able: source, step, settings) is stored beside them. Returns the weights' SHA-256.
+    """
+    run = RunFolder(folder)
+    kind = _KINDS[type(config)]
+    save_weights(run.weights_path, module.state_dict(), {"kind": kind})
+    sha256 = file_sha256(run.weights_path)
+    write_json(
+        run.config_path,
+        {
+            "kind": kind,
+            "model": config.model_dump(mode="json"),
+            "metadata": dict(metadata or {}),
+            "sha256": sha256,
+        },
+    )
+    return sha256
+
+
+def load_tokenizer_dir(folder: Path | str) -> Tokenizer:
+    """The tokenizer in a folder of ``save_model`` (a finished run is one), in eval mode.
+
+    Raises:
+        GigatokError: files missing, damaged, changed since they were written, or of another kind of model.
+    """
+    config = _read_config(folder, TokenizerConfig)
+    with torch.device("meta"):
+        tokenizer = Tokenizer(config)
+    _load_into(tokenizer, folder)
+    return tokenizer
+
+
+def load_ar_dir(folder: Path | str) -> ArModel:
+    """The AR model in a folder of ``save_model``, in eval mode. Raises as ``load_tokenizer_dir``."""
+    config = _read_config(folder, ArConfig)
+    with torch.device("meta"):
+        model = ArModel(config)
+    _load_into(model, folder)
+    return model
+
+
+def read_description(folder: Path | str) -> dict[str, Any]:
+    """Content of ``config.json``: kind, model, metadata, sha256."""
+    path = RunFolder(folder).config_path
+    if not path.is_file():
+        raise GigatokError(f"{path} does not exist: pass the folder of a finished run or an imported model")
+    try:
+        content: dict[str, Any] = json.loads(path.read_text())
+    except ValueError as error:
+        raise GigatokError(f"{path} is no JSON ({error}): run its stage or import again") from None
+    return content
+
+
+def _read_config(folder: Path | str, section: type[SectionT]) -> SectionT:
+    content = read_description(folder)
+    kind = _KINDS[section]
+    if content.get("kind") != kind:
+        raise GigatokError(f"{folder} holds a {content.get('kind')!r} model, not a {kind!r}: pass another folder")
+    try:
+        return section.model_validate(content.get("model"))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise GigatokError(f"{folder}: config.json: model.{where}: {first['msg']}: import it again") from None
+
+
+def _load_into(module: nn.Module, folder: Path | str) -> None:
+    """Give a module built on the meta device its tensors, without a second copy, and set eval mode."""
+    path = RunFolder(folder).weights_path
+    tensors = load_weights(path)
+    expected = read_description(folder).get("sha256")
+    if file_sha256(path) != expected:
+        raise GigatokError(f"{path} is not the file config.json describes (SHA-256): run its stage or import again")
+    try:
+        module.load_state_dict(tensors, assign=True)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise GigatokError(f"{path} does not fit config.json ({reason}): run its stage or import again") from None
+    module.eval()
