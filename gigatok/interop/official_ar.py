@@ -13,6 +13,8 @@ from gigatok.models.ar import ffn_width
 HEAD_WIDTH = 64
 """Width of an attention head in every official size (SPEC): the one number that shapes do not tell."""
 FFN_MULTIPLE_OF = 256
+_MATRICES = ("embedding", "embedding_table.weight", "tok_embeddings.weight", "w1.weight")
+"""Ends of the names of the tensors that sizes are read off."""
 
 _TOP = {
     "positional_embedding": "positional_embedding",
@@ -45,9 +47,11 @@ def convert_ar(state: Mapping[str, Tensor]) -> tuple[ArConfig, dict[str, Tensor]
     missing, unknown = sorted(names.keys() - state.keys()), sorted(state.keys() - names.keys())
     if missing or unknown or not depth:
         raise GigatokError(
-            f"not an official AR state dict ({depth} layers): "
-            f"missing {_listed(missing)}; unknown {_listed(unknown)}"
+            f"not an official AR state dict ({depth} layers): missing {_listed(missing)}; unknown {_listed(unknown)}"
         )
+    flat = sorted(name for name in names if name.endswith(_MATRICES) and state[name].ndim != 2)
+    if flat:
+        raise GigatokError(f"tensors of an official AR state dict are not matrices: {_listed(flat)}")
     config = _config(state, depth)
     _check_shapes(state, config)
     return config, {ours: state[official] for official, ours in names.items()}
@@ -56,11 +60,13 @@ def convert_ar(state: Mapping[str, Tensor]) -> tuple[ArConfig, dict[str, Tensor]
 def _config(state: Mapping[str, Tensor], depth: int) -> ArConfig:
     codes, width = state["tok_embeddings.weight"].shape
     hidden = state["layers.0.feed_forward.w1.weight"].shape[0]
+    if not width or width % HEAD_WIDTH:
+        raise GigatokError(f"width {width} of tok_embeddings.weight is not a multiple of {HEAD_WIDTH} (a head)")
     standard = hidden == ffn_width(width, FFN_MULTIPLE_OF)
     return ArConfig(
         width=width,
         depth=depth,
-        heads=max(1, width // HEAD_WIDTH),
+        heads=width // HEAD_WIDTH,
         ffn_multiple_of=FFN_MULTIPLE_OF if standard else hidden,
         codebook_size=codes,
         num_tokens=state["positional_embedding"].shape[0] - 1,
