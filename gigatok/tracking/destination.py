@@ -34,8 +34,8 @@ class Destination(NamedTuple):
 
     @property
     def fingerprint(self) -> str:
-        """Names the URI in files; the URI itself may hold a password."""
-        return hashlib.sha256(self.uri.encode()).hexdigest()[:12]
+        """Names URI and experiment in files; the URI itself may hold a password."""
+        return hashlib.sha256(f"{self.uri}\n{self.experiment}".encode()).hexdigest()[:12]
 
     @property
     def shown(self) -> str:
@@ -82,9 +82,7 @@ def locked(path: Path, timeout: float) -> Iterator[None]:
     deadline = time.monotonic() + timeout
     while (held := try_lock(path)) is None:
         if time.monotonic() > deadline:
-            raise GigatokError(
-                f"{path} is held by another process for {timeout:.0f} s: wait for it, or end it"
-            )
+            raise GigatokError(f"{path} is held by another process: wait for it, or end it")
         time.sleep(0.05)
     with held:
         yield

@@ -17,13 +17,12 @@ from gigatok.config.sections import TrackingSection
 from gigatok.tracking.destination import Destination, find_destination, locked, try_lock
 from gigatok.tracking.record import is_pending, read_record, run_folders
 
-_ENVIRONMENT = {
+ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
-    "CUDA_VISIBLE_DEVICES": "",
     "GIT_PYTHON_REFRESH": "quiet",
 }
 
@@ -91,20 +90,15 @@ def _pending(destination: Destination) -> list[str]:
         record = read_record(run)
         if record is None or record.destination != destination.fingerprint:
             continue
-        if record.effective_status() != "RUNNING" and is_pending(run, record):
+        if record.effective_status(run) != "RUNNING" and is_pending(run, record):
             names.append(f"{run.kind}/{run.name}")
     return names
 
 
 def _spawn(destination: Destination) -> None:
-    environment = {**_ENVIRONMENT, **os.environ, "MLFLOW_TRACKING_URI": destination.uri}
-    command = [
-        sys.executable,
-        "-m",
-        "gigatok.tracking.feed",
-        str(destination.runs_root),
-        destination.experiment,
-    ]
+    environment = {**ENVIRONMENT, **os.environ, "MLFLOW_TRACKING_URI": destination.uri}
+    arguments = [str(destination.runs_root), destination.experiment]
+    command = [sys.executable, "-m", "gigatok.tracking.feed", *arguments]
     with destination.file("log").open("ab") as log:
         subprocess.Popen(
             command,

@@ -26,6 +26,7 @@ Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
 KINDS = {"tokenizers": "tokenizer", "generators": "generator"}
 FED = ("metrics.jsonl", "system.jsonl", "artifacts.jsonl", "curves.json", "config.json", "provenance.json")
 PICTURES = ("pictures.npz", "samples.npz")
+_SILENT_SECONDS = 600.0
 WATCHED = (*FED, *PICTURES, "summary.json")
 
 
@@ -52,12 +53,12 @@ class Record(Section):
     suite_run: str
     name: str
     kind: str
-    params: dict[str, str] = {}  # noqa: RUF012 - pydantic copies defaults
-    tags: dict[str, str] = {}  # noqa: RUF012
-    metrics: dict[str, float] = {}  # noqa: RUF012
+    params: dict[str, str] = {}
+    tags: dict[str, str] = {}
+    metrics: dict[str, float] = {}
     experiment: str
     destination: str
-    """Fingerprint of the tracking URI (the URI itself may hold a password)."""
+    """Fingerprint of tracking URI and experiment."""
     status: Status = "RUNNING"
     host: str = ""
     pid: int | None = None
@@ -67,20 +68,20 @@ class Record(Section):
     started: float = 0.0
     ended: float | None = None
 
-    def effective_status(self) -> Status:
+    def effective_status(self, run: RunFolder) -> Status:
         """The status, or ``KILLED`` if the process that should be running is gone."""
-        return "KILLED" if self.status == "RUNNING" and not self.alive() else self.status
+        return "KILLED" if self.status == "RUNNING" and not self.alive(run) else self.status
 
-    def alive(self) -> bool:
-        """Whether the training process lives. Of another machine's process nothing is known: taken as alive."""
+    def alive(self, run: RunFolder) -> bool:
+        """Whether the training process lives; on another machine, whether its journal still grows."""
         if self.host != socket.gethostname():
-            return True
+            return _changed_lately(run.journal_path)
         if self.pid is None:
             return False
         try:
             process = psutil.Process(self.pid)
             same = abs(process.create_time() - (self.pid_created or 0)) < 1
-            return same and process.status() != psutil.STATUS_ZOMBIE
+            return bool(same and process.status() != psutil.STATUS_ZOMBIE)
         except psutil.NoSuchProcess:
             return False
 
@@ -96,7 +97,7 @@ class Ledger(Section):
     uid: str
     experiment_id: str
     run_id: str
-    fed: dict[str, Any] = {}  # noqa: RUF012
+    fed: dict[str, Any] = {}
 
 
 def record_path(run: RunFolder) -> Path:
@@ -217,7 +218,7 @@ def signature(run: RunFolder, record: Record) -> dict[str, Any]:
     described = hashlib.sha256(record.model_dump_json(include={"params", "tags", "metrics"}).encode())
     return {
         "files": files,
-        "status": record.effective_status(),
+        "status": record.effective_status(run),
         "session": record.session,
         "described": described.hexdigest()[:16],
     }
@@ -252,6 +253,13 @@ def _paths(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...],
             yield from _paths(item, (*path, str(key)))
     else:
         yield path, value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def _changed_lately(path: Path) -> bool:
+    try:
+        return time.time() - path.stat().st_mtime < _SILENT_SECONDS
+    except FileNotFoundError:
+        return False
 
 
 def _described(info: RunInfo) -> dict[str, Any]:

@@ -27,9 +27,7 @@ def tokenizer_info(name: str, params: Params, model: TokenizerConfig, parameters
     )
 
 
-def generator_info(
-    name: str, params: Params, model: ArConfig, parameters: int, tokenizer_parameters: int
-) -> RunInfo:
+def generator_info(name: str, params: Params, model: ArConfig, parameters: int, tokenizer_parameters: int) -> RunInfo:
     """Run ``name`` of ``generators``, with the size of its tokenizer to plot against."""
     entry = params.generators[name]
     training = params.generator_training(name)

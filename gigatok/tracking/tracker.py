@@ -1,7 +1,7 @@
 """The tracker a stage holds: it writes small files, a separate process feeds MLflow from them.
 
-The journal is the truth and the training loop writes it itself. Nothing here imports MLflow, talks to a server
-or raises because of one: a server that hangs for hours costs training nothing, and no point is lost.
+The journal is the truth and the training loop writes it itself. Nothing here imports MLflow, talks to a
+server or raises because of one: a server that hangs for hours costs training nothing, and no point is lost.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class NullTracker:
 
 
 class MlflowTracker:
-    """Tracks through the run's folder: record, journal and artifact list, which the feeder carries to MLflow."""
+    """Tracks through the run's folder: what lies there the feeder carries to MLflow."""
 
     def __init__(self, run: RunFolder, record: Record, destination: Destination) -> None:
         self._run = run
@@ -136,7 +136,7 @@ def open_tracker(section: TrackingSection, run: RunFolder, info: RunInfo) -> Tra
 
 
 def publish_summary(section: TrackingSection, run: RunFolder, info: RunInfo) -> None:
-    """Have the feeder add the run's score sheet and pictures to its MLflow run. Returns at once, never raises."""
+    """Have the feeder add score sheet and pictures to the run in MLflow. Returns at once, never raises."""
     if not section.enabled:
         return
     destination = find_destination(section, runs_root_of(run))

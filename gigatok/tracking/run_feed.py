@@ -1,0 +1,232 @@
+"""Carrying one run's files to MLflow, in any number of attempts, each point once."""
+
+from __future__ import annotations
+
+import json
+import logging
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from gigatok.artifacts import Point, RunFolder, ScoreSheet, write_json
+from gigatok.artifacts.journal import parse_lines
+from gigatok.config import GigatokError
+from gigatok.tracking import pictures
+from gigatok.tracking.record import (
+    PICTURES,
+    Ledger,
+    Record,
+    ledger_path,
+    read_ledger,
+    read_record,
+    signature,
+)
+from gigatok.tracking.store import Store, is_running
+from gigatok.tracking.system_metrics import FILE as SYSTEM_FILE
+from gigatok.tracking.tail import Tail
+
+logger = logging.getLogger("gigatok.tracking.feed")
+
+_DRAWN = {"pictures.npz": "reconstructions.png", "samples.npz": "samples.png"}
+
+
+class RunFeed:
+    """Feeds one run, keeping in mind what MLflow has. A failed ``feed`` may simply be called again.
+
+    Args:
+        run: the folder.
+        uid: of the record at the time; another uid needs another ``RunFeed``.
+    """
+
+    def __init__(self, run: RunFolder, uid: str) -> None:
+        self.run = run
+        self.uid = uid
+        self.points_logged = 0
+        self._tails = {name: Tail(run.path / name) for name in ("metrics.jsonl", SYSTEM_FILE)}
+        self._seen: set[tuple[str, int]] | None = None
+        self._run_id: str | None = None
+        self._status = ""
+        self._described: Record | None = None
+        self._uploaded: dict[str, Any] = {}
+        self._last_step = 0
+        self._last_time = 0.0
+
+    def feed(self, store: Store, record: Record, destination: str) -> None:
+        """Bring MLflow up to the files. Raises what MLflow raises."""
+        before = signature(self.run, record)
+        run_id = self._find_run(store, record, destination)
+        self._feed_points(store, run_id)
+        if record != self._described:
+            self._describe(store, run_id, record)
+        if before["status"] != "RUNNING":
+            self._feed_files(store, run_id, record, before["files"])
+        self._feed_artifacts(store, run_id, before["files"])
+        if before["status"] != self._status:
+            store.set_status(run_id, before["status"], record.ended or self._last_change(before))
+            self._status = before["status"]
+        if before["status"] != "RUNNING":
+            self._note(store, run_id, destination, before)
+
+    def _find_run(self, store: Store, record: Record, destination: str) -> str:
+        if self._run_id is not None:
+            return self._run_id
+        ledger = read_ledger(self.run, destination)
+        found = store.get_run(ledger.run_id) if ledger and ledger.uid == record.uid else None
+        found = found or store.find_run(record.uid)
+        self._rewind()
+        self._seen = set()
+        if found is None:
+            found = store.create_run(record)
+            self._described, self._uploaded = None, {}
+        else:
+            self._seen = store.logged(found, {point.name for point in self._points()})
+            self._rewind()
+        self._status = "RUNNING" if is_running(found) else str(found.info.status)
+        self._run_id = str(found.info.run_id)
+        self._note(store, self._run_id, destination, {})
+        return self._run_id
+
+    def _rewind(self) -> None:
+        for tail in self._tails.values():
+            tail.rewind()
+
+    def _points(self) -> list[Point]:
+        points = [point for tail in self._tails.values() for point in parse_lines(tail.lines())]
+        return points or self._points_of_curves()
+
+    def _points_of_curves(self) -> list[Point]:
+        """Without a journal (a folder that DVC checked out): the curves, all at the time of the file."""
+        path = self.run.curves_path
+        if self.run.journal_path.exists() or not path.exists():
+            return []
+        moment = path.stat().st_mtime
+        try:
+            curves = json.loads(path.read_text()).items()
+            return [Point(int(step), moment, name, float(value)) for name, items in curves for step, value in items]
+        except (ValueError, TypeError, AttributeError):
+            return []  # half-written or of another kind: evaluation will say so
+
+    def _feed_points(self, store: Store, run_id: str) -> None:
+        seen = self._seen if self._seen is not None else set()
+        points = self._points()
+        new: dict[tuple[str, int], Point] = {}
+        for point in points:
+            if (point.name, point.step) not in seen:
+                new[point.name, point.step] = point
+            if not point.name.startswith("system/"):
+                self._last_step = max(self._last_step, point.step)
+                self._last_time = max(self._last_time, point.time)
+        try:
+            store.log_metrics(run_id, [(p.name, p.value, p.time, p.step) for p in new.values()])
+        except Exception:
+            self._run_id = None  # some of it may have arrived: ask MLflow what, from the start
+            raise
+        seen.update(new)
+        self.points_logged += len(new)
+
+    def _describe(self, store: Store, run_id: str, record: Record) -> None:
+        run = store.client.get_run(run_id)
+        tags = {**record.tags, **self._source_tags(), "gigatok.folder": f"{self.run.kind}/{self.run.name}"}
+        store.describe(run, record.params, tags)
+        self._log_changed(store, run, record.metrics, step=0, moment=record.started)
+        self._described = record
+
+    def _source_tags(self) -> dict[str, str]:
+        """Commit of the code, from the training's own note."""
+        try:
+            provenance = json.loads(self.run.provenance_path.read_text())
+        except (OSError, ValueError):
+            return {}
+        names = {"commit": "mlflow.source.git.commit", "dirty": "gigatok.uncommitted_changes"}
+        return {tag: str(provenance[key]) for key, tag in names.items() if provenance.get(key) is not None}
+
+    def _feed_files(self, store: Store, run_id: str, record: Record, files: dict[str, Any]) -> None:
+        """Final scores, and the files behind them, once each time they change."""
+        if self._changed("summary.json", files):
+            sheet = _read_sheet(self.run.summary_path)
+            if sheet is not None:
+                values = {"parameters": float(_total(sheet))} if sheet.parameters else {}
+                # MLflow shows the value with the latest step and time: it must be this one
+                moment = max(self.run.summary_path.stat().st_mtime, self._last_time + 1)
+                run = store.client.get_run(run_id)
+                values |= {**record.metrics, **sheet.values()}
+                self._log_changed(store, run, values, self._last_step, moment)
+        for name in ("summary.json", "config.json"):
+            if self._changed(name, files):
+                store.upload(run_id, self.run.path / name, "")
+                self._uploaded[name] = files[name]
+        for name in PICTURES:
+            if self._changed(name, files):
+                with tempfile.TemporaryDirectory() as folder:
+                    target = Path(folder) / _DRAWN[name]
+                    if _drawn(self.run.path / name, target):
+                        store.upload(run_id, target, "pictures")
+                self._uploaded[name] = files[name]
+
+    def _feed_artifacts(self, store: Store, run_id: str, files: dict[str, Any]) -> None:
+        listed = self.run.path / "artifacts.jsonl"
+        if not self._changed("artifacts.jsonl", files):
+            return
+        for line in listed.read_text().splitlines():
+            if line in self._uploaded:
+                continue
+            path, folder = _artifact(line)
+            if path and (self.run.path / path).is_file():
+                store.upload(run_id, self.run.path / path, folder)
+            self._uploaded[line] = True
+        self._uploaded["artifacts.jsonl"] = files["artifacts.jsonl"]
+
+    def _changed(self, name: str, files: dict[str, Any]) -> bool:
+        return name in files and self._uploaded.get(name) != files[name]
+
+    def _log_changed(self, store: Store, run: Any, values: dict[str, float], step: int, moment: float) -> None:
+        """Log values whose latest one in MLflow differs."""
+        latest = run.data.metrics
+        new = [(name, value, moment, step) for name, value in values.items() if latest.get(name) != value]
+        store.log_metrics(run.info.run_id, new)
+
+    def _last_change(self, before: dict[str, Any]) -> float:
+        """When a killed run was last heard of, in unix seconds."""
+        files = before["files"]
+        return max((files[name][1] / 1e9 for name in ("metrics.jsonl", SYSTEM_FILE) if name in files), default=0.0)
+
+    def _note(self, store: Store, run_id: str, destination: str, fed: dict[str, Any]) -> None:
+        ledger = Ledger(
+            destination=destination, uid=self.uid, experiment_id=store.experiment_id, run_id=run_id, fed=fed
+        )
+        if ledger != read_ledger(self.run, destination):
+            write_json(ledger_path(self.run), ledger.model_dump(mode="json"))
+
+
+def current_record(run: RunFolder, destination: str) -> Record | None:
+    """The run's record if it is meant for ``destination``."""
+    record = read_record(run)
+    return record if record and record.destination == destination else None
+
+
+def _read_sheet(path: Path) -> ScoreSheet | None:
+    try:
+        return ScoreSheet.read(path)
+    except GigatokError:
+        return None
+
+
+def _artifact(line: str) -> tuple[str, str]:
+    """Path and folder of an ``artifacts.jsonl`` line; empty for a torn one."""
+    try:
+        item = json.loads(line)
+        return str(item["path"]), str(item["folder"])
+    except (ValueError, KeyError, TypeError):
+        return "", ""
+
+
+def _drawn(source: Path, target: Path) -> bool:
+    try:
+        return pictures.draw(source, target)
+    except Exception as error:  # a torn or foreign file: numpy, zipfile and Pillow raise many kinds
+        logger.warning("%s was not drawn: %s", source, error)
+        return False
+
+
+def _total(sheet: ScoreSheet) -> int:
+    return sheet.parameters.get("total", sum(sheet.parameters.values()))

@@ -1,0 +1,149 @@
+"""MLflow as the feeder uses it: one experiment, a parent run for each suite, a child for each trained model."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from mlflow.entities import Metric, Param, RunStatus, RunTag, ViewType
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from gigatok.tracking.destination import Destination, locked
+from gigatok.tracking.record import Record
+
+UID = "gigatok.uid"
+SUITE = "gigatok.suite_run"
+KIND = "gigatok.kind"
+HOST = "gigatok.host"
+PID = "gigatok.pid"
+MODEL_TRAINING = "custom_model_development"
+"""Value of ``mlflow.experimentKind`` with which the UI opens an experiment as model training, not GenAI."""
+NOTE = "Select runs and press Compare: x axis `parameters`, y axis for example `rfid/efficientnet-lite2`."
+_BATCH = 1000  # the server's limit for one request
+_PARAMS = 100
+
+
+class Store:
+    """A connection to one destination. Every call may raise what MLflow raises; all of them may be repeated."""
+
+    def __init__(self, destination: Destination) -> None:
+        self._destination = destination
+        database = destination.database
+        if database is not None:
+            database.parent.mkdir(parents=True, exist_ok=True)
+        # two processes that create the tables of one database at once both fail
+        with locked(database.with_name(database.name + ".lock"), timeout=120) if database else nullcontext():
+            self.client = MlflowClient(destination.uri)
+            self.experiment_id = self._find_experiment(destination.experiment)
+        self._parents: dict[str, str] = {}
+
+    def find_run(self, uid: str) -> Any | None:
+        """The child run with this uid; ``None`` without one (deleted ones do not count)."""
+        return self._first(f"tags.`{UID}` = '{uid}'")
+
+    def get_run(self, run_id: str) -> Any | None:
+        """The run; ``None`` if it is not there, deleted, or of another experiment."""
+        try:
+            run = self.client.get_run(run_id)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return None
+            raise
+        here = run.info.experiment_id == self.experiment_id and run.info.lifecycle_stage == "active"
+        return run if here else None
+
+    def create_run(self, record: Record) -> Any:
+        """A new child run."""
+        tags = {
+            "mlflow.parentRunId": self.parent(record.suite_run),
+            UID: record.uid,
+            KIND: record.kind,
+            HOST: record.host,
+            **({PID: str(record.pid)} if record.pid is not None else {}),
+        }
+        milliseconds = int(record.started * 1000)
+        return self.client.create_run(
+            self.experiment_id, start_time=milliseconds, tags=tags, run_name=_run_name(record)
+        )
+
+    def parent(self, suite_run: str) -> str:
+        """Id of the suite's parent run, made where missing."""
+        if suite_run not in self._parents:
+            found = self._first(f"tags.`{SUITE}` = '{suite_run}'")
+            if found is None:
+                tags = {SUITE: suite_run, KIND: "suite"}
+                found = self.client.create_run(self.experiment_id, tags=tags, run_name=suite_run)
+                self.client.set_terminated(found.info.run_id)
+            self._parents[suite_run] = found.info.run_id
+        return self._parents[suite_run]
+
+    def set_status(self, run_id: str, status: str, ended: float | None = None) -> None:
+        """Set a run's status; ``ended`` in unix seconds for a final one."""
+        if status == "RUNNING":
+            self.client.update_run(run_id, status=status)
+        else:
+            self.client.set_terminated(run_id, status, int((ended or time.time()) * 1000))
+
+    def logged(self, run: Any, names: Iterable[str]) -> set[tuple[str, int]]:
+        """Name and step of every point a run has, among ``names``."""
+        present = set(run.data.metrics) & set(names)
+        history = ((name, self.client.get_metric_history(run.info.run_id, name)) for name in sorted(present))
+        return {(name, metric.step) for name, metrics in history for metric in metrics}
+
+    def log_metrics(self, run_id: str, metrics: Sequence[tuple[str, float, float, int]]) -> None:
+        """Log (name, value, unix seconds, step) in as few requests as the server allows."""
+        for begin in range(0, len(metrics), _BATCH):
+            part = metrics[begin : begin + _BATCH]
+            self.client.log_batch(
+                run_id, metrics=[Metric(name, value, int(t * 1000), step) for name, value, t, step in part]
+            )
+
+    def describe(self, run: Any, params: dict[str, str], tags: dict[str, str]) -> None:
+        """Log params that are not there yet (MLflow's cannot change) and tags that differ."""
+        new = [Param(name, value) for name, value in params.items() if name not in run.data.params]
+        changed = [RunTag(name, value) for name, value in tags.items() if run.data.tags.get(name) != value]
+        for begin in range(0, len(new), _PARAMS):
+            self.client.log_batch(run.info.run_id, params=new[begin : begin + _PARAMS])
+        if changed:
+            self.client.log_batch(run.info.run_id, tags=changed)
+
+    def upload(self, run_id: str, path: Path, folder: str) -> None:
+        """Add a file to a run's artifacts; an older one of this name is replaced."""
+        self.client.log_artifact(run_id, str(path), folder or None)
+
+    def running(self) -> list[Any]:
+        """All runs of the experiment that are marked as running."""
+        return list(self._search("attributes.status = 'RUNNING'", 1000))
+
+    def _first(self, condition: str) -> Any | None:
+        return next(iter(self._search(condition, 1)), None)
+
+    def _search(self, condition: str, limit: int) -> Any:
+        return self.client.search_runs(
+            [self.experiment_id], condition, run_view_type=ViewType.ACTIVE_ONLY, max_results=limit
+        )
+
+    def _find_experiment(self, name: str) -> str:
+        found = self.client.get_experiment_by_name(name)
+        tags = {"mlflow.experimentKind": MODEL_TRAINING, "mlflow.note.content": NOTE}
+        if found is None:
+            database = self._destination.database
+            place = (database.parent / "mlartifacts").as_uri() if database else None
+            return str(self.client.create_experiment(name, artifact_location=place, tags=tags))
+        for key, value in tags.items():
+            if key not in found.tags:
+                self.client.set_experiment_tag(found.experiment_id, key, value)
+        return str(found.experiment_id)
+
+
+def is_running(run: Any) -> bool:
+    """Whether MLflow marks the run as running."""
+    return bool(run.info.status == RunStatus.to_string(RunStatus.RUNNING))
+
+
+def _run_name(record: Record) -> str:
+    return record.name if record.kind == "tokenizer" else f"{record.name} {record.kind}"

@@ -1,0 +1,119 @@
+"""Rebuilding MLflow from the files alone, and closing runs that only look as if they were running."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psutil
+
+from gigatok.artifacts import RunFolder
+from gigatok.config import GigatokError
+from gigatok.config.sections import TrackingSection
+from gigatok.tracking.destination import Destination, find_destination, locked
+from gigatok.tracking.feeder import ENVIRONMENT
+from gigatok.tracking.record import WATCHED, Record, infer_record, read_record, run_folders
+
+
+class SyncReport(NamedTuple):
+    """What ``sync`` found and did."""
+
+    uri: str
+    runs: tuple[str, ...]
+    """Runs that MLflow now has in full, as ``tokenizers/S-S``."""
+    points_added: int
+
+
+def sync(runs_root: Path, section: TrackingSection) -> SyncReport:
+    """Bring MLflow up to the files of every run. Repeating it adds nothing.
+
+    Works for runs that were trained with the server away, with tracking off, or on another machine, and for an
+    MLflow that lost its data.
+
+    Raises:
+        GigatokError: the server does not answer, or refuses.
+    """
+    destination = find_destination(section, runs_root)
+    from gigatok.tracking.run_feed import RunFeed
+
+    done: list[str] = []
+    points = 0
+    with _connected(destination) as store:
+        for run in run_folders(destination.runs_root):
+            record = _record(run, destination)
+            if record is None:
+                continue
+            feed = RunFeed(run, record.uid)
+            with locked(destination.file(f"{run.kind}-{run.name}.lock"), timeout=60):
+                feed.feed(store, record, destination.fingerprint)
+            points += feed.points_logged
+            done.append(f"{run.kind}/{run.name}")
+    return SyncReport(destination.shown, tuple(done), points)
+
+
+def doctor(runs_root: Path, section: TrackingSection) -> list[str]:
+    """Close runs that MLflow shows as running although nobody trains them.
+
+    Runs of other machines are left alone. Run folders say how a run ended; without one it was killed.
+
+    Returns:
+        A line for each closed run.
+
+    Raises:
+        GigatokError: the server does not answer, or refuses.
+    """
+    destination = find_destination(section, runs_root)
+    known = {record.uid: (run, record) for run in run_folders(destination.runs_root) if (record := read_record(run))}
+    closed = []
+    with _connected(destination) as store:
+        from gigatok.tracking.store import HOST, PID, SUITE, UID
+
+        for item in store.running():
+            tags = item.data.tags
+            if tags.get(UID) in known:
+                run, record = known[tags[UID]]
+                status = record.effective_status(run)
+            elif tags.get(HOST) == socket.gethostname() and UID in tags:
+                status = "RUNNING" if _lives(tags.get(PID)) else "KILLED"
+            else:
+                status = "FINISHED" if SUITE in tags else "RUNNING"
+            if status != "RUNNING":
+                store.set_status(item.info.run_id, status)
+                closed.append(f"{item.info.run_name}: {status}")
+    return closed
+
+
+@contextmanager
+def _connected(destination: Destination) -> Iterator[Any]:
+    """A store; whatever MLflow throws becomes one line."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from gigatok.tracking.store import Store
+
+    try:
+        yield Store(destination)
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)[:200]
+        raise GigatokError(
+            f"MLflow at {destination.shown}: {reason}; check MLFLOW_TRACKING_URI and the server, then run it again"
+        ) from error
+
+
+def _record(run: RunFolder, destination: Destination) -> Record | None:
+    record = read_record(run)
+    if record is not None:
+        return record
+    if not any((run.path / name).exists() for name in WATCHED):
+        return None
+    return infer_record(run, destination.experiment, destination.fingerprint)
+
+
+def _lives(pid: str | None) -> bool:
+    return pid is not None and pid.isdigit() and psutil.pid_exists(int(pid))
