@@ -58,9 +58,7 @@ def open_imagefolder(path: str) -> Source:
 
 
 def _class_names(root: Path) -> list[str]:
-    names = sorted(
-        entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith(".")
-    )
+    names = sorted(entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     if not names:
         raise GigatokError(
             f"prepare.path: {root} has no class folders: sort its images into one subfolder per class "
@@ -79,8 +77,6 @@ def _records(root: Path, folder: Path, classes: list[str], split: Split | None) 
             if entry.suffix.lower() in SUFFIXES and not entry.name.startswith(".")
         )
         if not files:
-            raise GigatokError(
-                f"prepare.path: class folder {folder / name} has no images: remove it or fill it"
-            )
+            raise GigatokError(f"prepare.path: class folder {folder / name} has no images: remove it or fill it")
         for file in files:
             yield Record(str(file), label, file.relative_to(root).as_posix(), split)

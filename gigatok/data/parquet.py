@@ -49,9 +49,7 @@ def open_parquet(path: str) -> Source:
     root = Path(path)
     files = sorted(root.glob("*.parquet")) if root.is_dir() else [root]
     if not files or not all(file.is_file() for file in files):
-        raise GigatokError(
-            f"prepare.path {path!r} has no Parquet file: set it to one, or to a folder of them"
-        )
+        raise GigatokError(f"prepare.path {path!r} has no Parquet file: set it to one, or to a folder of them")
     rows = [row for file in files for row in _rows(file)]
     names = sorted({label for _, label, _, _ in rows}, key=lambda label: (isinstance(label, str), label))
     number = {name: index for index, name in enumerate(names)}
@@ -67,9 +65,7 @@ def read_table(path: Path, columns: Sequence[str]) -> pa.Table:
         raise GigatokError(f"prepare.path: {path} does not exist: restore it or change the setting") from None
     except (pa.ArrowInvalid, OSError) as error:
         reason = " ".join(str(error).split())
-        raise GigatokError(
-            f"prepare.path: {path} cannot be read as Parquet ({reason}): restore the file"
-        ) from None
+        raise GigatokError(f"prepare.path: {path} cannot be read as Parquet ({reason}): restore the file") from None
 
 
 def _rows(file: Path) -> list[tuple[str, Any, str, Split | None]]:
@@ -101,6 +97,4 @@ def _column_names(file: Path) -> list[str]:
         return list(pq.read_schema(file).names)
     except (pa.ArrowInvalid, OSError) as error:
         reason = " ".join(str(error).split())
-        raise GigatokError(
-            f"prepare.path: {file} cannot be read as Parquet ({reason}): restore the file"
-        ) from None
+        raise GigatokError(f"prepare.path: {file} cannot be read as Parquet ({reason}): restore the file") from None

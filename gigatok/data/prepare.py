@@ -67,9 +67,7 @@ def open_source(section: PrepareSection) -> Source:
     return open_imagefolder(section.path) if section.source == "imagefolder" else open_parquet(section.path)
 
 
-def prepare(
-    section: PrepareSection, base: BaseSection, out: Path, progress: Progress | None = None
-) -> DataSummary:
+def prepare(section: PrepareSection, base: BaseSection, out: Path, progress: Progress | None = None) -> DataSummary:
     """Write ``index.parquet``, ``summary.json`` and the packed pixels to ``out``.
 
     Pixels of a split are packed (``train.npy``, ``validation.npy``, uint8 ``(n, S, S, 3)``) unless its
@@ -167,8 +165,8 @@ def _check_corrupt(corrupt: Sequence[CorruptImage], total: int, max_share: float
         shown = "; ".join(f"{image.location} ({image.reason})" for image in corrupt[:_SHOWN])
         more = f"; and {len(corrupt) - _SHOWN} more" if len(corrupt) > _SHOWN else ""
         raise GigatokError(
-            f"{len(corrupt)} of {total} images are unreadable, more than prepare.max_corrupt_share {max_share}: "
-            f"replace or remove them, or raise the setting: {shown}{more}"
+            f"{len(corrupt)} of {total} images are unreadable, more than prepare.max_corrupt_share "
+            f"{max_share}: replace or remove them, or raise the setting: {shown}{more}"
         )
 
 

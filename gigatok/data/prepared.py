@@ -99,9 +99,7 @@ class ImageSet:
         """Whether pixels are stored; then no batch is augmented."""
         return self._packed is not None
 
-    def batch(
-        self, rows: npt.NDArray[np.integer], generator: np.random.Generator | None = None
-    ) -> torch.Tensor:
+    def batch(self, rows: npt.NDArray[np.integer], generator: np.random.Generator | None = None) -> torch.Tensor:
         """uint8 ``(B, 3, S, S)``. Not packed: with a ``generator`` randomly cropped and flipped, each image
         by a seed of its own drawn from it; without one centre-cropped.
 
@@ -162,9 +160,7 @@ class PreparedData:
         except (ValidationError, ValueError, OSError) as error:
             reason = " ".join(str(error).split())
             raise GigatokError(f"{root} cannot be read ({reason}): run 'dvc repro -f prepare'") from None
-        return cls(
-            summary, _image_set(root, "train", summary, index), _image_set(root, "validation", summary, index)
-        )
+        return cls(summary, _image_set(root, "train", summary, index), _image_set(root, "validation", summary, index))
 
 
 def _image_set(root: Path, split: Split, summary: DataSummary, index: dict[str, list[object]]) -> ImageSet:
@@ -190,8 +186,7 @@ def _open_packed(path: Path, shape: tuple[int, ...]) -> Pixels:
         raise GigatokError(f"{path} cannot be read ({error}): run 'dvc repro -f prepare'") from None
     if pixels.shape != shape or pixels.dtype != np.uint8:
         raise GigatokError(
-            f"{path} holds {pixels.dtype} {pixels.shape}, the index says uint8 {shape}: "
-            "run 'dvc repro -f prepare'"
+            f"{path} holds {pixels.dtype} {pixels.shape}, the index says uint8 {shape}: run 'dvc repro -f prepare'"
         )
     return pixels
 
