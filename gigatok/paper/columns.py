@@ -34,9 +34,7 @@ class Column:
 
 COLUMNS = (
     Column(key="rfid", label="rFID", better="lower", what="Frechet distance, reconstructions to originals"),
-    Column(
-        key="gfid", label="gFID", better="lower", what="Frechet distance, samples to real images, no guidance"
-    ),
+    Column(key="gfid", label="gFID", better="lower", what="Frechet distance, samples to real images, no guidance"),
     Column(
         key="gfid_best_cfg",
         label="gFID, guided",

@@ -72,8 +72,13 @@ def read_run(runs_root: Path, kind: Kind, name: str, profile: str | None = None)
     provenance = _read_json(folder / "provenance.json")
     found = next((each.provenance.profile for each in sheet.scores + sheet.floors), None) if sheet else None
     if profile and found and found != profile:
-        return Run(kind, name, folder, None, provenance, stale=found)
+        return Run(kind, name, folder, None, stale=found)
     return Run(kind, name, folder, sheet, provenance)
+
+
+def read_classes(runs_root: Path) -> list[str]:
+    """Names of the classes by label; empty before ``prepare`` has run."""
+    return [str(name) for name in _read_json(runs_root / "data" / "summary.json").get("classes", [])]
 
 
 def command_for(params: Params, tokenizer: str) -> str:

@@ -39,6 +39,7 @@ class ScalingRow:
     """The records behind ``floors``, renamed like the metrics."""
     tokenizer_run: Run
     generator_run: Run
+    reference_run: Run
 
     def as_json(self) -> dict[str, Any]:
         """The documented shape of ``gigatok-bench scaling --json``."""
@@ -69,16 +70,10 @@ def series_rows(runs_root: Path, params: Params) -> list[ScalingRow]:
 
     These are the two series of the paper's figures 3 and 7, smallest first.
     """
-    names = [
-        name
-        for name, entry in params.tokenizers.items()
-        if name in _plain_names(entry.encoder, entry.decoder)
-    ]
+    names = [name for name, entry in params.tokenizers.items() if name in _plain_names(entry.encoder, entry.decoder)]
     rows = [tokenizer_row(runs_root, params, name) for name in dict.fromkeys([*RUNGS.values(), *names])]
     order = {name: place for place, name in enumerate(("S-S", "S-B", "S-L", "B-L", "L-XL", "XL-XXL"))}
-    return sorted(
-        rows, key=lambda row: (not row.semantic, order.get(row.tokenizer.removesuffix("-no-sem"), 99))
-    )
+    return sorted(rows, key=lambda row: (not row.semantic, order.get(row.tokenizer.removesuffix("-no-sem"), 99)))
 
 
 def tokenizer_row(runs_root: Path, params: Params, name: str) -> ScalingRow:
@@ -103,6 +98,7 @@ def tokenizer_row(runs_root: Path, params: Params, name: str) -> ScalingRow:
         floor_scores=floors,
         tokenizer_run=tokenizer,
         generator_run=generator,
+        reference_run=reference,
     )
 
 
@@ -128,13 +124,9 @@ def _of_reconstructions(score: Score) -> Score:
 
 def _floors(tokenizer: Run, generator: Run, reference: Run) -> tuple[Score, ...]:
     """Floors of all three sheets; of equal metric and name the nearest run's counts."""
-    of_images = [
-        _of_reconstructions(score) for score in (*reference.floors, *reference.scores, *tokenizer.floors)
-    ]
+    of_images = [_of_reconstructions(score) for score in (*reference.floors, *reference.scores, *tokenizer.floors)]
     found = {(score.metric, score.floor): score for score in (*of_images, *generator.floors) if score.floor}
-    return tuple(
-        found[key] for key in sorted(found, key=lambda key: (key[0], is_baseline(key[1]), key[1] or ""))
-    )
+    return tuple(found[key] for key in sorted(found, key=lambda key: (key[0], is_baseline(key[1]), key[1] or "")))
 
 
 def is_baseline(floor: str | None) -> bool:
@@ -153,14 +145,10 @@ def _floor_values(floors: Iterable[Score]) -> dict[str, float]:
 def _seconds(tokenizer: Run, generator: Run) -> dict[str, float]:
     runs = (tokenizer, generator)
     seconds = {str(run.kind): float(run.provenance["seconds"]) for run in runs if "seconds" in run.provenance}
-    evaluated = [
-        float(run.provenance["evaluate_seconds"]) for run in runs if "evaluate_seconds" in run.provenance
-    ]
+    evaluated = [float(run.provenance["evaluate_seconds"]) for run in runs if "evaluate_seconds" in run.provenance]
     return {**seconds, "evaluate": sum(evaluated)} if evaluated else seconds
 
 
 def _speeds(tokenizer: Run, generator: Run) -> dict[str, float]:
     name = "images_per_second"
-    return {
-        str(run.kind): float(run.provenance[name]) for run in (tokenizer, generator) if name in run.provenance
-    }
+    return {str(run.kind): float(run.provenance[name]) for run in (tokenizer, generator) if name in run.provenance}

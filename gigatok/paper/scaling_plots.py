@@ -68,9 +68,7 @@ def _legend(drawing: Figure) -> None:
         handles, labels = axes.get_legend_handles_labels()
         named |= {str(label): handle for label, handle in zip(labels, handles, strict=True)}
     if named:
-        drawing.legend(
-            list(named.values()), list(named), loc="outside upper left", ncols=len(named), fontsize=8
-        )
+        drawing.legend(list(named.values()), list(named), loc="outside upper left", ncols=len(named), fontsize=8)
 
 
 def _series(axes: Axes, rows: Sequence[ScalingRow], column: Column, semantic: bool) -> list[float]:
@@ -88,9 +86,7 @@ def _series(axes: Axes, rows: Sequence[ScalingRow], column: Column, semantic: bo
     look: dict[str, Any] = style.WITH if semantic else style.WITHOUT
     label = "with semantic regularization" if semantic else "without"
     with_bars = any(score.interval for score in scores)
-    axes.errorbar(
-        xs, ys, yerr=errors if with_bars else None, label=label, capsize=2.5, elinewidth=0.9, **look
-    )
+    axes.errorbar(xs, ys, yerr=errors if with_bars else None, label=label, capsize=2.5, elinewidth=0.9, **look)
     for row, x, y in zip(chosen, xs, ys, strict=True):
         name = row.tokenizer.removesuffix("-no-sem")
         axes.annotate(

@@ -13,6 +13,7 @@ from gigatok.config import Params
 from gigatok.paper.columns import COLUMNS, Column, find
 from gigatok.paper.runs import command_for
 from gigatok.paper.scaling import ScalingRow
+from gigatok.paper.statements import floor_names, floor_values
 from gigatok.paper.style import compact
 
 NOT_RUN = "not run"
@@ -44,23 +45,33 @@ def table_cells(rows: Sequence[ScalingRow]) -> tuple[list[str], list[list[str]]]
     return head, [[*_lead(row), *(cell(row, column) for column in columns), _speed(row)] for row in rows]
 
 
+def floor_cells(rows: Sequence[ScalingRow], columns: Sequence[Column]) -> list[tuple[str, list[str]]]:
+    """Name and cells of each floor, baselines last; a range where it differs by row, blank where it has none."""
+    found = []
+    for name in floor_names(rows):
+        values = floor_values(rows, name)
+        found.append((name, [_range(values.get(column.key, []), column) for column in columns]))
+    return found
+
+
+def markdown_scaling(rows: Sequence[ScalingRow]) -> str:
+    """Rows, then floors, as a Markdown table."""
+    head, body = table_cells(rows)
+    floors = [["", name, "", "", *cells, ""] for name, cells in floor_cells(rows, shown_columns(rows))]
+    return markdown_table(head, body + [[f"*{text}*" if text else "" for text in line] for line in floors], left=3)
+
+
 def markdown_table(head: Sequence[str], body: Sequence[Sequence[str]], left: int = 1) -> str:
     """A Markdown table; the first ``left`` columns are set left, the rest right."""
     rule = [":--" if place < left else "--:" for place in range(len(head))]
     lines = [head, rule, *body]
-    return (
-        "\n".join("| " + " | ".join(text.replace("|", "\\|") for text in line) + " |" for line in lines)
-        + "\n"
-    )
+    return "\n".join("| " + " | ".join(text.replace("|", "\\|") for text in line) + " |" for line in lines) + "\n"
 
 
 def scaling_markdown(rows: Sequence[ScalingRow], params: Params) -> str:
     """The table with a line on what it is and the commands of what was not run."""
-    head, body = table_cells(rows)
-    lines = [markdown_table(head, body, left=3), _caption(params)]
-    lines += [
-        f"- not run: {row.tokenizer}: `{command_for(params, row.tokenizer)}`" for row in rows if _missing(row)
-    ]
+    lines = [markdown_scaling(rows), _caption(params)]
+    lines += [f"- not run: {row.tokenizer}: `{command_for(params, row.tokenizer)}`" for row in rows if _missing(row)]
     return "\n".join(lines) + "\n"
 
 
@@ -84,16 +95,10 @@ def scaling_csv(rows: Sequence[ScalingRow]) -> str:
     floors = sorted({name for row in rows for name in row.floors})
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(
-        ["size", "tokenizer", "semantic", "params", *metrics, *(f"floor: {name}" for name in floors)]
-    )
+    writer.writerow(["size", "tokenizer", "semantic", "params", *metrics, *(f"floor: {name}" for name in floors)])
     for row in rows:
-        values = [row.metrics.get(name, "") for name in metrics] + [
-            row.floors.get(name, "") for name in floors
-        ]
-        writer.writerow(
-            [row.size, row.tokenizer, row.semantic, "" if row.params is None else row.params, *values]
-        )
+        values = [row.metrics.get(name, "") for name in metrics] + [row.floors.get(name, "") for name in floors]
+        writer.writerow([row.size, row.tokenizer, row.semantic, "" if row.params is None else row.params, *values])
     return out.getvalue()
 
 
@@ -113,6 +118,11 @@ def write_scaling_table(rows: Sequence[ScalingRow], params: Params, folder: Path
     write_json(folder / "scaling.json", scaling_json(rows, params))
 
 
+def _range(values: Sequence[float], column: Column) -> str:
+    ends = dict.fromkeys(column.text(value) for value in (*values[:1], *values[-1:]))
+    return " to ".join(ends)
+
+
 def _lead(row: ScalingRow) -> list[str]:
     params = compact(row.params) if row.params is not None else NOT_RUN
     return [row.size or "-", row.tokenizer, "yes" if row.semantic else "no", params]
@@ -128,17 +138,10 @@ def _missing(row: ScalingRow) -> bool:
 
 
 def _records(row: ScalingRow) -> dict[str, Any]:
-    records = {
-        name: score.model_dump(mode="json", exclude_none=True) for name, score in sorted(row.scores.items())
-    }
-    return {
-        name: {key: value for key, value in record.items() if key != "metric"}
-        for name, record in records.items()
-    }
+    records = {name: score.model_dump(mode="json", exclude_none=True) for name, score in sorted(row.scores.items())}
+    return {name: {key: value for key, value in record.items() if key != "metric"} for name, record in records.items()}
 
 
 def _caption(params: Params) -> str:
-    scale = (
-        "paper scale" if params.profile == "paper" else "proxy scale: not comparable with the paper's numbers"
-    )
+    scale = "paper scale" if params.profile == "paper" else "proxy scale: not comparable with the paper's numbers"
     return f"Profile {params.profile}, suite {params.suite} ({scale}).\n"

@@ -78,6 +78,8 @@ def write_reference(runs: Path, profile: str = "nano") -> None:
             _score("psnr", 21.9, "reference", profile, floor="k-means patches", judged=False),
         ),
     ).write(runs / "reference" / "summary.json")
+    originals = pictures(16)
+    np.savez(runs / "reference" / "pictures.npz", originals=originals, kmeans=originals // 32 * 32)
 
 
 def write_tokenizer(runs: Path, name: str, *, rfid: float, psnr: float, profile: str = "nano") -> None:

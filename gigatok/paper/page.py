@@ -1,0 +1,271 @@
+"""``README.md`` and the self-contained ``index.html`` of a report, from templates."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from gigatok.artifacts import Score
+from gigatok.config import Params
+from gigatok.paper.columns import Column, find
+from gigatok.paper.departures import differences, helps
+from gigatok.paper.licences import CODE_LICENCE, data_licences
+from gigatok.paper.measured import measured_with, pedigree
+from gigatok.paper.runs import command_for
+from gigatok.paper.scaling import ScalingRow, is_baseline
+from gigatok.paper.scaling_plots import plotted_columns
+from gigatok.paper.scaling_table import NOT_RUN, cell, floor_cells, header, markdown_scaling, shown_columns
+from gigatok.paper.statements import Statement, losing_to
+from gigatok.paper.style import compact
+
+SECTIONS = (
+    ("summary", "Summary"),
+    ("table", "Table"),
+    ("plots", "Plots"),
+    ("pictures", "Pictures"),
+    ("codebook", "Codebook"),
+    ("settings", "Settings"),
+    ("licences", "Licences"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """What both documents are made of."""
+
+    params: Params
+    rows: Sequence[ScalingRow]
+    statements: Sequence[Statement]
+    figures: Path
+    """Folder with the pictures that were written before."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """A figure: its file, and what stands under it."""
+
+    file: str
+    title: str
+    alt: str
+    caption: str
+    measured: Sequence[str]
+    source: str
+    """Data URI."""
+    width: int
+    height: int
+
+
+def render_readme(page: Page) -> str:
+    """Markdown that a code host shows; pictures are links into ``figures/``."""
+    return _render("README.md.j2", {**_common(page), "table": markdown_scaling(page.rows)}, html=False)
+
+
+def render_html(page: Page) -> str:
+    """One file without any reference outside itself (the links to tables and figures beside it apart)."""
+    from markupsafe import Markup
+
+    columns = shown_columns(page.rows)
+    body = [_row(row, columns, page.params, place) for place, row in enumerate(page.rows)]
+    context = {
+        "css": Markup(_template("style.css")),
+        "script": Markup(_template("script.js")),
+        "sections": SECTIONS,
+        "head": _head(columns),
+        "body": body,
+        "marks": any(each["mark"] for row in body for each in row["cells"]),
+        "floors": [{"name": name, "cells": cells} for name, cells in floor_cells(page.rows, columns)],
+        "plots": [_plot(page, column) for column in plotted_columns()],
+    }
+    return _render("index.html.j2", {**_common(page), **context}, html=True)
+
+
+def _common(page: Page) -> dict[str, Any]:
+    scores = [score for row in page.rows for score in row.scores.values()]
+    return {
+        "title": page.params.report.title,
+        "params": page.params,
+        "banner": _banner(page),
+        "statements": page.statements,
+        "table_measured": measured_with(scores),
+        "missing": [_missing(row, page.params) for row in page.rows if _incomplete(row)],
+        "pictures": _pictures(page),
+        "rungs": [_rung(page, row) for row in page.rows if row.size],
+        "codebook": _codebook(page),
+        "helps": helps(page.params),
+        "differences": differences(page.params),
+        "code_licence": CODE_LICENCE,
+        "licences": data_licences(page.params),
+    }
+
+
+def _banner(page: Page) -> str:
+    done = sum(not _incomplete(row) for row in page.rows)
+    state = f"{done} of {len(page.rows)} tokenizers of the scaling series were run with their generators."
+    made = [score.provenance for row in page.rows for score in row.scores.values()]
+    dirty = " Some numbers come from code with uncommitted changes." if any(each.dirty for each in made) else ""
+    if page.params.profile == "paper":
+        return f"Paper scale. {state}{dirty}"
+    return (
+        "A small proxy of the paper's experiment: other data, networks and judge. None of these numbers is the "
+        f"paper's or comparable with it. {state}{dirty}"
+    )
+
+
+def _head(columns: Sequence[Column]) -> list[tuple[str, str]]:
+    lead = [("Size", "rung on the command line"), ("Tokenizer", "encoder-decoder"), ("Semantic", "regularization")]
+    speed = ("Training images/s", "of the tokenizer; depends on the machine and what else ran on it")
+    lead.append(("Params", "of the whole tokenizer"))
+    return [*lead, *((header(column), f"{column.what}, {column.better} is better") for column in columns), speed]
+
+
+def _row(row: ScalingRow, columns: Sequence[Column], params: Params, place: int) -> dict[str, Any]:
+    speed = row.images_per_second.get("tokenizer")
+    return {
+        "order": place,
+        "size": row.size or "-",
+        "tokenizer": row.tokenizer,
+        "semantic": "yes" if row.semantic else "no",
+        "params": compact(row.params) if row.params is not None else NOT_RUN,
+        "params_value": row.params if row.params is not None else "",
+        "cells": [_cell(row, column) for column in columns],
+        "command": command_for(params, row.tokenizer),
+        "speed": f"{speed:.0f}" if speed is not None else NOT_RUN,
+        "speed_value": f"{speed:.3f}" if speed is not None else "",
+    }
+
+
+def _cell(row: ScalingRow, column: Column) -> dict[str, Any]:
+    name = find(row.metrics, column.key)
+    if name is None:
+        return {"pedigree": [], "mark": ""}
+    lost = losing_to(row, column)
+    mark = "†" if any(not is_baseline(floor) for floor in lost) else "k" if lost else ""
+    run = row.generator_run if name in {score.metric for score in row.generator_run.scores} else row.tokenizer_run
+    details = pedigree(row.scores[name], run)
+    return {
+        "id": f"{row.tokenizer}-{column.key}".lower().replace("_", "-"),
+        "label": column.label,
+        "text": cell(row, column),
+        "value": repr(row.metrics[name]),
+        "mark": mark,
+        "lost": ", ".join(lost),
+        "pedigree": details,
+        "hint": "; ".join(f"{label}: {value}" for label, value in details[2:6]),
+    }
+
+
+def _plot(page: Page, column: Column) -> Shown:
+    slug = column.key.replace("_", "-")
+    return _shown(
+        page,
+        f"scaling-{slug}.svg",
+        title=column.label,
+        alt=f"{column.label} against tokenizer parameters",
+        caption=f"{column.label}: {column.what}.",
+        scores=_scores(page.rows, column.key),
+    )
+
+
+def _pictures(page: Page) -> list[Shown]:
+    return [
+        _shown(
+            page,
+            "reconstructions.png",
+            title="Reconstructions",
+            alt="Originals in the first row, then reconstructions by tokenizer",
+            caption="The same validation images, which no tokenizer was trained on, enlarged without smoothing.",
+            scores=_scores(page.rows, "psnr"),
+        ),
+        _shown(
+            page,
+            "samples.png",
+            title="Samples by class and rung",
+            alt="Samples, one row for each generator, one column for each class",
+            caption="Not chosen: the first sample of each class, from the same seeds in every row, without guidance.",
+            scores=_scores(page.rows, "gfid"),
+        ),
+    ]
+
+
+def _rung(page: Page, row: ScalingRow) -> Shown:
+    return _shown(
+        page,
+        f"rung-{row.size}.png",
+        title=f"Rung {row.size}: {row.tokenizer}" + (f", {compact(row.params)} parameters" if row.params else ""),
+        alt=f"Originals, reconstructions and samples of {row.tokenizer}",
+        caption="Originals, their reconstructions in the same places, and the first samples of each class.",
+        scores=[*_scores([row], "psnr"), *_scores([row], "gfid")],
+    )
+
+
+def _codebook(page: Page) -> Shown:
+    return _shown(
+        page,
+        "codebook.svg",
+        title="Codebook usage while training",
+        alt="Share of codes used and perplexity over training steps",
+        caption="As logged while training, on training batches; dash-dotted without semantic regularization.",
+        scores=_scores(page.rows, "codebook_usage"),
+        name_protocol=False,
+    )
+
+
+def _scores(rows: Sequence[ScalingRow], key: str) -> list[Score]:
+    return [row.scores[name] for row in rows if (name := find(row.metrics, key))]
+
+
+def _shown(
+    page: Page, file: str, *, title: str, alt: str, caption: str, scores: Sequence[Score], name_protocol: bool = True
+) -> Shown:
+    content = (page.figures / file).read_bytes()
+    kind = "svg+xml" if file.endswith(".svg") else "png"
+    width, height = _size(page.figures / Path(file).with_suffix(".png"))
+    lines = measured_with(scores)
+    return Shown(
+        file=str(Path(file).with_suffix(".png")),
+        title=title,
+        alt=alt,
+        caption=caption,
+        measured=lines if name_protocol else lines[-1:],
+        source=f"data:image/{kind};base64,{base64.b64encode(content).decode()}",
+        width=width,
+        height=height,
+    )
+
+
+def _size(path: Path) -> tuple[int, int]:
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return image.size
+
+
+def _incomplete(row: ScalingRow) -> bool:
+    return row.tokenizer_run.sheet is None or row.generator_run.sheet is None
+
+
+def _missing(row: ScalingRow, params: Params) -> tuple[str, str, str]:
+    parts = [run.kind for run in (row.tokenizer_run, row.generator_run) if run.sheet is None]
+    stale = next((run.stale for run in (row.tokenizer_run, row.generator_run) if run.stale), None)
+    why = f" (its folder holds profile {stale})" if stale else f" ({' and '.join(parts)})"
+    return row.tokenizer, command_for(params, row.tokenizer), why
+
+
+def _template(name: str) -> str:
+    return resources.files("gigatok.paper").joinpath(f"templates/{name}").read_text()
+
+
+def _render(name: str, context: dict[str, Any], html: bool) -> str:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("gigatok.paper"),
+        autoescape=html,
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+    )
+    return str(environment.get_template(name).render(context))

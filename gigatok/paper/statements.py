@@ -1,0 +1,196 @@
+"""What the numbers say: sentences generated from the rows, whichever way they turn out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+from gigatok.artifacts import Score
+from gigatok.config import Params
+from gigatok.paper.columns import COLUMNS, Column, column, find
+from gigatok.paper.scaling import ScalingRow, is_baseline
+
+Verdict = Literal["yes", "no", "mixed", "not run"]
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A question about the suite, the answer its numbers give, and those numbers."""
+
+    question: str
+    verdict: Verdict
+    text: str
+
+
+def statements(rows: Sequence[ScalingRow], params: Params) -> list[Statement]:
+    """All statements, from ``series_rows``."""
+    rungs = sorted((row for row in rows if row.size), key=lambda row: row.params or 0)
+    without = sorted((row for row in rows if not row.semantic), key=lambda row: row.params or 0)
+    scale = "" if params.profile == "paper" else " Proxy scale: this neither confirms nor contradicts the paper."
+    return [
+        beats_floors(rows),
+        beats_kmeans(rows),
+        trend("Does rFID fall from the smallest to the largest rung?", rungs, "rfid", falls=True),
+        trend("Does gFID fall from the smallest to the largest rung?", rungs, "gfid", falls=True),
+        dilemma(without, scale),
+        cure(rows, scale),
+    ]
+
+
+def beats_floors(rows: Sequence[ScalingRow]) -> Statement:
+    """Every tokenizer and generator against what needs no skill."""
+    question = "Does everything trained beat the floors?"
+    contests = _contests(rows, baseline=False)
+    if not contests:
+        return Statement(question, "not run", "No trained model has a score beside a floor yet.")
+    won, lost = sum(len(each.won) for each in contests), sum(len(each.lost) for each in contests)
+    if not lost:
+        names = _and(sorted({each.floor for each in contests}))
+        return Statement(question, "yes", f"All {won} comparisons with {names} are won.")
+    shown = " ".join(each.losses() for each in contests if each.lost)
+    return Statement(question, "no", f"{won} comparisons won, {lost} lost. {shown}")
+
+
+def beats_kmeans(rows: Sequence[ScalingRow]) -> Statement:
+    """Tokenizers against k-means over patches at the same rate."""
+    question = "Do the trained tokenizers beat k-means over patches at the same rate?"
+    contests = _contests(rows, baseline=True)
+    if not contests:
+        return Statement(question, "not run", "No tokenizer has a score beside the k-means baseline yet.")
+    won, lost = sum(len(each.won) for each in contests), sum(len(each.lost) for each in contests)
+    if not lost:
+        return Statement(question, "yes", f"In all {won} comparisons the trained tokenizer is better.")
+    shown = " ".join(each.losses() for each in contests if each.lost)
+    how = f"all {lost} comparisons" if not won else f"{lost} of {won + lost} comparisons"
+    return Statement(question, "mixed" if won else "no", f"k-means still wins {how}. {shown}")
+
+
+def trend(question: str, rows: Sequence[ScalingRow], key: str, falls: bool) -> Statement:
+    """Whether a metric goes the way asked from the first row that was run to the last."""
+    run = [(row, score) for row in rows if (score := _score(row, key))]
+    shown = column(key)
+    if len(run) < 2 or shown is None:
+        return Statement(question, "not run", f"Needs at least two sizes with {shown.label if shown else key}.")
+    path = ", ".join(f"{row.tokenizer} {shown.text(score.value)}" for row, score in run)
+    first, last = run[0][1], run[-1][1]
+    right_way = last.value < first.value if falls else last.value > first.value
+    steps = [(b.value < a.value) == falls for (_, a), (_, b) in pairwise(run)]
+    verdict: Verdict = "no" if not right_way else "yes" if all(steps) else "mixed"
+    words = {"yes": "Yes, at every step", "mixed": "End to end yes, but not at every step", "no": "No"}[verdict]
+    return Statement(question, verdict, f"{words}: {path}.{_overlap(first, last)}")
+
+
+def dilemma(without: Sequence[ScalingRow], scale: str) -> Statement:
+    """Paper figure 3: without regularization a bigger tokenizer reconstructs better and generates worse."""
+    question = "Without semantic regularization, does gFID get worse with size while rFID improves?"
+    rfid = trend("", without, "rfid", falls=True)
+    gfid = trend("", without, "gfid", falls=False)
+    if "not run" in (rfid.verdict, gfid.verdict):
+        return Statement(question, "not run", "Needs two sizes without regularization, tokenizer and generator.")
+    seen = [rfid.verdict != "no", gfid.verdict != "no"]
+    verdict: Verdict = "mixed" if not all(seen) and any(seen) else "yes" if all(seen) else "no"
+    if verdict == "yes" and "mixed" in (rfid.verdict, gfid.verdict):
+        verdict = "mixed"
+    words = {"yes": "The dilemma's shape is seen", "mixed": "Seen in part", "no": "The dilemma is not seen"}[verdict]
+    return Statement(question, verdict, f"{words}. rFID falls? {rfid.text} gFID rises? {gfid.text}{scale}")
+
+
+def cure(rows: Sequence[ScalingRow], scale: str) -> Statement:
+    """Paper figure 7: at equal size, gFID with regularization against without."""
+    question = "At equal size, is gFID lower with semantic regularization than without?"
+    with_it = {row.tokenizer: row for row in rows if row.semantic}
+    pairs = [
+        (row.tokenizer.removesuffix("-no-sem"), a, b)
+        for row in rows
+        if not row.semantic and (b := _score(row, "gfid"))
+        if (partner := with_it.get(row.tokenizer.removesuffix("-no-sem"))) and (a := _score(partner, "gfid"))
+    ]
+    shown = column("gfid")
+    if not pairs or shown is None:
+        return Statement(question, "not run", "Needs a size with gFID both with and without regularization.")
+    lower = [a.value < b.value for _, a, b in pairs]
+    verdict: Verdict = "yes" if all(lower) else "mixed" if any(lower) else "no"
+    parts = [f"{name} {shown.text(a.value)} with, {shown.text(b.value)} without{_near(a, b)}" for name, a, b in pairs]
+    return Statement(question, verdict, f"{'; '.join(parts)}.{scale}")
+
+
+@dataclass(frozen=True)
+class _Contest:
+    """One metric of all rows against one floor; values as texts with their tokenizers."""
+
+    shown: Column
+    floor: str
+    won: list[str]
+    lost: list[tuple[str, str]]
+
+    def losses(self) -> str:
+        by_value: dict[str, list[str]] = {}
+        for value, text in self.lost:
+            by_value.setdefault(value, []).append(text)
+        parts = [f"{self.floor} {value} is better than {', '.join(texts)}" for value, texts in by_value.items()]
+        return f"{self.shown.label}: {'; '.join(parts)}."
+
+
+def _contests(rows: Sequence[ScalingRow], baseline: bool) -> list[_Contest]:
+    found: dict[tuple[str, str], _Contest] = {}
+    for row in rows:
+        for floor in row.floor_scores:
+            shown, score = column(floor.metric), row.scores.get(floor.metric)
+            if is_baseline(floor.floor) is not baseline or score is None or shown is None:
+                continue
+            contest = found.setdefault((floor.metric, str(floor.floor)), _Contest(shown, str(floor.floor), [], []))
+            text = f"{row.tokenizer} {shown.text(score.value)}"
+            if shown.beats(score.value, floor.value):
+                contest.won.append(text)
+            else:
+                contest.lost.append((shown.text(floor.value), text))
+    return list(found.values())
+
+
+def losing_to(row: ScalingRow, shown: Column) -> list[str]:
+    """Names of floors and baselines that beat a row in a column."""
+    name = find(row.metrics, shown.key)
+    floors = [floor for floor in row.floor_scores if floor.metric == name]
+    return [str(floor.floor) for floor in floors if name and not shown.beats(row.metrics[name], floor.value)]
+
+
+def floor_names(rows: Sequence[ScalingRow]) -> list[str]:
+    """All floors of some rows, baselines last."""
+    names = {str(score.floor) for row in rows for score in row.floor_scores}
+    return sorted(names, key=lambda name: (is_baseline(name), name))
+
+
+def floor_values(rows: Sequence[ScalingRow], name: str) -> dict[str, list[float]]:
+    """Column key -> the different values of a floor over the rows, ascending."""
+    values: dict[str, set[float]] = {}
+    for row in rows:
+        for score in row.floor_scores:
+            for shown in COLUMNS:
+                if score.floor == name and score.metric == find(row.metrics, shown.key):
+                    values.setdefault(shown.key, set()).add(score.value)
+    return {key: sorted(each) for key, each in values.items()}
+
+
+def _score(row: ScalingRow, key: str) -> Score | None:
+    name = find(row.metrics, key)
+    return row.scores[name] if name else None
+
+
+def _overlap(first: Score, last: Score) -> str:
+    if first.interval is None or last.interval is None:
+        return " No interval was measured, so the size of chance is unknown."
+    return f" The intervals of the two ends {'overlap' if _touch(first, last) else 'do not overlap'}."
+
+
+def _near(a: Score, b: Score) -> str:
+    return " (intervals overlap)" if a.interval and b.interval and _touch(a, b) else ""
+
+
+def _touch(a: Score, b: Score) -> bool:
+    return bool(a.interval and b.interval and a.interval[0] <= b.interval[1] and b.interval[0] <= a.interval[1])
+
+
+def _and(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
