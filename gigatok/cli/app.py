@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from gigatok import __version__
-from gigatok.cli import profile, repro, scaling
+from gigatok.cli import models, profile, repro, scaling
 
 app = typer.Typer(
     name="gigatok-bench",
@@ -24,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (repro, scaling, profile):
+for command in (repro, scaling, profile, models):
     command.register(app)
 
 
