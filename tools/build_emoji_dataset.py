@@ -31,6 +31,8 @@ from gigatok.data.emoji import CHECKSUM_NAME, EMOJI_PATH, normalize_codepoints
 
 SIZE = 64
 """Side in pixels. Google's and Twitter's drawings have it already; Fluent's are 256."""
+NOTO_SUBGROUP = "country-flag"
+"""Microsoft publishes no country flags; the Fluent package fills them with Noto's drawings."""
 LICENSES = {"google": "Apache-2.0", "twitter": "CC-BY-4.0", "fluent": "MIT"}
 SCHEMA = pa.schema(
     [
@@ -116,6 +118,13 @@ def encode(pixels: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
+def license_of(designer: str, subgroup: str) -> str:
+    """SPDX expression of a drawing."""
+    if designer == "fluent" and subgroup == NOTO_SUBGROUP:
+        return f"{LICENSES['fluent']} AND {LICENSES['google']}"
+    return LICENSES[designer]
+
+
 def rows(catalogue: list[Emoji], drawings: dict[str, dict[str, bytes]]) -> Iterator[dict[str, object]]:
     """Rows by designer, then in Unicode order. An emoji that a designer has not drawn has no row."""
     for designer, pictures in drawings.items():
@@ -130,7 +139,7 @@ def rows(catalogue: list[Emoji], drawings: dict[str, dict[str, bytes]]) -> Itera
                 "name": emoji.name,
                 "codepoints": emoji.codepoints,
                 "designer": designer,
-                "license": LICENSES[designer],
+                "license": license_of(designer, emoji.subgroup),
             }
 
 
