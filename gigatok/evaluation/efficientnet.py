@@ -19,8 +19,6 @@ _MINIMUM_SIZE = 32
 
 def load_efficientnet(name: str, weights: Path | None, image_size: int | None) -> Extractor:
     """``efficientnet-lite0`` or ``efficientnet-lite2``: 1280 pooled features and 1000 class probabilities."""
-    if name not in NATIVE_SIZES:
-        raise ConfigError(f"extractor {name!r} is not one of {', '.join(NATIVE_SIZES)}")
     if weights is not None:
         raise ConfigError(f"weights {str(weights)!r}: {name} brings its own weights, leave the setting empty")
     size = NATIVE_SIZES[name] if image_size is None else image_size

@@ -6,7 +6,7 @@ A name that cannot be loaded is an error that says why. No other extractor ever 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -111,7 +111,8 @@ def load_extractor(
     """The extractor ``name``, ready to use.
 
     Args:
-        name: ``efficientnet-lite0``, ``efficientnet-lite2`` (weights come with the installation)
+        name: ``efficientnet-lite0``, ``efficientnet-lite2`` (weights come with the installation),
+            ``inception-2015`` (the network of FID), ``dinov2-s|b|l``, ``clip-b32|l14``
         weights: local weight file, for extractors that do not bring their own
         image_size: side in pixels the network sees; ``None``: its native size
 
@@ -125,26 +126,23 @@ def load_extractor(
     if target.type == "cpu":
         return extractor
     extractor.network.to(target)
-    return Extractor(
-        name=extractor.name,
-        sha256=extractor.sha256,
-        image_size=extractor.image_size,
-        dim=extractor.dim,
-        network=extractor.network,
-        resize=extractor.resize,
-        device=target,
-    )
+    return replace(extractor, device=target)
 
 
 def _loader(name: str) -> Loader:
     # Each family's module imports this one for its base classes.
-    from gigatok.evaluation.efficientnet import load_efficientnet
+    from gigatok.evaluation.efficientnet import NATIVE_SIZES, load_efficientnet
+    from gigatok.evaluation.inception import load_inception
+    from gigatok.evaluation.vit_extractors import VIT_EXTRACTORS, load_vit_extractor
 
-    families: dict[str, Loader] = {"efficientnet-": load_efficientnet}
-    for prefix, loader in families.items():
-        if name.startswith(prefix):
-            return loader
-    raise ConfigError(f"extractor {name!r} is not known: choose efficientnet-lite0 or efficientnet-lite2")
+    loaders: dict[str, Loader] = {
+        **dict.fromkeys(NATIVE_SIZES, load_efficientnet),
+        "inception-2015": load_inception,
+        **dict.fromkeys(VIT_EXTRACTORS, load_vit_extractor),
+    }
+    if name not in loaders:
+        raise ConfigError(f"extractor {name!r} is not one of {', '.join(loaders)}")
+    return loaders[name]
 
 
 def _joined(parts: list[Tensor]) -> Float32:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-Mode = Literal["bicubic", "bilinear"]
+Mode = Literal["bicubic", "bilinear", "tensorflow-bilinear"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +21,8 @@ class Resize:
 
     size: int
     mode: Mode
+    """``tensorflow-bilinear``: TensorFlow 1's, which the 2015 Inception graph holds: neither corners nor pixel
+    centres are aligned, nothing is antialiased."""
     mean: tuple[float, float, float]
     """Per channel, of pixels in 0..1."""
     std: tuple[float, float, float]
@@ -30,21 +32,33 @@ class Resize:
         """(B, 3, H, W) uint8 -> (B, 3, size, size) float32, resized, clamped to 0..255, normalised."""
         values = images.float()
         if values.shape[-2:] != (self.size, self.size):
-            values = F.interpolate(
-                values,
-                size=(self.size, self.size),
-                mode=self.mode,
-                antialias=self.antialias,
-                align_corners=False,
-            ).clamp_(0.0, 255.0)
+            values = self._resize(values).clamp_(0.0, 255.0)
         mean = torch.tensor(self.mean, device=values.device).view(1, 3, 1, 1)
         std = torch.tensor(self.std, device=values.device).view(1, 3, 1, 1)
         return (values / 255.0 - mean) / std
 
+    def _resize(self, values: Tensor) -> Tensor:
+        if self.mode == "tensorflow-bilinear":
+            return _interpolate(_interpolate(values, self.size, dim=2), self.size, dim=3)
+        size = (self.size, self.size)
+        return F.interpolate(values, size=size, mode=self.mode, antialias=self.antialias, align_corners=False)
+
     def describe(self) -> str:
         """One line for a score's protocol."""
-        antialias = "antialiased" if self.antialias else "not antialiased"
+        smooth = self.antialias and self.mode != "tensorflow-bilinear"
+        mean, std = ([round(value, 6) for value in values] for values in (self.mean, self.std))
         return (
-            f"{self.mode} {antialias} to {self.size}x{self.size} on floats, clamped to 0..255; "
-            f"(x/255 - {list(self.mean)}) / {list(self.std)}"
+            f"{self.mode} {'antialiased' if smooth else 'not antialiased'} to {self.size}x{self.size} on floats, "
+            f"clamped to 0..255; (x/255 - {mean}) / {std}"
         )
+
+
+def _interpolate(values: Tensor, size: int, dim: int) -> Tensor:
+    """Linear along ``dim`` with source position = target position * old size / new size."""
+    old = values.shape[dim]
+    position = torch.arange(size, device=values.device, dtype=torch.float32) * (old / size)
+    lower = position.floor().long().clamp_max(old - 1)
+    upper = (lower + 1).clamp_max(old - 1)
+    share = (position - lower).view([-1 if axis == dim else 1 for axis in range(values.ndim)])
+    below, above = values.index_select(dim, lower), values.index_select(dim, upper)
+    return below + (above - below) * share

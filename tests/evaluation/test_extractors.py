@@ -77,7 +77,7 @@ def test_images_of_the_network_size_are_left_alone() -> None:
 
 
 def test_mistakes_are_named(judge: Extractor) -> None:
-    with pytest.raises(ConfigError, match="extractor 'resnet' is not known"):
+    with pytest.raises(ConfigError, match="extractor 'resnet' is not one of"):
         load_extractor("resnet")
     with pytest.raises(ConfigError, match="brings its own weights"):
         load_extractor("efficientnet-lite2", weights=Path("x.pth"))
