@@ -35,7 +35,7 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.chmod(0o644)
         temporary.replace(path)
     except OSError as error:
-        raise GigatokError(_explain(path, error)) from error
+        raise GigatokError(explain(path, error)) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
@@ -56,9 +56,7 @@ def write_json(path: Path, value: object) -> None:
     try:
         text = json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
     except ValueError as error:
-        raise GigatokError(
-            f"{path}: {error}; a missing number must be left out, not written as nan"
-        ) from None
+        raise GigatokError(f"{path}: {error}; a missing number must be left out, not written as nan") from None
     write_bytes(path, (text + "\n").encode())
 
 
@@ -67,7 +65,8 @@ def _flush(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _explain(path: Path, error: OSError) -> str:
+def explain(path: Path, error: OSError) -> str:
+    """One line for what kept ``path`` from being written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         free = shutil.disk_usage(path.parent).free / 2**20
         return f"{path}: the disk is full ({free:.0f} MiB free): make room and run the same command again"

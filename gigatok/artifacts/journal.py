@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from gigatok.artifacts.files import write_bytes
+from gigatok.artifacts.files import explain, write_bytes
+from gigatok.config import GigatokError
 
 
 class Point(NamedTuple):
@@ -32,11 +33,18 @@ class Journal:
         _cut_torn_line(self.path)
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        """Append ``values`` at ``step``; in the file when this returns. Not-a-number is kept as such."""
+        """Append ``values`` at ``step``; in the file when this returns. Not-a-number is kept as such.
+
+        Raises:
+            GigatokError: the disk is full, or the folder is gone.
+        """
         now = round(time.time(), 3)
         text = "".join(_line(Point(step, now, name, float(value))) for name, value in values.items())
-        with self.path.open("a") as file:
-            file.write(text)
+        try:
+            with self.path.open("a") as file:
+                file.write(text)
+        except OSError as error:
+            raise GigatokError(explain(self.path, error)) from error
 
     def truncate_after(self, step: int) -> None:
         """Forget what was logged after ``step``: a resumed run logs those steps again."""
@@ -59,9 +67,7 @@ def parse_lines(lines: Iterable[bytes]) -> list[Point]:
     for line in lines:
         try:
             item = json.loads(line)
-            points.append(
-                Point(int(item["step"]), float(item["time"]), str(item["name"]), float(item["value"]))
-            )
+            points.append(Point(int(item["step"]), float(item["time"]), str(item["name"]), float(item["value"])))
         except (ValueError, KeyError, TypeError):
             continue
     return points

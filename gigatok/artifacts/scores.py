@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from gigatok.artifacts.files import write_json
 from gigatok.config import GigatokError, Section, describe
 
-SCHEMA = 1
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Scalar = bool | int | Finite | str | None
 
@@ -80,7 +79,10 @@ def protocol_differences(a: Protocol | Score, b: Protocol | Score) -> list[str]:
 class ScoreSheet(Section):
     """All final numbers of one run: ``summary.json``. No dates, no times: equal runs give equal files."""
 
-    schema_version: int = Field(SCHEMA, alias="schema")
+    model_config = ConfigDict(populate_by_name=True)
+
+    schema_version: Literal[1] = Field(default=1, alias="schema")
+    """Of the file's layout; another one is refused."""
     name: str
     kind: str
     """``tokenizer``, ``generator`` or ``reference``."""

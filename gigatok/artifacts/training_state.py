@@ -6,6 +6,7 @@ import json
 import pickle
 import random
 import warnings
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -18,6 +19,17 @@ from gigatok.config import GigatokError
 
 KEPT = 2
 """States kept: the newest, and the one before in case the newest turns out unreadable."""
+
+
+_UNREADABLE = (
+    RuntimeError,
+    EOFError,
+    OSError,
+    ValueError,
+    KeyError,
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+)
 
 
 @runtime_checkable
@@ -83,9 +95,7 @@ class TrainingState:
         return path
 
     @staticmethod
-    def load(
-        folder: Path, objects: Mapping[str, Any], map_location: str | torch.device = "cpu"
-    ) -> Restored | None:
+    def load(folder: Path, objects: Mapping[str, Any], map_location: str | torch.device = "cpu") -> Restored | None:
         """Restore ``objects`` in place from the newest readable state; ``None`` if there is none.
 
         Raises:
@@ -93,11 +103,10 @@ class TrainingState:
         """
         for path in reversed(_files(Path(folder))):
             try:
+                _check_sums(path)
                 content = torch.load(path, map_location=map_location, weights_only=True)
-            except (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError) as error:
-                warnings.warn(
-                    f"{path} cannot be read ({error}): going back to the state before it", stacklevel=2
-                )
+            except _UNREADABLE as error:
+                warnings.warn(f"{path} cannot be read ({error}): going back to the state before it", stacklevel=2)
                 continue
             return _restore(path, content, objects)
         return None
@@ -107,12 +116,18 @@ class TrainingState:
         """``meta`` of the newest readable state, restoring nothing."""
         for path in reversed(_files(Path(folder))):
             try:
-                return dict(
-                    json.loads(torch.load(path, map_location="cpu", weights_only=True, mmap=True)["meta"])
-                )
-            except (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError):
+                return dict(json.loads(torch.load(path, map_location="cpu", weights_only=True, mmap=True)["meta"]))
+            except _UNREADABLE:
                 continue
         return None
+
+
+def _check_sums(path: Path) -> None:
+    """Compare the content with the checksums in the file: torch's own reader does not."""
+    with zipfile.ZipFile(path) as file:
+        damaged = file.testzip()
+    if damaged is not None:
+        raise ValueError(f"{damaged} is damaged")
 
 
 def _files(folder: Path) -> list[Path]:
@@ -140,20 +155,14 @@ def _restore(path: Path, content: Mapping[str, Any], objects: Mapping[str, Any])
     missing = sorted(set(objects) - set(saved))
     surplus = sorted(name for name in set(saved) - set(objects) if saved[name]["kind"] != "value")
     if missing or surplus:
-        problem = ", ".join(
-            [f"lacks {name}" for name in missing] + [f"also holds {name}" for name in surplus]
-        )
-        raise GigatokError(
-            f"{path} {problem}: it was saved by another recipe; delete its folder to start over"
-        )
+        problem = ", ".join([f"lacks {name}" for name in missing] + [f"also holds {name}" for name in surplus])
+        raise GigatokError(f"{path} {problem}: it was saved by another recipe; delete its folder to start over")
     for name, value in objects.items():
         try:
             _unpack(value, saved[name]["state"])
         except (RuntimeError, ValueError, KeyError) as error:
             reason = " ".join(str(error).split())
-            raise GigatokError(
-                f"{path} does not fit {name} ({reason}): delete its folder to start over"
-            ) from error
+            raise GigatokError(f"{path} does not fit {name} ({reason}): delete its folder to start over") from error
     _restore_random(content["random"])
     values = {name: item["state"] for name, item in saved.items() if item["kind"] == "value"}
     return Restored(json.loads(content["meta"]), values)

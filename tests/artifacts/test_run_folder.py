@@ -1,0 +1,33 @@
+from pathlib import Path
+
+from gigatok.artifacts import RunFolder, Workspace
+
+
+def test_an_old_run_is_moved_aside_under_a_new_number_each_time(tmp_path: Path) -> None:
+    run = Workspace(tmp_path).tokenizer("S-S")
+    for number in (1, 2):
+        run.path.mkdir(parents=True)
+        run.config_path.write_text(str(number))
+        assert run.set_aside() == tmp_path / "runs" / ".old" / f"tokenizers-S-S-{number}"
+        assert not run.path.exists()
+    assert (tmp_path / "runs" / ".old" / "tokenizers-S-S-2" / "config.json").read_text() == "2"
+
+
+def test_nothing_is_moved_where_nothing_is(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "runs" / "generators" / "S-S")
+    assert run.set_aside() is None
+    run.path.mkdir(parents=True)
+    assert run.set_aside() is None
+    assert (run.name, run.kind) == ("S-S", "generators")
+
+
+def test_files_have_the_agreed_names(tmp_path: Path) -> None:
+    run = Workspace(tmp_path).generator("S-S")
+    paths = (run.weights_path, run.config_path, run.indices_path, run.journal_path, run.curves_path)
+    names = [path.relative_to(tmp_path / "runs/generators/S-S").as_posix() for path in paths]
+    assert names == ["weights.safetensors", "config.json", "indices.npz", "metrics.jsonl", "curves.json"]
+    assert [run.summary_path.name, run.provenance_path.name, run.state_dir.name] == [
+        "summary.json",
+        "provenance.json",
+        "state",
+    ]

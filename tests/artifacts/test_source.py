@@ -1,0 +1,48 @@
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import gigatok
+from gigatok.artifacts import code_fingerprint, git_state
+from gigatok.config import GigatokError
+
+
+def _git(root: Path, *words: str) -> None:
+    identity = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
+    subprocess.run(["git", *identity, *words], cwd=root, check=True, capture_output=True)
+
+
+def test_commit_and_changes_are_seen(tmp_path: Path) -> None:
+    _git(tmp_path, "init")
+    (tmp_path / "a").write_text("1")
+    _git(tmp_path, "add", "a")
+    _git(tmp_path, "commit", "-m", "first")
+    clean = git_state(tmp_path)
+    (tmp_path / "new").write_text("untracked files do not count")
+    assert git_state(tmp_path) == clean
+    (tmp_path / "a").write_text("2")
+    assert len(clean.commit or "") == 40
+    assert clean.dirty is False
+    assert git_state(tmp_path) == (clean.commit, True)
+
+
+def test_outside_git_nothing_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert git_state(tmp_path) == (None, None)
+
+
+def test_the_fingerprint_follows_the_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for package in ("one", "two"):
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "code.py").write_text("x = 1")
+    monkeypatch.setattr(gigatok, "__file__", str(tmp_path / "__init__.py"))
+    before = code_fingerprint(["one", "two"])
+    one = code_fingerprint(["one"])
+    (tmp_path / "two" / "notes.txt").write_text("not code")
+    assert code_fingerprint(["two", "one"]) == before
+    (tmp_path / "two" / "code.py").write_text("x = 2")
+    assert code_fingerprint(["one", "two"]) != before
+    assert code_fingerprint(["one"]) == one
+    with pytest.raises(GigatokError, match="no sub-package"):
+        code_fingerprint(["three"])
