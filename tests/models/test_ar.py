@@ -206,6 +206,18 @@ def test_dropout_acts_in_training_alone(batch: tuple[Tensor, Tensor]) -> None:
     assert not torch.allclose(model(*batch), model(*batch))
 
 
+def test_dropout_is_on_embeddings_attention_and_feed_forward_output(batch: tuple[Tensor, Tensor]) -> None:
+    torch.manual_seed(0)
+    model = ArModel(TINY.replace(dropout=0.25))
+    inputs: dict[str, Tensor] = {}
+    model.blocks[0].attention_norm.register_forward_pre_hook(lambda _, args: inputs.update(embedded=args[0]))
+    torch.nn.init.zeros_(model.positional_embedding)
+    model(*batch)
+    x = torch.randn(4, 16, 32)
+    outputs = [inputs["embedded"], model.blocks[0].attention(x), model.blocks[0].ffn(x)]
+    assert [(out == 0).float().mean().item() for out in outputs] == pytest.approx([0.25] * 3, abs=0.05)
+
+
 def test_a_few_updates_learn_a_repeated_sequence(batch: tuple[Tensor, Tensor]) -> None:
     torch.manual_seed(0)
     model = ArModel(TINY.replace(dropout=0.0, class_dropout=0.0))
