@@ -41,13 +41,20 @@ def protocol_line(protocol: Protocol) -> str:
     return "; ".join(part for part in parts if part)
 
 
+def metric_label(metric: str) -> str:
+    """A metric's name for readers: ``rfid/x`` is ``rFID``; names that no table shows stay as they are."""
+    found, of_reconstructions = column(metric), column(metric.removeprefix("reconstruction_"))
+    if found:
+        return found.label
+    return f"{of_reconstructions.label} of reconstructions" if of_reconstructions else metric.split("/")[0]
+
+
 def measured_with(scores: Iterable[Score]) -> list[str]:
     """One line for each way of measuring among the scores, then one for code, data and settings."""
     scores = list(scores)
     by_protocol: dict[str, list[str]] = {}
     for score in scores:
-        found = column(score.metric)
-        label = found.label if found else score.metric
+        label = metric_label(score.metric)
         labels = by_protocol.setdefault(protocol_line(score.protocol), [])
         if label not in labels:
             labels.append(label)

@@ -24,6 +24,9 @@ _TILE = 96
 """Pixels a small image is enlarged to, about."""
 _GAP = 6
 _LABEL = 132
+_MARGIN = 10
+_BACK = (238, 240, 242)
+"""Behind the tiles: pictures on white stand out from it."""
 _INK, _FAINT = (30, 34, 40), (110, 116, 124)
 
 
@@ -101,7 +104,7 @@ def _sample_block(arrays: dict[str, npt.NDArray[Any]], classes: Sequence[str], d
     for kind in kinds:
         images = arrays["samples"][arrays["classes"] == kind][:6]
         lines.append((_class_name(classes, kind).replace("\n", " "), list(images)))
-    return _sheet(lines, 6)
+    return _sheet(lines, max(len(images) for _, images in lines))
 
 
 def _sheet(
@@ -114,7 +117,7 @@ def _sheet(
     tiles = [[upscale(image) for image in images] if not isinstance(images, str) else images for _, images in lines]
     first = next(row[0] for row in tiles if row and not isinstance(row, str))
     step, top = first.width + _GAP, 34 if heads else 0
-    sheet = Image.new("RGB", (label + columns * step - _GAP, top + len(lines) * step - _GAP), "white")
+    sheet = Image.new("RGB", (label + columns * step - _GAP, top + len(lines) * step - _GAP), _BACK)
     draw = ImageDraw.Draw(sheet)
     for place, head in enumerate(heads):
         draw.multiline_text((label + place * step, 2), head, _FAINT, _font(10), spacing=2)
@@ -131,7 +134,7 @@ def _sheet(
 
 
 def _titled(title: str, block: Image.Image) -> Image.Image:
-    out = Image.new("RGB", (block.width, block.height + 26), "white")
+    out = Image.new("RGB", (block.width, block.height + 26), _BACK)
     ImageDraw.Draw(out).text((0, 3), title, _INK, _font(14))
     out.paste(block, (0, 26))
     return out
@@ -140,7 +143,7 @@ def _titled(title: str, block: Image.Image) -> Image.Image:
 def _beside(blocks: Sequence[Image.Image]) -> Image.Image:
     gap = 5 * _GAP
     width = sum(block.width for block in blocks) + gap * (len(blocks) - 1)
-    out = Image.new("RGB", (width, max(block.height for block in blocks)), "white")
+    out = Image.new("RGB", (width, max(block.height for block in blocks)), _BACK)
     x = 0
     for block in blocks:
         out.paste(block, (x, 0))
@@ -150,7 +153,7 @@ def _beside(blocks: Sequence[Image.Image]) -> Image.Image:
 
 def _placeholder(path: Path, rows: Sequence[ScalingRow], params: Params) -> None:
     """Stands where pictures will be: says which command makes them."""
-    sheet = Image.new("RGB", (760, 34 + 24 * len(rows)), "white")
+    sheet = Image.new("RGB", (760, 34 + 24 * len(rows)), _BACK)
     draw = ImageDraw.Draw(sheet)
     for place, row in enumerate(rows):
         draw.text((12, 16 + 24 * place), f"{row.tokenizer}: {_not_run(row, params)}", _FAINT, _font(12))
@@ -186,6 +189,8 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
 
 
 def _write(image: Image.Image, path: Path) -> None:
+    framed = Image.new("RGB", (image.width + 2 * _MARGIN, image.height + 2 * _MARGIN), _BACK)
+    framed.paste(image, (_MARGIN, _MARGIN))
     content = io.BytesIO()
-    image.save(content, format="PNG", optimize=True)
+    framed.save(content, format="PNG", optimize=True)
     write_bytes(path, content.getvalue())

@@ -32,7 +32,7 @@ def write_scaling_plots(rows: Sequence[ScalingRow], folder: Path) -> list[Path]:
     written = []
     for column in columns:
         stem = folder / f"scaling-{column.key.replace('_', '-')}"
-        with style.figure(4.8, 3.5) as drawing:
+        with style.figure(4.1, 3.2) as drawing:
             plot_metric(drawing.add_subplot(), rows, column)
             _legend(drawing)
             style.save(drawing, stem)

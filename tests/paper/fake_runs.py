@@ -151,18 +151,14 @@ def write_generator(runs: Path, name: str, *, gfid: float, loss: float, profile:
             _score("linear_probe_accuracy", 0.21, name, profile, floor="majority class", judged=False),
         ),
     ).write(folder / "summary.json")
-    write_json(
-        folder / "provenance.json", {"seconds": 30.0, "evaluate_seconds": 11.0, "images_per_second": 900.0}
-    )
+    write_json(folder / "provenance.json", {"seconds": 30.0, "evaluate_seconds": 11.0, "images_per_second": 900.0})
     np.savez(folder / "samples.npz", samples=pictures(36), classes=np.arange(36) % 9)
 
 
 def write_core(runs: Path) -> None:
     """Everything of suite ``core``: a dilemma without regularization, its cure with it."""
     write_reference(runs)
-    write_json(
-        runs / "data" / "summary.json", {"source": "emoji", "classes": CLASSES, "data_sha256": "d" * 64}
-    )
+    write_json(runs / "data" / "summary.json", {"source": "emoji", "classes": CLASSES, "data_sha256": "d" * 64})
     rows = {"S-S": (70, 16.1), "S-B": (64, 16.9), "S-L": (60, 17.2), "B-L": (58, 17.6), "L-XL": (55, 17.9)}
     rows |= {"XL-XXL": (52, 18.3)}
     for place, (name, (rfid, psnr)) in enumerate(rows.items()):
@@ -184,9 +180,7 @@ def pictures(count: int) -> np.ndarray:
     return images
 
 
-def _score(
-    metric: str, value: float, run: str, profile: str, *, floor=None, judged=True, sampler=None
-) -> Score:
+def _score(metric: str, value: float, run: str, profile: str, *, floor=None, judged=True, sampler=None) -> Score:
     protocol = Protocol(
         extractor=EXTRACTOR if judged else None,
         extractor_sha256="a1b2c3d4" * 8 if judged else None,
@@ -208,6 +202,4 @@ def _score(
         run=run,
     )
     interval = (value * 0.98, value * 1.02) if metric.startswith(("rfid", "gfid")) and floor is None else None
-    return Score(
-        metric=metric, value=value, interval=interval, floor=floor, protocol=protocol, provenance=provenance
-    )
+    return Score(metric=metric, value=value, interval=interval, floor=floor, protocol=protocol, provenance=provenance)

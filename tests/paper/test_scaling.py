@@ -86,9 +86,7 @@ def test_series_are_the_plain_recipe_with_and_without_regularization(core):
 def test_series_leave_out_other_variants(core):
     params = fake_params()
     entry = params.tokenizers["S-S"].replace(overrides={"model": {"alignment_layer": 2}})
-    changed = params.replace(
-        tokenizers={**params.model_dump()["tokenizers"], "S-S-layer2": entry.model_dump()}
-    )
+    changed = params.replace(tokenizers={**params.model_dump()["tokenizers"], "S-S-layer2": entry.model_dump()})
     assert "S-S-layer2" not in [row.tokenizer for row in series_rows(core, changed)]
 
 

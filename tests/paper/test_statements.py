@@ -1,0 +1,103 @@
+"""Sentences follow the numbers, whichever way they turn out."""
+
+from __future__ import annotations
+
+import pytest
+from fake_runs import fake_params, write_core, write_generator, write_reference, write_tokenizer
+
+from gigatok.paper.columns import column
+from gigatok.paper.scaling import series_rows
+from gigatok.paper.statements import beats_floors, beats_kmeans, cure, dilemma, losing_to, statements, trend
+
+
+@pytest.fixture
+def runs(tmp_path):
+    write_core(tmp_path)
+    return tmp_path
+
+
+def rows(runs):
+    return series_rows(runs, fake_params())
+
+
+def rungs(runs):
+    return [row for row in rows(runs) if row.size]
+
+
+def without(runs):
+    return [row for row in rows(runs) if not row.semantic]
+
+
+def test_floors_all_beaten(runs):
+    found = beats_floors(rows(runs))
+    assert found.verdict == "yes"
+    assert found.text == "All 36 comparisons with majority class, mean image and shuffled tokens are won."
+
+
+def test_a_lost_floor_is_named_with_both_numbers(runs):
+    write_generator(runs, "S-B", gfid=241, loss=5)
+    found = beats_floors(rows(runs))
+    assert found.verdict == "no"
+    assert found.text.endswith("1 lost. gFID: shuffled tokens 240.0 is better than S-B 241.0.")
+
+
+def test_a_tie_with_a_floor_is_lost(runs):
+    write_generator(runs, "S-B", gfid=240, loss=5)
+    assert beats_floors(rows(runs)).verdict == "no"
+
+
+def test_kmeans_that_wins_everything_and_something(runs):
+    assert beats_kmeans(rows(runs)).verdict == "no"
+    write_tokenizer(runs, "XL-XXL", rfid=40, psnr=18)
+    found = beats_kmeans(rows(runs))
+    assert found.verdict == "mixed"
+    assert "k-means still wins 17 of 18" in found.text
+    assert "XL-XXL 18.00" in found.text
+    assert "XL-XXL 40" not in found.text
+
+
+def test_trend_falls_falls_in_the_end_or_not(runs):
+    assert trend("", rungs(runs), "rfid", falls=True).verdict == "yes"
+    write_tokenizer(runs, "B-L", rfid=66, psnr=17)
+    assert trend("", rungs(runs), "rfid", falls=True).verdict == "mixed"
+    write_tokenizer(runs, "XL-XXL", rfid=71, psnr=17)
+    found = trend("", rungs(runs), "rfid", falls=True)
+    assert found.verdict == "no"
+    assert "intervals of the two ends overlap" in found.text
+
+
+def test_dilemma_needs_both_directions(runs):
+    assert dilemma(without(runs), "").verdict == "yes"
+    write_generator(runs, "B-L-no-sem", gfid=90, loss=5)
+    found = dilemma(without(runs), " Proxy scale.")
+    assert found.verdict == "mixed"
+    assert found.text.endswith("Proxy scale.")
+
+
+def test_cure_compares_equal_sizes_only(runs):
+    found = cure(rows(runs), "")
+    assert found.verdict == "mixed"
+    assert found.text.startswith("S-S 120.0 with, 118.0 without (intervals overlap); S-L 110.0 with, 127.0 without")
+    assert "XL-XXL" not in found.text
+
+
+def test_proxy_scale_is_said_below_paper_scale_only(runs):
+    proxy = " ".join(each.text for each in statements(rows(runs), fake_params()))
+    assert "neither confirms nor contradicts the paper" in proxy
+    paper = " ".join(
+        each.text for each in statements(rows(runs), fake_params().model_copy(update={"profile": "paper"}))
+    )
+    assert "Proxy" not in paper
+
+
+def test_nothing_run_is_said_not_judged(tmp_path):
+    assert {each.verdict for each in statements(rows(tmp_path), fake_params())} == {"not run"}
+
+
+def test_losing_names_the_floors(tmp_path):
+    write_reference(tmp_path)
+    write_tokenizer(tmp_path, "S-S", rfid=400, psnr=16)
+    row = next(row for row in rows(tmp_path) if row.tokenizer == "S-S")
+    rfid = column("rfid")
+    assert rfid is not None
+    assert losing_to(row, rfid) == ["mean image", "k-means patches"]
