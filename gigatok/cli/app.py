@@ -15,7 +15,19 @@ from typing import Annotated
 import typer
 
 from gigatok import __version__
-from gigatok.cli import models, profile, repro, scaling
+from gigatok.cli import (
+    decode,
+    encode,
+    import_checkpoint,
+    models,
+    profile,
+    reconstruct,
+    repro,
+    sample,
+    scaling,
+    track,
+    ui,
+)
 
 app = typer.Typer(
     name="gigatok-bench",
@@ -24,7 +36,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (repro, scaling, profile, models):
+for command in (
+    repro,
+    scaling,
+    profile,
+    models,
+    import_checkpoint,
+    reconstruct,
+    encode,
+    decode,
+    sample,
+    track,
+    ui,
+):
     command.register(app)
 
 

@@ -25,7 +25,7 @@ _PARTS = {
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command(epilog="Example: gigatok-bench models --json")(models)
+    app.command(short_help="Parameters, beside the paper's.", epilog="Example: gigatok-bench models --json")(models)
 
 
 def models(

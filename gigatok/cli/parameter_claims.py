@@ -69,10 +69,9 @@ def printed_agrees(ours: int, millions: float) -> bool:
 
     Trailing zeros may be rounding: 1400 stands for 1350M to 1450M, 136 for 135.5M to 136.5M.
     """
-    unit = 1_000_000
-    digits = str(int(millions))
-    unit *= 10 ** (len(digits) - len(digits.rstrip("0")))
-    return abs(ours - millions * 1_000_000) <= unit / 2
+    zeros = len(str(int(millions))) - len(str(int(millions)).rstrip("0"))
+    unit = 1e6 * 10.0**zeros
+    return abs(ours - millions * 1e6) <= unit / 2
 
 
 def _table1(known: Mapping[str, Count], claims: Mapping[str, Any]) -> Iterator[Comparison]:
@@ -83,11 +82,10 @@ def _table1(known: Mapping[str, Count], claims: Mapping[str, Any]) -> Iterator[C
         for size, (millions, *_) in claims["table1"][layout].items():
             if (layout, size) in decoder:
                 model = decoder[layout, size]
-                names = ("transformer_decoder", "alignment")
+                ours = known[model].parts["transformer_decoder"] + known[model].parts["alignment"]
             else:
                 model = encoder[size] if layout == "1d" else {"S": "S-S-2d", "B": "B-L-2d"}[size]
-                names = ("transformer_encoder",)
-            ours = sum(known[model].parts[name] for name in names)
+                ours = known[model].parts["transformer_encoder"]
             yield _printed(model, f"transformer {size} ({layout})", ours, millions, "paper table 1")
 
 

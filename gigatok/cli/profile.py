@@ -14,7 +14,7 @@ SHOWN_LINES = 40
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command(epilog="Example: gigatok-bench profile nano --suite core")(profile)
+    app.command(short_help="Write params.yaml.", epilog="Example: gigatok-bench profile nano --suite core")(profile)
 
 
 def profile(

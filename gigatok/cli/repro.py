@@ -10,7 +10,7 @@ import typer
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command(epilog="Example: gigatok-bench repro --jobs 2")(repro)
+    app.command(short_help="Run the pipeline.", epilog="Example: gigatok-bench repro --jobs 2")(repro)
 
 
 def repro(

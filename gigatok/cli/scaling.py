@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command(epilog="Example: gigatok-bench scaling --sizes s,3b --json")(scaling)
+    app.command(
+        short_help="The scaling table, running what it needs.",
+        epilog="Example: gigatok-bench scaling --sizes s,3b --json",
+    )(scaling)
 
 
 def scaling(
