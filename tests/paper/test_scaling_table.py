@@ -28,11 +28,12 @@ def rows(tmp_path_factory):
 
 
 def test_markdown_has_a_row_a_rung_and_says_which_scale(rows):
-    lines = scaling_markdown(rows, fake_params()).splitlines()
+    text = scaling_markdown(rows, fake_params())
+    lines = text.splitlines()
     assert lines[0].startswith("| Size | Tokenizer | Semantic | Params | rFID ↓ |")
     assert lines[2].startswith("| s | S-S | yes | 550K | 70.00 | 120.0 |")
     assert lines[3].startswith("| 3b | XL-XXL | yes | 8M | 52.00 |")
-    assert "not comparable with the paper" in lines[-1]
+    assert "not comparable with the paper" in text
 
 
 def test_missing_values_are_not_run_with_the_command(tmp_path):
