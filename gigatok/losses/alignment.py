@@ -15,7 +15,5 @@ def semantic_loss(features: Tensor, targets: Tensor) -> Tensor:
         ValueError: the shapes differ (broadcasting would hide a wrong grid or width).
     """
     if features.shape != targets.shape:
-        raise ValueError(
-            f"features {tuple(features.shape)} and targets {tuple(targets.shape)} differ in shape"
-        )
+        raise ValueError(f"features {tuple(features.shape)} and targets {tuple(targets.shape)} differ in shape")
     return -F.cosine_similarity(features, targets, dim=-1).mean()

@@ -21,9 +21,7 @@ def entropy_loss(distances: Tensor, temperature: float = 0.01) -> Tensor:
         temperature: of the softmax, above 0.
     """
     if distances.dim() != 2 or not temperature > 0:
-        raise ValueError(
-            f"distances {tuple(distances.shape)} must be (n, K) and temperature {temperature} above 0"
-        )
+        raise ValueError(f"distances {tuple(distances.shape)} must be (n, K) and temperature {temperature} above 0")
     log_share = torch.log_softmax(-distances / temperature, dim=1)
     share = log_share.exp()
     sample_entropy = -(share * log_share).sum(1).mean()

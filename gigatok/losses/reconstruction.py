@@ -29,6 +29,4 @@ def feature_loss(decoder_map: Tensor, encoder_map: Tensor) -> Tensor:
 
 def _same_shape(a: Tensor, b: Tensor) -> None:
     if a.shape != b.shape:
-        raise ValueError(
-            f"shapes {tuple(a.shape)} and {tuple(b.shape)} differ: broadcasting would hide the mistake"
-        )
+        raise ValueError(f"shapes {tuple(a.shape)} and {tuple(b.shape)} differ: broadcasting would hide the mistake")

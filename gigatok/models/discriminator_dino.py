@@ -142,9 +142,7 @@ def fit(images: Tensor, generator: torch.Generator | None = None) -> Tensor:
     if min(height, width) > IMAGE_SIZE:
         draws = torch.rand(3, generator=generator).tolist()
         if draws[0] < CROP_PROBABILITY:
-            top, left = (
-                int(d * (side - IMAGE_SIZE + 1)) for d, side in zip(draws[1:], (height, width), strict=True)
-            )
+            top, left = (int(d * (side - IMAGE_SIZE + 1)) for d, side in zip(draws[1:], (height, width), strict=True))
             return images[..., top : top + IMAGE_SIZE, left : left + IMAGE_SIZE]
     mode = "area" if height > IMAGE_SIZE else "bicubic"
     return F.interpolate(images, size=(IMAGE_SIZE, IMAGE_SIZE), mode=mode)

@@ -9,9 +9,7 @@ from gigatok.models.discriminator_dino import BACKBONE, DinoDiscriminator, build
 from gigatok.teachers.pretrained import load_vit_weights, timm_weights
 
 
-def load_dino_discriminator(
-    weights: Path | None = None, gelu: Literal["tanh", "erf"] = "tanh"
-) -> DinoDiscriminator:
+def load_dino_discriminator(weights: Path | None = None, gelu: Literal["tanh", "erf"] = "tanh") -> DinoDiscriminator:
     """A fresh discriminator on DINO-v1's ViT-S/16.
 
     Args:

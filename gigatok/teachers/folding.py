@@ -15,9 +15,7 @@ def fold_batch_norm(convolution: nn.Conv2d, norm: BatchNormAct2d) -> nn.Module:
     with torch.no_grad():
         scale = weight / torch.sqrt(variance + norm.eps)
         old_bias = convolution.bias if convolution.bias is not None else torch.zeros_like(mean)
-        convolution.weight = nn.Parameter(
-            convolution.weight * scale[:, None, None, None], requires_grad=False
-        )
+        convolution.weight = nn.Parameter(convolution.weight * scale[:, None, None, None], requires_grad=False)
         convolution.bias = nn.Parameter((old_bias - mean) * scale + bias, requires_grad=False)
     return norm.get_submodule("act")
 

@@ -35,9 +35,10 @@ class _Stages(nn.Module):
 class EfficientNetTeacher(Teacher):
     """The map after stage 4 of EfficientNet-Lite (stride 16).
 
-    Choosing among the stages at 128 px by how often the nearest neighbour of an emoji, among all emoji of
-    another designer, is the same emoji (600 emoji, positions' unit vectors compared in place): stage 3
-    (stride 8) 54%, stage 4 67%, stage 5 62%, stage 6 64%, stage 7 60%.
+    Chosen at 128 px from 32 px images by how often the nearest neighbour of an emoji, among all 1,906 of
+    another designer, is the same emoji (unit vectors compared position by position): stage 4 58%, stage 5
+    52%, and, with a 4x4 grid only, stage 6 53%, stage 7 49%. Stage 3 (stride 8) was behind on a sample.
+    Guessing each position's mean direction has cosine 0.61, so most of the alignment loss is content.
     """
 
     STAGE = 4

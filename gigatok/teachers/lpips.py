@@ -108,9 +108,7 @@ def load_lpips(weights: Path | None = None, head_dropout: float = 0.0) -> Lpips:
     Raises:
         GigatokError: weights missing or not fitting.
     """
-    path = torch_hub_weights(
-        VGG16_URL, weights, network="torchvision's vgg16", setting="loss.perceptual_weights"
-    )
+    path = torch_hub_weights(VGG16_URL, weights, network="torchvision's vgg16", setting="loss.perceptual_weights")
     heads = packaged_file("torchmetrics", "torchmetrics", "functional/image/lpips_models/vgg.pth")
     both = hashlib.sha256((file_sha256(path) + file_sha256(heads)).encode()).hexdigest()
     return Lpips(read_state_dict(path), read_state_dict(heads), both, head_dropout)

@@ -28,15 +28,13 @@ class VitSource(NamedTuple):
     patch: int
     mean: Triple
     std: Triple
-    normalize_first: bool
-    """Statistics applied before the resize (DINOv2) or after it."""
 
 
 VIT_TEACHERS = {
-    "dinov2-b": VitSource("vit_base_patch14_dinov2.lvd142m", 14, *IMAGENET, normalize_first=True),
+    "dinov2-b": VitSource("vit_base_patch14_dinov2.lvd142m", 14, *IMAGENET),
     # DFN's CLIP was trained with the sigmoid approximation of GELU, which timm keeps as "quickgelu".
-    "clip-dfn-l": VitSource("vit_large_patch14_clip_quickgelu_224.dfn2b", 14, *CLIP, normalize_first=False),
-    "siglip-so400m": VitSource("vit_so400m_patch14_siglip_224.webli", 14, *HALF, normalize_first=False),
+    "clip-dfn-l": VitSource("vit_large_patch14_clip_quickgelu_224.dfn2b", 14, *CLIP),
+    "siglip-so400m": VitSource("vit_so400m_patch14_siglip_224.webli", 14, *HALF),
 }
 
 
@@ -60,7 +58,6 @@ class VitTeacher(Teacher):
         super().__init__(name, sha256, dim=int(network.num_features), grid=grid, image_size=image_size)
         self.network = network
         freeze(network)
-        self.normalize_first = source.normalize_first
         self.register_buffer("mean", torch.tensor(source.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(source.std).view(1, 3, 1, 1), persistent=False)
 
@@ -70,11 +67,12 @@ class VitTeacher(Teacher):
         return patches.transpose(1, 2).reshape(len(images), -1, self.grid, self.grid)
 
     def prepare(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) in [-1, 1] -> (B, 3, S, S), resized and normalised in the encoder's order."""
-        unit = (images + 1) / 2
-        if self.normalize_first:
-            return resize((unit - self.mean) / self.std, self.image_size)
-        return (resize(unit, self.image_size) - self.mean) / self.std
+        """(B, 3, H, W) in [-1, 1] -> (B, 3, S, S), resized, then with the encoder's statistics.
+
+        The official code normalises before the resize for DINOv2. Interpolation weights sum to 1, so the order
+        changes nothing but rounding.
+        """
+        return (resize((images + 1) / 2, self.image_size) - self.mean) / self.std
 
 
 def build_vit(timm_name: str, image_size: int) -> VisionTransformer:

@@ -65,7 +65,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         raise GigatokError(
             f"weights {str(path)!r} cannot be read as plain tensors ({reason[:160]}): download the file again"
         ) from None
-    for wrapper in ("state_dict", "model", "teacher"):
+    for wrapper in ("state_dict", "model"):
         if isinstance(state, Mapping) and isinstance(state.get(wrapper), Mapping):
             state = state[wrapper]
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
