@@ -161,6 +161,19 @@ def test_cache_follows_autocast(tiny: ArModel, batch: tuple[Tensor, Tensor]) -> 
     torch.testing.assert_close(torch.stack((first, second), dim=1), expected, atol=0.1, rtol=0.05)
 
 
+def test_half_precision_weights_give_nearly_the_same_logits(tiny: ArModel, batch: tuple[Tensor, Tensor]) -> None:
+    indices, classes = batch
+    with torch.inference_mode():
+        expected = tiny(indices, classes)
+        half = tiny.to(torch.bfloat16)
+        cache = half.new_cache(4)
+        first, second = half.step(classes, cache), half.step(indices[:, 0], cache)
+        full = half(indices, classes)
+    assert (cache.memory.dtype, full.dtype) == (torch.bfloat16, torch.float32)
+    torch.testing.assert_close(full, expected, atol=0.2, rtol=0.05)
+    torch.testing.assert_close(torch.stack((first, second), dim=1), full[:, :2], atol=0.1, rtol=0.05)
+
+
 def test_features_are_the_stream_between_blocks(tiny: ArModel, batch: tuple[Tensor, Tensor]) -> None:
     first, last = tiny.features(*batch, layer=1), tiny.features(*batch, layer=3)
     assert first.shape == (4, 16, 32)
