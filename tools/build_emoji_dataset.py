@@ -28,6 +28,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from gigatok.data.emoji import CHECKSUM_NAME, EMOJI_PATH, normalize_codepoints
+from gigatok.data.transforms import Pixels
 
 SIZE = 64
 """Side in pixels. Google's and Twitter's drawings have it already; Fluent's are 256."""
@@ -95,7 +96,7 @@ def read_drawings(package: Path, folder: str) -> dict[str, bytes]:
     return {key: data for key, (_, data) in drawings.items()}
 
 
-def render(data: bytes) -> np.ndarray:
+def render(data: bytes) -> Pixels:
     """uint8 ``(64, 64, 3)``: laid on white, padded to a square with white, then Lanczos where larger.
 
     White goes under first: resampling colours of transparent pixels would bleed into the edges.
@@ -111,7 +112,7 @@ def render(data: bytes) -> np.ndarray:
     return np.asarray(flat)
 
 
-def encode(pixels: np.ndarray) -> bytes:
+def encode(pixels: Pixels) -> bytes:
     """Lossless WebP. Method 6 would save another 1% of bytes and take 16 times as long."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, format="WEBP", lossless=True, quality=100, method=4)
@@ -146,7 +147,7 @@ def rows(catalogue: list[Emoji], drawings: dict[str, dict[str, bytes]]) -> Itera
 def _member(archive: tarfile.TarFile, name: str) -> io.BufferedReader:
     stream = archive.extractfile(name)
     if stream is None:
-        raise SystemExit(f"{archive.name}: {name} is not a file: pack the package again with 'npm pack'")
+        raise SystemExit(f"{name} is not a file of its package: pack it again with 'npm pack'")
     return stream  # type: ignore[return-value]
 
 

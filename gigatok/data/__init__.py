@@ -2,11 +2,14 @@
 
 from gigatok.data.cursor import BatchCursor
 from gigatok.data.images import CorruptImageError, to_float, to_uint8
+from gigatok.data.loader import Batch, BatchLoader
 from gigatok.data.prepare import open_source, prepare
 from gigatok.data.prepared import DataSummary, ImageSet, PreparedData
 
 __all__ = [
+    "Batch",
     "BatchCursor",
+    "BatchLoader",
     "CorruptImageError",
     "DataSummary",
     "ImageSet",

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gigatok.config import GigatokError
+from gigatok.data.images import CorruptImageError
 from gigatok.data.source import Record, Source, Split
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
@@ -13,16 +14,17 @@ _VALIDATION_NAMES = ("val", "validation")
 
 
 class FileReader:
-    """Bytes of an image file."""
+    """Bytes of an image file.
+
+    Raises:
+        CorruptImageError: the file is gone or not readable, so that it is counted as a damaged one is.
+    """
 
     def __call__(self, location: str) -> bytes:
         try:
             return Path(location).read_bytes()
-        except FileNotFoundError:
-            raise GigatokError(
-                f"prepare.path: image {location} is gone since it was indexed: restore it, "
-                "or index anew with 'dvc repro -f prepare'"
-            ) from None
+        except OSError as error:
+            raise CorruptImageError(location, error.strerror or type(error).__name__) from None
 
 
 def open_imagefolder(path: str) -> Source:

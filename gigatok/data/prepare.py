@@ -44,6 +44,22 @@ class _Entry(NamedTuple):
     split: Split
 
 
+_Decoded = tuple[_Entry, tuple[Pixels, str] | CorruptImageError]
+"""An entry with its centre crop and the sha256 of its bytes, or with what is wrong with it."""
+
+
+class _Content(NamedTuple):
+    """What became of the entries."""
+
+    kept: list[_Entry]
+    corrupt: list[CorruptImage]
+    sha256: str
+
+
+def _silent(done: int, total: int) -> None:
+    """Progress nobody watches."""
+
+
 def open_source(section: PrepareSection) -> Source:
     """The images ``section`` names.
 
@@ -67,7 +83,7 @@ def open_source(section: PrepareSection) -> Source:
     return open_imagefolder(section.path) if section.source == "imagefolder" else open_parquet(section.path)
 
 
-def prepare(section: PrepareSection, base: BaseSection, out: Path, progress: Progress | None = None) -> DataSummary:
+def prepare(section: PrepareSection, base: BaseSection, out: Path, progress: Progress = _silent) -> DataSummary:
     """Write ``index.parquet``, ``summary.json`` and the packed pixels to ``out``.
 
     Pixels of a split are packed (``train.npy``, ``validation.npy``, uint8 ``(n, S, S, 3)``) unless its
@@ -78,35 +94,15 @@ def prepare(section: PrepareSection, base: BaseSection, out: Path, progress: Pro
     """
     source = open_source(section)
     entries = _select(source, section, base.seed)
-    packed = {"train": section.augmentation == "none", "validation": True}
+    packed: dict[Split, bool] = {"train": section.augmentation == "none", "validation": True}
     out.mkdir(parents=True, exist_ok=True)
     for name in (INDEX_NAME, SUMMARY_NAME, *(f"{split}.npy" for split in SPLITS)):
         (out / name).unlink(missing_ok=True)
     _check_space(out, entries, packed, section.image_size)
 
-    kept: list[_Entry] = []
-    corrupt: list[CorruptImage] = []
-    digest = hashlib.sha256("\n".join(source.classes).encode())
-    with contextlib.ExitStack() as stack:
-        writers = {
-            split: stack.enter_context(PackedWriter(out / f"{split}.npy", section.image_size))
-            for split in SPLITS
-            if packed[split]
-        }
-        decoded = _decode_all(source, entries, section.image_size, base.threads or os.cpu_count() or 1)
-        for done, (entry, result) in enumerate(decoded, start=1):
-            if isinstance(result, CorruptImageError):
-                corrupt.append(CorruptImage(location=result.location, reason=result.reason))
-            else:
-                pixels, content = result
-                if entry.split in writers:
-                    writers[entry.split].append(pixels)
-                    content = hashlib.sha256(pixels.tobytes()).hexdigest()
-                digest.update(f"{entry.id} {entry.record.label} {entry.split} {content}\n".encode())
-                kept.append(entry)
-            if progress is not None:
-                progress(done, len(entries))
-
+    threads = base.threads or os.cpu_count() or 1
+    decoded = _decode_all(source, entries, section.image_size, threads)
+    kept, corrupt, digest = _pack(decoded, len(entries), out, packed, section.image_size, progress)
     _check_corrupt(corrupt, len(entries), section.max_corrupt_share)
     _write_index(out / INDEX_NAME, kept, source.classes)
     summary = DataSummary(
@@ -120,7 +116,7 @@ def prepare(section: PrepareSection, base: BaseSection, out: Path, progress: Pro
         train=_counts(kept, "train", source.classes, packed["train"]),
         validation=_counts(kept, "validation", source.classes, packed["validation"]),
         corrupt=corrupt,
-        data_sha256=digest.hexdigest(),
+        data_sha256=digest,
     )
     (out / SUMMARY_NAME).write_text(json.dumps(summary.model_dump(), indent=1, sort_keys=True) + "\n")
     return summary
@@ -140,10 +136,35 @@ def _select(source: Source, section: PrepareSection, seed: int) -> list[_Entry]:
     return entries
 
 
-def _decode_all(
-    source: Source, entries: Sequence[_Entry], image_size: int, threads: int
-) -> Iterator[tuple[_Entry, tuple[Pixels, str] | CorruptImageError]]:
-    """Every entry in order, with its centre crop and the sha256 of its bytes, or what is wrong with it."""
+def _pack(
+    decoded: Iterator[_Decoded], total: int, out: Path, packed: dict[Split, bool], image_size: int, progress: Progress
+) -> _Content:
+    """Write the pixels of packed splits as they come; what is kept, what is not, and their fingerprint."""
+    kept: list[_Entry] = []
+    corrupt: list[CorruptImage] = []
+    digest = hashlib.sha256()
+    with contextlib.ExitStack() as stack:
+        writers = {
+            split: stack.enter_context(PackedWriter(out / f"{split}.npy", image_size))
+            for split in SPLITS
+            if packed[split]
+        }
+        for done, (entry, result) in enumerate(decoded, start=1):
+            if isinstance(result, CorruptImageError):
+                corrupt.append(CorruptImage(location=result.location, reason=result.reason))
+            else:
+                pixels, content = result
+                if entry.split in writers:
+                    writers[entry.split].append(pixels)
+                    content = hashlib.sha256(pixels.tobytes()).hexdigest()
+                digest.update(f"{entry.id} {entry.record.label} {entry.split} {content}\n".encode())
+                kept.append(entry)
+            progress(done, total)
+    return _Content(kept, corrupt, digest.hexdigest())
+
+
+def _decode_all(source: Source, entries: Sequence[_Entry], image_size: int, threads: int) -> Iterator[_Decoded]:
+    """Every entry in order."""
 
     def decode(entry: _Entry) -> tuple[Pixels, str] | CorruptImageError:
         try:
@@ -170,7 +191,7 @@ def _check_corrupt(corrupt: Sequence[CorruptImage], total: int, max_share: float
         )
 
 
-def _check_space(out: Path, entries: Sequence[_Entry], packed: dict[str, bool], image_size: int) -> None:
+def _check_space(out: Path, entries: Sequence[_Entry], packed: dict[Split, bool], image_size: int) -> None:
     needed = sum(packed[entry.split] for entry in entries) * image_size**2 * 3
     free = shutil.disk_usage(out).free
     if needed > free:

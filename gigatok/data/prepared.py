@@ -6,12 +6,13 @@ Letters: B batch, S image side in pixels, n images of a set.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
 from pydantic import ValidationError
@@ -80,13 +81,14 @@ class ImageSet:
         *,
         ids: npt.NDArray[np.int64],
         labels: npt.NDArray[np.int64],
-        locations: Sequence[str],
+        locations: pa.StringArray,
         reader: Reader,
         image_size: int,
         packed: Pixels | None = None,
     ) -> None:
         self.ids, self.labels = ids, labels
-        self._locations = np.asarray(locations)
+        # As Arrow text, a million paths stay small, also when loader processes get a copy.
+        self._locations = locations
         self._reader = reader
         self.image_size = image_size
         self._packed = packed
@@ -110,14 +112,19 @@ class ImageSet:
             return _channels_first(self._packed[rows])
         if generator is None:
             return _channels_first(np.stack([self.view(int(row)) for row in rows]))
-        seeds = generator.integers(2**63, size=len(rows))
+        seeds = self.crop_seeds(generator, len(rows))
         return _channels_first(
             np.stack([self.view(int(row), int(seed)) for row, seed in zip(rows, seeds, strict=True)])
         )
 
+    @staticmethod
+    def crop_seeds(generator: np.random.Generator, count: int) -> npt.NDArray[np.int64]:
+        """A seed for each image of a batch, so that crops do not depend on who makes them in which order."""
+        return generator.integers(2**63, size=count)
+
     def view(self, row: int, seed: int | None = None) -> Pixels:
         """uint8 ``(S, S, 3)`` of one image from its source: centre crop, or the training crop of ``seed``."""
-        location = str(self._locations[row])
+        location: str = self._locations[int(row)].as_py()
         picture = decode_rgb(self._reader(location), location)
         if seed is None:
             return center_crop(picture, self.image_size)
@@ -127,7 +134,7 @@ class ImageSet:
         """uint8 ``(B, 10, 3, S, S)`` from the source images: see ``transforms.ten_crop`` for the order."""
         crops = []
         for row in rows:
-            location = str(self._locations[row])
+            location: str = self._locations[int(row)].as_py()
             crops.append(ten_crop(decode_rgb(self._reader(location), location), self.image_size))
         return torch.from_numpy(np.ascontiguousarray(np.stack(crops).transpose(0, 1, 4, 2, 3)))
 
@@ -154,7 +161,7 @@ class PreparedData:
         root = Path(root)
         try:
             summary = DataSummary.model_validate(json.loads((root / SUMMARY_NAME).read_text()))
-            index = pq.read_table(root / INDEX_NAME).to_pydict()
+            index = pq.read_table(root / INDEX_NAME)
         except FileNotFoundError as error:
             raise GigatokError(f"{error.filename or root} does not exist: run 'dvc repro prepare'") from None
         except (ValidationError, ValueError, OSError) as error:
@@ -163,16 +170,16 @@ class PreparedData:
         return cls(summary, _image_set(root, "train", summary, index), _image_set(root, "validation", summary, index))
 
 
-def _image_set(root: Path, split: Split, summary: DataSummary, index: dict[str, list[object]]) -> ImageSet:
-    chosen = np.flatnonzero(np.asarray(index["split"]) == split)
+def _image_set(root: Path, split: Split, summary: DataSummary, index: pa.Table) -> ImageSet:
+    chosen = index.filter(pc.equal(index["split"], split))
     counts = summary.train if split == "train" else summary.validation
     packed: Pixels | None = None
     if counts.packed:
         packed = _open_packed(root / f"{split}.npy", (len(chosen), summary.image_size, summary.image_size, 3))
     return ImageSet(
-        ids=np.asarray(index["id"], dtype=np.int64)[chosen],
-        labels=np.asarray(index["label"], dtype=np.int64)[chosen],
-        locations=[str(index["location"][row]) for row in chosen],
+        ids=chosen["id"].to_numpy().astype(np.int64),
+        labels=chosen["label"].to_numpy().astype(np.int64),
+        locations=chosen["location"].combine_chunks(),
         reader=READERS[summary.source](),
         image_size=summary.image_size,
         packed=packed,

@@ -1,0 +1,141 @@
+"""Batches in a cursor's order, decoded ahead by worker processes where decoding is the bottleneck.
+
+What a batch holds depends on the seed and its place alone: not on ``workers``, not on where a run was
+interrupted. Letters: B batch, S image side in pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import TracebackType
+from typing import NamedTuple, Self
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from gigatok.data.cursor import BatchCursor, Rows
+from gigatok.data.images import CorruptImageError
+from gigatok.data.prepared import ImageSet
+from gigatok.data.transforms import Pixels
+
+_AUGMENT_STREAM = 3
+"""Sets the crops' random stream apart from the shuffle's, which has the same seed."""
+_AHEAD = 2
+"""Batches each worker prepares in advance."""
+
+_Visit = tuple[int, int]
+"""Row, and the seed of its crop."""
+
+
+class Batch(NamedTuple):
+    """One training batch."""
+
+    rows: Rows
+    """int64 ``(B,)``, rows of the image set."""
+    pixels: torch.Tensor
+    """uint8 ``(B, 3, S, S)``."""
+
+
+class BatchLoader:
+    """Endless training batches. Close it, or use it in a ``with`` block, to end its workers.
+
+    Its state is the cursor's: position of the batches handed out, whatever is being prepared ahead.
+    """
+
+    def __init__(self, images: ImageSet, cursor: BatchCursor, *, workers: int = 0) -> None:
+        self._images, self._cursor = images, cursor
+        # Stored pixels are only copied: handing them between processes would cost more than it saves.
+        self._workers = 0 if images.is_packed else workers
+        self._prepared: Iterator[torch.Tensor | CorruptImageError] | None = None
+
+    def next(self) -> Batch:
+        """The next batch: training crops, or the stored pixels of a packed set.
+
+        Raises:
+            CorruptImageError: an image has been damaged since it was prepared.
+        """
+        if self._workers and self._prepared is None:
+            self._prepared = self._start_workers()
+        rows = self._cursor.next()
+        if self._prepared is None:
+            return Batch(rows, self._images.batch(rows, _augmentation(self._cursor)))
+        pixels = next(self._prepared)
+        if isinstance(pixels, CorruptImageError):
+            raise pixels
+        return Batch(rows, pixels)
+
+    def state(self) -> dict[str, int]:
+        """Position after the last batch handed out."""
+        return self._cursor.state()
+
+    def restore(self, state: dict[str, int]) -> None:
+        """Go to a stored position; what was prepared ahead is dropped."""
+        self.close()
+        self._cursor.restore(state)
+
+    def close(self) -> None:
+        """End the worker processes. A later ``next`` starts them again."""
+        self._prepared = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _start_workers(self) -> Iterator[torch.Tensor | CorruptImageError]:
+        ahead = BatchCursor(self._cursor.count, self._cursor.batch_size, self._cursor.seed)
+        ahead.restore(self._cursor.state())
+        loader: DataLoader[Pixels | CorruptImageError] = DataLoader(
+            _Crops(self._images),
+            batch_sampler=_Visits(ahead),
+            num_workers=self._workers,
+            collate_fn=_stack,
+            prefetch_factor=_AHEAD,
+            multiprocessing_context="spawn",  # a fork would copy locks that other threads hold
+            generator=torch.Generator(),  # the default would draw from the run's global generator
+        )
+        return iter(loader)
+
+
+class _Visits:
+    """A cursor's batches as lists of (row, crop seed)."""
+
+    def __init__(self, cursor: BatchCursor) -> None:
+        self._cursor = cursor
+
+    def __iter__(self) -> Iterator[list[_Visit]]:
+        while True:
+            rows = self._cursor.next()
+            seeds = ImageSet.crop_seeds(_augmentation(self._cursor), len(rows))
+            yield list(zip(rows.tolist(), seeds.tolist(), strict=True))
+
+
+class _Crops(Dataset[Pixels | CorruptImageError]):
+    """Training crops in a worker process. A damaged image is returned, since raising loses its type."""
+
+    def __init__(self, images: ImageSet) -> None:
+        self._images = images
+
+    def __getitem__(self, visit: _Visit) -> Pixels | CorruptImageError:
+        try:
+            return self._images.view(*visit)
+        except CorruptImageError as error:
+            return error
+
+
+def _stack(crops: list[Pixels | CorruptImageError]) -> torch.Tensor | CorruptImageError:
+    pixels: list[Pixels] = []
+    for crop in crops:
+        if isinstance(crop, CorruptImageError):
+            return crop
+        pixels.append(crop)
+    return torch.from_numpy(np.ascontiguousarray(np.stack(pixels).transpose(0, 3, 1, 2)))
+
+
+def _augmentation(cursor: BatchCursor) -> np.random.Generator:
+    """Random stream of the batch that ``cursor`` gave out last."""
+    return np.random.default_rng([cursor.seed, _AUGMENT_STREAM, cursor.epoch, cursor.batch])

@@ -1,0 +1,90 @@
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from image_files import encoded, noise
+from PIL import Image
+
+from gigatok.data import CorruptImageError, to_float, to_uint8
+from gigatok.data.images import decode_rgb
+
+
+def test_every_byte_survives_the_round_trip_in_both_roundings() -> None:
+    values = torch.arange(256, dtype=torch.uint8)
+    for rounding in ("adm", "nearest"):
+        assert torch.equal(to_uint8(to_float(values), rounding), values)
+
+
+def test_to_float_spans_minus_one_to_one() -> None:
+    assert to_float(torch.tensor([0, 255], dtype=torch.uint8)).tolist() == [-1.0, 1.0]
+
+
+def test_adm_rounding_is_the_published_formula_and_clamps() -> None:
+    values = torch.tensor([-3.0, -1.0, -0.5, 0.0, 0.003, 0.5, 1.0, 3.0])
+    expected = [int(np.trunc(np.clip(127.5 * value + 128, 0, 255))) for value in values.tolist()]
+    assert to_uint8(values).tolist() == expected
+
+
+def test_to_uint8_takes_half_precision_and_gradients() -> None:
+    values = torch.zeros(2, dtype=torch.float16, requires_grad=True)
+    assert to_uint8(values).tolist() == [128, 128]
+
+
+def test_transparency_is_laid_on_white() -> None:
+    picture = Image.new("RGBA", (2, 1), (200, 0, 0, 255))
+    picture.putpixel((1, 0), (0, 200, 0, 0))
+    decoded = decode_rgb(encoded(picture), "x")
+    assert [decoded.getpixel((0, 0)), decoded.getpixel((1, 0))] == [(200, 0, 0), (255, 255, 255)]
+
+
+def test_palette_transparency_is_laid_on_white_too() -> None:
+    picture = Image.new("P", (1, 1), 0)
+    picture.putpalette([10, 20, 30])
+    picture.info["transparency"] = 0
+    assert decode_rgb(encoded(picture), "x").getpixel((0, 0)) == (255, 255, 255)
+
+
+def test_sixteen_bit_grey_keeps_its_range() -> None:
+    picture = Image.fromarray(np.array([[0, 0x8000, 0xFFFF]], dtype=np.uint16))
+    decoded = np.asarray(decode_rgb(encoded(picture), "x"))
+    assert decoded[0, :, 0].tolist() == [0, 0x80, 0xFF]
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF"])
+def test_a_truncated_file_is_an_error_that_names_it(kind: str) -> None:
+    data = encoded(noise(0, 64, 64), kind)
+    assert decode_rgb(data, "x").size == (64, 64)
+    with pytest.raises(CorruptImageError, match=r"photos/7\.img"):
+        decode_rgb(data[: len(data) // 2], "photos/7.img")
+
+
+@pytest.mark.parametrize("data", [b"", b"not an image", b"\x89PNG\r\n\x1a\n" + bytes(40)])
+def test_what_is_no_image_is_an_error(data: bytes) -> None:
+    with pytest.raises(CorruptImageError, match="here"):
+        decode_rgb(data, "here")
+
+
+def test_flipped_bytes_never_raise_anything_else() -> None:
+    generator = np.random.default_rng(0)
+    for kind in ("PNG", "JPEG", "WEBP", "GIF", "TIFF"):
+        data = np.frombuffer(encoded(noise(1), kind), dtype=np.uint8)
+        failures = 0
+        for _ in range(60):
+            damaged = data.copy()
+            damaged[generator.integers(len(data), size=4)] ^= generator.integers(1, 256, size=4, dtype=np.uint8)
+            try:
+                assert decode_rgb(damaged.tobytes(), "x").mode == "RGB"
+            except CorruptImageError:
+                failures += 1
+        assert kind != "PNG" or failures > 0
+
+
+def test_float_pixels_are_refused() -> None:
+    with pytest.raises(CorruptImageError, match="pixel mode F"):
+        decode_rgb(encoded(Image.new("F", (2, 2)), "TIFF"), "x")
+
+
+def test_the_error_survives_pickling() -> None:
+    error = pickle.loads(pickle.dumps(CorruptImageError("a.png", "torn")))
+    assert (error.location, error.reason) == ("a.png", "torn")

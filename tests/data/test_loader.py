@@ -1,0 +1,67 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from image_files import BASE, image_folder, section
+
+from gigatok.data import BatchCursor, BatchLoader, CorruptImageError, ImageSet, PreparedData, prepare
+
+
+def images_of(tmp_path: Path, augmentation: str = "crop-flip") -> ImageSet:
+    """Training images of twelve pictures."""
+    root = image_folder(tmp_path / "in", {"a": 12})
+    prepare(section(root, augmentation=augmentation), BASE, tmp_path / "out")
+    return PreparedData.open(tmp_path / "out").train
+
+
+def take(loader: BatchLoader, count: int) -> list[tuple[list[int], torch.Tensor]]:
+    """The next ``count`` batches."""
+    return [(batch.rows.tolist(), batch.pixels) for batch in (loader.next() for _ in range(count))]
+
+
+def equal(one: list[tuple[list[int], torch.Tensor]], two: list[tuple[list[int], torch.Tensor]]) -> bool:
+    """Whether two sequences of batches are the same."""
+    return all(a[0] == b[0] and torch.equal(a[1], b[1]) for a, b in zip(one, two, strict=True))
+
+
+def test_workers_change_nothing_but_speed_and_a_restored_loader_goes_on(tmp_path: Path) -> None:
+    images = images_of(tmp_path)
+    whole = take(BatchLoader(images, BatchCursor(len(images), 3, seed=0)), 8)
+    before = torch.random.get_rng_state()
+    with BatchLoader(images, BatchCursor(len(images), 3, seed=0), workers=1) as loader:
+        assert equal(take(loader, 4), whole[:4])
+        state = loader.state()  # two more batches are already on their way
+        take(loader, 2)
+        loader.restore(state)
+        assert equal(take(loader, 2), whole[4:6])
+    assert torch.equal(torch.random.get_rng_state(), before)
+    resumed = BatchLoader(images, BatchCursor(len(images), 3, seed=0))
+    resumed.restore(state)
+    assert equal(take(resumed, 4), whole[4:])
+
+
+def test_an_image_is_cropped_anew_on_every_visit(tmp_path: Path) -> None:
+    images = images_of(tmp_path)
+    loader = BatchLoader(images, BatchCursor(len(images), len(images), seed=0))
+    (first, pixels), (second, again) = take(loader, 2)
+    assert not torch.equal(pixels[np.argsort(first)], again[np.argsort(second)])
+
+
+def test_packed_images_are_only_copied(tmp_path: Path) -> None:
+    images = images_of(tmp_path, augmentation="none")
+    loader = BatchLoader(images, BatchCursor(len(images), 3, seed=0), workers=2)
+    batch = loader.next()
+    assert torch.equal(batch.pixels, images.batch(batch.rows))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_damaged_image_is_named(tmp_path: Path, workers: int) -> None:
+    images = images_of(tmp_path)
+    victim = tmp_path / "in" / "a" / "1.png"
+    victim.write_bytes(b"")
+    with (
+        BatchLoader(images, BatchCursor(len(images), len(images), seed=0), workers=workers) as loader,
+        pytest.raises(CorruptImageError, match=r"a/1\.png"),
+    ):
+        loader.next()

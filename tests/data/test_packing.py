@@ -1,0 +1,20 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gigatok.data.packing import PackedWriter
+
+
+@pytest.mark.parametrize("count", [0, 1, 12, 1234])
+def test_numpy_reads_what_was_appended(tmp_path: Path, count: int) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (count, 2, 2, 3), dtype=np.uint8)
+    with PackedWriter(tmp_path / "a.npy", 2) as writer:
+        for image in images:
+            writer.append(image)
+    np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), images)
+
+
+def test_another_shape_is_refused(tmp_path: Path) -> None:
+    with PackedWriter(tmp_path / "a.npy", 2) as writer, pytest.raises(ValueError, match="expected uint8"):
+        writer.append(np.zeros((3, 2, 3), np.uint8))
