@@ -1,0 +1,173 @@
+"""Cells of the paper's tables: the paper's value, ours with its pedigree, and what may be said about the two."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
+from pathlib import Path
+
+from gigatok.artifacts import Score
+from gigatok.config import ConfigError, Params
+from gigatok.paper.columns import find
+from gigatok.paper.matrix import TABLES, Line, TableSpec
+from gigatok.paper.measured import pedigree
+from gigatok.paper.paper_values import paper_values, without_guidance
+from gigatok.paper.runs import Run, command_for, read_run
+
+COMPARABLE_EXTRACTOR = "inception-2015"
+"""The only judge whose distances may stand beside the paper's."""
+
+_METRICS = {
+    "rfid": ("rfid",),
+    "lpips": ("lpips", "perceptual_distance"),
+    "gfid": ("gfid_best_cfg", "gfid"),
+    "lin_acc": ("linear_probe_accuracy",),
+    "psnr": ("psnr",),
+    "ssim": ("ssim",),
+    "inception_score": ("inception_score",),
+    "precision": ("precision",),
+    "recall": ("recall",),
+}
+_OF_TOKENIZER = ("rfid", "lpips", "psnr", "ssim")
+LABELS = {
+    "rfid": "rFID",
+    "lpips": "LPIPS",
+    "gfid": "gFID",
+    "lin_acc": "Lin. acc. (%)",
+    "psnr": "PSNR",
+    "ssim": "SSIM",
+    "inception_score": "IS",
+    "precision": "Precision",
+    "recall": "Recall",
+}
+HIGHER = ("lin_acc", "psnr", "ssim", "inception_score", "precision", "recall")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaperCell:
+    """One number of one table, printed and measured."""
+
+    table: TableSpec
+    line: Line
+    name: str
+    """Column as in ``claims.yaml``."""
+    paper: float | None
+    score: Score | None
+    run: Run
+    params: Params
+
+    @property
+    def shown_key(self) -> str | None:
+        """Our metric's name before ``/``; ``None`` before it was measured."""
+        return self.score.metric.split("/")[0] if self.score else None
+
+    @property
+    def ours(self) -> float | None:
+        """Our value in the paper's unit (accuracies in percent); ``None``: not run."""
+        if self.score is None:
+            return None
+        return self.score.value * (100 if self.name == "lin_acc" else 1)
+
+    @property
+    def text(self) -> str:
+        """Our value as printed; starred where it is another metric than the paper's."""
+        if self.ours is None:
+            return "not measured" if self.run.sheet else "not run"
+        return f"{self.ours:.4g}{'*' if self.substitute else ''}"
+
+    @property
+    def substitute(self) -> str | None:
+        """Our metric where it is not the paper's own: a perceptual distance in the place of LPIPS."""
+        return self.score.metric if self.score and self.name == "lpips" and self.shown_key != "lpips" else None
+
+    @property
+    def verdict(self) -> str:
+        """What may be said about our value beside the paper's."""
+        if self.score is None:
+            return "not measured" if self.run.sheet else "not run"
+        if self.params.profile != "paper":
+            return "proxy scale"
+        judge = self.score.metric.partition("/")[2]
+        if judge not in ("", COMPARABLE_EXTRACTOR, "vgg16"):
+            return "other judge"
+        if self.paper is None or self.score.interval is None:
+            return "no interval"
+        low, high = (end * (100 if self.name == "lin_acc" else 1) for end in self.score.interval)
+        return "agrees" if low <= self.paper <= high else "differs"
+
+    @property
+    def command(self) -> str:
+        """The command that makes just this number."""
+        if self.line.needs:
+            return f"in no suite: needs {self.line.needs}"
+        stage, name = (self.run.kind, self.run.name)
+        entries = self.params.tokenizers if stage == "tokenizer" else self.params.generators
+        return f"dvc repro evaluate_{stage}@{name}" if name in entries else command_for(self.params, name)
+
+    @cached_property
+    def pedigree(self) -> list[tuple[str, str]]:
+        """Everything known about our number; only the command where it was not run."""
+        known = pedigree(self.score, self.run) if self.score else [("value", "not run")]
+        return [*known, ("paper", "-" if self.paper is None else f"{self.paper:g}"), ("command", self.command)]
+
+
+def table_cells(table: TableSpec, runs_root: Path, params: Params) -> list[list[PaperCell]]:
+    """All cells of a table, row by row."""
+    printed, unguided = paper_values(table.number), without_guidance(table.number)
+    rows = []
+    for line in table.lines:
+        tokenizer = read_run(runs_root, "tokenizer", line.tokenizer, params.profile)
+        generator = read_run(runs_root, "generator", line.generator_name, params.profile)
+        rows.append(
+            [
+                PaperCell(
+                    table=table,
+                    line=line,
+                    name=name,
+                    paper=printed.get(line.label, {}).get(name),
+                    score=_score(tokenizer if name in _OF_TOKENIZER else generator, name, line.label in unguided),
+                    run=tokenizer if name in _OF_TOKENIZER else generator,
+                    params=params,
+                )
+                for name in table.columns
+            ]
+        )
+    return rows
+
+
+def find_cell(runs_root: Path, params: Params, table: str, row: str, name: str) -> PaperCell:
+    """The cell that ``gigatok-bench trace table2 B-L gfid`` means.
+
+    Raises:
+        ConfigError: there is no such table, row or column; the known ones are listed.
+    """
+    tables = {f"table{spec.number}": spec for spec in TABLES} | {spec.name: spec for spec in TABLES}
+    if table not in tables:
+        known = ", ".join(f"table{spec.number}" for spec in sorted(TABLES, key=lambda spec: spec.number))
+        raise ConfigError(f"table {table!r} has no measured cells: choose one of {known}")
+    spec = tables[table]
+    cells = {(cell.line.label, cell.name): cell for line in table_cells(spec, runs_root, params) for cell in line}
+    if name not in spec.columns:
+        raise ConfigError(f"{table} has no column {name!r}: choose one of {', '.join(spec.columns)}")
+    if (row, name) not in cells:
+        raise ConfigError(f"{table} has no row {row!r}: choose one of {', '.join(line.label for line in spec.lines)}")
+    return cells[row, name]
+
+
+def order_agreement(rows: list[list[PaperCell]], place: int) -> tuple[int, int]:
+    """Pairs of rows that our values order like the paper's, and all pairs that can be compared."""
+    known = [(cell.paper, cell.ours) for cell in (row[place] for row in rows)]
+    pairs = [
+        (p1 - p2) * (o1 - o2)
+        for (p1, o1), (p2, o2) in combinations(known, 2)
+        if p1 is not None and p2 is not None and o1 is not None and o2 is not None and p1 != p2
+    ]
+    return sum(product > 0 for product in pairs), len(pairs)
+
+
+def _score(run: Run, name: str, unguided: bool) -> Score | None:
+    keys = ("gfid",) if name == "gfid" and unguided else _METRICS[name]
+    named = {score.metric: score for score in run.scores}
+    found = next((metric for key in keys if (metric := find(named, key))), None)
+    return named[found] if found else None

@@ -1,0 +1,229 @@
+"""Which runs feed which table and figure, as data. What several of them share is trained once.
+
+``params.yaml`` of suite ``full`` is generated from ``suite_entries``; the tables read ``TABLES``.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import yaml
+
+from gigatok.config import ConfigError
+from gigatok.config.profiles import profile_text
+from gigatok.config.suites import CORE_TOKENIZERS, NO_SEMANTIC, Entry, default_generators
+
+Suite = Literal["core", "full"]
+
+DURATIONS = (40, 60, 80, 100, 120)
+"""Figure 12: epochs in the paper, where 100 is the S-S recipe; percent of the recipe's steps elsewhere."""
+CHECKPOINTS = (25, 50, 75)
+"""Figure 13: intermediate checkpoints, in percent of the recipe's steps."""
+PROBED = ("B-L", "XL-XXL")
+"""Figure 13's tokenizers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One row of a table: the paper's name for it and the runs that stand in its place."""
+
+    label: str
+    tokenizer: str
+    generator: str | None = None
+    """``None``: the generator called like the tokenizer (AR probing)."""
+    needs: str | None = None
+    """What a run of it would need beyond the profile's settings; such a run is in no suite."""
+    note: str | None = None
+
+    @property
+    def generator_name(self) -> str:
+        """The generator whose scores stand in this row."""
+        return self.generator or self.tokenizer
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableSpec:
+    """A table of the paper that trained models fill."""
+
+    number: int
+    title: str
+    lines: tuple[Line, ...]
+    columns: tuple[str, ...]
+    """Names as in ``claims.yaml``."""
+
+    @property
+    def name(self) -> str:
+        """``table05``."""
+        return f"table{self.number:02d}"
+
+
+_PROBING = ("rfid", "lpips", "gfid", "lin_acc")
+_UNSTATED = "training not stated in the paper; it prints other numbers for this tokenizer elsewhere"
+_DINO = "train_tokenizer.loss.discriminator.kind dino and its weights"
+
+TABLES = (
+    TableSpec(
+        number=2,
+        title="Scaling encoder or decoder",
+        columns=_PROBING,
+        lines=(
+            Line(label="B-S", tokenizer="B-S"),
+            Line(label="S-B", tokenizer="S-B", note="trained 100 epochs in the paper's table 2, 200 elsewhere"),
+            Line(label="S-L", tokenizer="S-L"),
+            Line(label="B-L", tokenizer="B-L"),
+        ),
+    ),
+    TableSpec(
+        number=5,
+        title="Decoder layer aligned with the semantic encoder (S-S)",
+        columns=_PROBING,
+        lines=(
+            Line(label="2", tokenizer="S-S-layer2"),
+            Line(label="3", tokenizer="S-S"),
+            Line(label="4", tokenizer="S-S-layer4"),
+        ),
+    ),
+    TableSpec(
+        number=6,
+        title="Semantic encoder (S-B)",
+        columns=_PROBING,
+        lines=(
+            Line(
+                label="CLIP (DFN)",
+                tokenizer="S-B-clip",
+                needs="teacher.name clip-dfn-l and its weights",
+                note=_UNSTATED,
+            ),
+            Line(
+                label="SigLIP-400M",
+                tokenizer="S-B-siglip",
+                needs="teacher.name siglip-so400m and its weights",
+                note=_UNSTATED,
+            ),
+            Line(
+                label="DINOv2-B", tokenizer="S-B-dinov2", needs="teacher.name dinov2-b and its weights", note=_UNSTATED
+            ),
+        ),
+    ),
+    TableSpec(
+        number=7,
+        title="Semantic regularization weight (S-S)",
+        columns=_PROBING,
+        lines=(
+            Line(label="0.25", tokenizer="S-S-weight025", note=_UNSTATED),
+            Line(label="0.50", tokenizer="S-S", note=_UNSTATED),
+            Line(label="0.75", tokenizer="S-S-weight075", note=_UNSTATED),
+            Line(label="1.00", tokenizer="S-S-weight100", note=_UNSTATED),
+        ),
+    ),
+    TableSpec(
+        number=3,
+        title="System-level comparison",
+        columns=("rfid", "gfid", "lin_acc"),
+        lines=(
+            Line(label="GigaTok-B-L (dino-disc), LlamaGen-B (1d)", tokenizer="B-L-dino-disc", needs=_DINO),
+            Line(label="GigaTok-S-S, LlamaGen-B (1d)", tokenizer="S-S"),
+            Line(label="GigaTok-S-B, LlamaGen-B (1d)", tokenizer="S-B"),
+            Line(label="GigaTok-B-L, LlamaGen-B (1d)", tokenizer="B-L"),
+            Line(label="GigaTok-B-L, LlamaGen-XXL (1d)", tokenizer="B-L", generator="B-L-GPT-XXL"),
+            Line(label="GigaTok-XL-XXL, LlamaGen-B (1d)", tokenizer="XL-XXL"),
+            Line(label="GigaTok-XL-XXL, LlamaGen-XXL (1d)", tokenizer="XL-XXL", generator="XL-XXL-GPT-XXL"),
+        ),
+    ),
+    TableSpec(
+        number=10,
+        title="Full results",
+        columns=("rfid", "lpips", "psnr", "ssim", "gfid", "lin_acc", "inception_score", "precision", "recall"),
+        lines=(
+            Line(label="GigaTok-S-S, LlamaGen-B (1d)", tokenizer="S-S"),
+            Line(label="GigaTok-S-B, LlamaGen-B (1d)", tokenizer="S-B"),
+            Line(label="GigaTok-B-L, LlamaGen-B (1d)", tokenizer="B-L"),
+            Line(label="GigaTok-B-L, LlamaGen-XXL (1d)", tokenizer="B-L", generator="B-L-GPT-XXL"),
+            Line(label="GigaTok-B-L (dino-disc), LlamaGen-B (1d)", tokenizer="B-L-dino-disc", needs=_DINO),
+            Line(label="GigaTok-XL-XXL, LlamaGen-B (1d)", tokenizer="XL-XXL"),
+            Line(label="GigaTok-XL-XXL, LlamaGen-XXL (1d)", tokenizer="XL-XXL", generator="XL-XXL-GPT-XXL"),
+        ),
+    ),
+)
+"""Tables that trained models fill; 1, 8 and 9 are counted from the architectures (``exact_tables``)."""
+
+
+def suite_entries(suite: str, profile: str = "nano") -> tuple[dict[str, Entry], dict[str, Entry]]:
+    """``tokenizers`` and ``generators`` of ``params.yaml`` for a suite.
+
+    ``profile`` gives the recipes' numbers of steps, which durations and checkpoints are shares of.
+
+    Raises:
+        ConfigError: there is no such suite or profile.
+    """
+    if suite not in ("core", "full"):
+        raise ConfigError(f"suite {suite!r} is unknown: choose one of core, full")
+    core = copy.deepcopy(CORE_TOKENIZERS)
+    if suite == "core":
+        return core, default_generators(core)
+    tokenizers = {**core, **_variants(), **_durations(recipe_steps(profile, "S-S"))}
+    generators = default_generators(tokenizers) | _larger_generators()
+    for name in PROBED:
+        steps = recipe_steps(profile, name)
+        kept = [share_of(steps, percent) for percent in CHECKPOINTS]
+        tokenizers[name].setdefault("overrides", {})["keep_steps"] = kept
+        for step in kept:
+            generators[f"{name}-step{step}"] = {"tokenizer": name, "checkpoint": step}
+    return tokenizers, generators
+
+
+def recipe_steps(profile: str, tokenizer: str) -> int:
+    """Training steps of a tokenizer in a profile."""
+    values: dict[str, Any] = yaml.safe_load(profile_text(profile))
+    own = (values.get("per_tokenizer") or {}).get(tokenizer, {})
+    return int(own.get("steps", values["train_tokenizer"]["steps"]))
+
+
+def share_of(steps: int, percent: int) -> int:
+    """That percentage of the recipe's steps, at least one."""
+    return max(1, round(steps * percent / 100))
+
+
+def duration_name(percent: int, semantic: bool) -> str:
+    """Tokenizer of figure 12; the recipe itself is the plain S-S."""
+    stem = "S-S" if percent == 100 else f"S-S-{percent}pct"
+    return stem if semantic else f"{stem}-no-sem"
+
+
+def _variants() -> dict[str, Entry]:
+    def small(**overrides: Any) -> Entry:
+        return {"encoder": "S", "decoder": "S", "overrides": overrides}
+
+    flat = {"model": {"layout": "2d", "block": "plain", "num_tokens": None}}
+    return {
+        "B-S": {"encoder": "B", "decoder": "S"},
+        "S-S-2d": small(**flat),
+        "S-B-2d": {"encoder": "S", "decoder": "B", "overrides": copy.deepcopy(flat)},
+        "B-L-2d": {"encoder": "B", "decoder": "L", "overrides": copy.deepcopy(flat)},
+        "S-S-layer2": small(model={"alignment_layer": 2}),
+        "S-S-layer4": small(model={"alignment_layer": 4}),
+        "S-S-weight025": small(loss={"semantic_weight": 0.25}),
+        "S-S-weight075": small(loss={"semantic_weight": 0.75}),
+        "S-S-weight100": small(loss={"semantic_weight": 1.0}),
+        "XL-XXL-no-entropy": {"encoder": "XL", "decoder": "XXL", "overrides": {"loss": {"entropy_weight": 0.0}}},
+    }
+
+
+def _durations(steps: int) -> dict[str, Entry]:
+    entries: dict[str, Entry] = {}
+    for percent in (each for each in DURATIONS if each != 100):
+        for semantic in (True, False):
+            overrides: dict[str, Any] = {"steps": share_of(steps, percent)}
+            overrides |= {} if semantic else copy.deepcopy(NO_SEMANTIC)
+            entries[duration_name(percent, semantic)] = {"encoder": "S", "decoder": "S", "overrides": overrides}
+    return entries
+
+
+def _larger_generators() -> dict[str, Entry]:
+    """Figure 6 (GPT-XL on three sizes) and tables 3 and 10 (GPT-XXL)."""
+    entries: dict[str, Entry] = {
+        f"{name}-GPT-XL": {"tokenizer": name, "size": "GPT-XL"} for name in ("S-S", "S-L", "B-L")
+    }
+    return entries | {f"{name}-GPT-XXL": {"tokenizer": name, "size": "GPT-XXL"} for name in PROBED}

@@ -1,0 +1,152 @@
+"""The paper's tables as Markdown, CSV and LaTeX: the paper's value beside ours, profile and verdict."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from gigatok.artifacts import write_bytes
+from gigatok.config import Params
+from gigatok.paper.cells import LABELS, PaperCell, order_agreement, table_cells
+from gigatok.paper.exact_tables import ExactTable, exact_tables
+from gigatok.paper.matrix import TABLES, TableSpec
+from gigatok.paper.measured import measured_with
+from gigatok.paper.paper_values import other_systems
+from gigatok.paper.scaling_table import markdown_table
+
+_LONG = ("row", "column", "paper", "ours", "low", "high", "profile", "verdict", "metric", "run", "command")
+
+
+def write_paper_tables(runs_root: Path, params: Params, folder: Path) -> list[Path]:
+    """``table01`` ... ``table10`` (without 4, which is timed) as .md, .csv and .tex; returns the Markdown files."""
+    written = []
+    for exact in exact_tables():
+        written.append(_write(folder / exact.name, exact_markdown(exact), exact_csv(exact), exact_latex(exact)))
+    for spec in TABLES:
+        rows = table_cells(spec, runs_root, params)
+        texts = (table_markdown(spec, rows, params), table_csv(rows), table_latex(spec, rows))
+        written.append(_write(folder / spec.name, *texts))
+    return sorted(written)
+
+
+def table_markdown(spec: TableSpec, rows: list[list[PaperCell]], params: Params) -> str:
+    """Paper and ours side by side, then what was measured how, and the commands of what was not run."""
+    head = ["", *(f"{LABELS[name]} {who}" for name in spec.columns for who in ("paper", "ours")), "Verdict"]
+    body = [[row[0].line.label, *_pairs(row), ", ".join(dict.fromkeys(c.verdict for c in row))] for row in rows]
+    scale = "paper scale" if params.profile == "paper" else "proxy scale: not the paper's data, size or judge"
+    parts = [f"# Table {spec.number}: {spec.title}\n", f"Profile {params.profile} ({scale}).\n"]
+    parts += [markdown_table(head, body), *_agreement(spec, rows)]
+    parts += [f"- {line}" for line in measured_with([cell.score for row in rows for cell in row if cell.score])]
+    parts += [f"- *: {text}" for text in _substitutes(rows)]
+    parts += [f"- {label}: {note}" for label, note in _notes(rows)]
+    parts += [f"- not run: {text}" for text in _commands(rows)]
+    others = other_systems(spec.number)
+    if others:
+        columns = [name for name in spec.columns if any(name in row for row in others.values())]
+        lines = [[label, *(_number(row.get(name)) for name in columns)] for label, row in others.items()]
+        parts += ["\n## Other systems, as printed in the paper (never run here)\n"]
+        parts += [markdown_table(["", *(LABELS[name] for name in columns)], lines)]
+    return "\n".join(parts) + "\n"
+
+
+def table_csv(rows: Sequence[Sequence[PaperCell]]) -> str:
+    """One line a cell, in full precision; empty where there is no number."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(_LONG)
+    for cell in (cell for row in rows for cell in row):
+        factor = 100 if cell.name == "lin_acc" else 1
+        low, high = (cell.score.interval if cell.score and cell.score.interval else None) or (None, None)
+        ends = ["" if end is None else end * factor for end in (low, high)]
+        ours, metric = ("", "") if cell.score is None else (cell.ours, cell.score.metric)
+        paper = "" if cell.paper is None else cell.paper
+        identity = [cell.params.profile, cell.verdict, metric, cell.run.name, cell.command]
+        writer.writerow([cell.line.label, cell.name, paper, ours, *ends, *identity])
+    return out.getvalue()
+
+
+def table_latex(spec: TableSpec, rows: list[list[PaperCell]]) -> str:
+    """A ``tabular`` with a pair of columns, paper and ours, for each metric."""
+    head = " & ".join(["", *(rf"\multicolumn{{2}}{{c}}{{{_escape(LABELS[name])}}}" for name in spec.columns)])
+    under = " & ".join(["", *("paper & ours" for _ in spec.columns)])
+    lines = [" & ".join(_escape(text) for text in (row[0].line.label, *_pairs(row))) for row in rows]
+    return _tabular("l" + "rr" * len(spec.columns), [head, under], lines)
+
+
+def exact_markdown(table: ExactTable) -> str:
+    """Paper and ours in one cell where they differ, else once."""
+    head = ["", *table.columns, "Parameters, paper", "Verdict"]
+    body = [
+        [row.label, *(_number(value) for value in row.ours), _number(row.paper[0]), _exact_verdict(row.agrees)]
+        for row in table.rows
+    ]
+    title = f"# Table {table.number}: {table.title}\n"
+    return "\n".join([title, "Counted from our modules at paper scale.\n", markdown_table(head, body), table.note, ""])
+
+
+def exact_csv(table: ExactTable) -> str:
+    """One line a number: row, column, paper, ours."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(("row", "column", "paper", "ours"))
+    for row in table.rows:
+        writer.writerows((row.label, *each) for each in zip(table.columns, row.paper, row.ours, strict=True))
+    return out.getvalue()
+
+
+def exact_latex(table: ExactTable) -> str:
+    """Our numbers, with the paper's parameter count in the last column."""
+    head = " & ".join(["", *(_escape(name) for name in table.columns), "params (paper)"])
+    lines = [" & ".join([_escape(r.label), *(_number(v) for v in r.ours), _number(r.paper[0])]) for r in table.rows]
+    return _tabular("l" + "r" * (len(table.columns) + 1), [head], lines)
+
+
+def _write(stem: Path, markdown: str, table: str, latex: str) -> Path:
+    for kind, text in (("md", markdown), ("csv", table), ("tex", latex)):
+        write_bytes(stem.with_suffix(f".{kind}"), text.encode())
+    return stem.with_suffix(".md")
+
+
+def _pairs(row: Sequence[PaperCell]) -> list[str]:
+    return [text for cell in row for text in (_number(cell.paper), cell.text)]
+
+
+def _agreement(spec: TableSpec, rows: list[list[PaperCell]]) -> list[str]:
+    """At proxy scale values cannot be compared, but the order of rows can be looked at."""
+    found = {name: order_agreement(rows, place) for place, name in enumerate(spec.columns)}
+    texts = [f"{LABELS[name]} {same} of {pairs}" for name, (same, pairs) in found.items() if pairs]
+    return [f"- pairs of rows ordered as in the paper: {', '.join(texts)}"] if texts else []
+
+
+def _notes(rows: list[list[PaperCell]]) -> list[tuple[str, str]]:
+    return [(row[0].line.label, row[0].line.note) for row in rows if row[0].line.note]
+
+
+def _substitutes(rows: list[list[PaperCell]]) -> list[str]:
+    names = {cell.substitute for row in rows for cell in row if cell.substitute}
+    return [f"{name}, the training loss's own network; not LPIPS" for name in sorted(names)]
+
+
+def _commands(rows: list[list[PaperCell]]) -> list[str]:
+    absent = [cell for row in rows for cell in row if cell.run.sheet is None]
+    texts = [c.command if c.line.needs else f"`{c.command}`" for c in absent]
+    return list(dict.fromkeys(f"{c.line.label} ({c.run.kind}): {t}" for c, t in zip(absent, texts, strict=True)))
+
+
+def _exact_verdict(agrees: bool) -> str:
+    return "agrees" if agrees else "differs from the printed number"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.5g}"
+
+
+def _escape(text: str) -> str:
+    return "".join(f"\\{letter}" if letter in "%&_#" else letter for letter in text)
+
+
+def _tabular(columns: str, heads: Sequence[str], lines: Sequence[str]) -> str:
+    body = ["\\hline", *(f"{head} \\\\" for head in heads), "\\hline", *(f"{line} \\\\" for line in lines), "\\hline"]
+    return "\n".join([f"\\begin{{tabular}}{{{columns}}}", *body, "\\end{tabular}", ""])
