@@ -15,6 +15,8 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from gigatok.models.augment import diff_augment
+
 BACKBONE = "vit_small_patch16_224.dino"
 IMAGE_SIZE = 224
 TAPS = (0, 3, 6, 9, 12)
@@ -78,6 +80,7 @@ class DinoHead(nn.Module):
 class DinoDiscriminator(nn.Module):
     """(B, 3, H, W) in [-1, 1] -> (B, 980) logits: 196 patches of each of five taps. 7,386,245 parameters.
 
+    Every call augments its images (DiffAugment) and brings them to 224 px at random, in training and eval mode.
     The backbone is frozen and no submodule: it is not among ``parameters()`` or in the state dict, moves with
     ``to``, and stays in eval mode. Gradients flow through it to the images.
 
@@ -111,13 +114,9 @@ class DinoDiscriminator(nn.Module):
         cast(Any, self.backbone)._apply(fn, recurse)
         return cast(Self, cast(Any, super())._apply(fn, recurse))
 
-    def forward(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """(B, 3, H, W) in [-1, 1] -> (B, 980) logits, tap after tap.
-
-        Args:
-            generator: CPU generator of the crop; ``None``: torch's default.
-        """
-        taps = self.features(fit(images, generator))
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) in [-1, 1] -> (B, 980) logits, tap after tap. Draws from torch's default generators."""
+        taps = self.features(fit(diff_augment(images)))
         return torch.cat([head(tap) for head, tap in zip(self.heads, taps, strict=True)], dim=1)
 
     def features(self, images: Tensor) -> list[Tensor]:

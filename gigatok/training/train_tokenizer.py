@@ -18,7 +18,7 @@ from gigatok.evaluation import psnr
 from gigatok.interop.native import save_model
 from gigatok.models.discriminator import PatchGan
 from gigatok.models.tokenizer import Tokenizer
-from gigatok.teachers import Teacher, load_perceptual, load_teacher
+from gigatok.teachers import Teacher, load_dino_discriminator, load_perceptual, load_teacher
 from gigatok.tracking import open_tracker
 from gigatok.tracking.run_info import tokenizer_info
 from gigatok.training.device import set_up
@@ -152,8 +152,6 @@ def _discriminator(section: TrainTokenizerSection, device: torch.device) -> nn.M
         return None
     if settings.kind == "patchgan":
         return PatchGan(settings.channels, settings.layers).to(device)
-    from gigatok.models.discriminator_dino import load_dino_discriminator  # timm, only where it is used
-
     return load_dino_discriminator(Path(settings.weights) if settings.weights else None).to(device)
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from gigatok.models.augment import diff_augment
 from gigatok.models.discriminator_dino import (
     DinoDiscriminator,
     DinoHead,
@@ -33,6 +34,18 @@ def discriminator(backbone):
 def test_counts_and_logits_of_the_official_one(discriminator):
     assert sum(parameter.numel() for parameter in discriminator.parameters()) == 7_386_245
     assert discriminator(torch.rand(2, 3, 256, 256) * 2 - 1).shape == (2, 980)
+
+
+def test_images_are_augmented_then_fitted_with_torchs_generator(discriminator):
+    discriminator.eval()  # no power iterations: equal weights in all calls
+    images = torch.rand(2, 3, 256, 256) * 2 - 1
+    torch.manual_seed(3)
+    found = discriminator(images)
+    torch.manual_seed(3)
+    taps = discriminator.features(fit(diff_augment(images)))
+    expected = torch.cat([head(tap) for head, tap in zip(discriminator.heads, taps, strict=True)], dim=1)
+    assert torch.equal(found, expected)
+    assert not torch.equal(found, discriminator(images))
 
 
 def test_backbone_is_frozen_and_outside_the_state(discriminator):

@@ -60,7 +60,7 @@ def test_hostile_pickle_is_refused_unrun(tmp_path):
     target = tmp_path / "made-by-the-pickle"
     torch.save({"a": Hostile(target)}, tmp_path / "zip.pth")
     with (tmp_path / "plain.pth").open("wb") as file:
-        pickle.dump(Hostile(target), file)
+        pickle.dump(Hostile(target), file, protocol=2)
     for name in ("zip.pth", "plain.pth"):
         with pytest.raises(GigatokError, match="plain tensors"):
             read_state_dict(tmp_path / name)

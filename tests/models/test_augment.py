@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from gigatok.losses import diff_augment
-from gigatok.losses.augment import cut_out, translate
+from gigatok.models.augment import cut_out, diff_augment, translate
 
 
 def draw(value: float, count: int = 1) -> torch.Tensor:
@@ -64,6 +63,16 @@ def test_saturation_and_contrast_scale_about_their_means():
     assert torch.allclose(ratio.nan_to_num(), (scale.view(-1, 1, 1, 1) * kept).expand_as(ratio), atol=1e-3)
     assert scale.min() >= 0
     assert 1.5 < scale.max() <= 3  # 2 of saturation times 1.5 of contrast
+
+
+def test_contrast_keeps_between_half_and_one_and_a_half():
+    torch.manual_seed(2)
+    grey = torch.randn(256, 1, 3, 3).expand(-1, 3, -1, -1)  # without colour, saturation does nothing
+    found = diff_augment(grey)
+    steps = [x[:, 0, :, 1:] - x[:, 0, :, :-1] for x in (found, grey)]
+    contrast = (steps[0] / steps[1]).flatten(1).median(1).values  # the median passes over the cutout
+    assert 0.5 - 1e-4 <= contrast.min() < 0.55
+    assert 1.45 < contrast.max() <= 1.5 + 1e-4
 
 
 def test_one_seed_one_result_and_images_differ():
