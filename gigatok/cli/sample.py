@@ -51,15 +51,18 @@ def sample(
     chosen = parse_classes(classes, model.config.num_classes)
     decoder = open_tokenizer(tokenizer, device) if tokenizer else open_tokenizer_of(generator, device)
     _check_fit(model.config, decoder.config)
-    settings = {
-        "cfg_scale": cfg_scale,
-        "cfg_schedule": cfg_schedule,
-        "cfg_start": cfg_start,
-        "temperature": temperature,
-        "top_k": top_k,
-        "top_p": top_p,
-    }
-    indices = sample_many(model, torch.tensor(chosen).repeat_interleave(per_class), seed, batch_size, **settings)
+    indices = sample_many(
+        model,
+        torch.tensor(chosen).repeat_interleave(per_class),
+        seed,
+        batch_size,
+        cfg_scale=cfg_scale,
+        cfg_schedule=cfg_schedule,
+        cfg_start=cfg_start,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+    )
     place = next(decoder.parameters()).device
     with torch.inference_mode():
         images = torch.cat(

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 PLAIN_SECONDS = 30.0
 """Seconds between plain lines about a running stage."""
+DRAW_SECONDS = 0.25
+"""Seconds between drawings of the panel."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +114,8 @@ class LiveDisplay:
     def __init__(self, console: Console) -> None:
         from rich.live import Live
 
-        self._live = Live(console=console, refresh_per_second=4, transient=True)
+        self._live = Live(console=console, auto_refresh=False, transient=True)
+        self._drawn = 0.0
         self._live.start()
 
     def started(self, name: str) -> None:
@@ -127,12 +130,15 @@ class LiveDisplay:
         self._live.console.print(text, markup=False, highlight=False)
 
     def update(self, view: View) -> None:
-        """Draw ``view``."""
-        self._live.update(_panel(view))
+        """Draw ``view``, a few times a second at most."""
+        now = time.monotonic()
+        if now - self._drawn >= DRAW_SECONDS:
+            self._drawn = now
+            self._live.update(_panel(view), refresh=True)
 
     def close(self) -> None:
         """Take the panel away and give the terminal back."""
-        self._live.update("")
+        self._live.update("", refresh=True)
         self._live.stop()
 
 

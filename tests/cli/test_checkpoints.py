@@ -1,0 +1,192 @@
+"""reconstruct, encode, decode, sample and import-checkpoint on small untrained models."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import formula
+import numpy as np
+import pytest
+import torch
+from cli_harness import Command, small_tokenizer_config
+from PIL import Image
+
+from gigatok.cli.reconstruct import pairs
+from gigatok.data import to_float, to_uint8
+from gigatok.interop import load_ar_dir, load_tokenizer_dir, save_model
+from gigatok.interop.official import export_tokenizer
+from gigatok.models import Tokenizer
+from gigatok.sampling import generate
+
+
+def test_reconstruct_shows_originals_above_reconstructions(
+    command: Command, tokenizer_folder: Path, image_folder: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out" / "grid.png"
+    ended = command("reconstruct", str(tokenizer_folder), str(image_folder / "a.png"), "--output", str(output))
+    assert ended.status == 0, ended.err
+    assert "mean of 1 images of 16 px" in ended.out
+    original = np.asarray(Image.open(image_folder / "a.png").convert("RGB"))
+    model = load_tokenizer_dir(tokenizer_folder)
+    pixels = torch.from_numpy(original.copy()).permute(2, 0, 1)[None]
+    expected = to_uint8(model.reconstruct(to_float(pixels)).detach())[0].permute(1, 2, 0).numpy()
+    grid = np.asarray(Image.open(output).resize((16, 32), Image.Resampling.NEAREST))
+    np.testing.assert_array_equal(grid[:16], original)
+    np.testing.assert_array_equal(grid[16:], expected)
+
+
+def test_pairs_fill_gaps_with_white() -> None:
+    originals = torch.zeros(9, 3, 2, 2, dtype=torch.uint8)
+    rows = pairs(originals, originals + 1)
+    assert rows.shape[0] == 32
+    assert rows[:8].max() == 0
+    assert rows[8:16].min() == rows[8:16].max() == 1
+    assert rows[16].max() == 0
+    assert rows[17:24].min() == 255
+
+
+def test_encode_then_decode_is_reconstruct(
+    command: Command, tokenizer_folder: Path, image_folder: Path, tmp_path: Path
+) -> None:
+    tokens = tmp_path / "tokens.npz"
+    ended = command("encode", str(tokenizer_folder), str(image_folder), "--output", str(tokens))
+    assert ended.status == 0, ended.err
+    assert "3 images, 16 tokens each, 1 unreadable" in ended.out
+    assert "broken.png" in ended.err
+    manifest = json.loads((tmp_path / "tokens.json").read_text())
+    assert [Path(file).name for file in manifest["files"]] == ["a.png", "b.jpg", "c.webp"]
+    assert manifest["count"] == 3
+    assert manifest["tokenizer"]["codebook_size"] == 32
+    stored = np.load(tokens)["indices"]
+    assert stored.dtype == np.uint16
+
+    folder = tmp_path / "decoded"
+    ended = command(
+        *("decode", str(tokenizer_folder), str(tokens), "--images", str(folder)),
+        *("--output", str(tmp_path / "grid.png"), "--batch-size", "2"),
+    )
+    assert ended.status == 0, ended.err
+    model = load_tokenizer_dir(tokenizer_folder)
+    expected = to_uint8(model.decode(torch.from_numpy(stored.astype(np.int64))).detach())
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == ["000000-a.png", "000001-b.png", "000002-c.png"]
+    for name, image in zip(names, expected, strict=True):
+        np.testing.assert_array_equal(np.asarray(Image.open(folder / name)), image.permute(1, 2, 0).numpy())
+
+
+def test_decode_refuses_what_it_cannot_vouch_for(
+    command: Command, tokenizer_folder: Path, image_folder: Path, tmp_path: Path
+) -> None:
+    tokens = tmp_path / "tokens.npz"
+    command("encode", str(tokenizer_folder), str(image_folder / "a.png"), "--output", str(tokens))
+    torch.manual_seed(7)
+    config = small_tokenizer_config()
+    save_model(tmp_path / "other", Tokenizer(config), config)
+    ended = command("decode", str(tmp_path / "other"), str(tokens))
+    assert ended.status == 1
+    assert "made by another tokenizer" in ended.err
+
+    content = bytearray(tokens.read_bytes())
+    content[-30] ^= 1
+    tokens.write_bytes(content)
+    ended = command("decode", str(tokenizer_folder), str(tokens))
+    assert ended.status == 1
+    assert "is not the file that tokens.json describes" in ended.err
+
+
+def test_sample_draws_rows_of_classes(
+    command: Command, tokenizer_folder: Path, generator_folder: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "samples.png"
+    words = ["sample", str(generator_folder), "--tokenizer", str(tokenizer_folder), "--classes", "4,1"]
+    words += ["--per-class", "3", "--cfg-scale", "4", "--top-k", "1", "--output", str(output)]
+    ended = command(*words)
+    assert ended.status == 0, ended.err
+    assert "6 images: rows are classes 4, 1" in ended.out
+    assert Image.open(output).size == (3 * 16 * 3, 2 * 16 * 3)
+    # top-k 1 leaves one choice: all samples of a class are the greedy one
+    with torch.no_grad():
+        greedy = generate(load_ar_dir(generator_folder), torch.tensor([4, 1]), cfg_scale=4.0, greedy=True)
+        images = to_uint8(load_tokenizer_dir(tokenizer_folder).decode(greedy)).permute(0, 2, 3, 1).numpy()
+    grid = np.asarray(Image.open(output).resize((48, 32), Image.Resampling.NEAREST))
+    np.testing.assert_array_equal(grid[:16, 32:], images[0])
+    np.testing.assert_array_equal(grid[16:, :16], images[1])
+
+
+def test_sample_needs_a_tokenizer_that_fits(command: Command, generator_folder: Path, tmp_path: Path) -> None:
+    ended = command("sample", str(generator_folder), "--classes", "0")
+    assert ended.status == 1
+    assert "--tokenizer is needed" in ended.err
+    config = small_tokenizer_config().replace(num_tokens=8)
+    save_model(tmp_path / "short", Tokenizer(config), config)
+    ended = command("sample", str(generator_folder), "--classes", "0", "--tokenizer", str(tmp_path / "short"))
+    assert ended.status == 1
+    assert "16 tokens of 32 codes, the tokenizer has 8 of 32" in ended.err
+
+
+@pytest.mark.parametrize(("classes", "message"), [("5", "not in 0..4"), ("dog", "not a list of numbers")])
+def test_sample_refuses_wrong_classes(
+    command: Command, generator_folder: Path, tokenizer_folder: Path, classes: str, message: str
+) -> None:
+    ended = command("sample", str(generator_folder), "--tokenizer", str(tokenizer_folder), "--classes", classes)
+    assert ended.status == 2
+    assert message in ended.err
+
+
+def test_missing_model_names_both_places(command: Command, tmp_path: Path, image_folder: Path) -> None:
+    ended = command("encode", "S-Q", str(image_folder))
+    assert ended.status == 1
+    assert "S-Q/config.json" in ended.err
+    assert "runs/tokenizers/S-Q/config.json" in ended.err
+
+
+def test_output_names_are_checked(command: Command, tokenizer_folder: Path, image_folder: Path) -> None:
+    ended = command("reconstruct", str(tokenizer_folder), str(image_folder / "a.png"), "--output", "grid.jpg")
+    assert ended.status == 2
+    assert "grid.jpg is not a .png file" in ended.err
+
+
+def test_an_official_file_makes_the_round_trip(command: Command, tmp_path: Path) -> None:
+    state = formula.state_dict(formula.shapes("VQ_SS256"))
+    file = tmp_path / "VQ_SS256_e100.pt"
+    torch.save({"ema": state, "args": argparse.Namespace(codebook_size=16384)}, file)
+    folder = tmp_path / "imported"
+    ended = command("import-checkpoint", str(file), "--name", "S-S", "--output", str(folder), "--json")
+    assert ended.status == 0, ended.err
+    report = json.loads(ended.out)
+    assert report["parameters"] == 136_073_227
+    assert report["source"]["state"] == "ema"
+    assert list(report["source"]["unused"]) == ["quantize.codebook_used"]
+    assert report["source"]["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
+    assert report["weights_sha256"] == hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()
+    again = export_tokenizer(load_tokenizer_dir(folder))
+    assert again.keys() == state.keys() - {"quantize.codebook_used"}
+    assert all(torch.equal(tensor, state[name]) for name, tensor in again.items())
+
+
+def test_a_hostile_pickle_is_refused_unread(command: Command, tmp_path: Path) -> None:
+    class Bomb:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return os.system, (f"touch {tmp_path / 'exploded'}",)
+
+    file = tmp_path / "bomb.pt"
+    torch.save({"model": {"weight": torch.zeros(1)}, "args": Bomb()}, file)
+    ended = command("import-checkpoint", str(file), "--name", "S-S", "--output", str(tmp_path / "imported"))
+    assert ended.status == 1
+    assert "is refused and was not run" in ended.err
+    assert len(ended.err.splitlines()) == 1
+    assert not (tmp_path / "exploded").exists()
+    assert not (tmp_path / "imported").exists()
+
+
+def test_import_says_which_names_there_are(command: Command, tmp_path: Path) -> None:
+    ended = command("import-checkpoint", str(tmp_path / "x.pt"), "--name", "B-XL")
+    assert ended.status == 2
+    assert "S-S, S-B" in ended.err
+    ended = command("import-checkpoint", str(tmp_path / "x.pt"), "--name", "S-S")
+    assert ended.status == 1
+    assert "x.pt does not exist" in ended.err

@@ -1,0 +1,147 @@
+"""``scaling`` and ``profile``: sizes, plans, what a machine lacks."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from cli_harness import Command
+
+from gigatok.cli.costs import expected_seconds
+from gigatok.cli.preflight import missing
+from gigatok.cli.profile import changed_settings
+from gigatok.cli.scaling import parse_sizes, scaling_targets
+from gigatok.config import ConfigError, Params, parse_params
+from gigatok.config.profiles import render
+
+
+@pytest.fixture
+def smoke() -> Params:
+    """Profile smoke."""
+    return parse_params(yaml.safe_load(render("smoke")))
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A DVC project with the stage names of the pipeline, where nothing has run; the working directory."""
+    environment = {**os.environ, "DVC_NO_ANALYTICS": "1"}
+    for command in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
+        subprocess.run(command, cwd=tmp_path, check=True, env=environment)
+    stage = {"foreach": "${tokenizers}", "do": {"cmd": "true", "outs": ["t-${key}"], "deps": ["data"]}}
+    scored = {"foreach": "${tokenizers}", "do": {"cmd": "true", "deps": ["t-${key}"], "outs": ["e-${key}"]}}
+    drawn = {"foreach": "${generators}", "do": {"cmd": "true", "deps": ["t-${key}"], "outs": ["g-${key}"]}}
+    stages = {
+        "prepare": {"cmd": "true", "outs": ["data"]},
+        "train_tokenizer": stage,
+        "evaluate_tokenizer": scored,
+        "evaluate_generator": drawn,
+    }
+    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}))
+    (tmp_path / "params.yaml").write_text(render("smoke"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_sizes_keep_their_order_and_lose_repetitions() -> None:
+    assert parse_sizes("3b, s,B,s") == ["3b", "s", "b"]
+
+
+@pytest.mark.parametrize("text", ["s,q", "", " , "])
+def test_unknown_or_no_sizes_list_the_known_ones(command: Command, project: Path, text: str) -> None:
+    ended = command("scaling", "--sizes", text)
+    assert ended.status == 2
+    for name in ("s (S-S)", "b (S-B)", "l (B-L)", "xl (L-XL)", "3b (XL-XXL)"):
+        assert name in ended.err
+
+
+def test_targets_are_both_evaluations(smoke: Params) -> None:
+    assert scaling_targets(smoke, ["3b"]) == ["evaluate_tokenizer@XL-XXL", "evaluate_generator@XL-XXL"]
+    fewer = smoke.replace(generators={})
+    with pytest.raises(ConfigError, match="no tokenizer and generator 'S-S'"):
+        scaling_targets(fewer, ["s"])
+
+
+def test_dry_run_lists_stages_and_changes_nothing(command: Command, project: Path) -> None:
+    before = (project / "params.yaml").read_text()
+    ended = command("scaling", "--sizes", "s", "--dry-run", "--profile", "nano", "--json")
+    assert ended.status == 0, ended.err
+    plan = json.loads(ended.out)
+    assert plan["profile"] == "nano"
+    assert set(plan["stages"]) == {
+        "prepare",
+        "train_tokenizer@S-S",
+        "evaluate_tokenizer@S-S",
+        "evaluate_generator@S-S",
+    }
+    assert plan["missing"] == []
+    assert (project / "params.yaml").read_text() == before
+    text = command("scaling", "--sizes", "s", "--dry-run").out
+    assert "4 stages would run" in text
+
+
+def test_paper_stops_at_once_and_says_what_is_missing(
+    command: Command, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gigatok.cli.preflight.has_cuda", lambda: False)
+    before = (project / "params.yaml").read_text()
+    ended = command("scaling", "--sizes", "s", "--profile", "paper")
+    assert ended.status == 1
+    assert "prepare.path" in ended.err
+    assert "ImageNet" in ended.err
+    assert "NVIDIA GPU" in ended.err
+    assert (project / "params.yaml").read_text() == before
+
+
+def test_missing_files_and_devices(smoke: Params, tmp_path: Path) -> None:
+    assert missing(smoke, tmp_path, cuda=False) == []
+    cuda = smoke.replace(base=smoke.base.replace(device="cuda"))
+    assert "base.device is cuda" in missing(cuda, tmp_path, cuda=False)[0]
+    assert missing(cuda, tmp_path, cuda=True) == []
+    folder = smoke.replace(prepare=smoke.prepare.replace(source="imagefolder", path="photos"))
+    assert "'photos' does not exist" in missing(folder, tmp_path, cuda=False)[0]
+    (tmp_path / "photos").mkdir()
+    assert missing(folder, tmp_path, cuda=False) == []
+    weights = smoke.replace(teacher=smoke.teacher.replace(weights="dino.pt"))
+    assert missing(weights, tmp_path, cuda=False) == ["teacher.weights 'dino.pt' does not exist"]
+
+
+def test_profile_writes_and_names_the_changes(command: Command, project: Path) -> None:
+    ended = command("profile", "nano")
+    assert ended.status == 0
+    assert "params.yaml is now profile nano, suite core" in ended.err
+    assert "profile: 'smoke' -> 'nano'" in ended.err
+    assert yaml.safe_load((project / "params.yaml").read_text())["profile"] == "nano"
+    assert "no setting changed" in command("profile", "nano").err
+    ended = command("profile", "giga")
+    assert ended.status == 2
+    assert "smoke, nano, mini, paper" in ended.err
+
+
+def test_changed_settings_sees_additions_and_removals() -> None:
+    before = {"a": {"b": 1, "c": 2}, "d": [1]}
+    after = {"a": {"b": 3}, "d": [1], "e": {}}
+    assert changed_settings(before, after) == ["a.b: 1 -> 3", "e: (none) -> {}", "a.c: 2 -> (none)"]
+    assert changed_settings(None, {"a": 1}) == ["a: (none) -> 1", ": None -> (none)"]
+
+
+def test_costs_rise_with_size_and_steps(smoke: Params) -> None:
+    seconds = expected_seconds(smoke)
+    rungs = [seconds[f"train_tokenizer@{name}"] for name in ("S-S", "S-B", "B-L", "L-XL", "XL-XXL")]
+    assert rungs == sorted(rungs)
+    longer = smoke.replace(train_tokenizer=smoke.train_tokenizer.replace(steps=smoke.train_tokenizer.steps * 10))
+    assert expected_seconds(longer)["train_tokenizer@S-S"] > rungs[0]
+    assert set(seconds) == {"prepare", "teacher", "reference", "report"} | {
+        f"{stage}@{name}"
+        for stage, names in (
+            ("train_tokenizer", smoke.tokenizers),
+            ("evaluate_tokenizer", smoke.tokenizers),
+            ("train_generator", smoke.generators),
+            ("evaluate_generator", smoke.generators),
+        )
+        for name in names
+    }

@@ -1,0 +1,50 @@
+"""``ui`` and ``track`` on a project without a pipeline."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import pytest
+from cli_harness import Command
+
+from gigatok.config.profiles import render
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project folder with profile smoke; the working directory."""
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
+    (tmp_path / "params.yaml").write_text(render("smoke"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return tmp_path
+
+
+def test_ui_names_database_and_port(command: Command, project: Path) -> None:
+    ended = command("ui", "--print", "--port", "5007")
+    assert ended.status == 0
+    words = shlex.split(ended.out)
+    assert words[words.index("--backend-store-uri") + 1] == f"sqlite:///{project / 'mlflow.db'}"
+    assert words[words.index("--port") + 1] == "5007"
+
+
+def test_ui_without_tracked_runs_says_so(command: Command, project: Path) -> None:
+    ended = command("ui")
+    assert ended.status == 1
+    assert "mlflow.db does not exist" in ended.err
+
+
+def test_ui_of_a_server_is_its_address(command: Command, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://me:secret@tracking.example:8443")
+    ended = command("ui")
+    assert ended.status == 0
+    assert "https://tracking.example:8443" in ended.out
+    assert "secret" not in ended.out + ended.err
+
+
+def test_track_without_runs_adds_nothing(command: Command, project: Path) -> None:
+    ended = command("track", "sync")
+    assert ended.status == 0, ended.err
+    assert "0 runs complete, 0 points added" in ended.out
+    assert "nothing to close" in command("track", "doctor").out
