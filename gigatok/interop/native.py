@@ -91,7 +91,8 @@ def _read_config(folder: Path | str, section: type[SectionT]) -> SectionT:
     content = read_description(folder)
     kind = _KINDS[section]
     if content.get("kind") != kind:
-        raise GigatokError(f"{folder} holds a {content.get('kind')!r} model, not a {kind!r}: pass another folder")
+        found = content.get("kind")
+        raise GigatokError(f"{folder} holds a model of kind {found!r}, not {kind!r}: pass another folder")
     try:
         return section.model_validate(content.get("model"))
     except ValidationError as error:
@@ -106,7 +107,9 @@ def _load_into(module: nn.Module, folder: Path | str) -> None:
     tensors = load_weights(path)
     expected = read_description(folder).get("sha256")
     if file_sha256(path) != expected:
-        raise GigatokError(f"{path} is not the file config.json describes (SHA-256): run its stage or import again")
+        raise GigatokError(
+            f"{path} is not the file that config.json describes (SHA-256 differs): run its stage or import again"
+        )
     try:
         module.load_state_dict(tensors, assign=True)
     except RuntimeError as error:

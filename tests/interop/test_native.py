@@ -1,0 +1,107 @@
+"""Our model folders: what goes in comes out; what was changed is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from gigatok.artifacts import load_weights, save_weights
+from gigatok.config import ArConfig, CnnConfig, GigatokError, TokenizerConfig, TransformerSize
+from gigatok.interop.native import file_sha256, load_ar_dir, load_tokenizer_dir, read_description, save_model
+from gigatok.models import ArModel, Tokenizer
+
+SIZE = TransformerSize(width=16, depth=1, heads=2)
+CNN = CnnConfig(channels=8, multipliers=(1, 2), latent_channels=16, groups=4)
+CONFIG = TokenizerConfig(image_size=8, encoder=SIZE, decoder=SIZE, cnn=CNN, codebook_size=32, alignment_layer=1)
+AR = ArConfig(width=16, depth=1, heads=2, codebook_size=32, num_tokens=16, num_classes=3)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    save_model(tmp_path / "T", Tokenizer(CONFIG), CONFIG, {"source": "test"})
+    return tmp_path / "T"
+
+
+def test_tokenizer_round_trip(tmp_path: Path) -> None:
+    tokenizer = Tokenizer(CONFIG).eval()
+    sha256 = save_model(tmp_path, tokenizer, CONFIG, {"source": "released file"})
+    loaded = load_tokenizer_dir(tmp_path)
+    assert loaded.config == CONFIG
+    assert not loaded.training
+    images = torch.rand(2, 3, 8, 8)
+    with torch.no_grad():
+        assert torch.equal(loaded.reconstruct(images), tokenizer.reconstruct(images))
+    description = read_description(tmp_path)
+    assert description["sha256"] == sha256 == file_sha256(tmp_path / "weights.safetensors")
+    assert description["metadata"] == {"source": "released file"}
+
+
+def test_ar_round_trip(tmp_path: Path) -> None:
+    model = ArModel(AR).eval()
+    torch.nn.init.normal_(model.head.weight)
+    save_model(tmp_path, model, AR, {})
+    indices, classes = torch.randint(32, (2, 16)), torch.tensor([0, 2])
+    with torch.no_grad():
+        assert torch.equal(load_ar_dir(tmp_path)(indices, classes), model(indices, classes))
+
+
+def test_equal_models_give_equal_files(tmp_path: Path) -> None:
+    tokenizer = Tokenizer(CONFIG)
+    for name in ("a", "b"):
+        save_model(tmp_path / name, tokenizer, CONFIG, {"step": 1, "lr": 2})
+    for file in ("weights.safetensors", "config.json"):
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+
+
+def test_loaded_models_can_be_trained(folder: Path) -> None:
+    tokenizer = load_tokenizer_dir(folder).train()
+    before = (folder / "weights.safetensors").read_bytes()
+    optimizer = torch.optim.SGD(tokenizer.parameters(), lr=0.1)
+    tokenizer(torch.rand(2, 3, 8, 8)).reconstruction.square().mean().backward()
+    optimizer.step()
+    assert (folder / "weights.safetensors").read_bytes() == before
+
+
+def test_changed_weights_are_refused(folder: Path) -> None:
+    path = folder / "weights.safetensors"
+    weights = load_weights(path)
+    weights["to_code.bias"] = weights["to_code.bias"] + 1
+    save_weights(path, weights, {"kind": "tokenizer"})
+    with pytest.raises(GigatokError, match="SHA-256 differs"):
+        load_tokenizer_dir(folder)
+
+
+def test_another_kind_is_refused(folder: Path) -> None:
+    with pytest.raises(GigatokError, match="kind 'tokenizer', not 'generator'"):
+        load_ar_dir(folder)
+
+
+def test_missing_and_torn_files_are_named(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(GigatokError, match=r"config\.json does not exist"):
+        load_tokenizer_dir(tmp_path / "nowhere")
+    weights = folder / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(GigatokError, match=r"weights\.safetensors is cut short"):
+        load_tokenizer_dir(folder)
+    weights.unlink()
+    with pytest.raises(GigatokError, match=r"weights\.safetensors does not exist"):
+        load_tokenizer_dir(folder)
+
+
+def test_config_that_does_not_fit_is_refused(folder: Path) -> None:
+    path = folder / "config.json"
+    content = json.loads(path.read_text())
+    content["model"]["codebook_size"] = 64
+    path.write_text(json.dumps(content))
+    with pytest.raises(GigatokError, match=r"does not fit config\.json"):
+        load_tokenizer_dir(folder)
+    content["model"]["colour"] = "red"
+    path.write_text(json.dumps(content))
+    with pytest.raises(GigatokError, match=r"model\.colour"):
+        load_tokenizer_dir(folder)
+    path.write_text("{")
+    with pytest.raises(GigatokError, match="no JSON"):
+        load_tokenizer_dir(folder)
