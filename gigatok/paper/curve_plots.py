@@ -43,7 +43,6 @@ def _panel(axes: Axes, rows: Sequence[ScalingRow], name: str, label: str, scale:
                 label=row.tokenizer,
             )
     if not axes.lines:
-        axes.text(0.5, 0.5, "not run", transform=axes.transAxes, ha="center", va="center", color="#767676")
-        axes.set(xticks=[], yticks=[])
+        style.not_run(axes)
     else:
         axes.set_ylim(bottom=0)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from gigatok.artifacts import Score, write_bytes
+from gigatok.artifacts import Score, protocol_differences, write_bytes
 from gigatok.config import Params
 from gigatok.paper.columns import column, find
 from gigatok.paper.runs import read_run
@@ -155,7 +155,7 @@ def contradictions(entries: list[Entry]) -> list[Entry]:
 
 
 def judge(left: Score, direction: Direction, right: Score) -> Verdict:
-    """Disjoint intervals decide; overlapping or absent ones leave it open. Equal protocols are the caller's care."""
+    """Disjoint intervals decide; overlapping or absent ones leave it open."""
     if left.interval is None or right.interval is None:
         return "inconclusive"
     if left.interval[1] < right.interval[0]:
@@ -209,6 +209,9 @@ def _finding(contrast: Contrast, score: Callable[[str, str], Score | None]) -> F
         return Finding(contrast, "not run", None, f"{claimed}: {' and '.join(missing)} not run")
     effect = left.value - right.value
     text = f"{claimed}: {_number(left)} and {_number(right)}, difference {effect:+.4g}"
+    differences = protocol_differences(left, right)
+    if differences:
+        return Finding(contrast, "inconclusive", effect, f"{text}; measured differently ({'; '.join(differences)})")
     return Finding(contrast, judge(left, contrast.direction, right), effect, text)
 
 

@@ -19,6 +19,8 @@ from gigatok.paper.runs import command_for
 from gigatok.paper.scaling import ScalingRow
 
 Pictures = npt.NDArray[np.uint8]
+Block = Sequence[Pictures] | str
+"""Tiles of a row, or words in their place."""
 
 _TILE = 96
 """Pixels a small image is enlarged to, about."""
@@ -38,7 +40,7 @@ def write_reconstructions(rows: Sequence[ScalingRow], params: Params, path: Path
         _placeholder(path, rows, params)
         return
     count = params.report.example_rows
-    lines: list[tuple[str, Sequence[Pictures] | str]] = [("originals", list(shown[:count]))]
+    lines: list[tuple[str, Block]] = [("originals", list(shown[:count]))]
     for row, arrays in read:
         images = list(arrays["reconstructions"][:count]) if arrays else _not_run(row, params)
         lines.append((_name(row, "psnr"), images))
@@ -56,7 +58,7 @@ def write_samples(rows: Sequence[ScalingRow], params: Params, classes: Sequence[
         _placeholder(path, rows, params)
         return
     kinds = pick(np.unique(present).tolist(), 10)
-    lines: list[tuple[str, Sequence[Pictures] | str]] = []
+    lines: list[tuple[str, Block]] = []
     for row, arrays in read:
         if arrays:
             images = [arrays["samples"][np.flatnonzero(arrays["classes"] == kind)[0]] for kind in kinds]
@@ -76,13 +78,16 @@ def write_rung(row: ScalingRow, params: Params, classes: Sequence[str], path: Pa
     blocks = []
     for title, name in (("originals", "originals"), ("reconstructions", "reconstructions")):
         images = list(pictures[name][: 2 * depth]) if pictures else []
-        pairs: list[tuple[str, Sequence[Pictures] | str]] = [
-            ("", images[at : at + 2]) for at in range(0, len(images), 2)
-        ]
+        pairs: list[tuple[str, Block]] = [("", images[at : at + 2]) for at in range(0, len(images), 2)]
         blocks.append(_titled(title, _sheet(pairs, 2, label=0)) if pairs else None)
     if samples:
         blocks.append(_titled("samples by class", _sample_block(samples, classes, depth + 1)))
     _write(_beside([block for block in blocks if block is not None]), path)
+
+
+def write_sheet(lines: Sequence[tuple[str, Block]], columns: int, path: Path) -> None:
+    """Labelled rows of tiles as a PNG; rows may hold words in the place of tiles."""
+    _write(_sheet(lines, columns), path)
 
 
 def pick(values: Sequence[Any], count: int) -> list[Any]:
@@ -100,7 +105,7 @@ def upscale(image: Pictures) -> Image.Image:
 
 def _sample_block(arrays: dict[str, npt.NDArray[Any]], classes: Sequence[str], depth: int) -> Image.Image:
     kinds = pick(np.unique(arrays["classes"]).tolist(), depth)
-    lines: list[tuple[str, Sequence[Pictures] | str]] = []
+    lines: list[tuple[str, Block]] = []
     for kind in kinds:
         images = arrays["samples"][arrays["classes"] == kind][:6]
         lines.append((_class_name(classes, kind).replace("\n", " "), list(images)))
@@ -108,25 +113,25 @@ def _sample_block(arrays: dict[str, npt.NDArray[Any]], classes: Sequence[str], d
 
 
 def _sheet(
-    lines: Sequence[tuple[str, Sequence[Pictures] | str]],
+    lines: Sequence[tuple[str, Block]],
     columns: int,
     heads: Sequence[str] = (),
     label: int = _LABEL,
 ) -> Image.Image:
     """Labelled rows of tiles; a text in place of tiles is written across the row."""
     tiles = [[upscale(image) for image in images] if not isinstance(images, str) else images for _, images in lines]
-    first = next(row[0] for row in tiles if row and not isinstance(row, str))
-    step, top = first.width + _GAP, 34 if heads else 0
+    side = next((row[0].width for row in tiles if row and not isinstance(row, str)), _TILE)
+    step, top = side + _GAP, 34 if heads else 0
     sheet = Image.new("RGB", (label + columns * step - _GAP, top + len(lines) * step - _GAP), _BACK)
     draw = ImageDraw.Draw(sheet)
     for place, head in enumerate(heads):
         draw.multiline_text((label + place * step, 2), head, _FAINT, _font(10), spacing=2)
     for place, ((text, _), row) in enumerate(zip(lines, tiles, strict=True)):
         y = top + place * step
-        middle = (0, y + first.height / 2)
+        middle = (0, y + side / 2)
         draw.multiline_text(middle, _wrap(text), _INK, _font(12), anchor="lm", spacing=3)
         if isinstance(row, str):
-            draw.text((label, y + first.height / 2), row, _FAINT, _font(11), anchor="lm")
+            draw.text((label, y + side / 2), row, _FAINT, _font(11), anchor="lm")
         else:
             for at, tile in enumerate(row):
                 sheet.paste(tile, (label + at * step, y))

@@ -11,9 +11,7 @@ from gigatok.paper.columns import COLUMNS, Column, find
 from gigatok.paper.scaling import ScalingRow, is_baseline
 
 if TYPE_CHECKING:
-    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 PLOTTED = ("rfid", "gfid", "kid", "inception_score", "psnr", "ssim", "ar_val_loss", "linear_probe_accuracy")
 _OVERVIEW_COLUMNS = 4
@@ -34,14 +32,14 @@ def write_scaling_plots(rows: Sequence[ScalingRow], folder: Path) -> list[Path]:
         stem = folder / f"scaling-{column.key.replace('_', '-')}"
         with style.figure(4.1, 3.2) as drawing:
             plot_metric(drawing.add_subplot(), rows, column)
-            _legend(drawing)
+            style.legend_above(drawing)
             style.save(drawing, stem)
         written.append(stem.with_suffix(".png"))
     lines = -(-len(columns) // _OVERVIEW_COLUMNS)
     with style.figure(3.5 * _OVERVIEW_COLUMNS, 2.9 * lines) as drawing:
         for place, column in enumerate(columns):
             plot_metric(drawing.add_subplot(lines, _OVERVIEW_COLUMNS, place + 1), rows, column)
-        _legend(drawing)
+        style.legend_above(drawing)
         style.save(drawing, folder / "scaling")
     return [folder / "scaling.png", *written]
 
@@ -54,21 +52,10 @@ def plot_metric(axes: Axes, rows: Sequence[ScalingRow], column: Column) -> None:
     drawn = [_series(axes, rows, column, semantic) for semantic in (True, False)]
     values = [value for series in drawn for value in series]
     if not values:
-        axes.text(0.5, 0.5, "not run", transform=axes.transAxes, ha="center", va="center", color="#767676")
-        axes.set(xticks=[], yticks=[])
+        style.not_run(axes)
         return
     _floors(axes, rows, column, values)
-    _parameter_axis(axes, rows)
-
-
-def _legend(drawing: Figure) -> None:
-    """One legend above all panels, so that it never covers a point."""
-    named: dict[str, Artist] = {}
-    for axes in drawing.axes:
-        handles, labels = axes.get_legend_handles_labels()
-        named |= {str(label): handle for label, handle in zip(labels, handles, strict=True)}
-    if named:
-        drawing.legend(list(named.values()), list(named), loc="outside upper left", ncols=len(named), fontsize=8)
+    style.parameter_axis(axes, [row.params for row in rows if row.params])
 
 
 def _series(axes: Axes, rows: Sequence[ScalingRow], column: Column, semantic: bool) -> list[float]:
@@ -139,16 +126,3 @@ def _floors(axes: Axes, rows: Sequence[ScalingRow], column: Column, values: list
 
 def _distance(value: float, values: Sequence[float]) -> float:
     return max(min(values) - value, value - max(values), 0.0)
-
-
-def _parameter_axis(axes: Axes, rows: Sequence[ScalingRow]) -> None:
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
-
-    counts = [row.params for row in rows if row.params]
-    low, high = min(counts), max(counts)
-    axes.set_xscale("log")
-    axes.set_xlim(low / 1.6, high * 1.6)
-    steps = [digit * 10**power for power in range(3, 12) for digit in (1, 2, 5)]
-    axes.xaxis.set_major_locator(FixedLocator([step for step in steps if low / 1.6 <= step <= high * 1.6]))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: style.compact(value)))

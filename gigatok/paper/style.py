@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 from gigatok.artifacts import replacing
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 # Okabe and Ito's palette; marker and line differ too, so that colour is never the only sign.
@@ -68,6 +70,35 @@ def save(drawing: Figure, stem: Path) -> None:
         drawing.savefig(path, format="png", metadata={"Software": None})
     with replacing(stem.with_suffix(".svg")) as path:
         drawing.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
+
+
+def not_run(axes: Axes) -> None:
+    """Says in the middle of an empty panel that nothing was run for it."""
+    axes.text(0.5, 0.5, "not run", transform=axes.transAxes, ha="center", va="center", color="#767676")
+    axes.set(xticks=[], yticks=[])
+
+
+def legend_above(drawing: Figure) -> None:
+    """One legend above all panels, so that it never covers a point."""
+    named: dict[str, Artist] = {}
+    for axes in drawing.axes:
+        handles, labels = axes.get_legend_handles_labels()
+        named |= {str(label): handle for label, handle in zip(labels, handles, strict=True)}
+    if named:
+        drawing.legend(list(named.values()), list(named), loc="outside upper left", ncols=len(named), fontsize=8)
+
+
+def parameter_axis(axes: Axes, counts: Sequence[float]) -> None:
+    """A logarithmic x axis around parameter counts, labelled ``500K``, ``2M``."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    low, high = min(counts) / 1.6, max(counts) * 1.6
+    axes.set_xscale("log")
+    axes.set_xlim(low, high)
+    steps = [digit * 10**power for power in range(3, 12) for digit in (1, 2, 5)]
+    axes.xaxis.set_major_locator(FixedLocator([step for step in steps if low <= step <= high]))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: compact(value)))
 
 
 def compact(value: float) -> str:

@@ -1,0 +1,232 @@
+"""Figures 3, 5, 6, 7, 9, 12 and 13 of the paper over our runs. A panel without runs says ``not run``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gigatok.artifacts import Score
+from gigatok.config import Params
+from gigatok.paper import style
+from gigatok.paper.claims import load_claims
+from gigatok.paper.columns import column, find
+from gigatok.paper.matrix import CHECKPOINTS, DURATIONS, PROBED, duration_name, share_of
+from gigatok.paper.runs import Run, read_run
+from gigatok.paper.scaling import total_parameters
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_OF_GENERATOR = ("gfid", "gfid_best_cfg", "ar_val_loss", "linear_probe_accuracy")
+_SIZES = ("S-S", "S-L", "B-L")
+_CORE = ("S-S", "S-B", "S-L", "B-L", "L-XL", "XL-XXL")
+_LOOKS: tuple[dict[str, Any], ...] = (style.WITH, style.WITHOUT)
+
+
+@dataclass(frozen=True)
+class Spot:
+    """One point of a series: where it stands, which runs it shows."""
+
+    x: float
+    tokenizer: str
+    generator: str
+
+
+@dataclass(frozen=True)
+class Series:
+    """A named line of a figure."""
+
+    label: str
+    spots: tuple[Spot, ...]
+
+
+class Reader:
+    """Runs by name, each read once."""
+
+    def __init__(self, runs_root: Path, params: Params) -> None:
+        self.runs_root, self.params = runs_root, params
+        self._known: dict[tuple[str, str], Run] = {}
+
+    def run(self, kind: str, name: str) -> Run:
+        """The tokenizer or generator of that name."""
+        if (kind, name) not in self._known:
+            stage = "tokenizer" if kind == "tokenizer" else "generator"
+            self._known[kind, name] = read_run(self.runs_root, stage, name, self.params.profile)  # type: ignore[arg-type]
+        return self._known[kind, name]
+
+    def score(self, spot: Spot, key: str) -> Score | None:
+        """A metric of the tokenizer or the generator of a point, whichever owns it."""
+        of_generator = key in _OF_GENERATOR
+        run = self.run("generator", spot.generator) if of_generator else self.run("tokenizer", spot.tokenizer)
+        named = {score.metric: score for score in run.scores}
+        name = find(named, key)
+        return named[name] if name else None
+
+    def parameters(self, name: str) -> int | None:
+        """Parameters of a tokenizer that was run."""
+        sheet = self.run("tokenizer", name).sheet
+        return total_parameters(sheet.parameters) if sheet else None
+
+
+def write_paper_figures(runs_root: Path, params: Params, folder: Path) -> list[Path]:
+    """``fig03`` ... ``fig13`` as .png and .svg (figure 8 is ``write_feature_maps``); returns the PNGs."""
+    reader = Reader(runs_root, params)
+    by_size = _size_series(reader, _CORE, ("", "-no-sem"), ("with semantic regularization", "without"))
+    without = _size_series(reader, _SIZES, ("-no-sem",), ("without semantic regularization",))
+    layouts = _size_series(reader, ("S-S", "S-B", "B-L"), ("", "-2d"), ("1D", "2D"))
+    lpips = _perceptual_key(reader)
+    size, steps = "tokenizer parameters", "tokenizer training steps"
+    probe = "linear_probe_accuracy"
+    return [
+        _lines(reader, folder / "fig03", ("rfid", "ar_val_loss", "gfid"), without, size, log=True),
+        _entropy(reader, folder / "fig05"),
+        _probing(reader, folder / "fig06"),
+        _lines(reader, folder / "fig07", ("rfid", lpips, "ar_val_loss", "gfid", probe), by_size, size, log=True),
+        _lines(reader, folder / "fig09", ("rfid", "gfid", probe), layouts, size, log=True),
+        _lines(reader, folder / "fig12", ("rfid", lpips, "ar_val_loss", "gfid", probe), _durations(params), steps),
+        _lines(reader, folder / "fig13", (probe, "gfid"), _checkpoints(params), steps),
+    ]
+
+
+def _size_series(reader: Reader, sizes: Sequence[str], suffixes: Sequence[str], labels: Sequence[str]) -> list[Series]:
+    found = []
+    for suffix, label in zip(suffixes, labels, strict=True):
+        names = [f"{size}{suffix}" for size in sizes]
+        counts = {name: reader.parameters(name) for name in names}
+        spots = tuple(Spot(float(count), name, name) for name, count in counts.items() if count)
+        found.append(Series(label, spots))
+    return found
+
+
+def _durations(params: Params) -> list[Series]:
+    found = []
+    for semantic, label in ((True, "with semantic regularization"), (False, "without")):
+        names = {percent: duration_name(percent, semantic) for percent in DURATIONS}
+        known = {percent: name for percent, name in names.items() if name in params.tokenizers}
+        spots = tuple(Spot(params.tokenizer_training(n).steps, n, n) for n in known.values())
+        found.append(Series(label, spots))
+    return found
+
+
+def _checkpoints(params: Params) -> list[Series]:
+    found = []
+    for name in PROBED:
+        steps = params.tokenizer_training(name).steps if name in params.tokenizers else 0
+        kept = [share_of(steps, percent) for percent in CHECKPOINTS] if steps else []
+        spots = [Spot(step, name, f"{name}-step{step}") for step in kept]
+        found.append(Series(name, (*spots, Spot(steps, name, name))))
+    return found
+
+
+def _perceptual_key(reader: Reader) -> str:
+    """``lpips`` where it was measured (paper scale), else the profile's own perceptual distance."""
+    return "lpips" if reader.score(Spot(0, "S-S", "S-S"), "lpips") else "perceptual_distance"
+
+
+def _lines(
+    reader: Reader, stem: Path, keys: Sequence[str], series: Sequence[Series], xlabel: str, log: bool = False
+) -> Path:
+    with style.figure(3.3 * len(keys), 3.2) as drawing:
+        for place, key in enumerate(keys):
+            axes = drawing.add_subplot(1, len(keys), place + 1)
+            _panel(axes, reader, key, series)
+            axes.set_xlabel(xlabel)
+            if log and axes.lines:
+                style.parameter_axis(axes, [spot.x for each in series for spot in each.spots])
+        style.legend_above(drawing)
+        _save(drawing, reader, stem)
+    return stem.with_suffix(".png")
+
+
+def _panel(axes: Axes, reader: Reader, key: str, series: Sequence[Series]) -> None:
+    shown = column(key)
+    scale = 100 if shown and shown.percent else 1
+    axes.set_title(f"{shown.label if shown else key}{' (%)' if scale == 100 else ''}")
+    for each, look in zip(series, _LOOKS, strict=False):
+        points = [(spot.x, score) for spot in each.spots if (score := reader.score(spot, key))]
+        if points:
+            _draw(axes, points, scale, {**look, "label": each.label})
+    if not axes.lines:
+        style.not_run(axes)
+
+
+def _draw(axes: Axes, points: Sequence[tuple[float, Score]], scale: float, look: dict[str, Any]) -> None:
+    """A line through the values, with bars where every value has an interval."""
+    ys = [score.value * scale for _, score in points]
+    ends = [score.interval for _, score in points if score.interval]
+    bars = None
+    if len(ends) == len(points):
+        lower = [y - low * scale for y, (low, _) in zip(ys, ends, strict=True)]
+        bars = [lower, [high * scale - y for y, (_, high) in zip(ys, ends, strict=True)]]
+    axes.errorbar([x for x, _ in points], ys, yerr=np.abs(bars) if bars else None, capsize=2.5, **look)
+
+
+def _entropy(reader: Reader, stem: Path) -> Path:
+    """Figure 5: perceptual loss and codebook usage of the largest tokenizer with and without entropy loss."""
+    names = (("XL-XXL", "with entropy loss"), ("XL-XXL-no-entropy", "without"))
+    with style.figure(7.2, 3.2) as drawing:
+        for place, (curve, label, scale) in enumerate(
+            (("perceptual", "perceptual loss", 1), ("codebook_usage", "codebook usage (%)", 100))
+        ):
+            axes = drawing.add_subplot(1, 2, place + 1)
+            axes.set_title(label)
+            axes.set_xlabel("tokenizer training steps")
+            for (name, text), look in zip(names, _LOOKS, strict=True):
+                points = reader.run("tokenizer", name).curves.get(curve, [])
+                if points:
+                    xs, ys = zip(*points, strict=True)
+                    plain = {key: value for key, value in look.items() if key != "marker"}
+                    axes.plot(xs, [y * scale for y in ys], label=text, **plain)
+            if not axes.lines:
+                style.not_run(axes)
+        style.legend_above(drawing)
+        _save(drawing, reader, stem)
+    return stem.with_suffix(".png")
+
+
+def _probing(reader: Reader, stem: Path) -> Path:
+    """Figure 6: does the small AR model's score foretell the large one's?"""
+    paper = load_claims()["figures"]["fig6"]["r2"]
+    with style.figure(7.2, 3.4) as drawing:
+        for place, (key, name) in enumerate((("gfid", "gfid"), ("linear_probe_accuracy", "lin_acc"))):
+            axes = drawing.add_subplot(1, 2, place + 1)
+            _scatter(axes, reader, key, paper[name])
+        _save(drawing, reader, stem)
+    return stem.with_suffix(".png")
+
+
+def _scatter(axes: Axes, reader: Reader, key: str, paper: float) -> None:
+    shown = column(key)
+    scale = 100 if shown and shown.percent else 1
+    label = shown.label if shown else key
+    axes.set(title=label, xlabel=f"{label}, GPT-B", ylabel=f"{label}, GPT-XL")
+    named = {name: (Spot(0, name, name), Spot(0, name, f"{name}-GPT-XL")) for name in _SIZES}
+    pairs = {name: (reader.score(small, key), reader.score(large, key)) for name, (small, large) in named.items()}
+    points = {name: (a.value * scale, b.value * scale) for name, (a, b) in pairs.items() if a and b}
+    if not points:
+        style.not_run(axes)
+        return
+    xs, ys = np.array(list(points.values())).T
+    axes.scatter(xs, ys, color=style.WITH["color"], marker=style.WITH["marker"])
+    for name, point in points.items():
+        axes.annotate(name, point, xytext=(5, 4), textcoords="offset points", fontsize=7)
+    axes.set_title(f"{label}: {_squared_correlation(xs, ys)} (paper {paper:g})")
+
+
+def _save(drawing: Figure, reader: Reader, stem: Path) -> None:
+    """Write a figure with its scale in the corner, so that it says so wherever it is pasted."""
+    profile = reader.params.profile
+    scale = "paper scale" if profile == "paper" else f"profile {profile}: proxy scale, not the paper's numbers"
+    drawing.text(0.997, 0.995, scale, ha="right", va="top", fontsize=6.5, color="#767676")
+    style.save(drawing, stem)
+
+
+def _squared_correlation(xs: np.ndarray[Any, Any], ys: np.ndarray[Any, Any]) -> str:
+    if len(xs) < 3 or np.ptp(xs) == 0 or np.ptp(ys) == 0:
+        return "too few points for R²"
+    return f"R² {np.corrcoef(xs, ys)[0, 1] ** 2:.2f} over {len(xs)} points"

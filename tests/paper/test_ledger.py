@@ -1,0 +1,83 @@
+"""Claims: intervals decide, their absence leaves open, a missing run is said."""
+
+from __future__ import annotations
+
+import pytest
+from fake_runs import fake_params, write_core, write_generator, write_tokenizer
+
+from gigatok.artifacts import Score
+from gigatok.paper.ledger import check_claims, contradictions, judge, ledger_markdown, write_ledger
+
+
+@pytest.fixture
+def runs(tmp_path):
+    write_core(tmp_path)
+    return tmp_path
+
+
+def entries(runs):
+    return {entry.claim.key: entry for entry in check_claims(runs, fake_params())}
+
+
+def score(low, high):
+    return Score(metric="rfid", value=(low + high) / 2, interval=(low, high))
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "verdict"),
+    [
+        (score(1, 2), score(3, 4), "confirmed"),
+        (score(3, 4), score(1, 2), "contradicted"),
+        (score(1, 3), score(2, 4), "inconclusive"),
+        (score(1, 2), Score(metric="rfid", value=9), "inconclusive"),
+    ],
+)
+def test_disjoint_intervals_decide(left, right, verdict):
+    assert judge(left, "<", right) == verdict
+    assert judge(right, ">", left) == verdict
+
+
+def test_a_claim_is_as_weak_as_its_weakest_comparison(runs):
+    found = entries(runs)["dilemma"]
+    assert found.verdict == "inconclusive"
+    assert [finding.verdict for finding in found.findings] == ["confirmed", "confirmed", "inconclusive"]
+
+
+def test_one_contradiction_beyond_the_intervals_contradicts(runs):
+    assert contradictions(list(entries(runs).values())) == []
+    write_generator(runs, "B-L-no-sem", gfid=80, loss=6)
+    found = entries(runs)
+    assert found["dilemma"].verdict == "contradicted"
+    assert found["cure"].verdict == "contradicted"
+    assert [entry.claim.key for entry in contradictions(list(found.values()))] == ["dilemma", "cure"]
+
+
+def test_missing_runs_are_named(runs):
+    found = entries(runs)["layer-3"]
+    assert found.verdict == "not run"
+    assert "S-S-layer2 not run" in found.findings[0].text
+
+
+def test_scores_measured_differently_are_not_compared(runs):
+    path = runs / "tokenizers" / "B-L-no-sem" / "summary.json"
+    path.write_text(path.read_text().replace('"reference_count": 567', '"reference_count": 100'))
+    finding = entries(runs)["dilemma"].findings[0]
+    assert finding.verdict == "inconclusive"
+    assert "measured differently (reference_count: 100 | 567)" in finding.text
+
+
+def test_ledger_says_scale_test_and_numbers(runs, tmp_path):
+    found = write_ledger(runs, fake_params(), tmp_path / "claims.md")
+    text = (tmp_path / "claims.md").read_text()
+    assert "proxy scale: profile nano" in text
+    assert "intervals do not overlap" in text
+    assert "rFID of B-L-no-sem < S-S-no-sem: 60 [58.8, 61.2] and 72 [70.56, 73.44], difference -12" in text
+    at_scale = fake_params().model_copy(update={"profile": "paper"})
+    assert "| paper scale |" in ledger_markdown(found, at_scale)
+
+
+def test_effect_keeps_its_sign(runs):
+    write_tokenizer(runs, "B-L", rfid=90, psnr=17)
+    finding = entries(runs)["cure"].findings[0]
+    assert finding.effect == pytest.approx(20)
+    assert finding.verdict == "contradicted"

@@ -1,0 +1,108 @@
+"""The matrix: suites valid under every profile, tables fed by runs of the suite."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from gigatok.config import ConfigError, parse_params
+from gigatok.config.profiles import render
+from gigatok.config.suites import CORE_TOKENIZERS
+from gigatok.paper.claims import load_claims
+from gigatok.paper.ledger import CLAIMS
+from gigatok.paper.matrix import TABLES, duration_name, recipe_steps, share_of, suite_entries
+from gigatok.paper.paper_values import other_systems, paper_values, without_guidance
+
+
+def full(profile="nano"):
+    tokenizers, generators = suite_entries("full", profile)
+    return parse_params(yaml.safe_load(render(profile, "full", tokenizers, generators)))
+
+
+def test_core_is_the_core():
+    tokenizers, generators = suite_entries("core")
+    assert tokenizers == CORE_TOKENIZERS
+    assert list(generators) == list(tokenizers)
+
+
+@pytest.mark.parametrize("profile", ["smoke", "nano"])
+def test_full_is_valid_and_holds_core(profile):
+    params = full(profile)
+    assert set(CORE_TOKENIZERS) < set(params.tokenizers)
+    assert len(params.tokenizers) == 27
+    assert all(params.tokenizer_model(name, alignment_dim=8) for name in params.tokenizers)
+
+
+def test_every_line_of_every_table_is_run_by_full_or_says_what_it_needs():
+    params = full()
+    for table in TABLES:
+        for line in table.lines:
+            run = line.tokenizer in params.tokenizers and line.generator_name in params.generators
+            assert run is (line.needs is None)
+
+
+def test_every_run_of_a_claim_is_in_full():
+    params = full()
+    names = {name for claim in CLAIMS for each in claim.contrasts for name in (each.left, each.right)}
+    assert names <= set(params.tokenizers)
+
+
+def test_every_line_has_the_papers_numbers():
+    for table in TABLES:
+        printed = paper_values(table.number)
+        assert sorted(printed) == sorted(line.label for line in table.lines)
+        assert all(name in row for row in printed.values() for name in table.columns)
+
+
+def test_variants_change_what_their_names_say():
+    params = full()
+    assert params.tokenizer_model("S-S-layer2", alignment_dim=8).alignment_layer == 2
+    assert params.tokenizer_training("S-S-weight075").loss.semantic_weight == 0.75
+    flat = params.tokenizer_model("B-L-2d", alignment_dim=8)
+    assert (flat.layout, flat.block, flat.tokens) == ("2d", "plain", flat.grid**2)
+    assert params.tokenizer_training("XL-XXL").loss.entropy_weight > 0
+    assert params.tokenizer_training("XL-XXL-no-entropy").loss.entropy_weight == 0
+    assert params.tokenizer_training("S-S-120pct-no-sem").loss.semantic_weight == 0
+    assert params.generators["B-L-GPT-XXL"].size == "GPT-XXL"
+
+
+def test_durations_are_shares_of_the_recipe_and_100_is_the_recipe():
+    params, steps = full(), recipe_steps("nano", "S-S")
+    assert params.tokenizer_training("S-S-40pct").steps == share_of(steps, 40) == round(0.4 * steps)
+    assert duration_name(100, True) == "S-S"
+    assert duration_name(100, False) == "S-S-no-sem"
+
+
+def test_probed_checkpoints_are_kept_by_their_tokenizer():
+    params = full()
+    for generator in params.generators.values():
+        if generator.checkpoint != "final":
+            assert generator.checkpoint in params.tokenizer_training(generator.tokenizer).keep_steps
+
+
+def test_building_full_leaves_core_as_it_was():
+    before = repr(CORE_TOKENIZERS)
+    suite_entries("full")
+    assert repr(CORE_TOKENIZERS) == before
+
+
+def test_unknown_suite_is_refused():
+    with pytest.raises(ConfigError, match="'all' is unknown: choose one of core, full"):
+        suite_entries("all")
+
+
+def test_paper_values_come_out_as_printed():
+    assert paper_values(2)["S-L"] == {"rfid": 0.83, "lpips": 0.206, "gfid": 5.19, "lin_acc": 60.6}
+    assert paper_values(7)["0.50"]["rfid"] == 1.22
+    assert paper_values(5)["3"]["lin_acc"] == 61.9
+    assert paper_values(10)["GigaTok-XL-XXL, LlamaGen-XXL (1d)"]["recall"] == 0.62
+    assert paper_values(3)["GigaTok-B-L (dino-disc), LlamaGen-B (1d)"] == {"rfid": 0.51, "gfid": 3.33, "lin_acc": 67.7}
+
+
+def test_no_printed_system_is_lost():
+    table = load_claims()["table3"]
+    printed = [each for kind in ("continuous", "discrete") for entry in table[kind] for each in entry["generators"]]
+    assert len(other_systems(3)) == len(printed)
+    assert without_guidance(3) == without_guidance(10) == {
+        "GigaTok-B-L, LlamaGen-XXL (1d)", "GigaTok-XL-XXL, LlamaGen-XXL (1d)",
+    }  # fmt: skip

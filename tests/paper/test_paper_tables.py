@@ -1,0 +1,150 @@
+"""Cells and tables: the paper's value beside ours, never in its place."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import pytest
+from fake_runs import EXTRACTOR, fake_params, write_core, write_generator
+
+from gigatok.artifacts import ScoreSheet
+from gigatok.config import ConfigError
+from gigatok.paper.cells import find_cell, order_agreement, table_cells
+from gigatok.paper.exact_tables import exact_tables
+from gigatok.paper.matrix import TABLES
+from gigatok.paper.paper_tables import (
+    exact_markdown,
+    table_csv,
+    table_latex,
+    table_markdown,
+    write_paper_tables,
+)
+
+
+@pytest.fixture
+def runs(tmp_path):
+    write_core(tmp_path)
+    return tmp_path
+
+
+def spec(number):
+    return next(table for table in TABLES if table.number == number)
+
+
+def test_markdown_has_paper_and_ours_side_by_side(runs):
+    params = fake_params()
+    text = table_markdown(spec(2), table_cells(spec(2), runs, params), params)
+    assert "| S-L | 0.83 | 60 | 0.206 | not measured | 5.19 | 106 | 60.6 | 48 | proxy scale, not measured |" in text
+    assert "| B-S | 0.98 | not run | 0.221 | not run | 6.56 | not run | 64.5 | not run | not run |" in text
+    assert "- not run: B-S (tokenizer): `gigatok-bench profile nano --suite full && dvc repro`" in text
+    assert "rFID 3 of 3" in text
+    assert "proxy scale: not the paper's data" in text
+
+
+def test_needs_are_words_not_commands(runs):
+    params = fake_params()
+    text = table_markdown(spec(6), table_cells(spec(6), runs, params), params)
+    assert "- not run: DINOv2-B (tokenizer): in no suite: needs teacher.name dinov2-b and its weights" in text
+    assert "training not stated in the paper" in text
+
+
+def test_guided_gfid_unless_the_paper_has_none(runs):
+    params = fake_params()
+    assert find_cell(runs, params, "table3", "GigaTok-S-S, LlamaGen-B (1d)", "gfid").ours == 116
+    write_generator(runs, "B-L", gfid=105, loss=5)
+    folder = runs / "generators"
+    (folder / "B-L-GPT-XXL").mkdir()
+    (folder / "B-L-GPT-XXL" / "summary.json").write_text((folder / "B-L" / "summary.json").read_text())
+    assert find_cell(runs, params, "table3", "GigaTok-B-L, LlamaGen-XXL (1d)", "gfid").ours == 105
+
+
+def test_perceptual_distance_in_the_place_of_lpips_is_starred(runs):
+    params, path = fake_params(), runs / "tokenizers" / "S-L" / "summary.json"
+    sheet = ScoreSheet.read(path)
+    psnr = sheet.score("psnr")
+    extra = psnr.replace(metric="perceptual_distance/efficientnet-lite0", value=0.3)
+    ScoreSheet.model_validate({**sheet.model_dump(by_alias=True), "scores": (*sheet.scores, extra)}).write(path)
+    text = table_markdown(spec(2), table_cells(spec(2), runs, params), params)
+    assert "| 0.206 | 0.3* |" in text
+    assert "- *: perceptual_distance/efficientnet-lite0, the training loss's own network; not LPIPS" in text
+
+
+def paper_scale(runs, judge, interval):
+    """The S-L tokenizer's sheet as a paper-scale run with another judge would have written it."""
+    path = runs / "tokenizers" / "S-L" / "summary.json"
+    sheet = ScoreSheet.read(path)
+    old = sheet.score("rfid")
+    provenance = old.provenance.replace(profile="paper")
+    score = old.replace(metric=f"rfid/{judge}", value=0.84, interval=interval, provenance=provenance)
+    ScoreSheet.model_validate({**sheet.model_dump(by_alias=True), "scores": (score,)}).write(path)
+    params = fake_params().model_copy(update={"profile": "paper"})
+    return find_cell(runs, params, "table2", "S-L", "rfid").verdict
+
+
+def test_only_the_papers_judge_at_paper_scale_is_compared(runs):
+    assert paper_scale(runs, "inception-2015", (0.82, 0.86)) == "agrees"
+    assert paper_scale(runs, "inception-2015", (0.84, 0.86)) == "differs"
+    assert paper_scale(runs, "inception-2015", None) == "no interval"
+    assert paper_scale(runs, EXTRACTOR, (0.82, 0.86)) == "other judge"
+
+
+def test_trace_gives_pedigree_and_the_cells_own_command(runs):
+    cell = find_cell(runs, fake_params(), "table2", "B-L", "gfid")
+    known = dict(cell.pedigree)
+    assert known["command"] == "dvc repro evaluate_generator@B-L"
+    assert known["paper"] == "4.82"
+    assert known["sampler"] == "cfg_scale 2.0"
+    absent = dict(find_cell(runs, fake_params(), "table02", "B-S", "rfid").pedigree)
+    assert absent["value"] == "not run"
+
+
+@pytest.mark.parametrize(
+    ("table", "row", "name", "message"),
+    [
+        ("table4", "B", "gfid", "has no measured cells: choose one of table2, table3, table5"),
+        ("table2", "B-L", "is", "no column 'is': choose one of rfid, lpips, gfid, lin_acc"),
+        ("table2", "XL", "gfid", "no row 'XL': choose one of B-S, S-B, S-L, B-L"),
+    ],
+)
+def test_trace_of_nothing_lists_what_there_is(runs, table, row, name, message):
+    with pytest.raises(ConfigError, match=message):
+        find_cell(runs, fake_params(), table, row, name)
+
+
+def test_csv_has_a_line_a_cell_and_percent_as_the_paper(runs):
+    rows = list(csv.DictReader(io.StringIO(table_csv(table_cells(spec(2), runs, fake_params())))))
+    assert len(rows) == 4 * 4
+    found = {(row["row"], row["column"]): row for row in rows}
+    assert float(found["S-L", "lin_acc"]["ours"]) == 48
+    assert found["S-L", "rfid"]["low"] == str(60 * 0.98)
+    assert found["B-S", "rfid"]["ours"] == ""
+
+
+def test_latex_has_as_many_columns_as_it_says(runs):
+    lines = table_latex(spec(2), table_cells(spec(2), runs, fake_params())).splitlines()
+    assert lines[0] == r"\begin{tabular}{lrrrrrrrr}"
+    body = [line for line in lines if line.endswith(r"\\") and "multicolumn" not in line]
+    assert {line.count("&") for line in body} == {8}
+
+
+def test_order_agreement_counts_pairs(runs):
+    rows = table_cells(spec(2), runs, fake_params())
+    assert order_agreement(rows, 0) == (3, 3)
+    assert order_agreement(rows, 1) == (0, 0)
+    write_generator(runs, "B-L", gfid=300, loss=5)
+    assert order_agreement(table_cells(spec(2), runs, fake_params()), 2) == (1, 3)
+
+
+def test_exact_tables_agree_with_the_paper_but_for_its_largest_count():
+    tables = {table.number: table for table in exact_tables()}
+    assert sorted(tables) == [1, 8, 9]
+    differing = [(table.number, row.label) for table in tables.values() for row in table.rows if not row.agrees]
+    assert differing == [(9, "XL-XXL")]
+    assert "2893.97" in exact_markdown(tables[9])
+
+
+def test_all_tables_are_written_in_three_forms(runs, tmp_path):
+    written = write_paper_tables(runs, fake_params(), tmp_path / "tables")
+    assert [path.stem for path in written] == [f"table{number:02d}" for number in (1, 2, 3, 5, 6, 7, 8, 9, 10)]
+    assert all(path.with_suffix(kind).stat().st_size > 50 for path in written for kind in (".md", ".csv", ".tex"))
