@@ -61,12 +61,17 @@ def test_outdated_follows_changes_downstream() -> None:
 
 
 def test_estimates_follow_the_pace_of_long_stages() -> None:
-    estimates = Estimates({"a": 10.0, "b": 20.0}, ["a", "b", "unknown"])
-    assert estimates.seconds() == {"a": 10.0, "b": 20.0, "unknown": 15.0}
-    estimates.ended("a", 30.0)
-    assert estimates.seconds()["b"] == pytest.approx(60.0)
-    estimates.ended("unknown", 1.0)  # too short to tell
-    assert estimates.seconds()["b"] == pytest.approx(60.0)
+    estimates = Estimates({"train@a": 10.0, "train@b": 20.0}, ["train@a", "train@b", "report"])
+    assert estimates.seconds() == {"train@a": 10.0, "train@b": 20.0, "report": 15.0}
+    estimates.ended("train@a", 30.0)
+    assert estimates.seconds()["train@b"] == pytest.approx(60.0)
+    estimates.ended("train@a", 1.0)  # too short to tell
+    assert estimates.seconds()["train@b"] == pytest.approx(60.0)
+    # a stage of another kind keeps its own pace
+    assert estimates.seconds()["report"] == pytest.approx(45.0)
+    estimates.ended("report", 7.5)
+    assert estimates.seconds()["report"] == pytest.approx(7.5)
+    assert estimates.seconds()["train@b"] == pytest.approx(60.0)
 
 
 def test_history_survives_a_torn_file(tmp_path: Path) -> None:

@@ -34,14 +34,23 @@ class Estimates:
         """``expected`` may lack stages: those count as the median of the known ones."""
         fallback = statistics.median(expected.values()) if expected else 1.0
         self._expected = {name: max(0.1, expected.get(name, fallback)) for name in names}
-        self._ratios: list[float] = []
+        self._ratios: dict[str, list[float]] = {}
 
     def ended(self, name: str, seconds: float) -> None:
         """Learn from a finished stage. Only long ones tell how fast the machine is."""
         if seconds > 5.0:
-            self._ratios.append(seconds / self._expected[name])
+            self._ratios.setdefault(_kind(name), []).append(seconds / self._expected[name])
 
     def seconds(self) -> dict[str, float]:
         """Expected seconds by stage on this machine."""
-        pace = statistics.median(self._ratios) if self._ratios else 1.0
-        return {name: value * pace for name, value in self._expected.items()}
+        return {name: value * self._pace(_kind(name)) for name, value in self._expected.items()}
+
+    def _pace(self, kind: str) -> float:
+        """How much longer than expected stages of a kind take; of all kinds where none has ended."""
+        ratios = self._ratios.get(kind) or [ratio for each in self._ratios.values() for ratio in each]
+        return statistics.median(ratios) if ratios else 1.0
+
+
+def _kind(name: str) -> str:
+    """``train_tokenizer`` of ``train_tokenizer@S-S``: stages of one kind share their errors."""
+    return name.partition("@")[0]
