@@ -26,7 +26,7 @@ _DECODE_ERRORS = (
     zlib.error,
     Image.DecompressionBombError,
 )
-"""What Pillow raises for damaged files, over all its codecs."""
+"""What Pillow raises for damaged files, over its codecs and versions."""
 
 
 class CorruptImageError(GigatokError):

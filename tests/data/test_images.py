@@ -1,4 +1,5 @@
 import pickle
+import zlib
 
 import numpy as np
 import pytest
@@ -65,6 +66,25 @@ def test_what_is_no_image_is_an_error(data: bytes) -> None:
         decode_rgb(data, "here")
 
 
+def test_a_broken_chunk_inside_a_png_is_an_error() -> None:
+    data = encoded(noise(0))
+    start = data.index(b"IDAT") - 4
+    length = int.from_bytes(data[start : start + 4], "big")
+    body, rest = data[start + 8 : start + 8 + length], data[start + 12 + length :]
+
+    def chunk(name: bytes, content: bytes) -> bytes:
+        return len(content).to_bytes(4, "big") + name + content + zlib.crc32(name + content).to_bytes(4, "big")
+
+    for name, readable in ((b"IDAT", True), (b"\1\2\3\4", False)):
+        split = data[:start] + chunk(b"IDAT", body[:50]) + chunk(name, body[50:]) + rest
+        if readable:
+            assert np.array_equal(decode_rgb(split, "x"), noise(0))
+        else:
+            with pytest.raises(CorruptImageError, match="broken PNG"):
+                decode_rgb(split, "x")
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_flipped_bytes_never_raise_anything_else() -> None:
     generator = np.random.default_rng(0)
     for kind in ("PNG", "JPEG", "WEBP", "GIF", "TIFF"):
