@@ -24,6 +24,15 @@ class PrecisionRecall(NamedTuple):
     """Share of real samples inside the manifold of the fake ones: coverage."""
 
 
+class Memberships(NamedTuple):
+    """Which samples lie inside the other set's manifold; the shares are precision and recall."""
+
+    fake_in_real: npt.NDArray[np.bool_]
+    """(m,)"""
+    real_in_fake: npt.NDArray[np.bool_]
+    """(n,)"""
+
+
 def precision_recall(
     real: npt.ArrayLike, fake: npt.ArrayLike, neighbours: int = 3, *, distances: Distances = "float64"
 ) -> PrecisionRecall:
@@ -36,6 +45,14 @@ def precision_recall(
         neighbours: k; 3 in the paper and in ADM's evaluator. Less than n and m.
         distances: ``float16`` rounds features and squared distances as ADM's evaluator does.
     """
+    inside = memberships(real, fake, neighbours, distances=distances)
+    return PrecisionRecall(float(inside.fake_in_real.mean()), float(inside.real_in_fake.mean()))
+
+
+def memberships(
+    real: npt.ArrayLike, fake: npt.ArrayLike, neighbours: int = 3, *, distances: Distances = "float64"
+) -> Memberships:
+    """What ``precision_recall`` averages, sample by sample."""
     real, fake = np.asarray(real, dtype=np.float64), np.asarray(fake, dtype=np.float64)
     if real.ndim != 2 or fake.ndim != 2 or real.shape[1] != fake.shape[1]:
         raise GigatokError(f"features of shapes {real.shape} and {fake.shape}: expected (n, d) and (m, d)")
@@ -44,11 +61,9 @@ def precision_recall(
             f"neighbours {neighbours} with {len(real)} real and {len(fake)} fake samples: "
             "must be at least 1 and below both counts"
         )
-    real_radii = _squared_radii(real, neighbours, distances)
-    fake_radii = _squared_radii(fake, neighbours, distances)
-    return PrecisionRecall(
-        precision=_share_inside(fake, real, real_radii, distances),
-        recall=_share_inside(real, fake, fake_radii, distances),
+    return Memberships(
+        fake_in_real=_inside(fake, real, _squared_radii(real, neighbours, distances), distances),
+        real_in_fake=_inside(real, fake, _squared_radii(fake, neighbours, distances), distances),
     )
 
 
@@ -63,12 +78,13 @@ def _squared_radii(features: Floats, neighbours: int, distances: Distances) -> F
     return np.concatenate(radii)
 
 
-def _share_inside(samples: Floats, centres: Floats, squared_radii: Floats, distances: Distances) -> float:
-    inside = 0
-    for start in range(0, len(samples), _BLOCK):
-        squared = _squared_distances(samples[start : start + _BLOCK], centres, distances)
-        inside += int((squared <= squared_radii).any(axis=1).sum())
-    return inside / len(samples)
+def _inside(samples: Floats, centres: Floats, squared_radii: Floats, distances: Distances) -> npt.NDArray[np.bool_]:
+    """(a,) whether each sample lies in any ball."""
+    parts = [
+        (_squared_distances(samples[start : start + _BLOCK], centres, distances) <= squared_radii).any(axis=1)
+        for start in range(0, len(samples), _BLOCK)
+    ]
+    return np.concatenate(parts)
 
 
 def _squared_distances(x: Floats, y: Floats, distances: Distances) -> Floats:

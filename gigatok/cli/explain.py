@@ -1,0 +1,70 @@
+"""``gigatok-bench explain``: why two scores differ."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from gigatok.evaluation.explanation import Effect, Explanation
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(
+        short_help="Why the scores in two sheets differ.",
+        epilog="Example: gigatok-bench explain ours.json theirs.json --cache features/",
+    )(explain)
+
+
+def explain(
+    first: Annotated[Path, typer.Argument(metavar="A.json", help="A score sheet: summary.json, or evaluate --output.")],
+    second: Annotated[Path, typer.Argument(metavar="B.json", help="Another.")],
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder that 'evaluate --cache' filled: re-scores A with parts of B.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print for machines.")] = False,
+) -> None:
+    """List what differs between how A and B were measured, and how much of the gap each part explains."""
+    from gigatok.artifacts import ScoreSheet
+    from gigatok.config import GigatokError
+    from gigatok.evaluation.explanation import explain as compare
+
+    explanations = compare(ScoreSheet.read(first), ScoreSheet.read(second), cache)
+    if not explanations:
+        raise GigatokError(f"{first} and {second} have no metric in common")
+    if as_json:
+        print(json.dumps([_as_dict(item) for item in explanations], indent=1, allow_nan=False))
+        return
+    for item in explanations:
+        _print(item)
+
+
+def _print(item: Explanation) -> None:
+    names = item.metric if item.metric == item.second.metric else f"{item.metric} | {item.second.metric}"
+    print(f"{names}: {item.first.value:.6g} | {item.second.value:.6g}")
+    if item.comparable:
+        print("    measured alike")
+    for difference in item.differences:
+        print(f"    differs in {difference}")
+    for effect in item.effects:
+        print(f"    {_effect_line(item, effect)}")
+
+
+def _effect_line(item: Explanation, effect: Effect) -> str:
+    if effect.value is None:
+        return f"not re-scored ({effect.change}): {effect.reason}"
+    return f"A with B's {effect.change}: {effect.value:.6g} ({effect.value - item.first.value:+.6g})"
+
+
+def _as_dict(item: Explanation) -> dict[str, Any]:
+    return {
+        "metric": item.metric,
+        "values": [item.first.value, item.second.value],
+        "comparable": item.comparable,
+        "differences": list(item.differences),
+        "effects": [effect._asdict() for effect in item.effects],
+    }

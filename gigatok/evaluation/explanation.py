@@ -1,0 +1,146 @@
+"""Why two scores differ: the protocol fields in which they do, and how much each explains.
+
+From the first score, one field at a time is set to the second's and the metric computed again, from cached features;
+nothing is extracted anew. What is left when all fields are equal is the difference between the images themselves.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from gigatok.artifacts import Protocol, Score, ScoreSheet, protocol_differences
+from gigatok.evaluation.cache import PartStore, as_features, stored_feature_key
+from gigatok.evaluation.extractors import Features
+from gigatok.evaluation.feature_scores import ReferenceFeatures, Unavailable, measure, select
+from gigatok.evaluation.frechet import FewSamplesWarning
+from gigatok.evaluation.memory import Inputs, recall, recall_moments
+from gigatok.evaluation.protocols import find_protocol
+
+
+class Effect(NamedTuple):
+    """The first score with one part of its protocol taken from the second."""
+
+    change: str
+    value: float | None
+    reason: str | None
+    """Why there is no value."""
+
+
+class Explanation(NamedTuple):
+    """One metric of two sheets."""
+
+    metric: str
+    first: Score
+    second: Score
+    differences: tuple[str, ...]
+    effects: tuple[Effect, ...]
+
+    @property
+    def comparable(self) -> bool:
+        """Whether the values may stand beside each other."""
+        return not self.differences
+
+
+def explain(first: ScoreSheet, second: ScoreSheet, cache: Path | None = None) -> list[Explanation]:
+    """Every metric that both sheets have; the extractor after ``/`` may differ.
+
+    Args:
+        cache: folder that ``evaluate`` filled; ``None``: differences are listed, not measured
+    """
+    explanations = []
+    for score in first.scores:
+        other = _counterpart(score, second)
+        if other is not None:
+            effects = _effects(score, other, cache) if protocol_differences(score, other) else ()
+            explanations.append(
+                Explanation(score.metric, score, other, tuple(protocol_differences(score, other)), effects)
+            )
+    return explanations
+
+
+def _counterpart(score: Score, sheet: ScoreSheet) -> Score | None:
+    same = [other for other in sheet.scores if other.metric == score.metric]
+    base = score.metric.split("/")[0]
+    similar = [other for other in sheet.scores if other.metric.split("/")[0] == base]
+    return next(iter(same or similar), None)
+
+
+def _effects(first: Score, second: Score, cache: Path | None) -> tuple[Effect, ...]:
+    inputs = [recall(cache, score) if cache is not None else None for score in (first, second)]
+    if cache is None or inputs[0] is None or inputs[1] is None:
+        reason = "no cached features: score both sets with 'gigatok-bench evaluate --cache DIR', then pass that cache"
+        return (Effect("any", None, reason),)
+    return tuple(_Rescorer(cache, first, inputs[0], second, inputs[1]).effects())
+
+
+class _Rescorer:
+    """Computes the first score again with single fields of the second."""
+
+    def __init__(self, cache: Path, first: Score, inputs: Inputs, second: Score, others: Inputs) -> None:
+        self.cache = cache
+        self.first, self.inputs = first.protocol, inputs
+        self.second, self.others = second.protocol, others
+
+    def effects(self) -> list[Effect]:
+        """One effect for each part that differs."""
+        changes: list[tuple[str, Protocol, Inputs, int | None]] = []
+        if self.inputs.reference != self.others.reference:
+            changes.append(("reference", self.first, self.inputs.replace(reference=self.others.reference), None))
+        judge = ("extractor", "extractor_sha256", "extractor_size", "preprocessing")
+        swapped = self.first.replace(**{name: getattr(self.second, name) for name in judge})
+        if swapped != self.first:
+            changes.append(("extractor and preprocessing", swapped, self.inputs, None))
+        if self.first.notes != self.second.notes:
+            settings = self.inputs.replace(protocol=self.others.protocol, seed=self.others.seed)
+            changes.append((f"{self.inputs.metric} settings", self.first, settings, None))
+        count = self.second.sample_count
+        if count is not None and count != self.first.sample_count:
+            changes.append(("sample count", self.first, self.inputs, count))
+        if self.inputs.samples != self.others.samples:
+            changes.append(("samples (not a matter of protocol)", self.first, self._with_samples(), None))
+        return [self._effect(*change) for change in changes]
+
+    def _with_samples(self) -> Inputs:
+        return self.inputs.replace(samples=self.others.samples)
+
+    def _effect(self, change: str, protocol: Protocol, inputs: Inputs, count: int | None) -> Effect:
+        try:
+            samples = self._features(protocol, inputs.samples, "samples")
+            sets = [samples] if count is None else _fewer(samples, count)
+            real = self._reference(protocol, inputs)
+            settings = find_protocol(inputs.protocol)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", FewSamplesWarning)
+                values = [measure(inputs.metric, part, real, settings, seed=inputs.seed).value for part in sets]
+        except Unavailable as reason:
+            return Effect(change, None, str(reason))
+        return Effect(change, float(np.mean(values)), None)
+
+    def _reference(self, protocol: Protocol, inputs: Inputs) -> ReferenceFeatures:
+        moments = recall_moments(self.cache, inputs.reference)
+        if moments is None:
+            return ReferenceFeatures(self._features(protocol, inputs.reference, "reference"), None)
+        if protocol.extractor != "inception-2015":
+            raise Unavailable("the reference's statistics belong to inception-2015")
+        stored = PartStore(self.cache, stored_feature_key(protocol, inputs.reference)).stored()
+        return ReferenceFeatures(None if stored is None else as_features(stored), moments)
+
+    def _features(self, protocol: Protocol, images: str, what: str) -> Features:
+        store = PartStore(self.cache, stored_feature_key(protocol, images))
+        arrays = store.stored()
+        if arrays is None:
+            raise Unavailable(f"features of the {what} under this extractor and preprocessing are not cached")
+        return as_features(arrays)
+
+
+def _fewer(features: Features, count: int) -> list[Features]:
+    """Five sets of ``count`` samples, drawn with fixed seeds: one alone may be a lucky one."""
+    have = len(features.pool)
+    if count > have:
+        raise Unavailable(f"only {have} samples are cached, the other score has {count}")
+    draws = [np.random.default_rng(seed).choice(have, count, replace=False) for seed in range(5)]
+    return [select(features, np.sort(rows)) for rows in draws]

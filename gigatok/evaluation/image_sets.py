@@ -1,0 +1,160 @@
+"""Images to be judged, from a folder or an ``.npz``, and stored statistics in ADM's layout."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from gigatok.artifacts import replacing
+from gigatok.config import GigatokError
+from gigatok.data.images import decode_rgb
+from gigatok.data.transforms import center_crop
+from gigatok.evaluation.frechet import Gaussian
+
+UInt8 = npt.NDArray[np.uint8]
+
+LOSSLESS = {".png": "png", ".webp": "webp", ".bmp": "bmp"}
+LOSSY = {".jpg": "jpeg", ".jpeg": "jpeg"}
+
+
+class Moments(NamedTuple):
+    """Stored statistics of a reference set."""
+
+    pool: Gaussian
+    spatial: Gaussian | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgedSet:
+    """Images, or statistics, or both (ADM's ImageNet files: statistics of 1.28M images, and 10,000 of them)."""
+
+    name: str
+    sha256: str
+    """Of the pixels (or statistics), not of the files: the same images in another container are the same set."""
+    images: UInt8 | None
+    """(n, H, W, 3)"""
+    moments: Moments | None = None
+    codec: str = "none"
+    """Of the files the images came in; ``none`` for arrays."""
+
+    @property
+    def identity(self) -> str:
+        """Name and the start of the checksum, as scores record a reference."""
+        return f"{self.name} ({self.sha256[:12]})"
+
+    def needed_images(self, why: str) -> UInt8:
+        """The images, or an error that says what for."""
+        if self.images is None:
+            raise GigatokError(f"{self.name} holds statistics only: {why} needs images")
+        return self.images
+
+
+def open_set(path: Path | str, *, crop: int | None = None, allow_lossy: bool = False) -> JudgedSet:
+    """A folder of images (searched in depth, in the order of their paths), or an ``.npz``.
+
+    Args:
+        crop: ADM centre crop of folder images to this side; ``None``: they must have one common size
+        allow_lossy: take JPEG files. Compression alone moves FID by more than most papers' gains, so they are
+            refused unless asked for; the codec is recorded either way.
+
+    Raises:
+        GigatokError: nothing there, unreadable, JPEG without ``allow_lossy``, or sizes that differ.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return _open_folder(path, crop, allow_lossy)
+    if path.suffix == ".npz":
+        return _open_npz(path)
+    raise GigatokError(f"{str(path)!r} is neither a folder nor an .npz file: pass one of them")
+
+
+def array_set(images: UInt8, name: str, codec: str = "none") -> JudgedSet:
+    """Images that are in memory, e.g. fresh samples."""
+    return JudgedSet(name=name, sha256=content_sha256(images), images=images, codec=codec)
+
+
+def content_sha256(*arrays: npt.NDArray[np.generic]) -> str:
+    """Checksum of values, types and shapes."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def write_adm_npz(path: Path, images: UInt8 | None = None, moments: Moments | None = None) -> None:
+    """Write ``arr_0`` (n, H, W, 3) and / or ``mu``, ``sigma`` (``mu_s``, ``sigma_s``) as ADM's evaluator reads them."""
+    values: dict[str, npt.NDArray[np.generic]] = {}
+    if images is not None:
+        values["arr_0"] = images
+    if moments is not None:
+        values |= {"mu": moments.pool.mean, "sigma": moments.pool.covariance}
+        if moments.spatial is not None:
+            values |= {"mu_s": moments.spatial.mean, "sigma_s": moments.spatial.covariance}
+    if not values:
+        raise GigatokError(f"nothing to write to {path}: pass images, moments or both")
+    with replacing(Path(path)) as temporary, temporary.open("wb") as file:
+        np.savez(file, **values)  # type: ignore[arg-type]
+
+
+def _open_npz(path: Path) -> JudgedSet:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            found = {key: archive[key] for key in archive.files if key in _KEYS}
+            names = archive.files
+    except FileNotFoundError:
+        raise GigatokError(f"{str(path)!r} does not exist: pass an .npz or a folder") from None
+    except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
+        raise GigatokError(f"{str(path)!r} cannot be read as an .npz of plain arrays ({error})") from None
+    images = next((found[key] for key in ("arr_0", "samples") if key in found), None)
+    moments = _moments(found)
+    if images is None and moments is None:
+        raise GigatokError(f"{str(path)!r} holds {', '.join(names) or 'nothing'}: expected arr_0, or mu and sigma")
+    if images is not None and (images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3):
+        raise GigatokError(f"{str(path)!r}: images {images.shape} {images.dtype}, expected uint8 (n, H, W, 3)")
+    used = [found[key] for key in sorted(found)]
+    return JudgedSet(name=path.name, sha256=content_sha256(*used), images=images, moments=moments)
+
+
+_KEYS = ("arr_0", "samples", "mu", "sigma", "mu_s", "sigma_s")
+
+
+def _moments(found: dict[str, npt.NDArray[np.generic]]) -> Moments | None:
+    if "mu" not in found or "sigma" not in found:
+        return None
+    spatial = _gaussian(found["mu_s"], found["sigma_s"]) if {"mu_s", "sigma_s"} <= found.keys() else None
+    return Moments(_gaussian(found["mu"], found["sigma"]), spatial)
+
+
+def _gaussian(mean: npt.NDArray[np.generic], covariance: npt.NDArray[np.generic]) -> Gaussian:
+    return Gaussian(mean.astype(np.float64), covariance.astype(np.float64))
+
+
+def _open_folder(folder: Path, crop: int | None, allow_lossy: bool) -> JudgedSet:
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in LOSSLESS | LOSSY)
+    if not files:
+        raise GigatokError(f"{str(folder)!r} holds no {', '.join(LOSSLESS | LOSSY)} files")
+    codecs = sorted({(LOSSLESS | LOSSY)[path.suffix.lower()] for path in files})
+    if "jpeg" in codecs and not allow_lossy:
+        raise GigatokError(
+            f"{str(folder)!r} holds JPEG files, whose compression changes the score: "
+            "save PNG or .npz, or allow lossy files (--allow-lossy) for originals that exist as JPEG only"
+        )
+    images: list[UInt8] = []
+    for path in files:
+        picture = decode_rgb(path.read_bytes(), str(path))
+        pixels = center_crop(picture, crop) if crop is not None else np.asarray(picture)
+        if images and pixels.shape != images[0].shape:
+            raise GigatokError(
+                f"{str(path)!r} is {pixels.shape[1]}x{pixels.shape[0]}, the images before it are "
+                f"{images[0].shape[1]}x{images[0].shape[0]}: give one size to crop to (--crop)"
+            )
+        images.append(pixels)
+    stacked = np.stack(images)
+    return JudgedSet(name=folder.name, sha256=content_sha256(stacked), images=stacked, codec="+".join(codecs))

@@ -1,0 +1,52 @@
+"""What a score was computed from, remembered beside the cached features, so that it can be taken apart later."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from gigatok.artifacts import Score, write_json
+from gigatok.config import Section
+from gigatok.evaluation.image_sets import Moments, open_set, write_adm_npz
+
+
+class Inputs(Section):
+    """Content hashes and settings behind one score."""
+
+    metric: str
+    """Name without prefix and extractor, as ``feature_scores.measure`` takes it."""
+    samples: str
+    """sha256 of the samples' pixels."""
+    reference: str
+    """sha256 of the reference."""
+    protocol: str
+    seed: int
+
+
+def remember(cache: Path, score: Score, inputs: Inputs, moments: Moments | None) -> None:
+    """Keep the inputs of ``score``; stored statistics of the reference too, which no feature pass can bring back."""
+    write_json(_path(cache, score), inputs.model_dump())
+    if moments is not None and not _moments_path(cache, inputs.reference).is_file():
+        write_adm_npz(_moments_path(cache, inputs.reference), moments=moments)
+
+
+def recall(cache: Path, score: Score) -> Inputs | None:
+    """The inputs of ``score``; ``None`` if it was not computed with this cache."""
+    path = _path(cache, score)
+    return Inputs.model_validate(json.loads(path.read_text())) if path.is_file() else None
+
+
+def recall_moments(cache: Path, reference: str) -> Moments | None:
+    """Stored statistics of a reference, if it came with any."""
+    path = _moments_path(cache, reference)
+    return open_set(path).moments if path.is_file() else None
+
+
+def _path(cache: Path, score: Score) -> Path:
+    text = json.dumps([score.metric, score.value, score.protocol.model_dump(mode="json")], sort_keys=True)
+    return Path(cache) / "scores" / f"{hashlib.sha256(text.encode()).hexdigest()}.json"
+
+
+def _moments_path(cache: Path, reference: str) -> Path:
+    return Path(cache) / "moments" / f"{reference}.npz"

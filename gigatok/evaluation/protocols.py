@@ -1,0 +1,89 @@
+"""Protocols by name: the choices that make the same images score differently (see ``docs/protocols.md``).
+
+A protocol fixes what is done to images and features. Which reference and how many samples is up to the caller, and
+is recorded with every score.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from gigatok.config import ConfigError
+from gigatok.evaluation.extractors import Extractor
+from gigatok.evaluation.image_quality import SsimKind
+from gigatok.evaluation.precision_recall import Distances
+from gigatok.evaluation.resize import Resize
+
+_SIZE = 299
+_CENTRE = (128 / 255,) * 3
+_HALF = (0.5,) * 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationProtocol:
+    """Everything about a measurement that does not depend on the images."""
+
+    name: str
+    summary: str
+    inception_resize: Resize
+    """How ``inception-2015`` sees images. Other extractors have one way only, their own."""
+    ssim: SsimKind = "standard"
+    splits: int = 10
+    """Of the inception score, in the samples' order."""
+    neighbours: int = 3
+    """Of precision and recall."""
+    distances: Distances = "float64"
+    kernel_subsets: int | None = None
+    """Random subsets of the kernel distance; ``None``: one unbiased estimate on all samples."""
+    kernel_subset_size: int = 1000
+    rounding: str = "adm"
+    """How images in [-1, 1] become uint8 before they are judged."""
+
+    def prepared(self, extractor: Extractor) -> Extractor:
+        """``extractor`` with this protocol's resize where it has one for it."""
+        return replace(extractor, resize=self.inception_resize) if extractor.name == "inception-2015" else extractor
+
+
+_TENSORFLOW = Resize(size=_SIZE, mode="tensorflow-bilinear", mean=_CENTRE, std=_CENTRE, antialias=False)
+
+PROTOCOLS = {
+    protocol.name: protocol
+    for protocol in (
+        EvaluationProtocol(
+            name="ours",
+            summary="all samples in the kernel distance, float64 everywhere, standard SSIM",
+            inception_resize=_TENSORFLOW,
+        ),
+        EvaluationProtocol(
+            name="adm",
+            summary="ADM's evaluator: TensorFlow's resize, logits without bias, half-precision distances",
+            inception_resize=_TENSORFLOW,
+            distances="float16",
+        ),
+        EvaluationProtocol(
+            name="gigatok-release",
+            summary="ADM's evaluator, and the official SSIM with data range 2 on images in 0..1",
+            inception_resize=_TENSORFLOW,
+            distances="float16",
+            ssim="gigatok-release",
+        ),
+        EvaluationProtocol(
+            name="clean-fid",
+            summary="antialiased bicubic resize of float channels; kernel distance on 100 subsets of 1,000",
+            inception_resize=Resize(size=_SIZE, mode="bicubic", mean=_CENTRE, std=_CENTRE),
+            kernel_subsets=100,
+        ),
+        EvaluationProtocol(
+            name="pytorch-fid",
+            summary="pytorch-fid's bilinear resize without antialiasing",
+            inception_resize=Resize(size=_SIZE, mode="bilinear", mean=_HALF, std=_HALF, antialias=False),
+        ),
+    )
+}
+
+
+def find_protocol(name: str) -> EvaluationProtocol:
+    """The protocol ``name``."""
+    if name not in PROTOCOLS:
+        raise ConfigError(f"protocol {name!r} is not one of {', '.join(PROTOCOLS)}")
+    return PROTOCOLS[name]

@@ -1,0 +1,87 @@
+"""Folders, arrays and ADM's files: round trips, lossy files, sizes, damage."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gigatok.config import GigatokError
+from gigatok.evaluation import gaussian, open_set, write_adm_npz
+from gigatok.evaluation.image_sets import Moments, array_set
+
+
+def _images(count: int = 3, size: int = 8) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (count, size, size, 3), dtype=np.uint8)
+
+
+def _save(folder: Path, images: np.ndarray, suffix: str) -> Path:
+    folder.mkdir()
+    for number, image in enumerate(images):
+        Image.fromarray(image).save(folder / f"{number:03d}{suffix}")
+    return folder
+
+
+def test_a_folder_and_an_array_of_the_same_pixels_are_the_same_set(tmp_path: Path) -> None:
+    images = _images()
+    write_adm_npz(tmp_path / "set.npz", images)
+    stored = open_set(tmp_path / "set.npz")
+    folder = open_set(_save(tmp_path / "png", images, ".png"))
+    assert stored.images is not None
+    assert folder.images is not None
+    np.testing.assert_array_equal(stored.images, images)
+    np.testing.assert_array_equal(folder.images, images)
+    assert folder.codec == "png"
+    assert stored.codec == "none"
+    assert folder.sha256 == array_set(images, "x").sha256 == stored.sha256
+    assert array_set(images[:2], "x").sha256 != folder.sha256
+
+
+def test_adm_statistics_come_back(tmp_path: Path) -> None:
+    pool, spatial = (gaussian(np.random.default_rng(seed).standard_normal((9, 4))) for seed in (0, 1))
+    write_adm_npz(tmp_path / "stats.npz", moments=Moments(pool, spatial))
+    stored = open_set(tmp_path / "stats.npz")
+    assert stored.moments is not None
+    assert stored.moments.spatial is not None
+    np.testing.assert_array_equal(stored.moments.pool.covariance, pool.covariance)
+    np.testing.assert_array_equal(stored.moments.spatial.mean, spatial.mean)
+    with pytest.raises(GigatokError, match="holds statistics only: P/R needs images"):
+        stored.needed_images("P/R")
+    with np.load(tmp_path / "stats.npz") as archive:
+        assert sorted(archive.files) == ["mu", "mu_s", "sigma", "sigma_s"]
+
+
+def test_jpeg_is_refused_unless_asked_for(tmp_path: Path) -> None:
+    folder = _save(tmp_path / "jpg", _images(), ".jpg")
+    with pytest.raises(GigatokError, match="compression changes the score"):
+        open_set(folder)
+    assert open_set(folder, allow_lossy=True).codec == "jpeg"
+
+
+def test_sizes_must_agree_or_be_cropped(tmp_path: Path) -> None:
+    folder = _save(tmp_path / "mixed", _images(2, 8), ".png")
+    Image.fromarray(_images(1, 12)[0]).save(folder / "999.png")
+    with pytest.raises(GigatokError, match=r"999\.png' is 12x12, the images before it are 8x8"):
+        open_set(folder)
+    cropped = open_set(folder, crop=6)
+    assert cropped.images is not None
+    assert cropped.images.shape == (3, 6, 6, 3)
+
+
+def test_damage_is_named(tmp_path: Path) -> None:
+    (tmp_path / "torn.npz").write_bytes(b"PK\x03\x04 torn")
+    np.savez(tmp_path / "other.npz", weights=np.zeros(3))
+    np.savez(tmp_path / "floats.npz", arr_0=np.zeros((2, 4, 4, 3)))
+    np.savez(tmp_path / "pickle.npz", arr_0=np.array([{}], dtype=object))
+    (tmp_path / "empty").mkdir()
+    for name, reason in {
+        "torn.npz": "cannot be read",
+        "other.npz": "expected arr_0, or mu and sigma",
+        "floats.npz": "expected uint8",
+        "pickle.npz": "cannot be read",
+        "empty": "holds no .png",
+        "none.npz": "does not exist",
+        "none": "neither a folder nor an .npz",
+    }.items():
+        with pytest.raises(GigatokError, match=reason):
+            open_set(tmp_path / name)

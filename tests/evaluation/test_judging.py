@@ -1,0 +1,115 @@
+"""Scores of two sets: names, records, absences, intervals, the same numbers as the formulas give."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gigatok.artifacts import protocol_differences
+from gigatok.config import ConfigError, GigatokError
+from gigatok.evaluation import (
+    EvaluateOptions,
+    Extractor,
+    array_set,
+    evaluate,
+    frechet_distance_of_features,
+    gaussian,
+    kernel_distance,
+    precision_recall,
+    psnr,
+    ssim,
+)
+from gigatok.evaluation.image_sets import JudgedSet, Moments
+
+
+def _sets(count: int = 40) -> tuple[JudgedSet, JudgedSet]:
+    random = np.random.default_rng(0)
+    real = random.integers(0, 256, (count, 12, 12, 3), dtype=np.uint8)
+    fake = random.integers(30, 256, (count, 12, 12, 3), dtype=np.uint8)
+    return array_set(fake, "fake"), array_set(real, "real")
+
+
+def test_scores_are_those_of_the_formulas_and_carry_their_protocol(tiny: Extractor) -> None:
+    fake, real = _sets()
+    sheet = evaluate(fake, real, EvaluateOptions(extractor="tiny"))
+    assert fake.images is not None
+    assert real.images is not None
+    a, b = tiny.extract(fake.images), tiny.extract(real.images)
+    assert sheet.value("gfid/tiny") == pytest.approx(frechet_distance_of_features(a.pool, b.pool))
+    assert sheet.value("gsfid/tiny") == pytest.approx(frechet_distance_of_features(a.spatial, b.spatial))
+    assert sheet.value("kid/tiny") == pytest.approx(kernel_distance(b.pool, a.pool))
+    assert sheet.value("precision/tiny") == precision_recall(b.pool, a.pool).precision
+    assert sheet.value("recall/tiny") == precision_recall(b.pool, a.pool).recall
+    protocol = sheet.score("gfid/tiny").protocol
+    assert protocol.reference == f"real ({real.sha256[:12]})"
+    assert (protocol.reference_count, protocol.sample_count) == (40, 40)
+    assert protocol.extractor_sha256 == tiny.sha256
+    assert sheet.score("inception_score").protocol.reference is None
+    assert sheet.notes[0].startswith("protocol ours")
+
+
+def test_reconstructions_add_pixel_scores_under_the_protocols_ssim(tiny: Extractor) -> None:
+    fake, real = _sets()
+    options = EvaluateOptions(extractor="tiny", reconstructions=True)
+    sheet = evaluate(fake, real, options)
+    assert sheet.has("rfid/tiny")
+    assert not sheet.has("gfid")
+    assert sheet.value("psnr") == pytest.approx(psnr(real.images, fake.images).mean())
+    release = evaluate(fake, real, EvaluateOptions(extractor="tiny", reconstructions=True, protocol="gigatok-release"))
+    assert release.value("ssim") == pytest.approx(ssim(real.images, fake.images, "gigatok-release").mean())
+    assert release.value("ssim") > sheet.value("ssim")
+    differences = protocol_differences(release.score("ssim"), sheet.score("ssim"))
+    assert len(differences) == 1
+    assert "gigatok-release" in differences[0]
+    with pytest.raises(GigatokError, match="as many originals"):
+        evaluate(array_set(fake.images[:30], "few"), real, options)
+
+
+def test_what_cannot_be_measured_is_absent_with_its_reason(tiny: Extractor) -> None:
+    fake, real = _sets(3)
+    sheet = evaluate(fake, real, EvaluateOptions(extractor="tiny", protocol="clean-fid"))
+    assert not sheet.has("kid")
+    assert not sheet.has("precision")
+    reasons = " | ".join(sheet.notes)
+    assert "kid is absent: subsets of 1000 need as many images" in reasons
+    assert "precision is absent: 3 neighbours need more images" in reasons
+    assert "inception_score is absent: 10 splits need as many samples" in reasons
+    assert "fid: the covariance of the first and the second set is singular in 12 dimensions" in reasons
+
+
+def test_intervals_hold_the_value_and_infinity_is_its_own_score(tiny: Extractor) -> None:
+    fake, real = _sets(80)
+    sheet = evaluate(fake, real, EvaluateOptions(extractor="tiny", resamples=5, infinity=True))
+    for score in sheet.scores:
+        if "infinity" not in score.metric:
+            assert score.interval is not None, score.metric
+            assert score.interval[0] <= score.value <= score.interval[1], score.metric
+    assert sheet.value("gfid_infinity/tiny") < sheet.value("gfid/tiny")
+    assert "line over 1/n" in str(sheet.score("gfid_infinity").protocol.notes)
+
+
+def test_statistics_serve_as_reference_for_inception_alone(tiny: Extractor, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake, real = _sets()
+    moments = Moments(gaussian(tiny.extract(real.images).pool), None)
+    stored = JudgedSet(name="stats.npz", sha256="f" * 64, images=None, moments=moments)
+    with pytest.raises(ConfigError, match="use extractor inception-2015"):
+        evaluate(fake, stored, EvaluateOptions(extractor="tiny"))
+    sheet = evaluate(fake, stored, EvaluateOptions(extractor="inception-2015"))
+    plain = evaluate(fake, real, EvaluateOptions(extractor="tiny"))
+    assert sheet.value("gfid/tiny") == pytest.approx(plain.value("gfid/tiny"))
+    assert sheet.score("gfid").protocol.reference_count is None
+    assert any("kid is absent: the reference holds statistics only" in note for note in sheet.notes)
+
+
+def test_one_pass_over_each_set_and_none_with_a_cache(tiny: Extractor, tmp_path: Path) -> None:
+    fake, real = _sets()
+    first = evaluate(fake, real, EvaluateOptions(extractor="tiny", cache=tmp_path))
+    assert tiny.network.seen == 80
+    second = evaluate(fake, real, EvaluateOptions(extractor="tiny", cache=tmp_path))
+    assert tiny.network.seen == 80
+    assert first == second
+
+
+def test_an_unknown_protocol_lists_the_known_ones() -> None:
+    with pytest.raises(ConfigError, match="protocol 'x' is not one of ours, adm, gigatok-release"):
+        evaluate(*_sets(), EvaluateOptions(protocol="x"))
