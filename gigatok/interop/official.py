@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from gigatok.config import GigatokError, TokenizerConfig, TransformerSize
@@ -65,7 +66,7 @@ def load_ar(source: Mapping[str, Any] | Path | str, name: str | None = None) -> 
         )
     with torch.device("meta"):
         model = ArModel(config)
-    model.load_state_dict(converted, assign=True)
+    model.load_state_dict({key: tensor.float() for key, tensor in converted.items()}, assign=True)
     return model.eval()
 
 
@@ -117,19 +118,23 @@ def infer_config(state: StateDict, like: TokenizerConfig | None = None) -> Token
     mlp_out = f"{decoder}distill_mlp.4.weight"
     codebook_size, codebook_dim = _shape(state, "quantize.embedding.weight", 2)
     positions = _shape(state, f"{encoder}positional_embedding", 3)[0]
-    return TokenizerConfig(
-        layout=layout,
-        block="qformer" if cross or layout == "1d" else "plain",
-        image_size=round(positions**0.5) * like.cnn.downsample,
-        num_tokens=_shape(state, latent, 3)[0] if layout == "1d" else None,
-        encoder=_infer_size(state, encoder, "encoder_embed"),
-        decoder=_infer_size(state, decoder, "decoder_embed"),
-        codebook_size=codebook_size,
-        codebook_dim=codebook_dim,
-        quantizer_gradient=like.quantizer_gradient,
-        alignment_layer=like.alignment_layer if mlp_out in state else None,
-        alignment_dim=_shape(state, mlp_out, 2)[0] if mlp_out in state else like.alignment_dim,
-    )
+    try:
+        return TokenizerConfig(
+            layout=layout,
+            block="qformer" if cross or layout == "1d" else "plain",
+            image_size=round(positions**0.5) * like.cnn.downsample,
+            num_tokens=_shape(state, latent, 3)[0] if layout == "1d" else None,
+            encoder=_infer_size(state, encoder, "encoder_embed"),
+            decoder=_infer_size(state, decoder, "decoder_embed"),
+            codebook_size=codebook_size,
+            codebook_dim=codebook_dim,
+            quantizer_gradient=like.quantizer_gradient,
+            alignment_layer=like.alignment_layer if mlp_out in state else None,
+            alignment_dim=_shape(state, mlp_out, 2)[0] if mlp_out in state else like.alignment_dim,
+        )
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"]
+        raise GigatokError(f"these shapes are of no official GigaTok tokenizer: {reason}") from None
 
 
 def _infer_size(state: StateDict, prefix: str, embed: str) -> TransformerSize:

@@ -118,6 +118,10 @@ def test_alignment_width_follows_from_the_file() -> None:
         (lambda s: s.update({"quant_conv.weight": torch.ones(8, 256)}), r"quant_conv.weight has shape \(8, 256\)"),
         (lambda s: s.pop("s2to1encoder.ln_pre.weight"), "no official GigaTok tokenizer"),
         (lambda s: s.pop("quantize.embedding.weight"), "quantize.embedding.weight is missing"),
+        (
+            lambda s: s.update({"s2to1encoder.latent_token_positional_embedding": torch.ones(200, 1, 128)}),
+            "num_tokens 200 is not a power of two",
+        ),
     ],
 )
 def test_conversion_is_strict(state: dict[str, Tensor], change: Any, message: str) -> None:
