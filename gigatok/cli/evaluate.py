@@ -36,6 +36,9 @@ def evaluate(
     ] = False,
     bootstrap: Annotated[int, typer.Option(min=0, help="Resamples behind intervals; 0: no intervals.")] = 0,
     infinity: Annotated[bool, typer.Option("--infinity", help="Add FID for infinitely many samples.")] = False,
+    count_plot: Annotated[
+        Path | None, typer.Option(help="Picture of FID over the number of samples (.png, .svg); adds --infinity.")
+    ] = None,
     allow_lossy: Annotated[bool, typer.Option("--allow-lossy", help="Take JPEG files.")] = False,
     cache: Annotated[Path | None, typer.Option(help="Folder for features; 'explain' reads it.")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 32,
@@ -57,6 +60,7 @@ def evaluate(
         reconstructions=reconstructions,
         resamples=bootstrap,
         infinity=infinity,
+        count_plot=count_plot,
         cache=cache,
         batch_size=batch_size,
         device=device,

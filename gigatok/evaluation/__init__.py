@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         PartStore,
         cached_features,
     )
+    from gigatok.evaluation.comparison import require_comparable
     from gigatok.evaluation.explanation import (
         Explanation,
         explain,
@@ -131,6 +132,7 @@ __all__ = [
     "perceptual_distances",
     "precision_recall",
     "psnr",
+    "require_comparable",
     "seed_interval",
     "ssim",
     "write_adm_npz",
@@ -138,6 +140,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "comparison": ("require_comparable",),
     "cache": (
         "PartStore",
         "cached_features",

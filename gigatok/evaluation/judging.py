@@ -9,6 +9,7 @@ from pathlib import Path
 from gigatok.artifacts import Protocol, Score, ScoreSheet
 from gigatok.config import ConfigError, GigatokError
 from gigatok.evaluation.cache import cached_features
+from gigatok.evaluation.count_plot import write_count_plot
 from gigatok.evaluation.extractors import Extractor, Features, Progress, load_extractor
 from gigatok.evaluation.feature_scores import (
     ALL_METRICS,
@@ -40,6 +41,8 @@ class EvaluateOptions:
     """Of the bootstrap behind intervals; 0: none."""
     infinity: bool = False
     """Add the Fréchet distance extrapolated to infinitely many samples."""
+    count_plot: Path | None = None
+    """Picture of the distance over the sample count; adds the extrapolated score too."""
     cache: Path | None = None
     """Folder for features, so that other protocols and ``explain`` need no second pass."""
     batch_size: int = 32
@@ -118,7 +121,7 @@ class JudgedPair:
                 continue
             notes += [f"{metric}: {warning.message}" for warning in caught]
             scores.append(self._score(metric, found, real.images, len(images)))
-        if self.options.infinity:
+        if self.options.infinity or self.options.count_plot is not None:
             scores.append(self._at_infinity(fake, real, len(images)))
         return scores, notes
 
@@ -184,6 +187,8 @@ class JudgedPair:
     def _at_infinity(self, fake: Features, real: ReferenceFeatures, count: int) -> Score:
         line = frechet_at_infinity(real.pool_gaussian(), fake.pool, seed=self.options.seed)
         details = f"line over 1/n through {len(line.counts)} counts, {line.counts[0]} to {line.counts[-1]}"
+        if self.options.count_plot is not None:
+            write_count_plot(line, f"{self._prefix('fid')}fid/{self.extractor.name}", self.options.count_plot)
         score = self._score("fid", Measured(line.infinity, details), real.images, count)
         return score.replace(metric=f"{self._prefix('fid')}fid_infinity/{self.extractor.name}")
 

@@ -88,6 +88,14 @@ def test_intervals_hold_the_value_and_infinity_is_its_own_score(tiny: Extractor)
     assert "line over 1/n" in str(sheet.score("gfid_infinity").protocol.notes)
 
 
+def test_the_plot_over_counts_is_written_on_request(tiny: Extractor, tmp_path: Path) -> None:
+    fake, real = _sets(80)
+    sheet = evaluate(fake, real, EvaluateOptions(extractor="tiny", count_plot=tmp_path / "counts.svg"))
+    text = (tmp_path / "counts.svg").read_text()
+    assert "<svg" in text
+    assert sheet.has("gfid_infinity/tiny")
+
+
 def test_statistics_serve_as_reference_for_inception_alone(tiny: Extractor, monkeypatch: pytest.MonkeyPatch) -> None:
     fake, real = _sets()
     moments = Moments(gaussian(tiny.extract(real.images).pool), None)

@@ -1,0 +1,76 @@
+"""``evaluate`` and ``explain`` from files to text, with the embedded judge."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from gigatok.artifacts import ScoreSheet
+from gigatok.cli import evaluate, explain
+from gigatok.config import GigatokError
+
+
+@pytest.fixture
+def app() -> typer.Typer:
+    application = typer.Typer()
+    for command in (evaluate, explain):
+        command.register(application)
+    return application
+
+
+@pytest.fixture
+def sets(tmp_path: Path) -> tuple[Path, Path]:
+    random = np.random.default_rng(0)
+    for name, low in (("a", 60), ("b", 0)):
+        np.savez(tmp_path / f"{name}.npz", arr_0=random.integers(low, 256, (8, 16, 16, 3), dtype=np.uint8))
+    return tmp_path / "a.npz", tmp_path / "b.npz"
+
+
+def _run(app: typer.Typer, *arguments: object) -> str:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_scores_are_shown_with_how_they_were_measured(
+    app: typer.Typer, sets: tuple[Path, Path], tmp_path: Path
+) -> None:
+    output = tmp_path / "scores.json"
+    options = ("--extractor-size", 64, "--reconstructions", "--output", output)
+    text = _run(app, "evaluate", *sets, *options)
+    sheet = ScoreSheet.read(output)
+    assert f"{sheet.value('rfid/efficientnet-lite2'):.6g}" in text
+    assert "extractor efficientnet-lite2; extractor_sha256" in text
+    assert "reference b.npz (" in text
+    assert "note: inception_score is absent: 10 splits need as many samples" in text
+    assert json.loads(_run(app, "evaluate", *sets, *options, "--json"))["scores"][0]["metric"].startswith("rfid/")
+
+
+def test_explain_sizes_the_gap_between_two_preprocessings(
+    app: typer.Typer, sets: tuple[Path, Path], tmp_path: Path
+) -> None:
+    for size in (48, 64):
+        _run(
+            app,
+            "evaluate",
+            *sets,
+            *("--extractor-size", size, "--cache", tmp_path / "cache", "--output", tmp_path / f"{size}.json"),
+        )
+    sheets = (tmp_path / "48.json", tmp_path / "64.json")
+    text = _run(app, "explain", *sheets, "--cache", tmp_path / "cache")
+    assert "differs in extractor_size: 48 | 64" in text
+    second = ScoreSheet.read(sheets[1]).value("gfid")
+    assert f"A with B's extractor and preprocessing: {second:.6g}" in text
+    found = json.loads(_run(app, "explain", *sheets, "--json"))
+    assert found[0]["comparable"] is False
+    assert found[0]["effects"][0]["value"] is None
+
+
+def test_sheets_without_a_common_metric_are_refused(app: typer.Typer, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        ScoreSheet(name=name, kind="evaluation").write(tmp_path / f"{name}.json")
+    with pytest.raises(GigatokError, match="no metric in common"):
+        _run(app, "explain", tmp_path / "a.json", tmp_path / "b.json")
