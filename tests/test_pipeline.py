@@ -1,0 +1,185 @@
+"""The whole pipeline, profile smoke, through DVC in a temporary clone; and what a user does next."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from gigatok.config import RUNGS
+
+pytestmark = pytest.mark.pipeline
+
+ROOT = Path(__file__).parents[1]
+
+
+class Clone:
+    """A clone of this repository with the working tree's changes laid over it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        _git(ROOT, "clone", "--quiet", str(ROOT), str(folder))
+        for name in _git(ROOT, "ls-files", "-mo", "--exclude-standard", "-z").split("\0"):
+            if name and (ROOT / name).is_file():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, folder / name)
+            elif name:
+                (folder / name).unlink(missing_ok=True)
+
+    def run(self, module: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """``python -m module arguments`` with the clone's code; must succeed."""
+        result = subprocess.run(
+            [sys.executable, "-m", module, *arguments],
+            cwd=self.folder,
+            env={**_clean_environment(), "PYTHONPATH": str(self.folder), **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert result.returncode == 0, f"{module} {' '.join(arguments)}\n{result.stdout}\n{result.stderr}"
+        return result
+
+    def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """``gigatok-bench arguments``."""
+        return self.run("gigatok.cli.app", *arguments)
+
+    def dvc(self, *arguments: str) -> str:
+        """Output of ``dvc arguments``."""
+        return self.run("dvc", *arguments).stdout
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """``params.yaml``."""
+        values: dict[str, Any] = yaml.safe_load((self.folder / "params.yaml").read_text())
+        return values
+
+    def sheet(self, kind: str, name: str) -> dict[str, Any]:
+        """``summary.json`` of a run."""
+        values: dict[str, Any] = json.loads((self.folder / "runs" / kind / name / "summary.json").read_text())
+        return values
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A clone in which profile smoke has run from scratch."""
+    clone = Clone(tmp_path_factory.mktemp("pipeline") / "clone")
+    clone.cli("profile", "smoke")
+    result = clone.cli("repro")
+    assert "stages ran in" in result.stderr
+    assert "reports/index.html" in result.stdout
+    return clone
+
+
+def test_every_run_has_finite_scores_and_floors(clone: Clone) -> None:
+    params = clone.params
+    for kind, names in (("tokenizers", params["tokenizers"]), ("generators", params["generators"])):
+        assert names
+        for name in names:
+            sheet = clone.sheet(kind, name)
+            assert sheet["scores"], name
+            assert sheet["floors"] or kind == "tokenizers", name  # theirs are the reference's
+            for score in (*sheet["scores"], *sheet["floors"]):
+                assert math.isfinite(score["value"]), (name, score)
+                assert score["provenance"]["profile"] == "smoke"
+
+
+def test_report_shows_every_rung(clone: Clone) -> None:
+    text = (clone.folder / "reports" / "README.md").read_text()
+    for size, name in RUNGS.items():
+        row = next(line for line in text.splitlines() if re.match(rf"\|\s*{size}\s*\|\s*{name}\s*\|", line))
+        assert "not run" not in row
+        psnr = next(score["value"] for score in clone.sheet("tokenizers", name)["scores"] if score["metric"] == "psnr")
+        assert f"{psnr:.1f}" in row or f"{psnr:.2f}" in row or f"{psnr:.3f}" in row
+
+
+def test_report_pictures_exist(clone: Clone) -> None:
+    reports = clone.folder / "reports"
+    page, readme = (reports / "index.html").read_text(), (reports / "README.md").read_text()
+    pictures = re.findall(r'<img[^>]+src="([^"]+)"', page) + re.findall(r"!\[[^\]]*\]\(([^)\s]+)", readme)
+    assert len(pictures) > 5
+    for source in pictures:
+        assert source.startswith("data:image/") or (reports / source).stat().st_size > 500, source
+
+
+def test_second_repro_does_nothing_also_with_bytecode_beside_the_code(clone: Clone) -> None:
+    bytecode = {"PYTHONDONTWRITEBYTECODE": ""}
+    clone.run("gigatok.cli.app", "models", "--json", **bytecode)
+    assert list((clone.folder / "gigatok" / "models").glob("__pycache__/*.pyc"))
+    began = time.monotonic()
+    out = clone.dvc("repro")
+    assert time.monotonic() - began < 10
+    assert "Running stage" not in out
+    assert "Data and pipelines are up to date." in out
+    assert "everything is up to date" in clone.cli("repro").stderr
+
+
+def test_an_edited_loss_concerns_training_and_no_data_stage(clone: Clone) -> None:
+    file = next(path for path in sorted((clone.folder / "gigatok" / "losses").glob("*.py")) if path.stem != "__init__")
+    before = file.read_text()
+    file.write_text(before + "\n# edited\n")
+    status = json.loads(clone.dvc("status", "--json"))
+    file.write_text(before)
+    assert {name.partition("@")[0] for name in status} >= {"train_tokenizer"}
+    assert not {"prepare", "teacher", "reference"} & set(status)
+    assert json.loads(clone.dvc("status", "--json")) == {}
+
+
+def test_scaling_reuses_what_ran(clone: Clone) -> None:
+    result = clone.cli("scaling", "--sizes", "3b,s", "--json")
+    document = json.loads(result.stdout)
+    assert set(document) == {"profile", "suite", "rungs", "report"}
+    assert [(rung["size"], rung["tokenizer"]) for rung in document["rungs"]] == [("3b", "XL-XXL"), ("s", "S-S")]
+    for rung in document["rungs"]:
+        assert set(rung) == {"size", "tokenizer", "params", "metrics", "floors", "seconds"}
+        assert rung["params"] == clone.sheet("tokenizers", rung["tokenizer"])["parameters"]["total"]
+        assert {"tokenizer", "generator", "evaluate"} == set(rung["seconds"])
+        assert {"psnr", "ar_val_loss", "gfid/efficientnet-lite2"} <= set(rung["metrics"])
+        assert {"psnr", "rfid/efficientnet-lite2", "gfid/efficientnet-lite2"} <= set(rung["floors"])
+    assert document["rungs"][0]["params"] > document["rungs"][1]["params"]
+    assert "start " not in result.stderr
+    assert (clone.folder / document["report"]).exists()
+    assert (clone.folder / "reports" / "scaling" / "scaling.png").exists()
+
+
+def test_commands_work_on_finished_runs(clone: Clone) -> None:
+    out = clone.cli("reconstruct", "S-S", "--output", "out/s.png").stdout
+    assert re.match(r"psnr \d+\.\d+ dB, mean of 8 images of 32 px", out)
+    assert (clone.folder / "out" / "s.png").stat().st_size > 500
+    sampled = clone.cli("sample", "S-S", "--classes", "0,3", "--cfg-scale", "4", "--output", "out/g.png")
+    assert "16 images: rows are classes 0, 3" in sampled.stdout
+
+
+def test_training_again_from_scratch_gives_equal_bytes(clone: Clone) -> None:
+    files = [
+        clone.folder / "runs" / kind / "S-S" / name
+        for kind in ("tokenizers", "generators")
+        for name in ("weights.safetensors", "curves.json", "summary.json")
+    ]
+    before = {file: file.read_bytes() for file in files}
+    stages = [f"{work}_{kind}@S-S" for kind in ("tokenizer", "generator") for work in ("train", "evaluate")]
+    for kind in ("tokenizers", "generators"):
+        shutil.rmtree(clone.folder / "runs" / kind / "S-S")
+    clone.dvc("repro", "--force", "--single-item", *stages)
+    for file in files:
+        assert file.read_bytes() == before[file], file
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    return subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True, text=True).stdout
+
+
+def _clean_environment() -> dict[str, str]:
+    """This environment without what would lead the pipeline elsewhere; no network is used."""
+    strange = {"MLFLOW_TRACKING_URI", "GIGATOK_PROGRESS", "GIGATOK_DEBUG"}
+    kept = {name: value for name, value in os.environ.items() if name not in strange}
+    return {**kept, "DVC_NO_ANALYTICS": "1", "PATH": f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"}
