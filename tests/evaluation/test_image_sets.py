@@ -8,7 +8,7 @@ from PIL import Image
 
 from gigatok.config import GigatokError
 from gigatok.evaluation import gaussian, open_set, write_adm_npz
-from gigatok.evaluation.image_sets import Moments, array_set
+from gigatok.evaluation.image_sets import Moments, array_set, content_sha256
 
 
 def _images(count: int = 3, size: int = 8) -> np.ndarray:
@@ -35,6 +35,11 @@ def test_a_folder_and_an_array_of_the_same_pixels_are_the_same_set(tmp_path: Pat
     assert stored.codec == "none"
     assert folder.sha256 == array_set(images, "x").sha256 == stored.sha256
     assert array_set(images[:2], "x").sha256 != folder.sha256
+
+
+def test_shape_and_type_belong_to_the_checksum() -> None:
+    flat = np.zeros(12, dtype=np.uint8)
+    assert len({content_sha256(flat), content_sha256(flat.reshape(3, 4)), content_sha256(flat.astype(np.int8))}) == 3
 
 
 def test_adm_statistics_come_back(tmp_path: Path) -> None:
