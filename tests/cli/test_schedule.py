@@ -130,7 +130,7 @@ def test_live_panel_shows_all_running_stages(tmp_path: Path) -> None:
     display.message("a [line] of its own")
     display.close()
     text = out.getvalue()
-    for part in ("3/40 stages", "elapsed 1:01", "left about 10:00", "train_tokenizer@S-S", "step 30/120", "0.25"):
+    for part in ("3/40 stages", "elapsed 1:01", "left about 10:00", "train_tokenizer@S-S", "train 30/120", "0.25"):
         assert part in text
     assert "150" in text
     assert "1:15" in text

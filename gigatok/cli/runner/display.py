@@ -160,13 +160,19 @@ def _panel(view: View) -> Table:
         share = (progress.step or 0) / progress.total if progress.total else None
         table.add_row(
             row.name,
-            " ".join(facts(progress)[:2]) if progress.step is not None else progress.phase or "running",
+            _now(progress),
             ProgressBar(total=1.0, completed=share or 0.0, pulse=share is None, width=20),
             "" if progress.loss is None else f"{progress.loss:.4g}",
             "" if progress.images_per_second is None else f"{progress.images_per_second:.0f}",
             clock(row.left),
         )
     return table
+
+
+def _now(progress: StageProgress) -> str:
+    """``train 200/1300``; ``running`` until the stage has said something."""
+    count = "" if progress.step is None else f"{progress.step}/{progress.total or '?'}"
+    return " ".join(part for part in (progress.phase, count) if part) or "running"
 
 
 def open_display(out: TextIO | None = None) -> Display:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,6 +79,7 @@ def read_graph(root: Path) -> Graph:
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
+    logging.getLogger("dvc").setLevel(logging.CRITICAL)  # DVC's progress bars follow its log level
     try:
         with Repo(str(root)) as repo:
             graph: Any = repo.index.graph
