@@ -127,6 +127,9 @@ class Feeder:
             if held is None:
                 return False
             self._lock = held
+            held.truncate(0)
+            held.write(str(os.getpid()).encode())
+            held.flush()
             self._report(ok=True)  # nothing has failed yet; loading MLflow takes seconds
             return True
 
@@ -168,7 +171,7 @@ def main(arguments: list[str]) -> int:
 
 def _first_line(error: Exception) -> str:
     text = str(error).strip().splitlines()
-    return text[0][:200] if text else ""
+    return text[0][:120] if text else ""
 
 
 if __name__ == "__main__":

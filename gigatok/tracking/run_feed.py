@@ -49,7 +49,6 @@ class RunFeed:
         self._described: Record | None = None
         self._uploaded: dict[str, Any] = {}
         self._last_step = 0
-        self._last_time = 0.0
 
     def feed(self, store: Store, record: Record, destination: str) -> None:
         """Bring MLflow up to the files. Raises what MLflow raises."""
@@ -115,7 +114,6 @@ class RunFeed:
                 new[point.name, point.step] = point
             if not point.name.startswith("system/"):
                 self._last_step = max(self._last_step, point.step)
-                self._last_time = max(self._last_time, point.time)
         try:
             store.log_metrics(run_id, [(p.name, p.value, p.time, p.step) for p in new.values()])
         except Exception:
@@ -146,8 +144,7 @@ class RunFeed:
             sheet = _read_sheet(self.run.summary_path)
             if sheet is not None:
                 values = {"parameters": float(_total(sheet))} if sheet.parameters else {}
-                # MLflow shows the value with the latest step and time: it must be this one
-                moment = max(self.run.summary_path.stat().st_mtime, self._last_time + 1)
+                moment = self.run.summary_path.stat().st_mtime
                 run = store.client.get_run(run_id)
                 values |= {**record.metrics, **sheet.values()}
                 self._log_changed(store, run, values, self._last_step, moment)
@@ -180,9 +177,11 @@ class RunFeed:
         return name in files and self._uploaded.get(name) != files[name]
 
     def _log_changed(self, store: Store, run: Any, values: dict[str, float], step: int, moment: float) -> None:
-        """Log values whose latest one in MLflow differs."""
+        """Log values whose latest one in MLflow differs, each later than what is there: that one is shown."""
         latest = run.data.metrics
-        new = [(name, value, moment, step) for name, value in values.items() if latest.get(name) != value]
+        changed = {name: value for name, value in values.items() if latest.get(name) != value}
+        times = {name: store.last_time(run.info.run_id, name) + 0.001 for name in changed if name in latest}
+        new = [(name, value, max(moment, times.get(name, 0)), step) for name, value in changed.items()]
         store.log_metrics(run.info.run_id, new)
 
     def _last_change(self, before: dict[str, Any]) -> float:

@@ -94,6 +94,10 @@ class Store:
         history = ((name, self.client.get_metric_history(run.info.run_id, name)) for name in sorted(present))
         return {(name, metric.step) for name, metrics in history for metric in metrics}
 
+    def last_time(self, run_id: str, name: str) -> float:
+        """When the latest point of a metric was logged, in unix seconds."""
+        return max((item.timestamp for item in self.client.get_metric_history(run_id, name)), default=0) / 1000
+
     def log_metrics(self, run_id: str, metrics: Sequence[tuple[str, float, float, int]]) -> None:
         """Log (name, value, unix seconds, step) in as few requests as the server allows."""
         for begin in range(0, len(metrics), _BATCH):

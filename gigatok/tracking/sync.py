@@ -100,7 +100,7 @@ def _connected(destination: Destination) -> Iterator[Any]:
     try:
         yield Store(destination)
     except (MlflowException, SQLAlchemyError, OSError) as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)[:200]
+        reason = next(iter(str(error).splitlines()), type(error).__name__)[:120]
         raise GigatokError(
             f"MLflow at {destination.shown}: {reason}; check MLFLOW_TRACKING_URI and the server, then run it again"
         ) from error

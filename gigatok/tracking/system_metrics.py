@@ -16,6 +16,7 @@ from mlflow.system_metrics.metrics.gpu_monitor import GPUMonitor
 from mlflow.system_metrics.metrics.network_monitor import NetworkMonitor
 
 from gigatok.artifacts import Journal, RunFolder, read_journal
+from gigatok.config import GigatokError
 from gigatok.tracking.record import read_record
 
 FILE = "system.jsonl"
@@ -68,7 +69,7 @@ class SystemSampler(threading.Thread):
             self._steps[path] += 1
             try:
                 Journal(path).log(self._steps[path], {**values, **_process(run)})
-            except OSError:
+            except GigatokError:
                 continue  # the folder was moved away, or the disk is full: training will say so
 
 

@@ -1,0 +1,187 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from mlflow.tracking import MlflowClient
+from tracking_helpers import SECTION, destination_of, info, score, train
+
+from gigatok.artifacts import Journal, RunFolder, Workspace, write_json
+from gigatok.config import GigatokError
+from gigatok.config.sections import TrackingSection
+from gigatok.tracking.record import begin_record, read_record
+from gigatok.tracking.sync import doctor, sync
+
+
+def _client(project: Workspace) -> MlflowClient:
+    return MlflowClient(destination_of(project).uri)
+
+
+def _runs(project: Workspace, kind: str = "tokenizer") -> list[Any]:
+    client = _client(project)
+    experiment = client.get_experiment_by_name("gigatok")
+    return list(client.search_runs([experiment.experiment_id], f"tags.`gigatok.kind` = '{kind}'"))
+
+
+def _history(project: Workspace, run: Any, name: str) -> list[tuple[int, float]]:
+    history = _client(project).get_metric_history(run.info.run_id, name)
+    return sorted((metric.step, metric.value) for metric in history)
+
+
+def _finished(project: Workspace, name: str = "S-S", parameters: float = 1000, rfid: float = 7.5) -> RunFolder:
+    run = project.tokenizer(name)
+    constants = {"parameters": float(parameters)}
+    begin_record(run, info(name, metrics=constants), "gigatok", destination_of(project).fingerprint)
+    train(run)
+    score(run, rfid)
+    record = read_record(run)
+    assert record is not None
+    record.replace(status="FINISHED", ended=record.started + 5).write(run)
+    return run
+
+
+def test_files_alone_are_enough_and_repeating_adds_nothing(project: Workspace) -> None:
+    run = _finished(project)
+    first = sync(project.runs, SECTION)
+    second = sync(project.runs, SECTION)
+    assert (first.points_added, second.points_added) == (8, 0)
+    assert first.runs == second.runs == ("tokenizers/S-S",)
+    (item,) = _runs(project)
+    (parent,) = _runs(project, "suite")
+    assert item.data.tags["mlflow.parentRunId"] == parent.info.run_id
+    assert parent.info.run_name == "nano-core"
+    assert item.info.status == "FINISHED"
+    assert item.info.end_time - item.info.start_time == pytest.approx(5000, abs=2)
+    assert item.data.params == {"learning_rate": "0.003", "steps": "40"}
+    assert item.data.metrics["rfid/efficientnet-lite2"] == 7.5
+    assert item.data.metrics["parameters"] == 1000
+    assert item.data.metrics["psnr"] == 17.0  # the final score, not training's own
+    assert [step for step, _ in _history(project, item, "loss")] == [0, 10, 20, 30]
+    assert json.loads((run.path / "mlflow.json").read_text())["run_id"] == item.info.run_id
+
+
+def test_the_experiment_opens_as_model_training(project: Workspace) -> None:
+    _finished(project)
+    sync(project.runs, SECTION)
+    experiment = _client(project).get_experiment_by_name("gigatok")
+    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
+    assert experiment.artifact_location == (project.root / "mlartifacts").as_uri()
+
+
+def test_a_database_that_was_lost_is_rebuilt(project: Workspace, empty_database: Path) -> None:
+    _finished(project)
+    sync(project.runs, SECTION)
+    (project.root / "mlflow.db").write_bytes(empty_database.read_bytes())
+    assert sync(project.runs, SECTION).points_added == 8
+    assert len(_runs(project)) == 1
+
+
+def test_steps_logged_again_after_a_crash_appear_once(project: Workspace) -> None:
+    run = _finished(project)
+    sync(project.runs, SECTION)
+    journal = Journal(run.journal_path)
+    journal.truncate_after(10)
+    for step in (20, 30, 40):
+        journal.log(step, {"loss": 1 / (step + 1), "psnr": float(step)})
+    assert sync(project.runs, SECTION).points_added == 2
+    (item,) = _runs(project)
+    assert [step for step, _ in _history(project, item, "loss")] == [0, 10, 20, 30, 40]
+
+
+def test_a_lost_ledger_makes_no_second_run(project: Workspace) -> None:
+    run = _finished(project)
+    sync(project.runs, SECTION)
+    (run.path / "mlflow.json").unlink()
+    assert sync(project.runs, SECTION).points_added == 0
+    assert len(_runs(project)) == 1
+
+
+def test_a_new_score_replaces_the_old_one(project: Workspace) -> None:
+    run = _finished(project)
+    sync(project.runs, SECTION)
+    for rfid in (6.5, 8.5, 6.5):
+        score(run, rfid)
+        sync(project.runs, SECTION)
+        (item,) = _runs(project)
+        assert item.data.metrics["rfid/efficientnet-lite2"] == rfid
+
+
+def test_a_folder_with_curves_but_no_journal_is_shown(project: Workspace) -> None:
+    run = project.tokenizer("S-B")
+    write_json(run.curves_path, {"loss": [[10, 0.5], [20, 0.25]]})
+    score(run)
+    assert sync(project.runs, SECTION).points_added == 2
+    assert sync(project.runs, SECTION).points_added == 0
+    (item,) = _runs(project)
+    assert _history(project, item, "loss") == [(10, 0.5), (20, 0.25)]
+    assert item.data.metrics["rfid/efficientnet-lite2"] == 7.5
+
+
+def test_five_rungs_can_be_compared(project: Workspace) -> None:
+    for number, name in enumerate(("S-S", "S-B", "B-L", "L-XL", "XL-XXL")):
+        _finished(project, name, parameters=1000 * number, rfid=9.0 - number)
+    sync(project.runs, SECTION)
+    points = {
+        (item.data.metrics["parameters"], item.data.metrics["rfid/efficientnet-lite2"]) for item in _runs(project)
+    }
+    assert points == {(1000.0 * number, 9.0 - number) for number in range(5)}
+    assert len(_runs(project, "suite")) == 1
+
+
+def test_pictures_and_files_become_artifacts_and_torn_ones_stop_nothing(project: Workspace) -> None:
+    run = _finished(project)
+    images = np.zeros((4, 32, 32, 3), np.uint8)
+    np.savez(run.path / "pictures.npz", originals=images, reconstructions=images)
+    (run.path / "samples.npz").write_bytes(b"torn")
+    (run.path / "grid.png").write_bytes(b"png")
+    (run.path / "artifacts.jsonl").write_text(
+        '{"path": "grid.png", "folder": "grids"}\n{"path": "gone", "folder": ""}\n{"pa'
+    )
+    sync(project.runs, SECTION)
+    (item,) = _runs(project)
+    client = _client(project)
+    listed = {
+        artifact.path
+        for folder in (None, "pictures", "grids")
+        for artifact in client.list_artifacts(item.info.run_id, folder)
+    }
+    assert listed == {"summary.json", "pictures", "grids", "pictures/reconstructions.png", "grids/grid.png"}
+
+
+def test_a_server_that_is_away_is_one_line(project: Workspace) -> None:
+    _finished(project)
+    with pytest.raises(GigatokError, match="check MLFLOW_TRACKING_URI") as caught:
+        sync(project.runs, TrackingSection(uri="http://127.0.0.1:9"))
+    assert "\n" not in str(caught.value)
+
+
+def test_doctor_closes_what_nobody_trains(project: Workspace) -> None:
+    run = _finished(project, "S-S")
+    alive = project.tokenizer("S-B")
+    begin_record(alive, info("S-B"), "gigatok", destination_of(project).fingerprint)
+    record = read_record(run)
+    assert record is not None
+    record.replace(status="RUNNING", ended=None, pid=os.getpid()).write(run)
+    sync(project.runs, SECTION)
+    assert doctor(project.runs, SECTION) == []
+    gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
+    record.replace(status="RUNNING", ended=None, pid=int(gone.stdout)).write(run)
+    assert doctor(project.runs, SECTION) == ["S-S: KILLED"]
+    assert {item.info.run_name: item.info.status for item in _runs(project)} == {"S-S": "KILLED", "S-B": "RUNNING"}
+
+
+def test_two_processes_may_create_the_database_at_once(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from gigatok.config.sections import TrackingSection;"
+        "from gigatok.tracking.destination import find_destination; from gigatok.tracking.store import Store;"
+        "print(Store(find_destination(TrackingSection(), Path(sys.argv[1]))).experiment_id)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "runs")]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    ended = [process.communicate(timeout=60) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], ended
+    assert ended[0][0] == ended[1][0]
