@@ -18,6 +18,8 @@ from gigatok import __version__
 from gigatok.cli import (
     decode,
     encode,
+    evaluate,
+    explain,
     import_checkpoint,
     models,
     profile,
@@ -46,6 +48,8 @@ for command in (
     encode,
     decode,
     sample,
+    evaluate,
+    explain,
     track,
     ui,
 ):

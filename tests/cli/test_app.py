@@ -23,6 +23,8 @@ COMMANDS = [
     "encode",
     "decode",
     "sample",
+    "evaluate",
+    "explain",
     "ui",
     "track sync",
     "track doctor",
