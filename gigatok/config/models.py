@@ -45,7 +45,7 @@ class CnnConfig(Section):
     @property
     def downsample(self) -> int:
         """Image pixels per position of the latent map, along one side."""
-        return self.patch * 2 ** (len(self.multipliers) - 1)
+        return self.patch * int(2 ** (len(self.multipliers) - 1))
 
 
 class TokenizerConfig(Section):
@@ -67,6 +67,8 @@ class TokenizerConfig(Section):
     """Decoder block (counted from 1) whose output is aligned with the teacher; ``None``: no alignment MLP."""
     alignment_dim: int = 768
     """Width of the teacher's features."""
+    initialisation: Literal["paper", "spatial"] = "paper"
+    """How training starts. ``spatial`` (not in the paper): attention looks at the same place, for short runs."""
 
     @property
     def grid(self) -> int:
@@ -87,15 +89,11 @@ class TokenizerConfig(Section):
         if self.layout == "1d" and self.tokens & (self.tokens - 1):
             raise ValueError(f"num_tokens {self.tokens} is not a power of two: multi-level pooling needs one")
         if self.layout == "1d" and self.tokens > self.grid**2:
-            raise ValueError(
-                f"num_tokens {self.tokens} exceeds the {self.grid}x{self.grid} positions it pools"
-            )
+            raise ValueError(f"num_tokens {self.tokens} exceeds the {self.grid}x{self.grid} positions it pools")
         if self.layout == "1d" and self.block == "plain":
             raise ValueError("block 'plain' has no latent queries: use block 'qformer' with layout '1d'")
         if self.layout == "2d" and self.num_tokens not in (None, self.grid**2):
-            raise ValueError(
-                f"num_tokens {self.num_tokens} with layout '2d' must be the grid's {self.grid**2}"
-            )
+            raise ValueError(f"num_tokens {self.num_tokens} with layout '2d' must be the grid's {self.grid**2}")
         if self.alignment_layer is not None and not 1 <= self.alignment_layer <= self.decoder.depth:
             raise ValueError(
                 f"alignment_layer {self.alignment_layer} is not in 1..{self.decoder.depth} (decoder depth)"

@@ -103,9 +103,7 @@ class Params(Section):
                 )
         for name in (*self.tokenizers, *self.generators):
             if not name.replace("-", "").isalnum():
-                raise ValueError(
-                    f"name {name!r} may hold letters, digits and '-' only (DVC reads a dot as a path)"
-                )
+                raise ValueError(f"name {name!r} may hold letters, digits and '-' only (DVC reads a dot as a path)")
         for name in self.tokenizers:
             self.tokenizer_model(name, alignment_dim=1)
             cached = self.teacher.cache and self.tokenizer_training(name).loss.semantic_weight > 0
@@ -146,11 +144,7 @@ def describe(error: ValidationError) -> str:
     for problem in error.errors():
         where = ".".join(str(part) for part in problem["loc"]) or "settings"
         value = problem["input"]
-        shown = (
-            ""
-            if isinstance(value, (dict, list, Section)) or problem["type"] == "missing"
-            else f" = {value!r}"
-        )
+        shown = "" if isinstance(value, (dict, list, Section)) or problem["type"] == "missing" else f" = {value!r}"
         lines.append(f"{where}{shown}: {problem['msg'].removeprefix('Value error, ')}")
     return "; ".join(lines)
 

@@ -128,6 +128,8 @@ class TokenizerModelSection(Section):
     layout: Literal["1d", "2d"] = "1d"
     block: Literal["qformer", "plain"] = "qformer"
     alignment_layer: int = 3
+    initialisation: Literal["paper", "spatial"] = "paper"
+    """``spatial`` is not in the paper: a start for short runs (``models/initialisation.py``)."""
 
 
 class TrainTokenizerSection(Section):
@@ -240,9 +242,7 @@ class EvaluateGeneratorSection(Section):
     @model_validator(mode="after")
     def _no_guidance_first(self) -> Self:
         if not self.cfg_scales or self.cfg_scales[0] != 1.0:
-            raise ValueError(
-                f"cfg_scales {self.cfg_scales} must begin with 1.0: no guidance is always reported"
-            )
+            raise ValueError(f"cfg_scales {self.cfg_scales} must begin with 1.0: no guidance is always reported")
         return self
 
 

@@ -41,9 +41,7 @@ class KvCache:
     length.
     """
 
-    def __init__(
-        self, config: ArConfig, batch: int, positions: int, device: torch.device, dtype: torch.dtype
-    ) -> None:
+    def __init__(self, config: ArConfig, batch: int, positions: int, device: torch.device, dtype: torch.dtype) -> None:
         shape = (config.depth, 2, batch, config.heads, positions, config.width // config.heads)
         self.memory = torch.zeros(shape, device=device, dtype=dtype)
         self.length = 0
@@ -183,9 +181,7 @@ class ArModel(nn.Module):
     def features(self, indices: Tensor, classes: Tensor, layer: int) -> Tensor:
         """(B, N, D) after the first ``layer`` blocks (1..depth), not normalised; position 0 is the class."""
         if not 1 <= layer <= self.config.depth:
-            raise GigatokError(
-                f"layer {layer} is not in 1..{self.config.depth}: the model has that many blocks"
-            )
+            raise GigatokError(f"layer {layer} is not in 1..{self.config.depth}: the model has that many blocks")
         x = self._embed(indices, classes)
         for block in self.blocks[:layer]:
             x = block(x)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from gigatok.config import GigatokError, TokenizerConfig
 from gigatok.models.attention import init_weights
 from gigatok.models.cnn import CnnDecoder, CnnEncoder
+from gigatok.models.initialisation import start_spatially
 from gigatok.models.qformer import QFormerDecoder, QFormerEncoder
 from gigatok.models.quantizer import QuantizerOutput, VectorQuantizer
 from gigatok.models.vit import VitDecoder, VitEncoder
@@ -79,6 +80,8 @@ class Tokenizer(nn.Module):
             None if config.alignment_layer is None else alignment_mlp(config.decoder.width, config.alignment_dim)
         )
         self.cnn_decoder = CnnDecoder(config.cnn)
+        if config.initialisation == "spatial":
+            start_spatially(self, config)
 
     def forward(self, images: Tensor, shortcut: bool = False) -> TokenizerOutput:
         """images (B, 3, H, W) in [-1, 1]. ``shortcut``: also decode the CNN encoder's map directly."""

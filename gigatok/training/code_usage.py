@@ -22,6 +22,7 @@ class RecentCodes:
         self.codebook_size = codebook_size
         self._ring = torch.zeros(window, dtype=torch.int64)
         self._seen = 0
+        self._marked = torch.zeros(codebook_size, dtype=torch.bool)
 
     def add(self, indices: Tensor) -> None:
         """Remember ``indices`` (any shape)."""
@@ -29,18 +30,21 @@ class RecentCodes:
         places = torch.arange(self._seen, self._seen + flat.numel()) % self._ring.numel()
         self._ring[places] = flat
         self._seen += flat.numel()
+        self._marked[flat] = True
 
     def counts(self) -> Tensor:
         """How often each code occurs in the window: (K,) int64."""
         return torch.bincount(self._ring[: min(self._seen, self._ring.numel())], minlength=self.codebook_size)
 
-    def used(self) -> Tensor:
-        """(K,) bool: codes that occur in the window."""
-        return self.counts() > 0
+    def take_used(self) -> Tensor:
+        """(K,) bool: codes that occurred since the last call."""
+        used = self._marked.clone()
+        self._marked.zero_()
+        return used
 
     def usage(self) -> float:
         """Share of codes in use, 0 to 1."""
-        return float(self.used().float().mean())
+        return float((self.counts() > 0).float().mean())
 
     def perplexity(self) -> float:
         """exp of the entropy of the code frequencies: 1 (one code) to K (all alike).
@@ -56,9 +60,10 @@ class RecentCodes:
 
     def state_dict(self) -> dict[str, Any]:
         """Ring and position."""
-        return {"ring": self._ring.clone(), "seen": self._seen}
+        return {"ring": self._ring.clone(), "seen": self._seen, "marked": self._marked.clone()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from ``state_dict()``."""
         self._ring.copy_(state["ring"])
         self._seen = int(state["seen"])
+        self._marked.copy_(state["marked"])

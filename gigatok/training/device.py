@@ -26,9 +26,7 @@ def set_up(section: BaseSection) -> torch.device:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not available[section.device]:
-        raise ConfigError(
-            f"base.device = '{section.device}' is not available on this machine: use 'auto' or 'cpu'"
-        )
+        raise ConfigError(f"base.device = '{section.device}' is not available on this machine: use 'auto' or 'cpu'")
     return torch.device(section.device)
 
 

@@ -70,6 +70,7 @@ class TokenizerRecipe:
         """
         rate = learning_rate(self.section.optimizer, step, self.section.steps)
         _set_rate(self.optimizer, rate)
+        self._restart_codes(step, images)
         shortcut = self.section.loss.shortcut
         with self._autocast():
             out = self.tokenizer(images, shortcut=shortcut is not None and step < shortcut.image_end_step)
@@ -88,7 +89,6 @@ class TokenizerRecipe:
         if self._adversarial(step):
             terms.update(self._discriminator_step(rate, images, out.reconstruction.detach()))
         self.codes.add(out.indices)
-        self._restart_codes(step, images)
         return StepReport(terms)
 
     def _generator_loss(
@@ -128,9 +128,7 @@ class TokenizerRecipe:
         if out.shortcut is not None:
             add("shortcut_l2", F.mse_loss(out.shortcut, images), shortcut.image_weight)
             if self.perceptual is not None:
-                add(
-                    "shortcut_perceptual", self.perceptual(out.shortcut, images).mean(), shortcut.image_weight
-                )
+                add("shortcut_perceptual", self.perceptual(out.shortcut, images).mean(), shortcut.image_weight)
         if step < shortcut.feature_end_step:
             add(
                 "shortcut_feature",
@@ -161,15 +159,16 @@ class TokenizerRecipe:
     def _adversarial(self, step: int) -> bool:
         return self.discriminator is not None and step >= self.section.loss.discriminator.start_step
 
+    @torch.no_grad()
     def _restart_codes(self, step: int, images: Tensor) -> None:
-        """Give codes that no recent image used the place of an encoder output (not in the paper)."""
-        help_ = self.section.codebook_restart
-        done = step + 1
-        if done > help_.until_step or done % help_.every:
-            return
-        with torch.no_grad():
+        """Give codes unused since the last restart the place of an encoder output (not in the paper).
+
+        At step 0 no code was used yet: the whole codebook starts from data.
+        """
+        restart = self.section.codebook_restart
+        if step < restart.until_step and step % restart.every == 0:
             continuous = self.tokenizer.encode_continuous(images)
-            self.tokenizer.quantizer.restart_dead_codes(continuous, self.codes.used())
+            self.tokenizer.quantizer.restart_dead_codes(continuous, self.codes.take_used())
 
     def _autocast(self) -> AbstractContextManager[Any]:
         precision = self.section.precision

@@ -46,9 +46,7 @@ def train_generator(name: str, params: Params, workspace: Workspace) -> None:
     indices_sha = hashlib.sha256(indices_path.read_bytes()).hexdigest()
     identity = fingerprint(config, section, params.base.seed, indices_sha, code_fingerprint(CODE))
     if already_complete(run, identity, (run.weights_path, run.config_path, run.curves_path)):
-        print(
-            f"{name}: already trained with these settings, data and code; remove {run.path} to train it again"
-        )
+        print(f"{name}: already trained with these settings, data and code; remove {run.path} to train it again")
         return
     tokens = TokenData(indices_path)
     model = ArModel(config).to(device)
@@ -79,9 +77,7 @@ def train_generator(name: str, params: Params, workspace: Workspace) -> None:
             session.after_step(done)
         if recipe.ema is not None:
             recipe.ema.copy_to(model)
-        save_model(
-            run.path, model.eval(), config, {"kind": "generator", "training": section.model_dump(mode="json")}
-        )
+        save_model(run.path, model.eval(), config, {"kind": "generator", "training": section.model_dump(mode="json")})
         session.finish()
     tracker.close("FINISHED")
 
@@ -110,9 +106,7 @@ class TokenData:
         return torch.from_numpy(self._train[:, 0]).long(), torch.from_numpy(self.labels).long()
 
 
-def generator_tokenizer(
-    name: str, params: Params, workspace: Workspace, data: PreparedData
-) -> tuple[Tokenizer, Path]:
+def generator_tokenizer(name: str, params: Params, workspace: Workspace, data: PreparedData) -> tuple[Tokenizer, Path]:
     """The tokenizer that generator ``name`` works with, and its packed indices.
 
     For an intermediate checkpoint the indices are made here, in the generator's own folder.

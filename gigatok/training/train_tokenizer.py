@@ -70,17 +70,11 @@ def train_tokenizer(name: str, params: Params, workspace: Workspace) -> None:
         targets and targets.sha256,
         code_fingerprint(CODE),
     )
-    if already_complete(
-        run, identity, (run.weights_path, run.indices_path, run.config_path, run.curves_path)
-    ):
-        print(
-            f"{name}: already trained with these settings, data and code; remove {run.path} to train it again"
-        )
+    if already_complete(run, identity, (run.weights_path, run.indices_path, run.config_path, run.curves_path)):
+        print(f"{name}: already trained with these settings, data and code; remove {run.path} to train it again")
         return
     tokenizer = Tokenizer(config, entropy_temperature=_entropy_temperature(section)).to(device)
-    recipe = TokenizerRecipe(
-        tokenizer, section, _discriminator(section, device), _perceptual(section, device)
-    )
+    recipe = TokenizerRecipe(tokenizer, section, _discriminator(section, device), _perceptual(section, device))
     cursor = BatchCursor(len(data.train), section.batch_size, params.base.seed)
     augment = np.random.default_rng([params.base.seed, 1])
     plan = RunPlan(
@@ -159,9 +153,7 @@ def _perceptual(section: TrainTokenizerSection, device: torch.device) -> nn.Modu
     if not section.loss.perceptual_weight:
         return None
     weights = section.loss.perceptual_weights
-    return load_perceptual(section.loss.perceptual_network, weights=Path(weights) if weights else None).to(
-        device
-    )
+    return load_perceptual(section.loss.perceptual_network, weights=Path(weights) if weights else None).to(device)
 
 
 def _entropy_temperature(section: TrainTokenizerSection) -> float | None:
@@ -199,7 +191,5 @@ def _write_outputs(
     tokenizer = recipe.tokenizer.eval()
     if recipe.ema is not None:
         recipe.ema.copy_to(tokenizer)
-    save_model(
-        run.path, tokenizer, config, {"kind": "tokenizer", "training": section.model_dump(mode="json")}
-    )
+    save_model(run.path, tokenizer, config, {"kind": "tokenizer", "training": section.model_dump(mode="json")})
     encode_images(tokenizer, data, run.indices_path, section.token_crops)
