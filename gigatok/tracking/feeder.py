@@ -53,7 +53,8 @@ def feeder_alive(destination: Destination) -> bool:
 def drain(runs_root: Path, timeout: float, section: TrackingSection | None = None) -> list[str]:
     """Wait until MLflow has all of every ended run, and let the feeder go.
 
-    Runs that still train are not waited for. Warns in one line if ``timeout`` seconds were not enough.
+    Runs that still train are not waited for. Warns in one line if ``timeout`` seconds were not enough. With a
+    timeout of 0 the feeder is only told to end after its work, and a warning needs a server known to fail.
 
     Returns:
         Names of the runs (``tokenizers/S-S``) that MLflow still lacks something of.
@@ -70,13 +71,14 @@ def drain(runs_root: Path, timeout: float, section: TrackingSection | None = Non
             spawned = True
         if time.monotonic() > deadline:
             health = destination.health()
-            reason = health.error if health and not health.ok else f"not done after {timeout:.0f} s"
-            logger.warning(
-                "MLflow at %s lacks part of %s (%s); nothing is lost: run 'gigatok-bench track sync' later",
-                destination.shown,
-                ", ".join(left),
-                reason,
-            )
+            failing = health is not None and not health.ok
+            if failing or timeout > 0:
+                logger.warning(
+                    "MLflow at %s lacks part of %s (%s); nothing is lost: run 'gigatok-bench track sync' later",
+                    destination.shown,
+                    ", ".join(left),
+                    health.error if health and failing else f"not done after {timeout:.0f} s",
+                )
             break
         time.sleep(0.1)
     if destination.file("lock").parent.is_dir():

@@ -125,6 +125,20 @@ def test_a_killed_run_is_closed_and_its_successor_continues_it_without_repeating
     assert _steps(project, ended, "loss") == list(range(1, 11))
 
 
+def test_without_time_to_wait_the_feeder_finishes_alone_and_nobody_is_warned(
+    project: Workspace, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = project.tokenizer("S-S")
+    tracker = open_tracker(SECTION, run, info())
+    train(run)
+    tracker.close("KILLED")
+    assert drain(project.runs, 0, SECTION) == ["tokenizers/S-S"]
+    _wait_for_end(feeder_pid(project))
+    assert not caplog.records
+    assert _only_run(project).info.status == "KILLED"
+    assert drain(project.runs, 0, SECTION) == []
+
+
 def test_a_killed_feeder_is_replaced_and_loses_nothing(project: Workspace) -> None:
     run = project.tokenizer("S-S")
     tracker = open_tracker(SECTION, run, info())

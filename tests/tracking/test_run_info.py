@@ -1,0 +1,32 @@
+import pytest
+import yaml
+
+from gigatok.config import Params, parse_params
+from gigatok.config.profiles import render
+from gigatok.tracking.record import flatten
+from gigatok.tracking.run_info import generator_info, tokenizer_info
+
+
+@pytest.fixture(scope="module")
+def params() -> Params:
+    return parse_params(yaml.safe_load(render("smoke")))
+
+
+def test_a_tokenizer_run_can_be_filtered_and_plotted_by_size(params: Params) -> None:
+    name = next(iter(params.tokenizers))
+    model = params.tokenizer_model(name, alignment_dim=8)
+    info = tokenizer_info(name, params, model, 1234)
+    assert (info.suite_run, info.kind, info.name) == (f"{params.profile}-{params.suite}", "tokenizer", name)
+    assert info.metrics == {"parameters": 1234.0}
+    assert info.tags["encoder"] == params.tokenizers[name].encoder
+    flat = flatten(info.params)
+    assert flat["image_size"] == str(params.prepare.image_size)
+    assert all(len(key) < 60 for key in flat)
+
+
+def test_a_generator_run_also_says_how_large_its_tokenizer_is(params: Params) -> None:
+    name = next(iter(params.generators))
+    model = params.generator_model(name, tokens=16, codebook_size=64, classes=9)
+    info = generator_info(name, params, model, 10, 20)
+    assert info.metrics == {"parameters": 10.0, "tokenizer_parameters": 20.0}
+    assert info.tags["tokenizer"] == params.generators[name].tokenizer
