@@ -75,12 +75,16 @@ def test_estimates_follow_the_pace_of_long_stages() -> None:
 
 
 def test_history_survives_a_torn_file(tmp_path: Path) -> None:
-    assert read_seconds(tmp_path) == {}
-    record_seconds(tmp_path, "train@S-S", 12.34)
-    record_seconds(tmp_path, "report", 1.0)
-    assert read_seconds(tmp_path) == {"train@S-S": 12.3, "report": 1.0}
-    (tmp_path / "seconds.json").write_text('{"train')
-    assert read_seconds(tmp_path) == {}
+    costs = {"train@S-S": 40.0, "report": 25.0}
+    assert read_seconds(tmp_path, costs) == {}
+    record_seconds(tmp_path, "train@S-S", 12.34, 40.0)
+    record_seconds(tmp_path, "report", 1.0, 25.0)
+    assert read_seconds(tmp_path, costs) == {"train@S-S": 12.3, "report": 1.0}
+    # ten times the steps: what was measured does not hold
+    assert read_seconds(tmp_path, {**costs, "train@S-S": 400.0}) == {"report": 1.0}
+    for torn in ('{"train', "[1]", '{"report": 3}'):
+        (tmp_path / "seconds.json").write_text(torn)
+        assert read_seconds(tmp_path, costs) == {}
 
 
 def test_progress_reads_whole_lines_only(tmp_path: Path) -> None:

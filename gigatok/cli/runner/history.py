@@ -8,23 +8,30 @@ from collections.abc import Mapping
 from pathlib import Path
 
 
-def read_seconds(logs: Path) -> dict[str, float]:
-    """Measured seconds of stages that ran here before; empty when none did or the file is torn."""
-    try:
-        values = json.loads((logs / "seconds.json").read_text())
-    except (FileNotFoundError, ValueError):
-        return {}
-    if not isinstance(values, dict):
-        return {}
-    return {str(name): float(value) for name, value in values.items() if isinstance(value, (int, float))}
+def read_seconds(logs: Path, expected: Mapping[str, float]) -> dict[str, float]:
+    """Measured seconds of stages that ran here before under settings of the same expected cost.
+
+    Under others (another profile, more steps) the old duration says nothing. Empty when the file is torn.
+    """
+    return {
+        name: measured for name, (measured, cost) in _read(logs).items() if abs(cost - expected.get(name, 0.0)) < 0.05
+    }
 
 
-def record_seconds(logs: Path, name: str, seconds: float) -> None:
-    """Keep the duration of a stage that was run to its end."""
-    values = {**read_seconds(logs), name: round(seconds, 1)}
+def record_seconds(logs: Path, name: str, seconds: float, expected: float) -> None:
+    """Keep the duration of a stage that was run to its end, beside the cost that had been expected of it."""
+    values = {**_read(logs), name: (round(seconds, 1), round(expected, 1))}
     part = logs / "seconds.json.part"
     part.write_text(json.dumps(values, indent=1, sort_keys=True))
     part.replace(logs / "seconds.json")
+
+
+def _read(logs: Path) -> dict[str, tuple[float, float]]:
+    try:
+        values = json.loads((logs / "seconds.json").read_text())
+        return {str(name): (float(measured), float(cost)) for name, (measured, cost) in values.items()}
+    except (FileNotFoundError, ValueError, TypeError, AttributeError):
+        return {}
 
 
 class Estimates:

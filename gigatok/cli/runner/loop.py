@@ -69,17 +69,22 @@ def run_graph(
         return Outcome(ran=(), seconds=time.monotonic() - began)
     logs = _logs(root)
     logs.mkdir(parents=True, exist_ok=True)
-    known = {**(expected or {}), **read_seconds(logs)}
+    costs = dict(expected or {})
+    estimates = Estimates({**costs, **read_seconds(logs, costs)}, list(graph.stages))
     display = display or open_display()
     try:
-        run = _Run(root, graph, jobs, Estimates(known, list(graph.stages)), display)
-        with _interruptions() as interruptions:
-            run.work(interruptions)
+        run = _Run(root, graph, jobs, estimates, display)
+        try:
+            with _interruptions() as interruptions:
+                run.work(interruptions)
+        finally:
+            for name, seconds in run.seconds.items():
+                record_seconds(logs, name, seconds, costs.get(name, 0.0))
         display.message("checking with dvc repro")
         _confirm(root, logs, targets)
     finally:
         display.close()
-    return Outcome(ran=tuple(run.ran), seconds=time.monotonic() - began)
+    return Outcome(ran=tuple(run.seconds), seconds=time.monotonic() - began)
 
 
 def _logs(root: Path) -> Path:
@@ -97,7 +102,8 @@ class _Run:
         self.estimates = estimates
         self.display = display
         self.running: dict[str, StageProcess] = {}
-        self.ran: list[str] = []
+        self.seconds: dict[str, float] = {}
+        """Durations of the stages that ran, in the order in which they ended."""
         self.done = 0
         self.began = time.monotonic()
 
@@ -112,8 +118,9 @@ class _Run:
                 self._collect()
                 self.display.update(self._view())
         except BaseException:
-            if self.running:
-                self.display.message(f"stopping {', '.join(self.running)} (they save their state first)")
+            alive = [name for name, process in self.running.items() if process.poll() is None]
+            if alive:
+                self.display.message(f"stopping {', '.join(alive)} (they save their state first)")
             count = len(interruptions)
             stop_all(list(self.running.values()), lambda: len(interruptions) > count)
             raise
@@ -132,9 +139,9 @@ class _Run:
             status = process.poll()
             if status is None:
                 continue
-            del self.running[name]
-            if status != 0:
+            if status != 0:  # it stays among the running: something it started may still be alive
                 raise GigatokError(_failure(process, status))
+            del self.running[name]
             self._finish(name, process)
 
     def _finish(self, name: str, process: StageProcess) -> None:
@@ -142,9 +149,8 @@ class _Run:
         note = "up to date"
         if not process.skipped():
             seconds = process.progress.elapsed
-            self.ran.append(name)
             self.estimates.ended(name, seconds)
-            record_seconds(self.logs, name, seconds)
+            self.seconds[name] = seconds
             note = clock(seconds)
             if process.progress.loss is not None:
                 note += f", loss {process.progress.loss:.4g}"
