@@ -33,6 +33,7 @@ RUNGS = {"s": "S-S", "b": "S-B", "l": "B-L", "xl": "L-XL", "3b": "XL-XXL"}
 
 
 T = TypeVar("T")
+SectionT = TypeVar("SectionT", bound=Section)
 
 
 class Params(Section):
@@ -56,8 +57,7 @@ class Params(Section):
     def tokenizer_training(self, name: str) -> TrainTokenizerSection:
         """``train_tokenizer`` with the overrides of tokenizer ``name`` applied."""
         entry = _entry(self.tokenizers, name, "tokenizers")
-        merged = merge(self.train_tokenizer.model_dump(), entry.overrides)
-        return TrainTokenizerSection.model_validate(merged)
+        return _overridden(self.train_tokenizer, entry.overrides, f"tokenizers.{name}.overrides")
 
     def tokenizer_model(self, name: str, *, alignment_dim: int) -> TokenizerConfig:
         """Architecture of tokenizer ``name``; ``alignment_dim`` is the teacher's feature width."""
@@ -77,7 +77,7 @@ class Params(Section):
     def generator_training(self, name: str) -> TrainGeneratorSection:
         """``train_generator`` with the overrides of generator ``name`` applied."""
         entry = _entry(self.generators, name, "generators")
-        return TrainGeneratorSection.model_validate(merge(self.train_generator.model_dump(), entry.overrides))
+        return _overridden(self.train_generator, entry.overrides, f"generators.{name}.overrides")
 
     def generator_model(self, name: str, *, tokens: int, codebook_size: int, classes: int) -> ArConfig:
         """Architecture of generator ``name`` for a tokenizer's rate and the data's classes."""
@@ -95,23 +95,52 @@ class Params(Section):
         )
 
     @model_validator(mode="after")
-    def _references_exist(self) -> Self:
+    def _entries_fit(self) -> Self:
+        problems = [*self._name_problems(), *self._tokenizer_problems(), *self._generator_problems()]
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def _name_problems(self) -> list[str]:
+        return [
+            f"name {name!r} may hold letters, digits and '-' only (DVC reads a dot as a path)"
+            for name in dict.fromkeys((*self.tokenizers, *self.generators))
+            if not name.replace("-", "").isalnum()
+        ]
+
+    def _tokenizer_problems(self) -> list[str]:
+        problems = []
+        augmented = self.prepare.augmentation != "none"
+        for name in self.tokenizers:
+            try:
+                self.tokenizer_model(name, alignment_dim=1)
+                regularized = self.tokenizer_training(name).loss.semantic_weight > 0
+            except ValidationError as error:
+                problems.append(f"tokenizers.{name}: {describe(error)}")
+            except ConfigError as error:
+                problems.append(str(error))
+            else:
+                if augmented and self.teacher.cache and regularized:
+                    problems.append(
+                        "teacher.cache is true but prepare.augmentation changes the images: set teacher.cache to false"
+                    )
+        return list(dict.fromkeys(problems))
+
+    def _generator_problems(self) -> list[str]:
+        problems = []
         for name, generator in self.generators.items():
             if generator.tokenizer not in self.tokenizers:
-                raise ValueError(
+                problems.append(
                     f"generators.{name}.tokenizer {generator.tokenizer!r} is not one of {sorted(self.tokenizers)}"
                 )
-        for name in (*self.tokenizers, *self.generators):
-            if not name.replace("-", "").isalnum():
-                raise ValueError(f"name {name!r} may hold letters, digits and '-' only (DVC reads a dot as a path)")
-        for name in self.tokenizers:
-            self.tokenizer_model(name, alignment_dim=1)
-            cached = self.teacher.cache and self.tokenizer_training(name).loss.semantic_weight > 0
-            if cached and self.prepare.augmentation != "none":
-                raise ValueError(
-                    "teacher.cache is true but prepare.augmentation changes the images: set teacher.cache to false"
-                )
-        return self
+                continue
+            try:
+                self.generator_model(name, tokens=1, codebook_size=1, classes=1)
+            except ValidationError as error:
+                problems.append(f"generators.{name}: {describe(error)}")
+            except ConfigError as error:
+                problems.append(str(error))
+        return problems
 
 
 def load_params(path: Path | str = "params.yaml") -> Params:
@@ -142,10 +171,12 @@ def describe(error: ValidationError) -> str:
     """All problems of a validation error as ``setting = value: rule``, separated by semicolons."""
     lines = []
     for problem in error.errors():
-        where = ".".join(str(part) for part in problem["loc"]) or "settings"
-        value = problem["input"]
-        shown = "" if isinstance(value, (dict, list, Section)) or problem["type"] == "missing" else f" = {value!r}"
-        lines.append(f"{where}{shown}: {problem['msg'].removeprefix('Value error, ')}")
+        where = ".".join(str(part) for part in problem["loc"])
+        value, rule = problem["input"], problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "extra_forbidden":
+            rule = "is no setting: remove it or correct its name"
+        hidden = isinstance(value, (dict, list, Section)) or problem["type"] == "missing"
+        lines.append(f"{where}{'' if hidden else f' = {value!r}'}: {rule}" if where else rule)
     return "; ".join(lines)
 
 
@@ -154,6 +185,14 @@ def fingerprint(*parts: object) -> str:
     plain = [part.model_dump(mode="json") if isinstance(part, Section) else part for part in parts]
     text = json.dumps(plain, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _overridden(section: SectionT, overrides: Mapping[str, Any], setting: str) -> SectionT:
+    """``section`` with an entry's overrides laid over it, checked as a whole."""
+    try:
+        return type(section).model_validate(merge(section.model_dump(), overrides))
+    except ValidationError as error:
+        raise ConfigError(f"{setting}: {describe(error)}") from None
 
 
 def _entry(table: Mapping[str, T], name: str, setting: str) -> T:

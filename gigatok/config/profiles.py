@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import difflib
+import functools
+import re
 from collections.abc import Mapping
 from importlib import resources
 from typing import Any
@@ -15,7 +17,10 @@ from gigatok.config.params import merge, parse_params
 from gigatok.config.suites import CORE_TOKENIZERS, Entry, default_generators
 
 PROFILES = ("smoke", "nano", "mini", "paper")
-_PER_TOKENIZER = "per_tokenizer:"
+_ONLY_IN_PROFILES = ("per_tokenizer", "more_tokenizers", "per_generator", "more_generators")
+"""Keys of a profile file that are no sections of ``params.yaml``; they come last in it."""
+_PROBE = "probe"
+"""Key in ``per_generator`` for generators that a suite names no size for: AR probing."""
 
 
 def profile_text(name: str) -> str:
@@ -37,21 +42,41 @@ def render(
 ) -> str:
     """Text of ``params.yaml`` for a profile and a suite's entries.
 
-    A profile file is a ``params.yaml`` without ``tokenizers`` and ``generators``, plus ``per_tokenizer``: what a
-    profile changes for one tokenizer whatever the suite (its number of epochs at paper scale, say).
+    A profile file is a ``params.yaml`` without ``tokenizers`` and ``generators``, plus, at its end: ``per_tokenizer``
+    and ``per_generator``, what it changes whatever the suite (the epochs of a size at paper scale, say), and
+    ``more_tokenizers`` and ``more_generators``, entries that it adds. ``per_tokenizer`` goes by size
+    (``<encoder>-<decoder>``, so S-S-no-sem has the settings of S-S) and then by name, ``per_generator`` by AR size or
+    ``probe`` and then by name; what an entry itself overrides wins over both.
     """
-    body, _, tail = profile_text(profile).partition(_PER_TOKENIZER)
-    changes: dict[str, Any] = yaml.safe_load(_PER_TOKENIZER + tail)["per_tokenizer"] if tail else {}
-    entries = {name: copy.deepcopy(dict(entry)) for name, entry in tokenizers.items()}
-    for name, overrides in (changes or {}).items():
-        if name in entries:
-            entries[name]["overrides"] = merge(overrides, entries[name].get("overrides", {}))
-    chosen = generators if generators is not None else default_generators(entries)
-    lists = {"tokenizers": entries, "generators": dict(chosen)}
+    text = profile_text(profile)
+    values: dict[str, Any] = yaml.safe_load(text)
+    per_tokenizer, more, per_generator, more_generators = (values.get(key) or {} for key in _ONLY_IN_PROFILES)
+    entries = copy.deepcopy({**tokenizers, **more})
+    for name, entry in entries.items():
+        _lay_under(entry, per_tokenizer, f"{entry['encoder']}-{entry['decoder']}", name)
+    suites = generators if generators is not None else default_generators(dict(tokenizers))
+    chosen = copy.deepcopy({**suites, **default_generators(more), **more_generators})
+    for name, entry in chosen.items():
+        _lay_under(entry, per_generator, entry.get("size", _PROBE), name)
+    lists = {"tokenizers": entries, "generators": chosen}
     head = f"# Written by 'gigatok-bench profile {profile} --suite {suite}'.\nprofile: {profile}\nsuite: {suite}\n"
-    text = head + body.rstrip() + "\n\n" + _dump(lists)
-    parse_params(yaml.safe_load(text), source=f"profile {profile}, suite {suite}")
-    return text
+    written = head + _sections(text).rstrip() + "\n\n" + _dump(lists)
+    parse_params(yaml.safe_load(written), source=f"profile {profile}, suite {suite}")
+    return written
+
+
+def _lay_under(entry: Entry, settings: Mapping[str, Any], *keys: str) -> None:
+    """Put ``settings`` of each of ``keys``, the later over the earlier, under what ``entry`` overrides itself."""
+    layers = [*(settings.get(key, {}) for key in dict.fromkeys(keys)), entry.get("overrides", {})]
+    overrides = functools.reduce(merge, layers)
+    if overrides:
+        entry["overrides"] = overrides
+
+
+def _sections(text: str) -> str:
+    """The part of a profile file that goes into ``params.yaml`` as it is."""
+    first = re.search(rf"^(#.*\n|\n)*({'|'.join(_ONLY_IN_PROFILES)}):", text, re.MULTILINE)
+    return text[: first.start()] if first else text
 
 
 def changed_lines(old: str, new: str) -> list[str]:
