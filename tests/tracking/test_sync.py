@@ -105,6 +105,7 @@ def test_a_new_score_replaces_the_old_one(project: Workspace) -> None:
     sync(project.runs, SECTION)
     for rfid in (6.5, 8.5, 6.5):
         score(run, rfid)
+        os.utime(run.summary_path, (1.7e9, 1.7e9))  # as old as a checked-out file can look
         sync(project.runs, SECTION)
         (item,) = _runs(project)
         assert item.data.metrics["rfid/efficientnet-lite2"] == rfid
