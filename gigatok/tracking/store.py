@@ -103,7 +103,7 @@ class Store:
         for begin in range(0, len(metrics), _BATCH):
             part = metrics[begin : begin + _BATCH]
             self.client.log_batch(
-                run_id, metrics=[Metric(name, value, int(t * 1000), step) for name, value, t, step in part]
+                run_id, metrics=[Metric(name, value, round(t * 1000), step) for name, value, t, step in part]
             )
 
     def describe(self, run: Any, params: dict[str, str], tags: dict[str, str]) -> None:
