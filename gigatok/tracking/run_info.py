@@ -14,7 +14,10 @@ def tokenizer_info(name: str, params: Params, model: TokenizerConfig, parameters
         suite_run=f"{params.profile}-{params.suite}",
         name=name,
         kind="tokenizer",
-        params={"model": model.model_dump(mode="json"), "training": training.model_dump(mode="json")},
+        params={
+            "model": model.model_dump(mode="json"),
+            "training": training.model_dump(mode="json", exclude={"model"}),
+        },
         tags={
             "profile": params.profile,
             "suite": params.suite,
@@ -35,7 +38,10 @@ def generator_info(name: str, params: Params, model: ArConfig, parameters: int, 
         suite_run=f"{params.profile}-{params.suite}",
         name=name,
         kind="generator",
-        params={"model": model.model_dump(mode="json"), "training": training.model_dump(mode="json")},
+        params={
+            "model": model.model_dump(mode="json"),
+            "training": training.model_dump(mode="json", exclude={"sizes"}),
+        },
         tags={
             "profile": params.profile,
             "suite": params.suite,
