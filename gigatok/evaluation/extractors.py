@@ -82,7 +82,7 @@ class Extractor:
         outputs: list[NetworkOutput] = []
         with torch.inference_mode():
             for start in range(0, len(images), batch_size):
-                batch = torch.from_numpy(np.ascontiguousarray(images[start : start + batch_size]))
+                batch = torch.from_numpy(np.array(images[start : start + batch_size]))  # a copy: maps are read-only
                 outputs.append(self._forward(batch.to(self.device)))
                 if progress is not None:
                     progress(min(start + batch_size, len(images)), len(images))

@@ -77,6 +77,12 @@ def frechet_distance_of_features(first: npt.ArrayLike, second: npt.ArrayLike) ->
     return frechet_distance(*gaussian(first), *gaussian(second))
 
 
+def covariance_factor(covariance: Array) -> Array:
+    """F (d, r) with F F^T = ``covariance`` (d, d) of rank r: its Cholesky factor, or eigenvectors where singular."""
+    factor = _cholesky(covariance)
+    return factor if factor is not None else _eigenvector_factor(covariance)
+
+
 def _checked(mean: npt.ArrayLike, covariance: npt.ArrayLike) -> Gaussian:
     moments = Gaussian(
         np.atleast_1d(np.asarray(mean, dtype=np.float64)),

@@ -101,5 +101,5 @@ def _pair(
 
 def _unit(images: npt.NDArray[np.generic]) -> Tensor:
     """(B, 3, H, W) float64 in 0..1."""
-    values = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2)
+    values = torch.from_numpy(np.array(images)).permute(0, 3, 1, 2)
     return values.double() / 255.0 if values.dtype == torch.uint8 else values.double()

@@ -34,9 +34,9 @@ def kernel_distance(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
     """
     x, y = _checked(first, second)
     n, m = len(x), len(y)
-    within_x = (_kernel_sum(x, x) - _kernel_diagonal_sum(x)) / (n * (n - 1))
-    within_y = (_kernel_sum(y, y) - _kernel_diagonal_sum(y)) / (m * (m - 1))
-    return within_x + within_y - 2.0 * _kernel_sum(x, y) / (n * m)
+    within_x = float((kernel_row_sums(x, x) - kernel_diagonal(x)).sum()) / (n * (n - 1))
+    within_y = float((kernel_row_sums(y, y) - kernel_diagonal(y)).sum()) / (m * (m - 1))
+    return within_x + within_y - 2.0 * float(kernel_row_sums(x, y).sum()) / (n * m)
 
 
 def kernel_distance_of_subsets(
@@ -77,13 +77,12 @@ def _checked(first: npt.ArrayLike, second: npt.ArrayLike) -> tuple[npt.NDArray[n
     return x, y
 
 
-def _kernel_sum(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> float:
-    """Sum of k over all pairs; in blocks, so that no n x m matrix is kept."""
-    total = 0.0
-    for start in range(0, len(x), _BLOCK):
-        total += float(((x[start : start + _BLOCK] @ y.T / x.shape[1] + 1.0) ** DEGREE).sum())
-    return total
+def kernel_row_sums(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """(n,) sums of k(x_i, y_j) over j, for (n, d) and (m, d); in blocks, so that no n x m matrix is kept."""
+    blocks = (x[start : start + _BLOCK] @ y.T / x.shape[1] + 1.0 for start in range(0, len(x), _BLOCK))
+    return np.concatenate([(block**DEGREE).sum(axis=1) for block in blocks])
 
 
-def _kernel_diagonal_sum(x: npt.NDArray[np.float64]) -> float:
-    return float((((x * x).sum(axis=1) / x.shape[1] + 1.0) ** DEGREE).sum())
+def kernel_diagonal(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """(n,) k(x_i, x_i) of (n, d)."""
+    return np.asarray(((x * x).sum(axis=1) / x.shape[1] + 1.0) ** DEGREE)

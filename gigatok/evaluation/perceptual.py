@@ -38,4 +38,4 @@ def perceptual_distances(
 
 def _signed(images: UInt8, device: torch.device) -> Tensor:
     """(B, 3, H, W) in [-1, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(images)).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1.0
+    return torch.from_numpy(np.array(images)).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1.0

@@ -50,9 +50,18 @@ def precision_recall(
 
 
 def memberships(
-    real: npt.ArrayLike, fake: npt.ArrayLike, neighbours: int = 3, *, distances: Distances = "float64"
+    real: npt.ArrayLike,
+    fake: npt.ArrayLike,
+    neighbours: int = 3,
+    *,
+    distances: Distances = "float64",
+    real_radii: Floats | None = None,
 ) -> Memberships:
-    """What ``precision_recall`` averages, sample by sample."""
+    """What ``precision_recall`` averages, sample by sample.
+
+    Args:
+        real_radii: ``squared_radii(real, ...)``, where several sets are held against one; ``None``: computed
+    """
     real, fake = np.asarray(real, dtype=np.float64), np.asarray(fake, dtype=np.float64)
     if real.ndim != 2 or fake.ndim != 2 or real.shape[1] != fake.shape[1]:
         raise GigatokError(f"features of shapes {real.shape} and {fake.shape}: expected (n, d) and (m, d)")
@@ -61,13 +70,15 @@ def memberships(
             f"neighbours {neighbours} with {len(real)} real and {len(fake)} fake samples: "
             "must be at least 1 and below both counts"
         )
+    if real_radii is None:
+        real_radii = squared_radii(real, neighbours, distances)
     return Memberships(
-        fake_in_real=_inside(fake, real, _squared_radii(real, neighbours, distances), distances),
-        real_in_fake=_inside(real, fake, _squared_radii(fake, neighbours, distances), distances),
+        fake_in_real=_inside(fake, real, real_radii, distances),
+        real_in_fake=_inside(real, fake, squared_radii(fake, neighbours, distances), distances),
     )
 
 
-def _squared_radii(features: Floats, neighbours: int, distances: Distances) -> Floats:
+def squared_radii(features: Floats, neighbours: int = 3, distances: Distances = "float64") -> Floats:
     """(n,) squared distance of each sample to its k-th nearest neighbour; place 0 is the sample itself."""
     radii = [
         np.partition(_squared_distances(features[start : start + _BLOCK], features, distances), neighbours, axis=1)[

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from gigatok.artifacts import code_fingerprint
 from gigatok.evaluation.cache import Arrays, PartStore
 from gigatok.evaluation.extractors import Progress
 from gigatok.models.ar import ArModel
@@ -40,23 +42,34 @@ def stored_indices(
         batch_size: changes time and memory, and no sample
     """
     classes = ar.config.num_classes
-    store = PartStore(
-        root,
-        {
-            "kind": "samples",
-            "weights": weights_sha256,
-            "sampler": spec.model_dump(),
-            "classes": f"balanced over {classes}",
-            "seed": seed,
-        },
-    )
+    key = {
+        "kind": "samples",
+        "weights": weights_sha256,
+        "sampler": spec.model_dump(),
+        "classes": f"balanced over {classes}",
+        "seed": seed,
+        "code": code_fingerprint(["models", "sampling"]),
+    }
 
     def draw(start: int, stop: int) -> Arrays:
         labels = sample_classes(stop, classes)[start:]
-        indices = sample_many(ar, labels, seed, batch_size, ids=np.arange(start, stop), **spec.model_dump())
+        told = None if progress is None else partial(_tell, progress, start, count)
+        ids = np.arange(start, stop)
+        indices = sample_many(ar, labels, seed, batch_size, ids=ids, progress=told, **spec.model_dump())
         return {"indices": indices.numpy()}
 
-    # Whole parts only, so that a larger set finds the parts of a smaller one.
-    whole = -(-count // PART) * PART
-    arrays = store.collect(whole, draw, part=PART, progress=progress)
-    return torch.from_numpy(np.asarray(arrays["indices"], dtype=np.int64)[:count])
+    # Whole parts under one key, so that a larger set finds those of a smaller one; what is left has its own.
+    whole = count // PART * PART
+    parts = []
+    if whole:
+        parts.append(PartStore(root, key).collect(whole, draw, part=PART)["indices"])
+    if whole < count:
+        rest = PartStore(root, {**key, "from": whole, "to": count})
+        parts.append(rest.collect(count - whole, lambda start, stop: draw(whole + start, whole + stop))["indices"])
+    if progress is not None:
+        progress(count, count)
+    return torch.from_numpy(np.concatenate(parts).astype(np.int64))
+
+
+def _tell(progress: Progress, start: int, count: int, done: int) -> None:
+    progress(start + done, count)

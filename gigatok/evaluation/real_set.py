@@ -1,0 +1,199 @@
+"""A set of real features that many sets are held against: what depends on it alone is computed once.
+
+Every score comes with a 95% interval from one pass. It is the infinitesimal jackknife (Jaeckel 1972), the bootstrap's
+limit for small changes of the samples' weights: score -+ z times the standard deviation of the samples' influences
+over sqrt(n). Unlike resampled sets it repeats no samples, which with fewer samples than dimensions would put the
+spread of a Fréchet distance up by half. The real set belongs to the protocol and is taken as it is.
+"""
+
+from __future__ import annotations
+
+import warnings
+from functools import cached_property
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import ndtri
+
+from gigatok.evaluation.frechet import FewSamplesWarning, Gaussian, covariance_factor, frechet_distance, gaussian
+from gigatok.evaluation.inception_score import inception_score
+from gigatok.evaluation.kernel_distance import kernel_diagonal, kernel_row_sums
+from gigatok.evaluation.precision_recall import memberships, squared_radii
+from gigatok.evaluation.uncertainty import LEVEL, Extrapolation, Interval, mean_interval
+
+Float64 = npt.NDArray[np.float64]
+_Z = float(ndtri((1 + LEVEL) / 2))
+
+INTERVAL_NOTE = "95% interval: infinitesimal jackknife"
+MEAN_NOTE = "95% interval: bootstrap over images"
+
+
+class Estimate(NamedTuple):
+    """A score and the interval that holds it."""
+
+    value: float
+    interval: Interval
+
+
+class RealSet:
+    """Real features and every distance from them.
+
+    Args:
+        features: (m, d), at least 2
+    """
+
+    def __init__(self, features: npt.ArrayLike) -> None:
+        self.features: Float64 = np.asarray(features, dtype=np.float64)
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    @cached_property
+    def moments(self) -> Gaussian:
+        """Mean and covariance."""
+        return gaussian(self.features)
+
+    @cached_property
+    def _factor(self) -> Float64:
+        """F (d, r) with F F^T = covariance; from the features themselves where they are fewer than dimensions."""
+        if len(self.features) <= self.features.shape[1]:
+            return np.asarray((self.features - self.moments.mean).T / np.sqrt(len(self) - 1))
+        return covariance_factor(self.moments.covariance)
+
+    @cached_property
+    def _kernel_within(self) -> float:
+        sums = kernel_row_sums(self.features, self.features) - kernel_diagonal(self.features)
+        return float(sums.sum()) / (len(self) * (len(self) - 1))
+
+    @cached_property
+    def _radii(self) -> npt.NDArray[np.floating]:
+        return squared_radii(self.features)
+
+    def few_samples(self, count: int) -> str | None:
+        """What a reader must know about Fréchet distances of ``count`` samples; ``None``: nothing."""
+        dimensions = self.features.shape[1]
+        if min(count, len(self)) > dimensions:
+            return None
+        return (
+            f"Fréchet distances of {count} samples to {len(self)} images in {dimensions} dimensions are biased "
+            "upwards: compare them only with distances of equal counts"
+        )
+
+    def frechet(self, samples: npt.ArrayLike) -> Estimate:
+        """Fréchet distance of (n, d) samples; ``few_samples`` says what ``frechet_distance`` warns of."""
+        x = np.asarray(samples, dtype=np.float64)
+        moments = gaussian(x)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FewSamplesWarning)
+            value = frechet_distance(*moments, *self.moments)
+        centred = x - moments.mean
+        shift = 2.0 * centred @ (moments.mean - self.moments.mean)
+        return _estimate(value, shift + (centred**2).sum(axis=1) - self._root_influence(centred))
+
+    def frechet_at_infinity(self, samples: npt.ArrayLike, *, points: int = 5, seed: int = 0) -> Extrapolation | None:
+        """The distance that infinitely many samples would have, from a line over 1/n (Chong & Forsyth 2020).
+
+        Unlike ``uncertainty.frechet_at_infinity`` the sets are nested, each the beginning of the next, which leaves
+        one eigenvalue problem of min(n, d) a point.
+
+        Returns:
+            ``None`` with too few samples for a line.
+        """
+        x = np.asarray(samples, dtype=np.float64)
+        n, d = x.shape
+        first = max(n // 10, min(2 * d, n // 2))
+        counts = sorted({int(count) for count in np.linspace(first, n, points)})
+        if first < 2 or len(counts) < 2:
+            return None
+        x = x[np.random.default_rng(seed).permutation(n)] - self.moments.mean
+        values = self._nested_distances(x, counts)
+        slope, infinity = np.polyfit(1 / np.asarray(counts, dtype=np.float64), values, 1)
+        return Extrapolation(float(infinity), float(slope), tuple(counts), tuple(values))
+
+    def kernel(self, samples: npt.ArrayLike) -> Estimate:
+        """Kernel distance (KID) of (n, d) samples: unbiased, all pairs."""
+        y = np.asarray(samples, dtype=np.float64)
+        n = len(y)
+        within = (kernel_row_sums(y, y) - kernel_diagonal(y)) / (n - 1)
+        across = kernel_row_sums(y, self.features) / len(self)
+        value = self._kernel_within + float(within.mean()) - 2.0 * float(across.mean())
+        return _estimate(value, 2.0 * (within - across))
+
+    def precision_recall(self, samples: npt.ArrayLike) -> tuple[Estimate, Estimate]:
+        """Improved precision and recall with k = 3, and bootstrap intervals over images."""
+        inside = memberships(self.features, samples, real_radii=self._radii)
+        precision, recall = (mean_estimate(hits) for hits in inside)
+        return precision, recall
+
+    def _root_influence(self, centred: Float64) -> Float64:
+        """(n,) influence of each sample on 2 tr((C R)^(1/2)), with C of the samples and R of the real set."""
+        n = len(centred)
+        projected = centred @ self._factor
+        if n <= projected.shape[1]:
+            values, vectors = np.linalg.eigh(projected @ projected.T / (n - 1))
+            return np.asarray(n * (vectors**2) @ np.sqrt(np.clip(values, 0.0, None)))
+        values, vectors = np.linalg.eigh(projected.T @ projected / (n - 1))
+        kept = values > values[-1] * len(values) * np.finfo(np.float64).eps
+        return np.asarray(((projected @ vectors[:, kept]) ** 2 / np.sqrt(values[kept])).sum(axis=1))
+
+    def _nested_distances(self, x: Float64, counts: list[int]) -> list[float]:
+        """Distances of the first ``counts`` rows of ``x`` (n, d), which has the real mean subtracted."""
+        projected = x @ self._factor
+        small = counts[-1] <= projected.shape[1]
+        gram = projected @ projected.T if small else np.zeros((projected.shape[1],) * 2)
+        squares = (x**2).sum(axis=1)
+        trace = float(np.trace(self.moments.covariance))
+        values = []
+        for start, n in pairwise([0, *counts]):
+            mean = x[:n].mean(axis=0)
+            if small:
+                product = _centred_gram(gram[:n, :n])
+            else:
+                gram += projected[start:n].T @ projected[start:n]
+                middle = projected[:n].mean(axis=0)
+                product = gram - n * np.outer(middle, middle)
+            roots = np.sqrt(np.clip(np.linalg.eigvalsh(product / (n - 1)), 0.0, None))
+            spread = (float(squares[:n].sum()) - n * float(mean @ mean)) / (n - 1)
+            values.append(float(mean @ mean) + spread + trace - 2.0 * float(roots.sum()))
+        return values
+
+
+def inception_estimate(probabilities: npt.ArrayLike, splits: int = 10) -> Estimate:
+    """Inception score of (n, classes) in as many splits as published, and its interval."""
+    p = np.asarray(probabilities, dtype=np.float64)
+    splits = min(splits, len(p))
+    value = inception_score(p, splits).mean
+    variance = 0.0
+    for start, stop in pairwise(index * len(p) // splits for index in range(splits + 1)):
+        part = p[start:stop]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            terms = np.where(part > 0, part * (np.log(part) - np.log(part.mean(axis=0))), 0.0)
+        divergence = terms.sum(axis=1)
+        variance += float((np.exp(divergence.mean()) * divergence.std()) ** 2) / len(part)
+    half = _Z * float(np.sqrt(variance)) / splits
+    return Estimate(value, (value - half, value + half))
+
+
+def mean_estimate(values: npt.ArrayLike) -> Estimate:
+    """Mean of one value an image, and its bootstrap interval."""
+    array = np.asarray(values, dtype=np.float64)
+    return Estimate(float(array.mean()), mean_interval(array))
+
+
+def accuracy_estimate(accuracy: float, count: int) -> Estimate:
+    """A share of ``count`` images, and its bootstrap interval, which follows from the share alone."""
+    hits = np.arange(count) < round(accuracy * count)
+    return Estimate(accuracy, mean_interval(hits))
+
+
+def _estimate(value: float, influences: Float64) -> Estimate:
+    half = _Z * float(influences.std() / np.sqrt(len(influences)))
+    return Estimate(value, (value - half, value + half))
+
+
+def _centred_gram(gram: Float64) -> Float64:
+    """Inner products of rows after their mean is subtracted."""
+    rows = gram.mean(axis=0)
+    return np.asarray(gram - rows - rows[:, None] + rows.mean())

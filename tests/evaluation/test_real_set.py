@@ -1,0 +1,95 @@
+"""Distances from one real set: equal to the plain functions, intervals like those of many draws, the limit."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+from gigatok.evaluation import (
+    FewSamplesWarning,
+    frechet_distance_of_features,
+    inception_score,
+    kernel_distance,
+    precision_recall,
+)
+from gigatok.evaluation.real_set import RealSet, accuracy_estimate, inception_estimate, mean_estimate
+from gigatok.evaluation.uncertainty import mean_interval
+
+RANDOM = np.random.default_rng(0)
+Z = 1.96
+
+
+def draws(count: int, dimensions: int = 6) -> np.ndarray:
+    """A skewed set, unlike the real one."""
+    return RANDOM.gamma(2.0, size=(count, dimensions)) @ np.diag(np.linspace(0.5, 1.5, dimensions))
+
+
+@pytest.mark.parametrize(("real", "fake", "dimensions"), [(300, 200, 6), (300, 20, 40), (30, 20, 40), (30, 200, 40)])
+def test_values_equal_the_plain_functions(real: int, fake: int, dimensions: int) -> None:
+    first, second = RANDOM.normal(size=(real, dimensions)), draws(fake, dimensions)
+    estimates = RealSet(first)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FewSamplesWarning)
+        expected = frechet_distance_of_features(first, second)
+    assert estimates.frechet(second).value == pytest.approx(expected, rel=1e-6)
+    assert estimates.kernel(second).value == pytest.approx(kernel_distance(first, second), rel=1e-9)
+    both = tuple(estimate.value for estimate in estimates.precision_recall(second))
+    assert both == pytest.approx(precision_recall(first, second))
+    line = estimates.frechet_at_infinity(second)
+    assert line is not None
+    assert line.counts[-1] == fake
+    assert line.values[-1] == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("metric", ["frechet", "kernel"])
+def test_intervals_are_as_wide_as_scores_of_fresh_samples_spread(metric: str) -> None:
+    real = RealSet(RANDOM.normal(size=(2000, 6)))
+    found = [getattr(real, metric)(draws(400)) for _ in range(150)]
+    spread = np.std([estimate.value for estimate in found], ddof=1)
+    widths = [(estimate.interval[1] - estimate.interval[0]) / (2 * Z) for estimate in found]
+    assert np.mean(widths) == pytest.approx(spread, rel=0.2)
+    assert all(estimate.interval[0] < estimate.value < estimate.interval[1] for estimate in found)
+
+
+def test_both_ways_to_the_influence_agree_where_counts_meet_dimensions() -> None:
+    wide, tall = RANDOM.normal(size=(60, 20)), RANDOM.normal(size=(60, 20))
+    tall_half = RealSet(tall).frechet(wide[:20]).interval
+    padded = [np.hstack([part, np.zeros((len(part), 50))]) for part in (tall, wide[:20])]
+    gram_half = RealSet(padded[0]).frechet(padded[1]).interval
+    assert gram_half == pytest.approx(tall_half, rel=1e-6)
+
+
+def test_infinity_is_nearer_to_the_truth_than_any_count() -> None:
+    real = RealSet(RANDOM.normal(size=(20000, 8)))
+    line = real.frechet_at_infinity(RANDOM.normal(size=(300, 8)))
+    assert line is not None
+    assert abs(line.infinity) < min(line.values) / 2
+    assert real.frechet_at_infinity(RANDOM.normal(size=(2, 8))) is None
+
+
+def test_inception_interval_covers_fresh_samples_and_keeps_the_score() -> None:
+    def probabilities() -> np.ndarray:
+        return RANDOM.dirichlet(np.full(10, 0.2), size=500)
+
+    found = [inception_estimate(probabilities(), splits=5) for _ in range(150)]
+    widths = [(estimate.interval[1] - estimate.interval[0]) / (2 * Z) for estimate in found]
+    assert np.mean(widths) == pytest.approx(np.std([estimate.value for estimate in found], ddof=1), rel=0.25)
+    few = probabilities()[:4]
+    assert inception_estimate(few).value == pytest.approx(inception_score(few, 4).mean)
+
+
+def test_shares_have_the_interval_of_their_hits() -> None:
+    hits = RANDOM.random(200) < 0.3
+    assert mean_estimate(hits).interval == mean_interval(hits)
+    accuracy = accuracy_estimate(float(hits.mean()), 200)
+    assert accuracy.interval == pytest.approx(mean_interval(hits), abs=0.02)
+    assert accuracy_estimate(0.0, 50).interval == (0.0, 0.0)
+
+
+def test_few_samples_are_said_in_words_not_warned_of() -> None:
+    real = RealSet(RANDOM.normal(size=(50, 8)))
+    assert real.few_samples(9) is None
+    assert "8 samples to 50 images in 8 dimensions" in str(real.few_samples(8))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert real.frechet(draws(5, 8)).value > 0
