@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
 
+from gigatok.config import GigatokError
 from gigatok.evaluation.frechet import FewSamplesWarning, Gaussian, covariance_factor, frechet_distance, gaussian
 from gigatok.evaluation.inception_score import inception_score
 from gigatok.evaluation.kernel_distance import kernel_diagonal, kernel_row_sums
@@ -88,9 +89,14 @@ class RealSet:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FewSamplesWarning)
             value = frechet_distance(*moments, *self.moments)
-        centred = x - moments.mean
-        shift = 2.0 * centred @ (moments.mean - self.moments.mean)
-        return _estimate(value, shift + (centred**2).sum(axis=1) - self._root_influence(centred))
+        return _estimate(value, self.frechet_influences(x))
+
+    def frechet_influences(self, x: Float64) -> Float64:
+        """(n,) influence of each sample on the Fréchet distance, up to a constant."""
+        mean = x.mean(axis=0)
+        centred = x - mean
+        shift = 2.0 * centred @ (mean - self.moments.mean)
+        return np.asarray(shift + (centred**2).sum(axis=1) - self._root_influence(centred))
 
     def frechet_at_infinity(self, samples: npt.ArrayLike, *, points: int = 5, seed: int = 0) -> Extrapolation | None:
         """The distance that infinitely many samples would have, from a line over 1/n (Chong & Forsyth 2020).
@@ -107,17 +113,13 @@ class RealSet:
         counts = sorted({int(count) for count in np.linspace(first, n, points)})
         if first < 2 or len(counts) < 2:
             return None
-        x = x[np.random.default_rng(seed).permutation(n)] - self.moments.mean
-        values = self._nested_distances(x, counts)
+        values = self._nested_distances(x, np.random.default_rng(seed).permutation(n), counts)
         slope, infinity = np.polyfit(1 / np.asarray(counts, dtype=np.float64), values, 1)
         return Extrapolation(float(infinity), float(slope), tuple(counts), tuple(values))
 
     def kernel(self, samples: npt.ArrayLike) -> Estimate:
         """Kernel distance (KID) of (n, d) samples: unbiased, all pairs."""
-        y = np.asarray(samples, dtype=np.float64)
-        n = len(y)
-        within = (kernel_row_sums(y, y) - kernel_diagonal(y)) / (n - 1)
-        across = kernel_row_sums(y, self.features) / len(self)
+        within, across = self._kernel_means(np.asarray(samples, dtype=np.float64))
         value = self._kernel_within + float(within.mean()) - 2.0 * float(across.mean())
         return _estimate(value, 2.0 * (within - across))
 
@@ -126,6 +128,11 @@ class RealSet:
         inside = memberships(self.features, samples, real_radii=self._radii)
         precision, recall = (mean_estimate(hits) for hits in inside)
         return precision, recall
+
+    def _kernel_means(self, y: Float64) -> tuple[Float64, Float64]:
+        """(n,) mean kernel of each sample with the other samples, and with the real set."""
+        within = (kernel_row_sums(y, y) - kernel_diagonal(y)) / (len(y) - 1)
+        return within, kernel_row_sums(y, self.features) / len(self)
 
     def _root_influence(self, centred: Float64) -> Float64:
         """(n,) influence of each sample on 2 tr((C R)^(1/2)), with C of the samples and R of the real set."""
@@ -138,8 +145,9 @@ class RealSet:
         kept = values > values[-1] * len(values) * np.finfo(np.float64).eps
         return np.asarray(((projected @ vectors[:, kept]) ** 2 / np.sqrt(values[kept])).sum(axis=1))
 
-    def _nested_distances(self, x: Float64, counts: list[int]) -> list[float]:
-        """Distances of the first ``counts`` rows of ``x`` (n, d), which has the real mean subtracted."""
+    def _nested_distances(self, samples: Float64, order: npt.NDArray[np.int64], counts: list[int]) -> list[float]:
+        """Distances of the first ``counts`` of ``samples`` (n, d) in the given order."""
+        x = samples[order] - self.moments.mean
         projected = x @ self._factor
         small = counts[-1] <= projected.shape[1]
         gram = projected @ projected.T if small else np.zeros((projected.shape[1],) * 2)
@@ -158,6 +166,40 @@ class RealSet:
             spread = (float(squares[:n].sum()) - n * float(mean @ mean)) / (n - 1)
             values.append(float(mean @ mean) + spread + trace - 2.0 * float(roots.sum()))
         return values
+
+
+class Originals(RealSet):
+    """Real images that are judged by their reconstructions: sample i belongs to image i.
+
+    So intervals and smaller counts take both or neither. Held against all originals, fewer reconstructions than
+    originals would look worse than they are, and a line through them would end far below 0.
+    """
+
+    def frechet(self, samples: npt.ArrayLike) -> Estimate:
+        """Fréchet distance of the (m, d) reconstructions."""
+        x = self._matched(samples)
+        value = super().frechet(x).value
+        return _estimate(value, self.frechet_influences(x) + RealSet(x).frechet_influences(self.features))
+
+    def kernel(self, samples: npt.ArrayLike) -> Estimate:
+        """Kernel distance of the (m, d) reconstructions."""
+        x = self._matched(samples)
+        within, across = self._kernel_means(x)
+        real_within, real_across = RealSet(x)._kernel_means(self.features)
+        value = float(real_within.mean() + within.mean()) - 2.0 * float(across.mean())
+        return _estimate(value, 2.0 * (within - across + real_within - real_across))
+
+    def _nested_distances(self, samples: Float64, order: npt.NDArray[np.int64], counts: list[int]) -> list[float]:
+        x, real = self._matched(samples)[order], self.features[order]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FewSamplesWarning)
+            return [_paired_distance(x[:n], real[:n]) for n in counts]
+
+    def _matched(self, samples: npt.ArrayLike) -> Float64:
+        x = np.asarray(samples, dtype=np.float64)
+        if x.shape != self.features.shape:
+            raise GigatokError(f"reconstructions {x.shape} of originals {self.features.shape}: give one for each")
+        return x
 
 
 def inception_estimate(probabilities: npt.ArrayLike, splits: int = 10) -> Estimate:
@@ -191,6 +233,18 @@ def accuracy_estimate(accuracy: float, count: int) -> Estimate:
 def _estimate(value: float, influences: Float64) -> Estimate:
     half = _Z * float(influences.std() / np.sqrt(len(influences)))
     return Estimate(value, (value - half, value + half))
+
+
+def _paired_distance(x: Float64, y: Float64) -> float:
+    """Fréchet distance of (n, d) and (n, d); few samples need no (d, d) matrix."""
+    n, d = x.shape
+    if n > d:
+        return frechet_distance(*gaussian(x), *gaussian(y))
+    shift = x.mean(axis=0) - y.mean(axis=0)
+    a, b = x - x.mean(axis=0), y - y.mean(axis=0)
+    # With covariances a^T a and b^T b the root's trace is the sum of the singular values of a b^T.
+    roots = np.linalg.svd(a @ b.T, compute_uv=False).sum()
+    return float(shift @ shift + ((a**2).sum() + (b**2).sum() - 2.0 * roots) / (n - 1))
 
 
 def _centred_gram(gram: Float64) -> Float64:

@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
+from gigatok.config import GigatokError
 from gigatok.evaluation import (
     FewSamplesWarning,
     frechet_distance_of_features,
@@ -12,7 +13,7 @@ from gigatok.evaluation import (
     kernel_distance,
     precision_recall,
 )
-from gigatok.evaluation.real_set import RealSet, accuracy_estimate, inception_estimate, mean_estimate
+from gigatok.evaluation.real_set import Originals, RealSet, accuracy_estimate, inception_estimate, mean_estimate
 from gigatok.evaluation.uncertainty import mean_interval
 
 RANDOM = np.random.default_rng(0)
@@ -49,6 +50,33 @@ def test_intervals_are_as_wide_as_scores_of_fresh_samples_spread(metric: str) ->
     widths = [(estimate.interval[1] - estimate.interval[0]) / (2 * Z) for estimate in found]
     assert np.mean(widths) == pytest.approx(spread, rel=0.2)
     assert all(estimate.interval[0] < estimate.value < estimate.interval[1] for estimate in found)
+
+
+@pytest.mark.parametrize("metric", ["frechet", "kernel"])
+def test_intervals_of_reconstructions_follow_pairs(metric: str) -> None:
+    found = []
+    for _ in range(150):
+        originals = RANDOM.normal(size=(400, 6))
+        found.append(getattr(Originals(originals), metric)(1.3 * originals + RANDOM.normal(size=(400, 6))))
+    spread = np.std([estimate.value for estimate in found], ddof=1)
+    widths = [(estimate.interval[1] - estimate.interval[0]) / (2 * Z) for estimate in found]
+    assert np.mean(widths) == pytest.approx(spread, rel=0.2)
+
+
+@pytest.mark.parametrize("dimensions", [5, 60])
+def test_reconstructions_keep_their_originals_at_every_count(dimensions: int) -> None:
+    originals = RANDOM.normal(size=(50, dimensions))
+    judged = Originals(originals)
+    same = judged.frechet_at_infinity(originals)
+    assert same is not None
+    assert same.values == pytest.approx([0.0] * len(same.values), abs=1e-6)
+    other = originals + RANDOM.normal(size=originals.shape)
+    line = judged.frechet_at_infinity(other)
+    assert line is not None
+    assert line.values[-1] == pytest.approx(judged.frechet(other).value, rel=1e-6)
+    assert judged.kernel(other).value == pytest.approx(kernel_distance(originals, other))
+    with pytest.raises(GigatokError, match="one for each"):
+        judged.frechet(other[:-1])
 
 
 def test_both_ways_to_the_influence_agree_where_counts_meet_dimensions() -> None:
