@@ -61,9 +61,10 @@ def rendered(name: str, suite: str) -> str:
     Raises:
         ConfigError: profile or suite is unknown.
     """
-    from gigatok.config.profiles import render
+    from gigatok.config.profiles import PROFILES, render
+    from gigatok.paper.matrix import suite_entries
 
-    return render(name, suite)
+    return render(name, suite, *suite_entries(suite, name)) if name in PROFILES else render(name, suite)
 
 
 def changed_settings(before: object, after: object) -> list[str]:

@@ -28,6 +28,9 @@ def helps(params: Params) -> list[Departure]:
         text = f"every {restart.every} steps until step {restart.until_step}"
         why = "codes that no image uses are replaced by encoder outputs, early in training"
         found.append(Departure("train_tokenizer.codebook_restart", text, "none", why))
+    if training.model.initialisation != "paper":
+        why = "attention starts out looking at the same place; from the paper's start the codebook collapses here"
+        found.append(Departure("train_tokenizer.model.initialisation", training.model.initialisation, "paper", why))
     if loss.l1_weight:
         why = "sharper edges within few steps"
         found.append(Departure("train_tokenizer.loss.l1_weight", f"{loss.l1_weight:g}", "0", why))

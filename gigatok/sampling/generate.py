@@ -81,7 +81,7 @@ class Sampler:
         self.scales = [guidance_scale(spec, token, num_tokens) for token in range(num_tokens)]
         self._cache: KvCache | None = None
 
-    @torch.inference_mode()
+    @torch.no_grad()  # not inference mode: its tensors could not be decoded with gradients on
     def __call__(self, classes: Tensor, uniforms: Tensor | None) -> Tensor:
         """(B,) classes, (B, N) float64 numbers in [0, 1), None when greedy -> (B, N) int64 indices."""
         device = self.ar.head.weight.device

@@ -138,3 +138,11 @@ def test_null_class_draws_as_without_condition(ar: ArModel) -> None:
 def test_wrong_arguments_are_named(ar: ArModel, arguments: dict[str, object], problem: str) -> None:
     with pytest.raises(GigatokError, match=problem):
         generate(ar, **{"classes": CLASSES, **arguments})  # type: ignore[arg-type]
+
+
+def test_samples_can_be_used_with_gradients_on(ar: ArModel) -> None:
+    indices = generate(ar, CLASSES, greedy=True)
+    table = torch.nn.Embedding(ar.config.codebook_size, 2)
+    table(indices).sum().backward()
+    assert table.weight.grad is not None
+    assert not indices.is_inference()
