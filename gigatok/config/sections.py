@@ -208,14 +208,6 @@ class ReferenceSection(Section):
     """Lloyd iterations of the k-means-over-patches baseline."""
 
 
-class EvaluateTokenizerSection(Section):
-    """Reconstruction metrics on the validation images."""
-
-    batch_size: int = Field(32, gt=0)
-    pictures: int = Field(16, gt=0)
-    """Reconstructions kept for the report."""
-
-
 class ProbeSection(Section):
     """Linear probe (SPEC section 7)."""
 
@@ -225,19 +217,62 @@ class ProbeSection(Section):
     """Ridge of ``lbfgs``."""
 
 
+class EvaluateTokenizerSection(Section):
+    """Reconstruction metrics on the validation images."""
+
+    batch_size: int = Field(32, gt=0)
+    pictures: int = Field(16, gt=0)
+    """Reconstructions kept for the report."""
+    probe: ProbeSection | None = None
+    """Linear probe of the encoder on all training images (figure 13); ``None``: none."""
+
+
+class GuidanceSection(Section):
+    """How the guidance of the best gFID is found; no guidance and every trial are always reported."""
+
+    kind: Literal["list", "zero-order", "study"] = "list"
+    """``list``: every scale of ``cfg_scales``; ``zero-order``: the paper's hill climb in steps of 0.25; ``study``:
+    Optuna over ``scales``, ``schedules`` and ``starts``, with few samples first."""
+    start: float = Field(1.75, ge=1)
+    """First scale of ``zero-order`` (SPEC section 5)."""
+    trials: int = Field(24, gt=0)
+    """Settings that ``study`` tries besides no guidance."""
+    samples: tuple[int, ...] = ()
+    """Rising counts at which ``study`` gives up the worse half, before all ``evaluate_generator.samples``."""
+    scales: tuple[float, ...] = (1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0)
+    schedules: tuple[Literal["constant", "step", "linear", "cosine"], ...] = ("constant", "step", "linear", "cosine")
+    starts: tuple[float, ...] = (0.0, 0.18, 0.3)
+    """Shares of the sequence before guidance begins; ``step`` only."""
+
+
 class EvaluateGeneratorSection(Section):
     """Samples, their scores, validation loss and probe."""
 
     samples: int = Field(576, gt=0)
     cfg_scales: tuple[float, ...] = (1.0, 2.0)
-    """Every scale is sampled; the first must be 1.0 (no guidance), the best gFID is reported beside it."""
+    """With guidance ``list`` every scale is sampled; the first must be 1.0 (no guidance)."""
     cfg_schedule: Literal["constant", "step", "linear", "linear_re", "rectangular", "cosine"] = "constant"
     cfg_start: float = 0.0
     temperature: float = Field(1.0, gt=0)
     top_k: int = Field(0, ge=0)
     top_p: float = Field(1.0, gt=0, le=1)
     batch_size: int = Field(64, gt=0)
+    guidance: GuidanceSection = GuidanceSection()
+    seeds: tuple[int, ...] = Field((0,), min_length=1)
+    """Added to ``base.seed``: further sets of samples. With several, mean scores and their interval are reported."""
     probe: ProbeSection = ProbeSection()
+
+    @model_validator(mode="after")
+    def _counts_rise(self) -> Self:
+        counts = (*self.guidance.samples, self.samples)
+        if list(counts) != sorted(set(counts)) or counts[0] < 2:
+            raise ValueError(
+                f"guidance.samples {self.guidance.samples} must rise from at least 2 and end below samples "
+                f"{self.samples}"
+            )
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"seeds {self.seeds} repeat: give different ones")
+        return self
 
     @model_validator(mode="after")
     def _no_guidance_first(self) -> Self:

@@ -52,8 +52,6 @@ if TYPE_CHECKING:
     from gigatok.evaluation.guidance import (
         Guidance,
         GuidanceReport,
-        StudySpace,
-        guidance_study,
         zero_order_search,
     )
     from gigatok.evaluation.image_quality import (
@@ -71,6 +69,10 @@ if TYPE_CHECKING:
         evaluate,
     )
     from gigatok.evaluation.kmeans import PatchKMeans
+    from gigatok.evaluation.optuna_study import (
+        StudySpace,
+        guidance_study,
+    )
     from gigatok.evaluation.perceptual import perceptual_distances
     from gigatok.evaluation.probe import (
         ProbeSpec,
@@ -161,9 +163,11 @@ _MODULES = {
     "guidance": (
         "Guidance",
         "GuidanceReport",
+        "zero_order_search",
+    ),
+    "optuna_study": (
         "StudySpace",
         "guidance_study",
-        "zero_order_search",
     ),
     "image_quality": (
         "psnr",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -130,7 +131,8 @@ def cached_features(
         return extractor.extract(images, batch_size, progress)
 
     def produce(start: int, stop: int) -> Arrays:
-        features = extractor.extract(images[start:stop], batch_size)
+        told = None if progress is None else partial(_tell, progress, start, len(images))
+        features = extractor.extract(images[start:stop], batch_size, told)
         return {name: value for name, value in features._asdict().items() if value is not None}
 
     store = PartStore(root, feature_key(extractor, content_sha256(images)))
@@ -144,6 +146,10 @@ def as_features(arrays: Arrays) -> Features:
         np.asarray(arrays[name], dtype=np.float32) if name in arrays else None for name in ("spatial", "probabilities")
     )
     return Features(pool, spatial, probabilities)
+
+
+def _tell(progress: Progress, start: int, total: int, done: int, _: int) -> None:
+    progress(start + done, total)
 
 
 def _read(path: Path) -> Arrays | None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,11 +15,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from gigatok.artifacts import Protocol, Provenance, RunFolder, Workspace, git_state, write_json
+from gigatok.artifacts import Protocol, Provenance, RunFolder, Workspace, code_fingerprint, git_state, write_json
 from gigatok.config import GigatokError, Params, fingerprint
 from gigatok.config.sections import BaseSection, ReferenceSection
 from gigatok.data import DataSummary
-from gigatok.evaluation.extractors import Extractor, load_extractor
+from gigatok.evaluation.cache import cached_features
+from gigatok.evaluation.extractors import Extractor, Features, Progress, load_extractor
 
 Pool = npt.NDArray[np.float32]
 
@@ -51,6 +54,35 @@ def read_real_features(workspace: Workspace) -> RealFeatures:
             return RealFeatures(arrays["train"], arrays["validation"])
     except FileNotFoundError:
         raise GigatokError(f"{path} does not exist: run 'dvc repro reference'") from None
+
+
+def judged_features(
+    judge: Extractor,
+    images: npt.NDArray[np.uint8],
+    workspace: Workspace,
+    batch_size: int,
+    progress: Progress | None = None,
+) -> Features:
+    """The judge's features of (n, S, S, 3) images, kept under ``runs/cache`` by content."""
+    return cached_features(judge, images, feature_cache(workspace), batch_size=batch_size, progress=progress)
+
+
+def feature_cache(workspace: Workspace) -> Path:
+    """Store of features, a new one whenever the code that computes them changes."""
+    return workspace.runs / "cache" / f"features-{_extraction_code()[:12]}"
+
+
+def sample_cache(workspace: Workspace) -> Path:
+    """Store of sampled indices."""
+    return workspace.runs / "cache" / "samples"
+
+
+@cache
+def _extraction_code() -> str:
+    digest = hashlib.sha256(code_fingerprint(["teachers"]).encode())
+    for name in ("extractors", "resize", "efficientnet", "inception", "vit_extractors"):
+        digest.update(Path(__file__).with_name(f"{name}.py").read_bytes())
+    return digest.hexdigest()
 
 
 def judge_protocol(judge: Extractor, *, reference: str, reference_count: int, sample_count: int) -> Protocol:

@@ -142,7 +142,7 @@ class RealSet:
             values, vectors = np.linalg.eigh(projected @ projected.T / (n - 1))
             return np.asarray(n * (vectors**2) @ np.sqrt(np.clip(values, 0.0, None)))
         values, vectors = np.linalg.eigh(projected.T @ projected / (n - 1))
-        kept = values > values[-1] * len(values) * np.finfo(np.float64).eps
+        kept = values > values.max(initial=0.0) * len(values) * np.finfo(np.float64).eps
         return np.asarray(((projected @ vectors[:, kept]) ** 2 / np.sqrt(values[kept])).sum(axis=1))
 
     def _nested_distances(self, samples: Float64, order: npt.NDArray[np.int64], counts: list[int]) -> list[float]:

@@ -2,51 +2,43 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from gigatok.artifacts import Protocol, Score, ScoreSheet, Workspace, load_weights, replacing
-from gigatok.config import Params
+from gigatok.config import Params, fingerprint
 from gigatok.config.sections import EvaluateGeneratorSection
-from gigatok.data import PreparedData, to_uint8
+from gigatok.data import PreparedData
 from gigatok.evaluation.context import (
+    feature_cache,
     judge_protocol,
     limit_threads,
     open_judge,
     provenance,
     read_real_features,
+    sample_cache,
     timed_evaluation,
 )
-from gigatok.evaluation.extractors import Extractor
-from gigatok.evaluation.frechet import frechet_distance_of_features
-from gigatok.evaluation.inception_score import inception_score
-from gigatok.evaluation.kernel_distance import kernel_distance
-from gigatok.evaluation.precision_recall import precision_recall
-from gigatok.evaluation.probe import ProbeSpec, linear_probe
-from gigatok.interop.native import load_ar_dir, load_tokenizer_dir
+from gigatok.evaluation.drawing import Drawn, Studio
+from gigatok.evaluation.guidance import Guidance, GuidanceReport
+from gigatok.evaluation.guidance_search import GuidanceSearch
+from gigatok.evaluation.probe_scores import accuracy_scores, ar_pool, probe_spec
+from gigatok.evaluation.real_set import INTERVAL_NOTE, MEAN_NOTE, Estimate, RealSet, mean_estimate
+from gigatok.evaluation.set_scores import few_samples_notes, infinity_score, sample_scores, scored
+from gigatok.evaluation.uncertainty import seed_interval
+from gigatok.interop.native import file_sha256, load_ar_dir, load_tokenizer_dir
 from gigatok.models.ar import ArModel
 from gigatok.models.tokenizer import Tokenizer
-from gigatok.sampling import sample_classes, sample_many
+from gigatok.sampling import sample_classes
 from gigatok.tracking import publish_summary
-from gigatok.tracking.progress import open_progress
+from gigatok.tracking.progress import StageProgress, open_progress
 from gigatok.tracking.run_info import generator_info
-
-Images = npt.NDArray[np.uint8]
-Pool = npt.NDArray[np.float32]
-
-
-class Drawn(NamedTuple):
-    """Samples at one guidance scale, and the judge's view of them."""
-
-    scale: float
-    images: Images
-    pool: Pool
-    probabilities: Pool | None
 
 
 class Tokens(NamedTuple):
@@ -59,39 +51,44 @@ class Tokens(NamedTuple):
 
 
 def score_generator(name: str, params: Params, workspace: Workspace) -> None:
-    """Write the score sheet and the samples of generator ``name``."""
+    """Write the score sheet and the samples of generator ``name``. Goes on from what a killed run has drawn."""
     device = limit_threads(params.base)
     run = workspace.generator(name)
-    data = PreparedData.open(workspace.data)
+    data = PreparedData.open(workspace.data).summary
     section = params.evaluate_generator
-    tokenizer, tokens = _open_tokenizer(name, params, workspace)
+    tokenizer, tokens, tokenizer_sha256 = _open_tokenizer(name, params, workspace)
     tokenizer, ar = tokenizer.to(device), load_ar_dir(run.path).to(device)
-    judge = open_judge(params.reference, device)
-    real = read_real_features(workspace).train
-    classes = sample_classes(section.samples, len(data.summary.classes))
-    total = section.samples * (len(section.cfg_scales) + 1)
-    with timed_evaluation(run), open_progress(f"evaluate_generator@{name}", total) as progress:
-        drawn = []
-        for number, scale in enumerate(section.cfg_scales):
-            indices = sample_many(
-                ar,
-                classes,
-                params.base.seed,
-                section.batch_size,
-                progress=lambda done, number=number: progress.update(number * section.samples + done, phase="samples"),
-                **sampler_settings(section, scale),
-            )
-            drawn.append(_judged(scale, decode(tokenizer, indices, section.batch_size), judge, params))
-        shuffled = decode(tokenizer, _shuffled(tokens.train, section.samples, params.base.seed), section.batch_size)
-        floor = _judged(1.0, shuffled, judge, params)
-        scores, floors = _sample_scores(drawn, floor, real, judge, params)
+    real = RealSet(read_real_features(workspace).train)
+    total = _sets(section) * section.samples
+    with timed_evaluation(run), open_progress(f"evaluate_generator@{name}", total) as bar:
+        studio = Studio(
+            ar=ar,
+            tokenizer=tokenizer,
+            judge=open_judge(params.reference, device),
+            section=section,
+            weights_sha256=file_sha256(run.weights_path),
+            judge_batch=params.reference.batch_size,
+            samples_root=sample_cache(workspace),
+            features_root=feature_cache(workspace),
+            progress=_SetProgress(bar, section.samples),
+        )
+        identity = fingerprint(
+            studio.weights_sha256, tokenizer_sha256, studio.judge.sha256, params.reference, data.data_sha256
+        )
+        search = GuidanceSearch(
+            studio, real, params.base.seed + section.seeds[0], identity, workspace.runs / "studies", run
+        )
+        report = search.search()
+        judged = SampleScores(search, report, params)
+        scores, floors = [*judged.scores(), *judged.seed_scores()], judged.floors(tokens)
         probe, majority = _probe(ar, tokens, params)
         scores += [_loss_score(ar, tokens), probe]
         floors.append(majority)
-        progress.update(total)
+        _write_samples(run.path / "samples.npz", studio, report, search.seed)
+        bar.update(total)
     source = provenance(
         params,
-        data.summary,
+        data,
         f"generators/{name}",
         params.tokenizer_training(params.generators[name].tokenizer),
         params.generator_training(name),
@@ -99,66 +96,154 @@ def score_generator(name: str, params: Params, workspace: Workspace) -> None:
         section,
         params.teacher,
     )
-    with replacing(run.path / "samples.npz") as path, path.open("wb") as file:
-        extra = {f"samples_cfg_{item.scale:g}": item.images for item in drawn[1:]}
-        np.savez(file, samples=drawn[0].images, classes=classes.numpy(), **extra)  # type: ignore[arg-type]
+    counts = [sum(p.numel() for p in module.parameters()) for module in (ar, tokenizer)]
     ScoreSheet(
-        schema=1,
         name=name,
         kind="generator",
-        parameters={"total": sum(p.numel() for p in ar.parameters())},
+        parameters={"total": counts[0]},
         scores=tuple(score.replace(provenance=source) for score in scores),
         floors=tuple(score.replace(provenance=source) for score in floors),
-        notes=("shuffled tokens: each position's training indices, shuffled among the images, then decoded",),
+        notes=(
+            "shuffled tokens: each position's training indices, shuffled among the images, then decoded",
+            *few_samples_notes(real, section.samples),
+        ),
     ).write(run.summary_path)
-    counts = [sum(p.numel() for p in module.parameters()) for module in (ar, tokenizer)]
     publish_summary(params.tracking, run, generator_info(name, params, ar.config, *counts))
 
 
-def sampler_settings(section: EvaluateGeneratorSection, scale: float) -> dict[str, float | int | str]:
-    """Keywords of ``sampling.generate`` at one guidance scale."""
-    return {
-        "cfg_scale": scale,
-        "cfg_schedule": section.cfg_schedule,
-        "cfg_start": section.cfg_start,
-        "temperature": section.temperature,
-        "top_k": section.top_k,
-        "top_p": section.top_p,
-    }
+@dataclass(frozen=True)
+class SampleScores:
+    """Every score of a generator's samples after the search for guidance."""
+
+    search: GuidanceSearch
+    report: GuidanceReport
+    params: Params
+
+    def scores(self) -> list[Score]:
+        """Without guidance all metrics; with it gFID of every setting and of the best."""
+        judge, real = self.search.studio.judge.name, self.search.real
+        count = self.report.unguided.samples
+        plain, protocol = self.search.unguided(count), self.protocol(Guidance())
+        scores = [*sample_scores(real, plain, protocol), *infinity_score("gfid_infinity", real, plain, protocol)]
+        for trial in self.report.curve:
+            name = f"{self._curve_name(trial.guidance)}/{judge}".replace(".", "p")
+            scores.append(self._gfid(name, trial.guidance, count))
+        scores.append(self._gfid(f"gfid_best_cfg/{judge}", self.report.best.guidance, count))
+        return scores
+
+    def seed_scores(self) -> list[Score]:
+        """Means over several seeds, where the settings name several."""
+        section, judge = self.params.evaluate_generator, self.search.studio.judge.name
+        if len(section.seeds) < 2:
+            return []
+        count = self.report.unguided.samples
+        values: dict[tuple[str, Guidance], list[float]] = {}
+        for seed in (self.params.base.seed + each for each in section.seeds):
+            plain = self.search.studio.features(Drawn(Guidance(), count, seed))
+            for score in sample_scores(self.search.real, plain, self.protocol(Guidance())):
+                values.setdefault((score.metric, Guidance()), []).append(score.value)
+            best = self.report.best.guidance
+            guided = plain if best == Guidance() else self.search.studio.features(Drawn(best, count, seed))
+            gfid = self.search.real.frechet(guided.pool).value
+            values.setdefault((f"gfid_best_cfg/{judge}", best), []).append(gfid)
+        seeds = ", ".join(str(self.params.base.seed + each) for each in section.seeds)
+        note = f"mean over samples of seeds {seeds}; 95% interval: Student's t"
+        return [
+            scored(
+                metric.replace("/", "_seed_mean/", 1),
+                Estimate(float(np.mean(each)), seed_interval(each)),
+                self.protocol(guidance).replace(seed=None),
+                note,
+            )
+            for (metric, guidance), each in values.items()
+        ]
+
+    def floors(self, tokens: Tokens) -> list[Score]:
+        """The same metrics of images whose tokens have nothing to do with each other."""
+        shuffled = _shuffled(tokens.train, self.params.evaluate_generator.samples, self.params.base.seed)
+        features = self.search.studio.judged(shuffled)
+        sampler = {"tokens": "shuffled training indices"}
+        protocol = self.protocol(Guidance()).replace(sampler=sampler, sample_count=len(shuffled))
+        scores = sample_scores(self.search.real, features, protocol)
+        return [score.replace(floor="shuffled tokens") for score in scores]
+
+    def protocol(self, guidance: Guidance) -> Protocol:
+        """How samples with this guidance are judged."""
+        return judge_protocol(
+            self.search.studio.judge,
+            reference="training images",
+            reference_count=len(self.search.real),
+            sample_count=self.report.unguided.samples,
+        ).replace(
+            class_policy="balanced",
+            sampler=self.search.studio.spec(guidance).model_dump(),
+            seed=self.search.seed,
+        )
+
+    def _gfid(self, metric: str, guidance: Guidance, count: int) -> Score:
+        return scored(metric, self.search.estimate(guidance, count), self.protocol(guidance), INTERVAL_NOTE)
+
+    def _curve_name(self, guidance: Guidance) -> str:
+        """``gfid_cfg_<scale>``; with schedule and start where they are not the settings' own."""
+        section = self.params.evaluate_generator
+        name = f"gfid_cfg_{guidance.scale:g}"
+        if guidance in (Guidance(), Guidance(guidance.scale, section.cfg_schedule, section.cfg_start)):
+            return name
+        return f"{name}_{guidance.schedule}" + (f"_from_{guidance.start:g}" if guidance.start else "")
 
 
-@torch.inference_mode()
-def decode(tokenizer: Tokenizer, indices: Tensor, batch_size: int) -> Images:
-    """Rounded (protocol ``adm``) images (n, S, S, 3) of indices (n, N)."""
-    device = next(tokenizer.parameters()).device
-    parts = [
-        to_uint8(tokenizer.decode(part.to(device)).float().cpu()).permute(0, 2, 3, 1).numpy()
-        for part in indices.split(batch_size)
-    ]
-    return np.concatenate(parts)
+class _SetProgress:
+    """Samples drawn over all sets; a set has ended when the next one begins."""
+
+    def __init__(self, bar: StageProgress, samples: int) -> None:
+        self.bar, self.samples = bar, samples
+        self.before = self.last = 0
+
+    def __call__(self, done: int) -> None:
+        if done < self.last:
+            self.before += self.last
+        self.last = done
+        self.bar.update(min(self.before + done, self.bar.total - 1), phase="samples")
 
 
-def _open_tokenizer(name: str, params: Params, workspace: Workspace) -> tuple[Tokenizer, Tokens]:
+def _sets(section: EvaluateGeneratorSection) -> int:
+    """About how many sets of samples are drawn or judged."""
+    kinds = {"list": len(section.cfg_scales), "zero-order": 5, "study": section.guidance.trials + 1}
+    return kinds[section.guidance.kind] + 2 * (len(section.seeds) - 1) + 1
+
+
+def _open_tokenizer(name: str, params: Params, workspace: Workspace) -> tuple[Tokenizer, Tokens, str]:
+    """The tokenizer, the indices it stored, and the hash of its weights."""
     entry = params.generators[name]
     source = workspace.tokenizer(entry.tokenizer)
     tokenizer = load_tokenizer_dir(source.path)
-    path = source.indices_path
+    weights, path = source.weights_path, source.indices_path
     if entry.checkpoint != "final":
-        checkpoint = source.path / "checkpoints" / f"step-{entry.checkpoint:07d}.safetensors"
-        tokenizer.load_state_dict(load_weights(checkpoint))
+        weights = source.path / "checkpoints" / f"step-{entry.checkpoint:07d}.safetensors"
+        tokenizer.load_state_dict(load_weights(weights))
         path = workspace.generator(name).path.parent / f"{name}.indices.npz"
     with np.load(path) as arrays:
-        return tokenizer, Tokens(
+        tokens = Tokens(
             torch.from_numpy(arrays["train"][:, 0]).long(),
             torch.from_numpy(arrays["train_labels"]).long(),
             torch.from_numpy(arrays["validation"]).long(),
             torch.from_numpy(arrays["validation_labels"]).long(),
         )
+    return tokenizer, tokens, file_sha256(weights)
 
 
-def _judged(scale: float, images: Images, judge: Extractor, params: Params) -> Drawn:
-    features = judge.extract(images, params.reference.batch_size)
-    return Drawn(scale, images, features.pool, features.probabilities)
+def _write_samples(path: Path, studio: Studio, report: GuidanceReport, seed: int) -> None:
+    """Images without guidance and with the best scale above 1."""
+    count = report.unguided.samples
+    classes = sample_classes(count, studio.ar.config.num_classes).numpy()
+    guided = [trial for trial in report.curve if trial.guidance != Guidance()]
+    extra = {}
+    if guided:
+        best = min(guided, key=lambda trial: trial.value).guidance
+        extra[f"samples_cfg_{best.scale:g}"] = studio.images(Drawn(best, count, seed))
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        samples = studio.images(Drawn(Guidance(), count, seed))
+        np.savez(file, samples=samples, classes=classes, **extra)  # type: ignore[arg-type]
 
 
 def _shuffled(indices: Tensor, count: int, seed: int) -> Tensor:
@@ -168,110 +253,31 @@ def _shuffled(indices: Tensor, count: int, seed: int) -> Tensor:
     return torch.stack(columns, dim=1)
 
 
-def _sample_scores(
-    drawn: list[Drawn], floor: Drawn, real: Pool, judge: Extractor, params: Params
-) -> tuple[list[Score], list[Score]]:
-    plain = drawn[0]
-    protocol = _sampling_protocol(judge, plain, len(real), params)
-    scores = _set_scores(plain, real, protocol)
-    distances = {item.scale: frechet_distance_of_features(real, item.pool) for item in drawn}
-    for item in drawn:
-        scores.append(
-            Score(
-                metric=f"gfid_cfg_{item.scale:g}/{judge.name}".replace(".", "p"),
-                value=distances[item.scale],
-                protocol=_sampling_protocol(judge, item, len(real), params),
-            )
-        )
-    best = min(drawn, key=lambda item: distances[item.scale])
-    scores.append(
-        Score(
-            metric=f"gfid_best_cfg/{judge.name}",
-            value=distances[best.scale],
-            protocol=_sampling_protocol(judge, best, len(real), params),
-        )
-    )
-    policy = {"sampler": {"tokens": "shuffled training indices"}}
-    shuffled = [
-        score.replace(floor="shuffled tokens", protocol=score.protocol.replace(**policy))
-        for score in _set_scores(floor, real, protocol)
-    ]
-    return scores, shuffled
-
-
-def _set_scores(item: Drawn, real: Pool, protocol: Protocol) -> list[Score]:
-    name = protocol.extractor
-    quality = precision_recall(real, item.pool)
-    values = {
-        f"gfid/{name}": frechet_distance_of_features(real, item.pool),
-        f"kid/{name}": kernel_distance(real, item.pool),
-        f"precision/{name}": quality.precision,
-        f"recall/{name}": quality.recall,
-    }
-    if item.probabilities is not None:
-        values[f"inception_score/{name}"] = inception_score(item.probabilities).mean
-    return [Score(metric=metric, value=value, protocol=protocol) for metric, value in values.items()]
-
-
-def _sampling_protocol(judge: Extractor, item: Drawn, reference_count: int, params: Params) -> Protocol:
-    return judge_protocol(
-        judge, reference="training images", reference_count=reference_count, sample_count=len(item.images)
-    ).replace(
-        class_policy="balanced",
-        sampler=sampler_settings(params.evaluate_generator, item.scale),
-        seed=params.base.seed,
-    )
-
-
 @torch.inference_mode()
 def _loss_score(ar: ArModel, tokens: Tokens) -> Score:
+    """Mean cross-entropy in nats a token on the validation tokens."""
     device = next(ar.parameters()).device
-    total = 0.0
-    for part, labels in zip(tokens.validation.split(64), tokens.validation_labels.split(64), strict=True):
-        part = part.to(device)
-        logits = ar(part, labels.to(device)).float()
-        total += float(F.cross_entropy(logits.flatten(0, 1), part.flatten(), reduction="sum"))
-    count = tokens.validation.numel()
+    losses = []
+    pairs = zip(torch.split(tokens.validation, 64), torch.split(tokens.validation_labels, 64), strict=True)
+    for part, labels in pairs:
+        logits = ar(part.to(device), labels.to(device)).float()
+        loss = F.cross_entropy(logits.flatten(0, 1), part.to(device).flatten(), reduction="none")
+        losses.append(loss.view(part.shape).double().mean(dim=1).cpu())
     protocol = Protocol(
         reference="validation originals",
         sample_count=len(tokens.validation),
         notes="mean cross-entropy in nats a token, true class given",
     )
-    return Score(metric="ar_val_loss", value=total / count, protocol=protocol)
+    return scored("ar_val_loss", mean_estimate(torch.cat(losses).numpy()), protocol, MEAN_NOTE)
 
 
 def _probe(ar: ArModel, tokens: Tokens, params: Params) -> tuple[Score, Score]:
-    """Accuracy of a linear probe on the middle layer, and of always naming the commonest class."""
+    """Classes read from the middle layer, and the commonest class."""
     layer = ar.config.depth // 2
-    settings = params.evaluate_generator.probe
-    spec = ProbeSpec(
-        kind=settings.kind,
-        l2=settings.l2,
-        features=f"AR block {layer} of {ar.config.depth}, null class, mean over {ar.config.num_tokens} tokens",
-        seed=params.base.seed,
+    features = f"AR block {layer} of {ar.config.depth}, null class, mean over {ar.config.num_tokens} tokens"
+    return accuracy_scores(
+        "linear_probe_accuracy",
+        (ar_pool(ar, tokens.train, layer), tokens.train_labels.numpy()),
+        (ar_pool(ar, tokens.validation, layer), tokens.validation_labels.numpy()),
+        probe_spec(params.evaluate_generator.probe, features, params.base.seed),
     )
-    train, test = (_pooled(ar, part, layer) for part in (tokens.train, tokens.validation))
-    labels, expected = tokens.train_labels.numpy(), tokens.validation_labels.numpy()
-    protocol = Protocol(
-        reference="training images",
-        reference_count=len(labels),
-        sample_count=len(expected),
-        probe=spec.describe(),
-        seed=params.base.seed,
-    )
-    accuracy = linear_probe(train, labels, test, expected, spec)
-    majority = float((expected == np.bincount(labels).argmax()).mean())
-    return (
-        Score(metric="linear_probe_accuracy", value=accuracy, protocol=protocol),
-        Score(metric="linear_probe_accuracy", value=majority, floor="majority class", protocol=protocol),
-    )
-
-
-@torch.inference_mode()
-def _pooled(ar: ArModel, indices: Tensor, layer: int) -> Pool:
-    device = next(ar.parameters()).device
-    parts = []
-    for part in indices.split(128):
-        null = torch.full((len(part),), ar.config.num_classes, device=device)
-        parts.append(ar.features(part.to(device), null, layer).mean(dim=1).float().cpu().numpy())
-    return np.concatenate(parts)

@@ -15,11 +15,11 @@ from gigatok.evaluation.context import (
     pixel_protocol,
     provenance,
 )
-from gigatok.evaluation.extractors import Extractor
-from gigatok.evaluation.frechet import frechet_distance_of_features
+from gigatok.evaluation.extractors import Extractor, Features
 from gigatok.evaluation.image_quality import psnr, ssim
-from gigatok.evaluation.kernel_distance import kernel_distance
 from gigatok.evaluation.kmeans import PatchKMeans
+from gigatok.evaluation.real_set import MEAN_NOTE, Originals, mean_estimate
+from gigatok.evaluation.set_scores import few_samples_notes, reconstruction_scores, scored
 from gigatok.tracking.progress import open_progress
 
 Images = npt.NDArray[np.uint8]
@@ -31,16 +31,17 @@ def score_reference(params: Params, workspace: Workspace) -> None:
     section, model = params.reference, params.train_tokenizer.model
     data = PreparedData.open(workspace.data)
     judge = open_judge(section, device)
-    train, validation = np.asarray(data.train.uint8()), np.asarray(data.validation.uint8())
+    train, validation = data.train.uint8(), data.validation.uint8()
     with open_progress("reference", len(train) + 3 * len(validation)) as progress:
 
-        def extract(images: Images, offset: int) -> npt.NDArray[np.float32]:
+        def extract(images: Images, offset: int) -> Features:
             return judge.extract(
                 images, section.batch_size, lambda done, _: progress.update(offset + done, phase="images")
-            ).pool
+            )
 
-        real_train = extract(train, 0)
-        real = extract(validation, len(train))
+        real_train = extract(train, 0).pool
+        real_validation = extract(validation, len(train)).pool
+        real = Originals(real_validation)
         mean = np.broadcast_to(train.mean(axis=0).round().astype(np.uint8), validation.shape)
         kmeans = PatchKMeans(
             image_size=data.summary.image_size,
@@ -61,19 +62,19 @@ def score_reference(params: Params, workspace: Workspace) -> None:
         ]
     source = provenance(params, data.summary, "reference", model)
     with replacing(workspace.reference / "features.npz") as path, path.open("wb") as file:
-        np.savez(file, train=real_train, validation=real)
+        np.savez(file, train=real_train, validation=real_validation)
     with replacing(workspace.reference / "pictures.npz") as path, path.open("wb") as file:
         count = params.evaluate_tokenizer.pictures
         rows = picture_rows(len(validation), count)
         np.savez(file, originals=validation[rows], kmeans=patches[rows])
     ScoreSheet(
-        schema=1,
         name="reference",
         kind="reference",
         floors=tuple(floor.replace(provenance=source) for floor in floors),
         notes=(
             f"k-means: {kmeans.num_tokens} patches an image, {kmeans.codebook_size} codes, "
             f"{section.kmeans_iterations} iterations on the training images",
+            *few_samples_notes(real, len(validation)),
         ),
     ).write(workspace.reference / "summary.json")
 
@@ -84,35 +85,21 @@ def picture_rows(total: int, count: int) -> npt.NDArray[np.int64]:
 
 
 def _floor(
-    name: str,
-    originals: Images,
-    images: Images,
-    real: npt.NDArray[np.float32],
-    pool: npt.NDArray[np.float32],
-    judge: Extractor,
+    name: str, originals: Images, images: Images, real: Originals, features: Features, judge: Extractor
 ) -> list[Score]:
-    """Scores of ``images`` in the place of reconstructions. One row of ``pool`` stands for equal images."""
+    """Scores of ``images`` in the place of reconstructions. One row of ``features`` stands for equal images."""
     count = len(originals)
-    features = np.repeat(pool, count, axis=0) if len(pool) == 1 else pool
+    if len(features.pool) == 1:
+        features = Features(np.repeat(features.pool, count, axis=0), None, None)
     protocol = judge_protocol(judge, reference="validation originals", reference_count=count, sample_count=count)
+    scores = [*pixel_scores(originals, images), *reconstruction_scores(real, features, protocol)]
+    return [score.replace(floor=name) for score in scores]
+
+
+def pixel_scores(originals: Images, images: Images) -> list[Score]:
+    """PSNR and SSIM, means over images."""
+    protocol = pixel_protocol(len(originals))
     return [
-        Score(
-            metric="psnr",
-            value=float(psnr(originals, images).mean()),
-            floor=name,
-            protocol=pixel_protocol(count),
-        ),
-        Score(
-            metric="ssim",
-            value=float(ssim(originals, images).mean()),
-            floor=name,
-            protocol=pixel_protocol(count),
-        ),
-        Score(
-            metric=f"rfid/{judge.name}",
-            value=frechet_distance_of_features(real, features),
-            floor=name,
-            protocol=protocol,
-        ),
-        Score(metric=f"kid/{judge.name}", value=kernel_distance(real, features), floor=name, protocol=protocol),
+        scored("psnr", mean_estimate(psnr(originals, images)), protocol, MEAN_NOTE),
+        scored("ssim", mean_estimate(ssim(originals, images)), protocol, MEAN_NOTE),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,12 @@ import torch
 
 from gigatok.artifacts import Protocol, Score, ScoreSheet, Workspace, replacing
 from gigatok.config import Params
-from gigatok.data import PreparedData, to_float, to_uint8
+from gigatok.config.sections import ProbeSection
+from gigatok.data import ImageSet, PreparedData, to_float, to_uint8
 from gigatok.evaluation.codebook import codebook_perplexity, codebook_usage
 from gigatok.evaluation.context import (
     judge_protocol,
+    judged_features,
     limit_threads,
     open_judge,
     pixel_protocol,
@@ -21,16 +24,19 @@ from gigatok.evaluation.context import (
     read_real_features,
     timed_evaluation,
 )
-from gigatok.evaluation.frechet import frechet_distance_of_features
-from gigatok.evaluation.image_quality import psnr, ssim
-from gigatok.evaluation.kernel_distance import kernel_distance
-from gigatok.evaluation.score_reference import picture_rows
+from gigatok.evaluation.extractors import Extractor, Features
+from gigatok.evaluation.perceptual import perceptual_distances
+from gigatok.evaluation.probe_scores import Labels, Pool, accuracy_scores, encoder_pool, probe_spec
+from gigatok.evaluation.real_set import MEAN_NOTE, Estimate, Originals, mean_estimate
+from gigatok.evaluation.score_reference import picture_rows, pixel_scores
+from gigatok.evaluation.set_scores import few_samples_notes, infinity_score, reconstruction_scores, scored
+from gigatok.evaluation.uncertainty import bootstrap_interval
 from gigatok.interop.native import load_tokenizer_dir
 from gigatok.models import parameters_by_part
 from gigatok.models.tokenizer import Tokenizer
 from gigatok.teachers import load_perceptual
 from gigatok.tracking import publish_summary
-from gigatok.tracking.progress import open_progress
+from gigatok.tracking.progress import StageProgress, open_progress
 from gigatok.tracking.run_info import tokenizer_info
 
 Images = npt.NDArray[np.uint8]
@@ -43,62 +49,51 @@ def score_tokenizer(name: str, params: Params, workspace: Workspace) -> None:
     data = PreparedData.open(workspace.data)
     tokenizer = load_tokenizer_dir(run.path).to(device)
     section = params.evaluate_tokenizer
+    originals = data.validation.uint8()
+    probed = len(data.train) + len(originals) if section.probe is not None else 0
     with (
         timed_evaluation(run),
-        open_progress(f"evaluate_tokenizer@{name}", 2 * len(data.validation)) as progress,
+        open_progress(f"evaluate_tokenizer@{name}", 2 * len(originals) + probed) as progress,
     ):
-        originals = np.asarray(data.validation.uint8())
         images = reconstruct(
-            tokenizer,
-            originals,
-            section.batch_size,
-            lambda done: progress.update(done, phase="reconstructions"),
+            tokenizer, originals, section.batch_size, lambda done: progress.update(done, phase="reconstructions")
         )
         judge = open_judge(params.reference, device)
-        pool = judge.extract(
+        features = judged_features(
+            judge,
             images,
+            workspace,
             params.reference.batch_size,
             lambda done, _: progress.update(len(images) + done, phase="judge"),
-        ).pool
-        source = provenance(
-            params,
-            data.summary,
-            f"tokenizers/{name}",
-            params.tokenizer_training(name),
-            section,
-            params.teacher,
         )
+        real = Originals(read_real_features(workspace).validation)
         scores = [
             *pixel_scores(originals, images),
-            *judge_scores(
-                read_real_features(workspace).validation,
-                pool,
-                judge_protocol(
-                    judge,
-                    reference="validation originals",
-                    reference_count=len(originals),
-                    sample_count=len(images),
-                ),
-            ),
+            *_judge_scores(real, features, judge),
             _perceptual_score(originals, images, params, device),
             *_codebook_scores(run.indices_path, tokenizer.config.codebook_size),
         ]
+        floors = []
+        if section.probe is not None:
+            probe, majority = _probe(tokenizer, data, section.probe, params.base.seed, progress, 2 * len(images))
+            scores.append(probe)
+            floors.append(majority)
+    source = provenance(
+        params, data.summary, f"tokenizers/{name}", params.tokenizer_training(name), section, params.teacher
+    )
     rows = picture_rows(len(originals), section.pictures)
     with replacing(run.path / "pictures.npz") as path, path.open("wb") as file:
         np.savez(file, originals=originals[rows], reconstructions=images[rows], labels=data.validation.labels[rows])
-    parts = parameters_by_part(tokenizer)
+    total = sum(p.numel() for p in tokenizer.parameters())
     ScoreSheet(
-        schema=1,
         name=name,
         kind="tokenizer",
-        parameters={**parts, "total": sum(p.numel() for p in tokenizer.parameters())},
+        parameters={**parameters_by_part(tokenizer), "total": total},
         scores=tuple(score.replace(provenance=source) for score in scores),
+        floors=tuple(floor.replace(provenance=source) for floor in floors),
+        notes=few_samples_notes(real, len(images)),
     ).write(run.summary_path)
-    publish_summary(
-        params.tracking,
-        run,
-        tokenizer_info(name, params, tokenizer.config, sum(p.numel() for p in tokenizer.parameters())),
-    )
+    publish_summary(params.tracking, run, tokenizer_info(name, params, tokenizer.config, total))
 
 
 @torch.inference_mode()
@@ -115,49 +110,56 @@ def reconstruct(tokenizer: Tokenizer, images: Images, batch_size: int, progress:
     return np.concatenate(parts)
 
 
-def pixel_scores(originals: Images, images: Images) -> list[Score]:
-    """PSNR and SSIM, means over images."""
-    protocol = pixel_protocol(len(originals))
+def _judge_scores(real: Originals, features: Features, judge: Extractor) -> list[Score]:
+    count = len(features.pool)
+    protocol = judge_protocol(judge, reference="validation originals", reference_count=count, sample_count=count)
     return [
-        Score(metric="psnr", value=float(psnr(originals, images).mean()), protocol=protocol),
-        Score(metric="ssim", value=float(ssim(originals, images).mean()), protocol=protocol),
+        *reconstruction_scores(real, features, protocol),
+        *infinity_score("rfid_infinity", real, features, protocol),
     ]
 
 
-def judge_scores(real: npt.NDArray[np.float32], pool: npt.NDArray[np.float32], protocol: Protocol) -> list[Score]:
-    """rFID and KID of reconstructions against their originals."""
-    name = protocol.extractor
-    return [
-        Score(metric=f"rfid/{name}", value=frechet_distance_of_features(real, pool), protocol=protocol),
-        Score(metric=f"kid/{name}", value=kernel_distance(real, pool), protocol=protocol),
-    ]
-
-
-@torch.inference_mode()
 def _perceptual_score(originals: Images, images: Images, params: Params, device: torch.device) -> Score:
     """Mean distance of the training loss's own network: how well the loss was fitted, not an independent score."""
     loss = params.train_tokenizer.loss
-    network = load_perceptual(
-        loss.perceptual_network, weights=Path(loss.perceptual_weights) if loss.perceptual_weights else None
-    ).to(device)
-    total = 0.0
-    for start in range(0, len(originals), 64):
-        pair = [
-            to_float(torch.from_numpy(array[start : start + 64].transpose(0, 3, 1, 2).copy())).to(device)
-            for array in (originals, images)
-        ]
-        total += float(network(*pair).sum())
     name = loss.perceptual_network
+    weights = Path(loss.perceptual_weights) if loss.perceptual_weights else None
+    distances = perceptual_distances(load_perceptual(name, weights=weights).to(device), originals, images)
     metric = "lpips/vgg16" if name == "vgg16" else f"perceptual_distance/{name}"
-    protocol = pixel_protocol(len(originals)).replace(extractor=name)
-    return Score(metric=metric, value=total / len(originals), protocol=protocol)
+    return scored(metric, mean_estimate(distances), pixel_protocol(len(originals)).replace(extractor=name), MEAN_NOTE)
 
 
 def _codebook_scores(indices_path: Path, codebook_size: int) -> list[Score]:
     with np.load(indices_path) as arrays:
         indices = arrays["validation"]
     protocol = Protocol(sample_count=len(indices), reference="validation originals")
-    return [
-        Score(metric="codebook_usage", value=codebook_usage(indices, codebook_size), protocol=protocol),
-        Score(metric="codebook_perplexity", value=codebook_perplexity(indices, codebook_size), protocol=protocol),
-    ]
+    scores = []
+    for metric, statistic in (("codebook_usage", codebook_usage), ("codebook_perplexity", codebook_perplexity)):
+        value = statistic(indices, codebook_size)
+        low, high = bootstrap_interval(
+            lambda rows, of=statistic: of(indices[rows], codebook_size),  # type: ignore[misc]
+            len(indices),
+            value,
+        )
+        estimate = Estimate(value, (low, min(high, 1.0 if metric == "codebook_usage" else codebook_size)))
+        scores.append(scored(metric, estimate, protocol, "95% interval: spread of 20 resampled sets"))
+    return scores
+
+
+def _probe(
+    tokenizer: Tokenizer, data: PreparedData, section: ProbeSection, seed: int, progress: StageProgress, offset: int
+) -> tuple[Score, Score]:
+    """Classes read from the encoder's features (figure 13)."""
+    tokens = tokenizer.config.tokens
+    spec = probe_spec(section, f"tokenizer encoder before quantisation, mean over {tokens} tokens", seed)
+
+    def pooled(images: ImageSet, start: int) -> tuple[Pool, Labels]:
+        told = partial(_tell, progress, offset + start)
+        return encoder_pool(tokenizer, images, told), np.asarray(images.labels)
+
+    train, test = pooled(data.train, 0), pooled(data.validation, len(data.train))
+    return accuracy_scores("tokenizer_probe_accuracy", train, test, spec)
+
+
+def _tell(progress: StageProgress, start: int, done: int) -> None:
+    progress.update(start + done, phase="probe")

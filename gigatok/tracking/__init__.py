@@ -5,7 +5,7 @@
 
 from gigatok.tracking.feeder import drain
 from gigatok.tracking.record import RunInfo
-from gigatok.tracking.tracker import MlflowTracker, NullTracker, Tracker, open_tracker, publish_summary
+from gigatok.tracking.tracker import MlflowTracker, NullTracker, Tracker, note_artifact, open_tracker, publish_summary
 
 __all__ = [
     "MlflowTracker",
@@ -13,6 +13,7 @@ __all__ = [
     "RunInfo",
     "Tracker",
     "drain",
+    "note_artifact",
     "open_tracker",
     "publish_summary",
 ]

@@ -85,14 +85,7 @@ class MlflowTracker:
 
     def artifact(self, path: Path, folder: str) -> None:
         """Note the file for the feeder. It must stay where it is until the run was fed."""
-        absolute = Path(path).resolve()
-        base = self._run.path.resolve()
-        kept = absolute.relative_to(base) if absolute.is_relative_to(base) else absolute
-        try:
-            with (self._run.path / "artifacts.jsonl").open("a") as file:
-                file.write(json.dumps({"path": str(kept), "folder": folder}) + "\n")
-        except OSError as error:
-            logger.warning("%s was not noted for MLflow: %s", path, error)
+        note_artifact(self._run, path, folder)
 
     def close(self, status: Status = "FINISHED") -> None:
         """Note the end. Waits at most ``CLOSE_SECONDS``, and only if the server's state is unknown or bad."""
@@ -145,6 +138,17 @@ def publish_summary(section: TrackingSection, run: RunFolder, info: RunInfo) -> 
         ensure_feeder(destination)
     except (GigatokError, OSError) as error:
         logger.warning("%s: scores are not in MLflow (%s): run 'gigatok-bench track sync'", run.name, error)
+
+
+def note_artifact(run: RunFolder, path: Path, folder: str) -> None:
+    """Have the feeder upload a file of ``run`` under ``folder``, once. Never raises."""
+    absolute, base = Path(path).resolve(), run.path.resolve()
+    kept = absolute.relative_to(base) if absolute.is_relative_to(base) else absolute
+    try:
+        with (run.path / "artifacts.jsonl").open("a") as file:
+            file.write(json.dumps({"path": str(kept), "folder": folder}) + "\n")
+    except OSError as error:
+        logger.warning("%s was not noted for MLflow: %s", path, error)
 
 
 def runs_root_of(run: RunFolder) -> Path:

@@ -1,10 +1,19 @@
-"""A small extractor that is cheap and knows classes, in the place of a pretrained one."""
+"""A small extractor that is cheap and knows classes, in the place of a pretrained one; and a whole small project."""
 
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
 import pytest
 import torch
-from torch import Tensor
+import yaml
+from torch import Tensor, nn
 
-from gigatok.evaluation import judging
+from gigatok.artifacts import Workspace
+from gigatok.config import Params, parse_params
+from gigatok.config.profiles import render
+from gigatok.data import PreparedData, prepare, to_float
+from gigatok.evaluation import judging, score_generator, score_reference, score_tokenizer
 from gigatok.evaluation.extractors import Extractor, FeatureNetwork, NetworkOutput
 from gigatok.evaluation.resize import Resize
 
@@ -39,3 +48,62 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> Extractor:
 
     monkeypatch.setattr(judging, "load_extractor", load)
     return extractor
+
+
+class Project(NamedTuple):
+    """Data, a tokenizer and a generator, both untrained, called S-S."""
+
+    params: Params
+    workspace: Workspace
+    judge: Extractor
+
+    def evaluating(self, **changes: object) -> Params:
+        """Settings with other ``evaluate_generator``."""
+        section = self.params.evaluate_generator.replace(**changes)
+        return self.params.model_copy(update={"evaluate_generator": section})
+
+
+class TinyPerceptual(nn.Module):
+    """Mean squared error an image."""
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        return (a - b).square().mean(dim=(1, 2, 3))
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A project whose stages up to ``reference`` have run, with 16 px images and a tiny judge."""
+    from gigatok.interop.native import save_model
+    from gigatok.models import ArModel, Tokenizer
+
+    values = yaml.safe_load(render("smoke"))
+    values["prepare"] |= {"image_size": 16, "limit_concepts": 40}
+    values["train_tokenizer"]["model"]["num_tokens"] = 4
+    values["evaluate_generator"] |= {"samples": 20, "batch_size": 6}
+    values["tracking"]["enabled"] = False
+    params, workspace = parse_params(values), Workspace(tmp_path)
+    judge = tiny_extractor()
+    for stage in (score_reference, score_tokenizer, score_generator):
+        monkeypatch.setattr(stage, "open_judge", lambda section, device: judge)
+    monkeypatch.setattr(score_tokenizer, "load_perceptual", lambda name, weights: TinyPerceptual())
+
+    prepare(params.prepare, params.base, workspace.data)
+    data = PreparedData.open(workspace.data)
+    torch.manual_seed(0)
+    tokenizer_config = params.tokenizer_model("S-S", alignment_dim=8)
+    tokenizer = Tokenizer(tokenizer_config).eval()
+    run = workspace.tokenizer("S-S")
+    save_model(run.path, tokenizer, tokenizer_config)
+    indices = [
+        tokenizer.encode(to_float(images.batch(np.arange(len(images))))).numpy()
+        for images in (data.train, data.validation)
+    ]
+    labels = {"train_labels": data.train.labels, "validation_labels": data.validation.labels}
+    np.savez(run.indices_path, train=indices[0][:, None], validation=indices[1], **labels)
+    ar_config = params.generator_model("S-S", tokens=4, codebook_size=64, classes=len(data.summary.classes))
+    ar = ArModel(ar_config).eval()
+    for parameter in ar.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    save_model(workspace.generator("S-S").path, ar, ar_config)
+    score_reference.score_reference(params, workspace)
+    return Project(params, workspace, judge)

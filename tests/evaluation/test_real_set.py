@@ -114,6 +114,15 @@ def test_shares_have_the_interval_of_their_hits() -> None:
     assert accuracy_estimate(0.0, 50).interval == (0.0, 0.0)
 
 
+def test_images_that_are_all_alike_have_a_distance() -> None:
+    originals = RANDOM.normal(size=(40, 6))
+    alike = np.zeros_like(originals)
+    found = Originals(originals).frechet(alike)
+    expected = (originals.mean(axis=0) ** 2).sum() + originals.var(axis=0, ddof=1).sum()
+    assert found.value == pytest.approx(expected)
+    assert found.interval[0] < expected < found.interval[1]
+
+
 def test_few_samples_are_said_in_words_not_warned_of() -> None:
     real = RealSet(RANDOM.normal(size=(50, 8)))
     assert real.few_samples(9) is None

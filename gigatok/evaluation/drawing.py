@@ -1,0 +1,126 @@
+"""Sets of samples on demand: drawn, decoded and judged part by part, each part kept under its content."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from gigatok.config.sections import EvaluateGeneratorSection
+from gigatok.data import to_uint8
+from gigatok.evaluation.cache import cached_features
+from gigatok.evaluation.extractors import Extractor, Features
+from gigatok.evaluation.guidance import Guidance
+from gigatok.evaluation.sample_store import PART, stored_indices
+from gigatok.models.ar import ArModel
+from gigatok.models.tokenizer import Tokenizer
+from gigatok.sampling import SampleSpec
+
+Images = npt.NDArray[np.uint8]
+_KEPT_BYTES = 2**28
+"""Decoded images up to this much stay in memory; more are decoded again where they are shown."""
+
+
+class Drawn(NamedTuple):
+    """One setting of the sampler with one seed."""
+
+    guidance: Guidance
+    samples: int
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Studio:
+    """A generator, its tokenizer and its judge.
+
+    A killed process loses at most the part it was drawing: samples lie under the hash of weights, sampler, seed and
+    code, features under that of weights and pixels, and every part of a small set is part of the larger ones.
+    """
+
+    ar: ArModel
+    tokenizer: Tokenizer
+    judge: Extractor
+    section: EvaluateGeneratorSection
+    weights_sha256: str
+    """Of the generator's weight file."""
+    judge_batch: int
+    samples_root: Path
+    features_root: Path
+    progress: Callable[[int], None] = lambda done: None
+    """Told of samples drawn in the current set."""
+    _images: dict[Drawn, Images] = field(default_factory=dict, init=False, repr=False)
+
+    def spec(self, guidance: Guidance) -> SampleSpec:
+        """Settings of the sampler."""
+        return SampleSpec.of(
+            cfg_scale=guidance.scale,
+            cfg_schedule=guidance.schedule,
+            cfg_start=guidance.start,
+            temperature=self.section.temperature,
+            top_k=self.section.top_k,
+            top_p=self.section.top_p,
+        )
+
+    def indices(self, drawn: Drawn) -> Tensor:
+        """(samples, N) tokens."""
+        return stored_indices(
+            self.samples_root,
+            self.ar,
+            self.weights_sha256,
+            drawn.samples,
+            seed=drawn.seed,
+            spec=self.spec(drawn.guidance),
+            batch_size=self.section.batch_size,
+            progress=lambda done, _: self.progress(done),
+        )
+
+    def images(self, drawn: Drawn) -> Images:
+        """(samples, S, S, 3)."""
+        known = self._images.get(drawn)
+        return decode(self.tokenizer, self.indices(drawn), self.section.batch_size) if known is None else known
+
+    def features(self, drawn: Drawn) -> Features:
+        """The judge's view of a set."""
+        return self.judged(self.indices(drawn), drawn)
+
+    def judged(self, indices: Tensor, drawn: Drawn | None = None) -> Features:
+        """The judge's view of decoded indices (n, N); the images stay in memory as those of ``drawn``, if few."""
+        parts, images = [], []
+        for part in torch.split(indices, PART):
+            decoded = decode(self.tokenizer, part, self.section.batch_size)
+            parts.append(cached_features(self.judge, decoded, self.features_root, batch_size=self.judge_batch))
+            if drawn is not None and self._fits(decoded[0].nbytes * len(indices)):
+                images.append(decoded)
+        if images and drawn is not None:
+            self._images[drawn] = np.concatenate(images)
+        return joined(parts)
+
+    def _fits(self, more: int) -> bool:
+        return sum(images.nbytes for images in self._images.values()) + more <= _KEPT_BYTES
+
+
+@torch.inference_mode()
+def decode(tokenizer: Tokenizer, indices: Tensor, batch_size: int) -> Images:
+    """Rounded (protocol ``adm``) images (n, S, S, 3) of indices (n, N)."""
+    device = next(tokenizer.parameters()).device
+    parts = [
+        to_uint8(tokenizer.decode(part.to(device)).float().cpu()).permute(0, 2, 3, 1).numpy()
+        for part in torch.split(indices, batch_size)
+    ]
+    return np.concatenate(parts)
+
+
+def joined(parts: list[Features]) -> Features:
+    """Features of parts as those of one set."""
+    first = parts[0]
+    return Features(
+        pool=np.concatenate([part.pool for part in parts]),
+        spatial=None if first.spatial is None else np.concatenate([part.spatial for part in parts]),
+        probabilities=(None if first.probabilities is None else np.concatenate([part.probabilities for part in parts])),
+    )

@@ -1,0 +1,62 @@
+"""Records of every score that one set of features allows, with intervals and what they mean."""
+
+from __future__ import annotations
+
+import sys
+
+from gigatok.artifacts import Protocol, Score
+from gigatok.evaluation.extractors import Features
+from gigatok.evaluation.real_set import INTERVAL_NOTE, MEAN_NOTE, Estimate, Originals, RealSet, inception_estimate
+
+
+def scored(metric: str, estimate: Estimate, protocol: Protocol, note: str = INTERVAL_NOTE) -> Score:
+    """The record of an estimate; ``note`` says where its interval comes from."""
+    notes = f"{protocol.notes}; {note}" if protocol.notes else note
+    return Score(
+        metric=metric, value=estimate.value, interval=estimate.interval, protocol=protocol.replace(notes=notes)
+    )
+
+
+def reconstruction_scores(real: Originals, features: Features, protocol: Protocol) -> list[Score]:
+    """rFID and KID of reconstructions, in their originals' order."""
+    name = protocol.extractor
+    note = f"{INTERVAL_NOTE} over pairs of original and reconstruction"
+    return [
+        scored(f"rfid/{name}", real.frechet(features.pool), protocol, note),
+        scored(f"kid/{name}", real.kernel(features.pool), protocol, note),
+    ]
+
+
+def sample_scores(real: RealSet, features: Features, protocol: Protocol) -> list[Score]:
+    """gFID, KID, precision, recall and, where the judge knows classes, the inception score of samples."""
+    name = protocol.extractor
+    precision, recall = real.precision_recall(features.pool)
+    scores = [
+        scored(f"gfid/{name}", real.frechet(features.pool), protocol),
+        scored(f"kid/{name}", real.kernel(features.pool), protocol),
+        scored(f"precision/{name}", precision, protocol, MEAN_NOTE),
+        scored(f"recall/{name}", recall, protocol, MEAN_NOTE),
+    ]
+    if features.probabilities is not None:
+        scores.append(scored(f"inception_score/{name}", inception_estimate(features.probabilities), protocol))
+    return scores
+
+
+def infinity_score(metric: str, real: RealSet, features: Features, protocol: Protocol) -> list[Score]:
+    """The Fréchet distance for infinitely many samples, without an interval; none with too few for a line."""
+    line = real.frechet_at_infinity(features.pool)
+    if line is None:
+        return []
+    note = f"line over 1/n through {len(line.counts)} nested counts, {line.counts[0]} to {line.counts[-1]}"
+    if line.counts[0] <= features.pool.shape[1]:
+        note += ": fewer samples than dimensions, where distances leave the line, so a rough guide only"
+    return [Score(metric=f"{metric}/{protocol.extractor}", value=line.infinity, protocol=protocol.replace(notes=note))]
+
+
+def few_samples_notes(real: RealSet, count: int) -> tuple[str, ...]:
+    """The sheet's note about too few samples, also said on stderr once; empty with enough."""
+    note = real.few_samples(count)
+    if note is None:
+        return ()
+    print(f"warning: {note}", file=sys.stderr)
+    return (note,)

@@ -1,0 +1,81 @@
+"""Stages ``reference`` and ``evaluate_tokenizer`` on a small project."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gigatok.artifacts import ScoreSheet
+from gigatok.evaluation import frechet_distance_of_features
+from gigatok.evaluation.score_reference import picture_rows
+from gigatok.evaluation.score_tokenizer import score_tokenizer
+
+
+def sheet(folder: Path) -> ScoreSheet:
+    return ScoreSheet.read(folder / "summary.json")
+
+
+def test_reference_holds_floors_with_intervals(project) -> None:
+    floors = sheet(project.workspace.reference).floors
+    assert {(floor.metric, floor.floor) for floor in floors} == {
+        (metric, floor)
+        for metric in ("psnr", "ssim", "rfid/tiny", "kid/tiny")
+        for floor in ("mean image", "k-means patches")
+    }
+    for floor in floors:
+        assert floor.interval is not None
+        assert floor.interval[0] <= floor.value <= floor.interval[1]
+        assert floor.provenance.run == "reference"
+
+
+def test_every_score_of_a_tokenizer_has_an_interval(project) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        score_tokenizer("S-S", project.params, project.workspace)
+    found = sheet(project.workspace.tokenizer("S-S").path)
+    assert list(found.values()) == [
+        "psnr",
+        "ssim",
+        "rfid/tiny",
+        "kid/tiny",
+        "rfid_infinity/tiny",
+        "perceptual_distance/efficientnet-lite0",
+        "codebook_usage",
+        "codebook_perplexity",
+    ]
+    for score in found.scores:
+        if score.metric != "rfid_infinity/tiny":
+            assert score.interval is not None, score
+            assert score.interval[0] <= score.value <= score.interval[1]
+            assert "95% interval" in str(score.protocol.notes)
+    with np.load(project.workspace.reference / "features.npz") as real:
+        images = np.load(project.workspace.tokenizer("S-S").path / "pictures.npz")["reconstructions"]
+        if len(images) == len(real["validation"]):
+            pool = project.judge.extract(images).pool
+            assert found.value("rfid") == pytest.approx(frechet_distance_of_features(real["validation"], pool))
+    assert found.floors == ()
+
+
+def test_scoring_again_gives_equal_bytes_without_a_feature_pass(project) -> None:
+    path = project.workspace.tokenizer("S-S").summary_path
+    score_tokenizer("S-S", project.params, project.workspace)
+    first, seen = path.read_bytes(), project.judge.network.seen
+    score_tokenizer("S-S", project.params, project.workspace)
+    assert path.read_bytes() == first
+    assert project.judge.network.seen == seen
+
+
+def test_the_encoder_probe_is_a_setting_with_its_floor(project) -> None:
+    section = project.params.evaluate_tokenizer.replace(probe={"kind": "lbfgs"})
+    score_tokenizer("S-S", project.params.model_copy(update={"evaluate_tokenizer": section}), project.workspace)
+    found = sheet(project.workspace.tokenizer("S-S").path)
+    probe = found.score("tokenizer_probe_accuracy")
+    assert 0 <= probe.value <= 1
+    assert "tokenizer encoder before quantisation, mean over 4 tokens" in str(probe.protocol.probe)
+    assert [(floor.metric, floor.floor) for floor in found.floors] == [("tokenizer_probe_accuracy", "majority class")]
+
+
+def test_pictures_are_spread_over_the_set() -> None:
+    assert picture_rows(10, 4).tolist() == [0, 3, 6, 9]
+    assert picture_rows(2, 4).tolist() == [0, 1]
