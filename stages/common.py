@@ -5,16 +5,45 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 from gigatok.artifacts import Workspace
 from gigatok.config import GigatokError, Params, load_params
 
+_USAGE = 2
+_INTERRUPTED = 130
+
 
 def run_stage(work: Callable[[Params, Workspace], None]) -> None:
-    """Read ``params.yaml``, do the work; an error that the user can mend ends in one line and its exit code."""
+    """Read ``params.yaml``, do the work; an error that the user can mend ends in one line and its exit code.
+
+    Any other exception is a fault of the program and keeps its traceback.
+    """
     warnings.formatwarning = lambda message, category, *_: f"warning: {message}\n"
     try:
         work(load_params(), Workspace())
     except GigatokError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        _stop(f"{error}", error.exit_code)
+    except KeyboardInterrupt:
+        _stop("interrupted before its state was saved", _INTERRUPTED)
+    except (MemoryError, RuntimeError) as error:
+        if not _lacks_memory(error):
+            raise
+        _stop(f"out of memory ({' '.join(str(error).split())}): lower the stage's batch_size", 1)
+
+
+def run_named_stage(work: Callable[[str, Params, Workspace], None]) -> None:
+    """As ``run_stage`` with the name of a tokenizer or generator, the script's one argument."""
+    if len(sys.argv) != 2:
+        _stop(f"usage: python stages/{Path(sys.argv[0]).name} NAME (one of those in params.yaml)", _USAGE)
+    run_stage(lambda params, workspace: work(sys.argv[1], params, workspace))
+
+
+def _lacks_memory(error: BaseException) -> bool:
+    """Host or device; torch is not imported for this, not every stage needs it."""
+    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+
+
+def _stop(text: str, code: int) -> None:
+    print(f"error: {text}", file=sys.stderr)
+    sys.exit(code)

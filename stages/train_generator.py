@@ -1,10 +1,8 @@
 """DVC stage ``train_generator@NAME``: see ``gigatok.training.train_generator``."""
 
-import sys
-
-from common import run_stage
+from common import run_named_stage
 
 from gigatok.training.train_generator import train_generator
 
 if __name__ == "__main__":
-    run_stage(lambda params, workspace: train_generator(sys.argv[1], params, workspace))
+    run_named_stage(train_generator)

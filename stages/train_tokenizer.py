@@ -1,10 +1,8 @@
 """DVC stage ``train_tokenizer@NAME``: see ``gigatok.training.train_tokenizer``."""
 
-import sys
-
-from common import run_stage
+from common import run_named_stage
 
 from gigatok.training.train_tokenizer import train_tokenizer
 
 if __name__ == "__main__":
-    run_stage(lambda params, workspace: train_tokenizer(sys.argv[1], params, workspace))
+    run_named_stage(train_tokenizer)

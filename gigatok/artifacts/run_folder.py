@@ -61,6 +61,10 @@ class RunFolder:
         """Resumable training states."""
         return self.path / "state"
 
+    def checkpoint_path(self, step: int) -> Path:
+        """Weights kept after ``step`` updates (setting ``keep_steps``)."""
+        return self.path / "checkpoints" / f"step-{step:07d}.safetensors"
+
     def set_aside(self) -> Path | None:
         """Move the folder to ``runs/.old/<kind>-<name>-<n>`` and return that place; ``None`` if empty.
 

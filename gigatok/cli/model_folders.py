@@ -65,7 +65,6 @@ def open_tokenizer_of(generator: str, device: str) -> Tokenizer:
     from gigatok.artifacts import Workspace, load_weights
     from gigatok.cli.project import project_root
     from gigatok.config import GigatokError, load_params
-    from gigatok.training.train_tokenizer import checkpoint_path
 
     if Path(generator).name != generator:
         raise GigatokError(f"--tokenizer is needed: {generator} does not say which tokenizer it goes with")
@@ -76,7 +75,7 @@ def open_tokenizer_of(generator: str, device: str) -> Tokenizer:
     run = Workspace(root).tokenizer(entry.tokenizer)
     tokenizer = open_tokenizer(str(run.path), device)
     if entry.checkpoint != "final":
-        tokenizer.load_state_dict(load_weights(checkpoint_path(run, entry.checkpoint)))
+        tokenizer.load_state_dict(load_weights(run.checkpoint_path(entry.checkpoint)))
     return tokenizer
 
 

@@ -16,6 +16,7 @@ class RecentCodes:
 
     Args:
         codebook_size: number of codes K.
+        window: indices looked back on.
     """
 
     def __init__(self, codebook_size: int, window: int = WINDOW) -> None:
@@ -26,11 +27,12 @@ class RecentCodes:
 
     def add(self, indices: Tensor) -> None:
         """Remember ``indices`` (any shape)."""
-        flat = indices.detach().reshape(-1).cpu()[-self._ring.numel() :]
+        flat = indices.detach().reshape(-1).cpu()
+        self._marked[flat] = True
+        flat = flat[-self._ring.numel() :]
         places = torch.arange(self._seen, self._seen + flat.numel()) % self._ring.numel()
         self._ring[places] = flat
         self._seen += flat.numel()
-        self._marked[flat] = True
 
     def counts(self) -> Tensor:
         """How often each code occurs in the window: (K,) int64."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -15,30 +16,42 @@ from gigatok.models.tokenizer import Tokenizer
 _BATCH = 128
 
 
-def encode_images(tokenizer: Tokenizer, data: PreparedData, path: Path, crops: str) -> None:
+def encode_images(tokenizer: Tokenizer, data: PreparedData, path: Path, crops: str, source: str = "") -> None:
     """Write ``train`` (n, crops, N), ``validation`` (m, N) and the labels of both.
 
     Args:
         crops: ``plain`` (one crop: the image as evaluated) or ``ten-crop`` (SPEC section 7, training images only).
+        source: says of which weights and images the indices are; stored with them (``stored_source``).
     """
     arrays = {
         "train": _encode(tokenizer, data.train, ten=crops == "ten-crop"),
         "train_labels": data.train.labels,
         "validation": _encode(tokenizer, data.validation, ten=False)[:, 0],
         "validation_labels": data.validation.labels,
+        "source": np.array(source),
     }
     with replacing(path) as temporary, temporary.open("wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
+def stored_source(path: Path) -> str | None:
+    """What ``encode_images`` was told about the indices in ``path``; ``None`` without a readable file."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return str(arrays["source"])
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        return None
+
+
 @torch.inference_mode()
 def _encode(tokenizer: Tokenizer, images: ImageSet, *, ten: bool) -> npt.NDArray[np.int32]:
-    """(n, crops, N)."""
+    """(n, crops, N). Crops are encoded a few at a time, so that ten of them need no more memory than one."""
     device = next(tokenizer.parameters()).device
-    parts = []
+    crops = 10 if ten else 1
+    indices = np.empty((len(images), crops, tokenizer.config.tokens), np.int32)
     for start in range(0, len(images), _BATCH):
         rows = np.arange(start, min(start + _BATCH, len(images)))
         pixels = images.ten_crops(rows) if ten else images.batch(rows)[:, None]  # (B, crops, 3, S, S)
-        indices = tokenizer.encode(to_float(pixels.flatten(0, 1)).to(device))
-        parts.append(indices.reshape(len(rows), pixels.shape[1], -1).cpu().numpy().astype(np.int32))
-    return np.concatenate(parts)
+        for crop in range(crops):
+            indices[rows, crop] = tokenizer.encode(to_float(pixels[:, crop]).to(device)).cpu().numpy()
+    return indices

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -12,8 +11,7 @@ from torch import Tensor, nn
 from gigatok.config.sections import TrainGeneratorSection
 from gigatok.models.ar import ArModel
 from gigatok.optim import Ema, build_adamw, learning_rate
-from gigatok.training.tokenizer_recipe import AUTOCAST_TYPES
-
+from gigatok.training.precision import autocast, gradient_scaler, reported_norm
 
 _VALIDATION_BATCH = 64
 
@@ -31,8 +29,7 @@ class GeneratorRecipe:
         self.section = section
         self.device = next(model.parameters()).device
         self.optimizer = build_adamw(model, section.optimizer)
-        enabled = section.precision == "fp16"
-        self.scaler = torch.amp.GradScaler(self.device.type, enabled=enabled)  # type: ignore[attr-defined]
+        self.scaler = gradient_scaler(self.device, section.precision)
         self.ema = Ema(model, section.ema_decay) if section.ema_decay else None
 
     def step(self, step: int, indices: Tensor, classes: Tensor) -> dict[str, Tensor]:
@@ -40,22 +37,18 @@ class GeneratorRecipe:
         rate = learning_rate(self.section.optimizer, step, self.section.steps)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        with self._autocast():
+        with autocast(self.device, self.section.precision):
             logits = self.model(indices, classes)
         loss = token_cross_entropy(logits, indices)
         self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(loss).backward()
+        torch.autograd.backward(self.scaler.scale(loss))
         self.scaler.unscale_(self.optimizer)
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.section.optimizer.gradient_clip)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         if self.ema is not None:
             self.ema.update(self.model)
-        return {"loss": loss.detach(), "gradient_norm": norm.detach()}
-
-    def _autocast(self) -> AbstractContextManager[Any]:
-        precision = self.section.precision
-        return torch.autocast(self.device.type, AUTOCAST_TYPES[precision], enabled=precision != "fp32")
+        return {"loss": loss.detach(), "gradient_norm": reported_norm(norm, self.scaler)}
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next step depends on."""
@@ -88,7 +81,8 @@ def validation_loss(model: ArModel, indices: Tensor, classes: Tensor, *, device:
     was_training = model.training
     model.eval()
     total = 0.0
-    for part, labels in zip(indices.split(_VALIDATION_BATCH), classes.split(_VALIDATION_BATCH), strict=True):
+    parts = (torch.split(values, _VALIDATION_BATCH) for values in (indices, classes))
+    for part, labels in zip(*parts, strict=True):
         part = part.to(device)
         total += float(token_cross_entropy(model(part, labels.to(device)), part)) * len(part)
     model.train(was_training)

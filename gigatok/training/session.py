@@ -6,13 +6,15 @@ import json
 import platform
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, NamedTuple, Self
 
+from torch import Tensor
+
 from gigatok.artifacts import Journal, RunFolder, TrainingState, git_state, write_json
-from gigatok.config import GigatokError
+from gigatok.config import ConfigError, GigatokError
 from gigatok.tracking import Tracker
 from gigatok.tracking.progress import open_progress
 from gigatok.training.watchdog import require_finite
@@ -78,19 +80,23 @@ class TrainingSession:
         self.first_step = 0
 
     def __enter__(self) -> Self:
-        restored = TrainingState.load(self.run.state_dir, self._objects)
-        if restored is not None:
-            self.first_step = int(restored.meta["step"])
-            self._seconds_before = float(restored.meta["seconds"])
-        self._journal = Journal(self.run.journal_path)
-        self._journal.truncate_after(self.first_step)
+        try:
+            restored = TrainingState.load(self.run.state_dir, self._objects)
+            if restored is not None:
+                self.first_step = int(restored.meta["step"])
+                self._seconds_before = float(restored.meta["seconds"])
+            self._journal = Journal(self.run.journal_path)
+            self._journal.truncate_after(self.first_step)
+            _begin_provenance(self.run, self.plan.fingerprint, resumed=restored is not None)
+        except Exception:
+            self.tracker.close("FAILED")
+            raise
         self._progress = open_progress(self.plan.stage, self.plan.steps)
         self._handlers = {
             number: signal.signal(number, self._ask_to_stop) for number in (signal.SIGINT, signal.SIGTERM)
         }
         self._begin = self._window_begin = time.monotonic()
         self._window_step = self.first_step
-        write_provenance(self.run, self.plan.fingerprint, complete=False)
         return self
 
     def __exit__(
@@ -100,7 +106,8 @@ class TrainingSession:
             signal.signal(number, handler)
         self._progress.close()
         if error is not None:
-            self.tracker.close("KILLED" if isinstance(error, InterruptedRunError) else "FAILED")
+            stopped = isinstance(error, InterruptedRunError | KeyboardInterrupt)
+            self.tracker.close("KILLED" if stopped else "FAILED")
 
     def due(self, every: int, done: int) -> bool:
         """Whether something that happens each ``every`` steps happens after ``done`` steps (always at the end)."""
@@ -123,23 +130,28 @@ class TrainingSession:
             self._window_begin, self._window_step = now, done
             self._progress.update(done, loss=values.get("loss"), images_per_second=speed)
 
-    def after_step(self, done: int) -> None:
+    def after_step(self, done: int, terms: Mapping[str, Tensor]) -> None:
         """Save when due; stop if asked to.
+
+        Args:
+            done: updates made.
+            terms: what the last of them reported: a state is only saved while all of it is finite.
 
         Raises:
             InterruptedRunError: SIGINT or SIGTERM arrived; the state is saved.
+            TrainingDivergedError: a state was to be saved that no later step could be right from.
         """
         if self._stop_asked:
-            self.save(done)
+            self._save(done, terms)
             raise InterruptedRunError(
                 f"{self.plan.stage} interrupted after step {done} of {self.plan.steps}: its state is saved, "
                 "the same command goes on from there"
             )
         if done % self.plan.save_every == 0 and done < self.plan.steps:
-            self.save(done)
+            self._save(done, terms)
 
-    def save(self, done: int) -> None:
-        """Write a resumable state."""
+    def _save(self, done: int, terms: Mapping[str, Tensor]) -> None:
+        require_finite(done, {name: float(value) for name, value in terms.items()}, self.plan.stage)
         TrainingState.save(self.run.state_dir, self._objects, {"step": done, "seconds": self.seconds()})
 
     def seconds(self) -> float:
@@ -150,13 +162,14 @@ class TrainingSession:
         """Write curves and provenance, drop the saved states. The run is complete."""
         write_json(self.run.curves_path, self.curves.state()["points"])
         seconds = self.seconds()
-        write_provenance(
-            self.run,
-            self.plan.fingerprint,
-            complete=True,
-            seconds=seconds,
-            images_per_second=self.plan.steps * self.plan.batch_size / seconds,
-        )
+        values = {
+            **_read_provenance(self.run),
+            "complete": True,
+            "finished": _now(),
+            "seconds": seconds,
+            "images_per_second": self.plan.steps * self.plan.batch_size / seconds,
+        }
+        write_json(self.run.provenance_path, values)
         for path in self.run.state_dir.glob("state-*.pt"):
             path.unlink()
 
@@ -166,32 +179,50 @@ class TrainingSession:
         self._stop_asked = True
 
 
-def already_complete(run: RunFolder, fingerprint: str, outputs: tuple[Path, ...]) -> bool:
+def already_complete(run: RunFolder, fingerprint: str, outputs: Iterable[Path]) -> bool:
     """Whether this very run ended before and its files are all there. Another run's folder is set aside."""
-    try:
-        before = json.loads(run.provenance_path.read_text())
-    except (FileNotFoundError, ValueError):
-        before = {}
+    before = _read_provenance(run)
     if before.get("fingerprint") == fingerprint:
         return bool(before.get("complete")) and all(path.exists() for path in outputs)
     run.set_aside()
     return False
 
 
-def write_provenance(run: RunFolder, fingerprint: str, *, complete: bool, **extra: object) -> None:
-    """When, where and from which commit; keeps what other stages wrote."""
-    try:
-        before = json.loads(run.provenance_path.read_text())
-    except (FileNotFoundError, ValueError):
-        before = {}
-    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+def require_reached(keep_steps: Sequence[int], steps: int, run: str) -> None:
+    """Refuse ``keep_steps`` that a run of ``steps`` updates never makes.
+
+    Raises:
+        ConfigError: naming them.
+    """
+    never = [step for step in keep_steps if not 1 <= step <= steps]
+    if never:
+        raise ConfigError(f"keep_steps {never} of {run} are not in 1..{steps} (its steps): remove them or train longer")
+
+
+def _begin_provenance(run: RunFolder, fingerprint: str, *, resumed: bool) -> None:
+    """When, where and from which commit a run began, or goes on."""
     commit, dirty = git_state(Path.cwd())
-    values: dict[str, object] = {
+    before = _read_provenance(run) if resumed else {}
+    values = {
+        "started": _now(),
+        **before,
         "fingerprint": fingerprint,
-        "complete": complete,
+        "complete": False,
         "commit": commit,
         "dirty": dirty,
         "host": platform.machine() + " " + platform.system(),
-        "finished" if complete else "started": now,
     }
-    write_json(run.provenance_path, {**before, **values, **extra})
+    write_json(run.provenance_path, values)
+
+
+def _read_provenance(run: RunFolder) -> dict[str, Any]:
+    """What is known so far; nothing if there is no readable file."""
+    try:
+        known = json.loads(run.provenance_path.read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

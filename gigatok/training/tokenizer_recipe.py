@@ -6,7 +6,6 @@ the gradient scalers, the EMA and the recent codes.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 import torch
@@ -18,8 +17,7 @@ from gigatok.losses import hinge_discriminator_loss, hinge_generator_loss, seman
 from gigatok.models.tokenizer import Tokenizer, TokenizerOutput
 from gigatok.optim import Ema, build_adamw, learning_rate
 from gigatok.training.code_usage import RecentCodes
-
-AUTOCAST_TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+from gigatok.training.precision import autocast, gradient_scaler, reported_norm
 
 
 class StepReport(NamedTuple):
@@ -54,9 +52,8 @@ class TokenizerRecipe:
         self.discriminator_optimizer = (
             build_adamw(discriminator, section.optimizer) if discriminator is not None else None
         )
-        fp16 = section.precision == "fp16"
-        self.scaler = torch.amp.GradScaler(self.device.type, enabled=fp16)  # type: ignore[attr-defined]
-        self.discriminator_scaler = torch.amp.GradScaler(self.device.type, enabled=fp16)  # type: ignore[attr-defined]
+        self.scaler = gradient_scaler(self.device, section.precision)
+        self.discriminator_scaler = gradient_scaler(self.device, section.precision)
         self.ema = Ema(tokenizer, section.ema_decay) if section.ema_decay else None
         self.codes = RecentCodes(section.model.codebook_size)
 
@@ -72,12 +69,12 @@ class TokenizerRecipe:
         _set_rate(self.optimizer, rate)
         self._restart_codes(step, images)
         shortcut = self.section.loss.shortcut
-        with self._autocast():
+        with autocast(self.device, self.section.precision):
             out = self.tokenizer(images, shortcut=shortcut is not None and step < shortcut.image_end_step)
         out = TokenizerOutput(*(_float(part) for part in out))
         terms, loss = self._generator_loss(step, images, targets, out)
         self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(loss).backward()
+        torch.autograd.backward(self.scaler.scale(loss))
         self.scaler.unscale_(self.optimizer)
         norm = nn.utils.clip_grad_norm_(self.tokenizer.parameters(), self.section.optimizer.gradient_clip)
         self.scaler.step(self.optimizer)
@@ -85,7 +82,7 @@ class TokenizerRecipe:
         if self.ema is not None:
             self.ema.update(self.tokenizer)
         terms["loss"] = loss.detach()
-        terms["gradient_norm"] = norm.detach()
+        terms["gradient_norm"] = reported_norm(norm, self.scaler)
         if self._adversarial(step):
             terms.update(self._discriminator_step(rate, images, out.reconstruction.detach()))
         self.codes.add(out.indices)
@@ -116,7 +113,7 @@ class TokenizerRecipe:
             add("semantic", semantic_loss(out.alignment, targets), weights.semantic_weight)
         self._add_shortcut(step, images, out, add)
         if self._adversarial(step) and self.discriminator is not None:
-            with _frozen(self.discriminator), self._autocast():
+            with _frozen(self.discriminator), autocast(self.device, self.section.precision):
                 logits = self.discriminator(out.reconstruction)
             add("adversarial", hinge_generator_loss(logits.float()), weights.adversarial_weight)
         return terms, total
@@ -140,12 +137,12 @@ class TokenizerRecipe:
         if self.discriminator is None or self.discriminator_optimizer is None:
             return {}
         _set_rate(self.discriminator_optimizer, rate)
-        with self._autocast():
+        with autocast(self.device, self.section.precision):
             real_logits = self.discriminator(real)
             fake_logits = self.discriminator(fake)
         loss = hinge_discriminator_loss(real_logits.float(), fake_logits.float())
         self.discriminator_optimizer.zero_grad(set_to_none=True)
-        self.discriminator_scaler.scale(self.section.loss.discriminator_weight * loss).backward()
+        torch.autograd.backward(self.discriminator_scaler.scale(self.section.loss.discriminator_weight * loss))
         self.discriminator_scaler.unscale_(self.discriminator_optimizer)
         nn.utils.clip_grad_norm_(self.discriminator.parameters(), self.section.optimizer.gradient_clip)
         self.discriminator_scaler.step(self.discriminator_optimizer)
@@ -169,10 +166,6 @@ class TokenizerRecipe:
         if step < restart.until_step and step % restart.every == 0:
             continuous = self.tokenizer.encode_continuous(images)
             self.tokenizer.quantizer.restart_dead_codes(continuous, self.codes.take_used())
-
-    def _autocast(self) -> AbstractContextManager[Any]:
-        precision = self.section.precision
-        return torch.autocast(self.device.type, AUTOCAST_TYPES[precision], enabled=precision != "fp32")
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next step depends on."""

@@ -2,52 +2,33 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from gigatok.artifacts import RunFolder, Workspace, code_fingerprint, save_weights
-from gigatok.config import GigatokError, Params, TokenizerConfig, fingerprint
-from gigatok.config.sections import TeacherSection, TrainTokenizerSection
-from gigatok.data import BatchCursor, ImageSet, PreparedData, to_float, to_uint8
-from gigatok.evaluation import psnr
+from gigatok.config import Params, TokenizerConfig, fingerprint
+from gigatok.config.sections import TrainTokenizerSection
+from gigatok.data import BatchCursor, BatchLoader, PreparedData, to_float
 from gigatok.interop.native import save_model
 from gigatok.models.discriminator import PatchGan
 from gigatok.models.tokenizer import Tokenizer
-from gigatok.teachers import Teacher, load_dino_discriminator, load_perceptual, load_teacher
+from gigatok.teachers import load_dino_discriminator, load_perceptual
 from gigatok.tracking import open_tracker
 from gigatok.tracking.run_info import tokenizer_info
 from gigatok.training.device import set_up
 from gigatok.training.encode import encode_images
-from gigatok.training.grids import save_grid
-from gigatok.training.session import RunPlan, TrainingSession, already_complete
+from gigatok.training.precision import as_stored
+from gigatok.training.session import RunPlan, TrainingSession, already_complete, require_reached
+from gigatok.training.targets import Targets, open_targets
 from gigatok.training.tokenizer_recipe import TokenizerRecipe
+from gigatok.training.validation import grid_path, validation_psnr
 
 CODE = ("artifacts", "config", "data", "losses", "models", "optim", "teachers", "training")
 """Sub-packages whose change makes a saved state another run's."""
-_VALIDATION_IMAGES = 64
-
-
-class TeacherTargets(NamedTuple):
-    """Where alignment targets come from: stored features, or the teacher itself when images are augmented."""
-
-    dim: int
-    sha256: str
-    features: np.ndarray | None
-    teacher: Teacher | None
-
-    def of(self, rows: np.ndarray, images: Tensor, grid: int) -> Tensor:
-        """(B, grid * grid, dim) float32 for the images of ``rows``."""
-        if self.features is not None:
-            return torch.from_numpy(self.features[rows].astype(np.float32)).to(images.device)
-        if self.teacher is None:
-            raise GigatokError("no teacher features: run the stage 'teacher' first")
-        with torch.no_grad():
-            return self.teacher.features(images, grid).float()
+WITHOUT_EFFECT = frozenset({"workers", "save_every"})
+"""Settings that change no result: a run goes on, or stays complete, when they change."""
 
 
 def train_tokenizer(name: str, params: Params, workspace: Workspace) -> None:
@@ -58,25 +39,27 @@ def train_tokenizer(name: str, params: Params, workspace: Workspace) -> None:
     """
     device = set_up(params.base)
     section = params.tokenizer_training(name)
+    require_reached(section.keep_steps, section.steps, f"tokenizer {name}")
     data = PreparedData.open(workspace.data)
-    targets = open_targets(params.teacher, section, workspace, device)
+    targets = open_targets(params.teacher, section, data, workspace, device)
     config = params.tokenizer_model(name, alignment_dim=targets.dim if targets else 1)
     run = workspace.tokenizer(name)
     identity = fingerprint(
         config,
-        section,
+        # the shapes are in config: a size letter that this run does not use is not its business
+        section.model_dump(mode="json", exclude={"model", *WITHOUT_EFFECT}),
         params.base.seed,
         data.summary.data_sha256,
-        targets and targets.sha256,
+        targets.identity if targets else None,
         code_fingerprint(CODE),
     )
-    if already_complete(run, identity, (run.weights_path, run.indices_path, run.config_path, run.curves_path)):
+    kept = [run.checkpoint_path(step) for step in section.keep_steps]
+    if already_complete(run, identity, (run.weights_path, run.indices_path, run.config_path, run.curves_path, *kept)):
         print(f"{name}: already trained with these settings, data and code; remove {run.path} to train it again")
         return
     tokenizer = Tokenizer(config, entropy_temperature=_entropy_temperature(section)).to(device)
     recipe = TokenizerRecipe(tokenizer, section, _discriminator(section, device), _perceptual(section, device))
     cursor = BatchCursor(len(data.train), section.batch_size, params.base.seed)
-    augment = np.random.default_rng([params.base.seed, 1])
     plan = RunPlan(
         f"train_tokenizer@{name}",
         identity,
@@ -86,58 +69,39 @@ def train_tokenizer(name: str, params: Params, workspace: Workspace) -> None:
         section.save_every,
     )
     tracker = open_tracker(params.tracking, run, tokenizer_info(name, params, config, _count(tokenizer)))
-    objects = {"recipe": recipe, "cursor": cursor, "augment": augment}
-    with TrainingSession(run, plan, objects, tracker) as session:
-        for step in range(session.first_step, section.steps):
-            rows = cursor.next()
-            images = to_float(data.train.batch(rows, augment)).to(device)
-            target = targets.of(rows, images, config.grid) if targets else None
-            report = recipe.step(step, images, target)
-            done = step + 1
-            if session.due(section.log_every, done):
-                terms = {key: float(value) for key, value in report.terms.items()}
-                terms["codebook_usage"] = recipe.codes.usage()
-                terms["codebook_perplexity"] = recipe.codes.perplexity()
-                session.log(done, terms)
-            if session.due(section.sample_every, done):
-                session.log(done, {"validation_psnr": _validate(recipe, data.validation, run, done)})
-                tracker.artifact(_grid_path(run, done), "grids")
-            if done in section.keep_steps:
-                save_weights(checkpoint_path(run, done), tokenizer.state_dict(), {"step": done})
-            session.after_step(done)
-        _write_outputs(recipe, data, run, config, section)
-        session.finish()
+    with BatchLoader(data.train, cursor, workers=section.workers) as loader:
+        objects = {"recipe": recipe, "loader": loader}
+        with TrainingSession(run, plan, objects, tracker) as session:
+            _loop(session, recipe, loader, data, targets)
+            loader.close()
+            _write_outputs(recipe, data, run, config, section)
+            session.finish()
     tracker.close("FINISHED")
 
 
-def checkpoint_path(run: RunFolder, step: int) -> Path:
-    """Weights kept at ``step`` (setting ``keep_steps``)."""
-    return run.path / "checkpoints" / f"step-{step:07d}.safetensors"
-
-
-def open_targets(
-    teacher: TeacherSection, section: TrainTokenizerSection, workspace: Workspace, device: torch.device
-) -> TeacherTargets | None:
-    """Alignment targets; ``None`` when the run has no semantic regularization.
-
-    Raises:
-        GigatokError: features should be stored but are not.
-    """
-    if not section.loss.semantic_weight:
-        return None
-    if teacher.cache:
-        try:
-            summary = json.loads((workspace.teacher / "summary.json").read_text())
-            features = np.load(workspace.teacher / "features.npy", mmap_mode="r")
-        except FileNotFoundError as error:
-            raise GigatokError(f"{error.filename} does not exist: run 'dvc repro teacher'") from None
-        return TeacherTargets(int(summary["dim"]), str(summary["sha256"]), features, None)
-    model = load_teacher(
-        teacher.name,
-        weights=Path(teacher.weights) if teacher.weights else None,
-        image_size=teacher.image_size,
-    ).to(device)
-    return TeacherTargets(model.dim, model.sha256, None, model)
+def _loop(
+    session: TrainingSession, recipe: TokenizerRecipe, loader: BatchLoader, data: PreparedData, targets: Targets | None
+) -> None:
+    section, run = recipe.section, session.run
+    for step in range(session.first_step, section.steps):
+        batch = loader.next()
+        images = to_float(batch.pixels.to(recipe.device))
+        target = targets.source.of(batch.rows, images, recipe.tokenizer.config.grid) if targets else None
+        report = recipe.step(step, images, target)
+        done = step + 1
+        if session.due(section.log_every, done):
+            terms = {key: float(value) for key, value in report.terms.items()}
+            terms["codebook_usage"] = recipe.codes.usage()
+            terms["codebook_perplexity"] = recipe.codes.perplexity()
+            session.log(done, terms)
+        if session.due(section.sample_every, done):
+            picture = grid_path(run, done)
+            session.log(done, {"validation_psnr": validation_psnr(recipe, data.validation, picture)})
+            session.tracker.artifact(picture, "grids")
+        if done in section.keep_steps:
+            with as_stored(recipe.tokenizer, recipe.ema) as tokenizer:
+                save_weights(run.checkpoint_path(done), tokenizer.state_dict(), {"step": done})
+        session.after_step(done, report.terms)
 
 
 def _discriminator(section: TrainTokenizerSection, device: torch.device) -> nn.Module | None:
@@ -165,22 +129,6 @@ def _count(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-@torch.no_grad()
-def _validate(recipe: TokenizerRecipe, images: ImageSet, run: RunFolder, done: int) -> float:
-    """Mean PSNR of some validation images; writes a grid of the first eight."""
-    tokenizer = recipe.tokenizer.eval()
-    rows = np.arange(min(_VALIDATION_IMAGES, len(images)))
-    originals = images.batch(rows)
-    reconstructions = to_uint8(tokenizer.reconstruct(to_float(originals).to(recipe.device)).float().cpu())
-    tokenizer.train()
-    save_grid(_grid_path(run, done), torch.cat([originals[:8], reconstructions[:8]]), columns=8)
-    return float(psnr(*(array.permute(0, 2, 3, 1).numpy() for array in (originals, reconstructions))).mean())
-
-
-def _grid_path(run: RunFolder, done: int) -> Path:
-    return run.path / "grids" / f"step-{done:07d}.png"
-
-
 def _write_outputs(
     recipe: TokenizerRecipe,
     data: PreparedData,
@@ -188,8 +136,7 @@ def _write_outputs(
     config: TokenizerConfig,
     section: TrainTokenizerSection,
 ) -> None:
-    tokenizer = recipe.tokenizer.eval()
-    if recipe.ema is not None:
-        recipe.ema.copy_to(tokenizer)
-    save_model(run.path, tokenizer, config, {"kind": "tokenizer", "training": section.model_dump(mode="json")})
-    encode_images(tokenizer, data, run.indices_path, section.token_crops)
+    with as_stored(recipe.tokenizer, recipe.ema) as tokenizer:
+        metadata = {"kind": "tokenizer", "training": section.model_dump(mode="json", exclude=set(WITHOUT_EFFECT))}
+        save_model(run.path, tokenizer, config, metadata)
+        encode_images(tokenizer, data, run.indices_path, section.token_crops)

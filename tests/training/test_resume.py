@@ -1,0 +1,168 @@
+"""A run that was stopped and continued is the run that was not stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from gigatok.artifacts import RunFolder, read_journal
+from gigatok.training.generator_recipe import GeneratorRecipe
+from gigatok.training.session import InterruptedRunError
+from gigatok.training.tokenizer_recipe import TokenizerRecipe
+
+Same = Callable[[RunFolder, RunFolder], None]
+HARD: dict[str, Any] = {"ema_decay": 0.9, "keep_steps": [2, 5]}
+"""More state to lose: averaged weights."""
+
+
+def stop_at(monkeypatch: pytest.MonkeyPatch, recipe: type, at: int, number: int = signal.SIGINT) -> None:
+    """A signal arrives while update ``at`` is made, as from Ctrl-C."""
+    step = recipe.step
+
+    def signalled(self: Any, step_number: int, *batch: Any) -> Any:
+        if step_number == at:
+            os.kill(os.getpid(), number)
+        return step(self, step_number, *batch)
+
+    monkeypatch.setattr(recipe, "step", signalled)
+
+
+def assert_logged_once(run: RunFolder) -> None:
+    counts = Counter((point.step, point.name) for point in read_journal(run.journal_path))
+    assert counts
+    assert max(counts.values()) == 1
+    curves = json.loads(run.curves_path.read_text())
+    for name, points in curves.items():
+        assert [[p.step, p.value] for p in read_journal(run.journal_path) if p.name == name] == points
+
+
+@pytest.mark.parametrize(("at", "number"), [(0, signal.SIGINT), (4, signal.SIGTERM), (7, signal.SIGINT)])
+def test_an_interrupted_tokenizer_goes_on_bit_equal(
+    new_project: Callable[..., Any], same_results: Same, at: int, number: int
+) -> None:
+    whole = new_project("whole").tokenizer(HARD)
+    project = new_project("stopped")
+    with pytest.MonkeyPatch.context() as patch:
+        stop_at(patch, TokenizerRecipe, at, number)
+        with pytest.raises(InterruptedRunError, match=f"after step {at + 1} of 8: its state is saved") as caught:
+            project.tokenizer(HARD)
+    assert caught.value.exit_code == 130
+    torch.rand(5)  # what else a process draws must not matter
+    run = project.tokenizer(HARD)
+    same_results(whole, run)
+    assert_logged_once(run)
+    for step in HARD["keep_steps"]:
+        assert run.checkpoint_path(step).read_bytes() == whole.checkpoint_path(step).read_bytes()
+
+
+def test_an_interrupted_generator_goes_on_bit_equal(new_project: Callable[..., Any], same_results: Same) -> None:
+    changes = {"ema_decay": 0.9}
+    whole, project = new_project("whole"), new_project("stopped")
+    tokens = {"token_crops": "ten-crop"}
+    whole.tokenizer(tokens)
+    project.tokenizer(tokens)
+    with pytest.MonkeyPatch.context() as patch:
+        stop_at(patch, GeneratorRecipe, 4)
+        with pytest.raises(InterruptedRunError):
+            project.generator(changes, tokenizer=tokens)
+    run = project.generator(changes, tokenizer=tokens)
+    same_results(whole.generator(changes, tokenizer=tokens), run)
+    assert_logged_once(run)
+
+
+def test_a_resumed_run_keeps_its_start_and_adds_up_its_time(project: Any) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        stop_at(patch, TokenizerRecipe, 4)
+        with pytest.raises(InterruptedRunError):
+            project.tokenizer()
+    run = project.workspace.tokenizer("T")
+    before = json.loads(run.provenance_path.read_text())
+    assert not before["complete"]
+    run.provenance_path.write_text(json.dumps({**before, "started": "long ago"}))
+    state = max(run.state_dir.glob("state-*.pt"))
+    content = torch.load(state, weights_only=True)
+    content["meta"] = json.dumps({**json.loads(content["meta"]), "seconds": 1000.0})
+    torch.save(content, state)
+    after = json.loads(project.tokenizer().provenance_path.read_text())
+    assert after["complete"]
+    assert after["started"] == "long ago" != after["finished"]
+    assert 1000 < after["seconds"] < 1100
+    assert after["images_per_second"] == pytest.approx(8 * 3 / after["seconds"])
+
+
+def test_a_killed_process_goes_on_from_its_last_state(
+    new_project: Callable[..., Any], same_results: Same, tmp_path: Path
+) -> None:
+    """SIGKILL after six updates: a state after three is there, the journal is ahead of it."""
+    project = new_project("killed")
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(project.params({}, {}).model_dump(mode="json")))
+    program = (
+        "import os, signal, sys\n"
+        "from gigatok.artifacts import Workspace\n"
+        "from gigatok.config import load_params\n"
+        "from gigatok.training import session, train_tokenizer\n"
+        "def after(self, done, terms, original=session.TrainingSession.after_step):\n"
+        "    if done == 5: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    original(self, done, terms)\n"
+        "session.TrainingSession.after_step = after\n"
+        "train_tokenizer.train_tokenizer('T', load_params(sys.argv[1]), Workspace(sys.argv[2]))\n"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "params.yaml"), str(project.workspace.root)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    run = project.workspace.tokenizer("T")
+    assert max(point.step for point in read_journal(run.journal_path)) == 4
+    with run.journal_path.open("a") as file:
+        file.write('{"step": 5, "na')  # a line that was being written
+    project.tokenizer()
+    same_results(new_project("whole").tokenizer(), run)
+    assert_logged_once(run)
+    assert json.loads(run.provenance_path.read_text())["complete"]
+
+
+def test_a_torn_state_falls_back_to_the_one_before(new_project: Callable[..., Any], same_results: Same) -> None:
+    project = new_project("torn")
+    with pytest.MonkeyPatch.context() as patch:
+        stop_at(patch, TokenizerRecipe, 6)
+        with pytest.raises(InterruptedRunError):
+            project.tokenizer()
+    states = sorted(project.workspace.tokenizer("T").state_dir.glob("state-*.pt"))
+    assert len(states) == 2
+    states[-1].write_bytes(states[-1].read_bytes()[:500])
+    with pytest.warns(UserWarning, match="going back to the state before it"):
+        run = project.tokenizer()
+    same_results(new_project("whole").tokenizer(), run)
+    assert_logged_once(run)
+
+
+def test_a_second_interruption_stops_at_once_and_is_no_failure(project: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[str] = []
+
+    class Tracker:
+        def log(self, *_: object) -> None: ...
+        def artifact(self, *_: object) -> None: ...
+        def close(self, status: str = "FINISHED") -> None:
+            ended.append(status)
+
+    def twice(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr("gigatok.training.train_tokenizer.open_tracker", lambda *_: Tracker())
+    monkeypatch.setattr(TokenizerRecipe, "step", twice)
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        project.tokenizer()
+    assert ended == ["KILLED"]
+    assert signal.getsignal(signal.SIGINT) is before
