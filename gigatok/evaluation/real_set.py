@@ -2,8 +2,8 @@
 
 Every score comes with a 95% interval from one pass. It is the infinitesimal jackknife (Jaeckel 1972), the bootstrap's
 limit for small changes of the samples' weights: score -+ z times the standard deviation of the samples' influences
-over sqrt(n). Unlike resampled sets it repeats no samples, which with fewer samples than dimensions would put the
-spread of a Fréchet distance up by half. The real set belongs to the protocol and is taken as it is.
+over sqrt(n). Unlike resampled sets it repeats no samples, which alone raises a Fréchet distance. With fewer samples
+than dimensions it is too wide rather than too narrow. The real set belongs to the protocol and is taken as it is.
 """
 
 from __future__ import annotations
