@@ -6,6 +6,7 @@ interrupted. Letters: B batch, S image side in pixels.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -95,10 +96,18 @@ class BatchLoader:
             num_workers=self._workers,
             collate_fn=_stack,
             prefetch_factor=_AHEAD,
+            worker_init_fn=_leave_interrupts_to_the_run,
             multiprocessing_context="spawn",  # a fork would copy locks that other threads hold
             generator=torch.Generator(),  # the default would draw from the run's global generator
         )
         return iter(loader)
+
+
+def _leave_interrupts_to_the_run(_worker: int) -> None:
+    """Ctrl-C reaches all processes of a terminal. The run ends its step, stores its state and then its workers;
+    a worker that died first would take the batches with it that this step waits for.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 class _Visits:

@@ -23,5 +23,5 @@ def require_finite(step: int, terms: Mapping[str, float], run: str) -> None:
         shown = ", ".join(f"{name} {value:.4g}" for name, value in terms.items())
         raise TrainingDivergedError(
             f"{run}: {', '.join(bad)} not finite at step {step} ({shown}): lower optimizer.learning_rate or "
-            "optimizer.gradient_clip, or start the discriminator later; the last saved state is kept"
+            "optimizer.gradient_clip (a tokenizer may also start its discriminator later); a state saved before is kept"
         )

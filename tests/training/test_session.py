@@ -1,0 +1,114 @@
+"""The frame around the loop: provenance, journal, speed."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from gigatok.artifacts import RunFolder, TrainingState, read_journal, write_json
+from gigatok.config import GigatokError
+from gigatok.evaluation.context import timed_evaluation
+from gigatok.tracking import NullTracker
+from gigatok.training.session import RunPlan, TrainingSession, already_complete
+
+TERMS = {"loss": torch.tensor(1.0)}
+
+
+def session(run: RunFolder, steps: int = 10, tracker: Any = None, **objects: Any) -> TrainingSession:
+    plan = RunPlan("train_tokenizer@T", "f", steps, batch_size=4, log_every=2, save_every=5)
+    return TrainingSession(run, plan, objects, tracker or NullTracker())
+
+
+def train(run: RunFolder) -> dict[str, Any]:
+    with session(run) as running:
+        for done in range(1, 11):
+            if running.due(2, done):
+                running.log(done, {"loss": 1.0})
+            running.after_step(done, TERMS)
+        running.finish()
+    found: dict[str, Any] = json.loads(run.provenance_path.read_text())
+    return found
+
+
+def test_times_and_speed_outlive_the_evaluation(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "runs" / "tokenizers" / "T")
+    before = train(run)
+    assert before["complete"]
+    assert before["images_per_second"] == pytest.approx(40 / before["seconds"])
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", before["started"])
+    assert before["started"] <= before["finished"]
+    with timed_evaluation(run):
+        pass
+    after = json.loads(run.provenance_path.read_text())
+    assert after.pop("evaluate_seconds") >= 0
+    assert after == before
+    assert already_complete(run, "f", (run.curves_path,))
+
+
+def test_a_run_begun_anew_forgets_the_times_of_the_one_before(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "T")
+    write_json(run.provenance_path, {"fingerprint": "f", "complete": True, "seconds": 9e9, "started": "long ago"})
+    assert not already_complete(run, "f", (run.weights_path,))
+    with session(run):
+        begun = json.loads(run.provenance_path.read_text())
+    assert begun["complete"] is False
+    assert begun["started"] != "long ago"
+    assert not {"seconds", "finished", "images_per_second"} & set(begun)
+
+
+@pytest.mark.parametrize("content", [None, "", "{", "[]", '{"complete": true}'])
+def test_a_folder_of_unknown_origin_is_set_aside(tmp_path: Path, content: str | None) -> None:
+    run = RunFolder(tmp_path / "runs" / "tokenizers" / "T")
+    run.path.mkdir(parents=True)
+    run.weights_path.write_text("someone's")
+    if content is not None:
+        run.provenance_path.write_text(content)
+    assert not already_complete(run, "f", (run.weights_path,))
+    assert (tmp_path / "runs" / ".old" / "tokenizers-T-1" / "weights.safetensors").read_text() == "someone's"
+    assert not run.path.exists()
+
+
+def test_speed_is_logged_once_a_step_and_is_no_part_of_the_curves(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "T")
+    with session(run) as running:
+        running.log(2, {"loss": 1.0})
+        running.log(2, {"validation_psnr": 9.0})
+        running.finish()
+    names = [point.name for point in read_journal(run.journal_path)]
+    assert names == ["loss", "images_per_second", "validation_psnr"]
+    assert json.loads(run.curves_path.read_text()) == {"loss": [[2, 1.0]], "validation_psnr": [[2, 9.0]]}
+
+
+def test_something_is_due_every_so_many_steps_and_at_the_end(tmp_path: Path) -> None:
+    running = session(RunFolder(tmp_path), steps=10)
+    assert [done for done in range(1, 11) if running.due(4, done)] == [4, 8, 10]
+
+
+def test_states_are_saved_when_due_and_dropped_at_the_end(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "T")
+    with session(run, value=torch.zeros(2)) as running:
+        for done in range(1, 11):
+            running.after_step(done, TERMS)
+            saved = TrainingState.peek(run.state_dir)
+            assert (saved["step"] if saved else 0) == (5 if done >= 5 else 0)
+        running.finish()
+    assert not list(run.state_dir.iterdir())
+
+
+def test_a_state_that_does_not_fit_ends_the_tracking_too(tmp_path: Path) -> None:
+    class Tracker(NullTracker):
+        status = ""
+
+        def close(self, status: str = "FINISHED") -> None:  # type: ignore[override]
+            self.status = status
+
+    run, tracker = RunFolder(tmp_path / "T"), Tracker()
+    TrainingState.save(run.state_dir, {"module": torch.nn.Linear(2, 2)}, {"step": 1, "seconds": 0})
+    with pytest.raises(GigatokError, match="lacks curves"), session(run, tracker=tracker, module=torch.nn.Linear(3, 3)):
+        pytest.fail("entered")
+    assert tracker.status == "FAILED"
