@@ -23,8 +23,8 @@ from gigatok.training.generator_recipe import GeneratorRecipe, validation_loss
 from gigatok.training.precision import as_stored
 from gigatok.training.session import RunPlan, TrainingSession, already_complete, require_reached
 
-CODE = ("artifacts", "config", "data", "models", "optim", "training")
-"""Sub-packages whose change makes a saved state another run's."""
+CODE = ("artifacts", "data", "models", "optim", "training")
+"""Sub-packages whose change makes a saved state another run's. What config gives is compared by value."""
 WITHOUT_EFFECT = frozenset({"save_every"})
 """Settings that change no result: a run goes on, or stays complete, when they change."""
 

@@ -25,8 +25,8 @@ from gigatok.training.targets import Targets, open_targets
 from gigatok.training.tokenizer_recipe import TokenizerRecipe
 from gigatok.training.validation import grid_path, validation_psnr
 
-CODE = ("artifacts", "config", "data", "losses", "models", "optim", "teachers", "training")
-"""Sub-packages whose change makes a saved state another run's."""
+CODE = ("artifacts", "data", "losses", "models", "optim", "teachers", "training")
+"""Sub-packages whose change makes a saved state another run's. What config gives is compared by value."""
 WITHOUT_EFFECT = frozenset({"workers", "save_every"})
 """Settings that change no result: a run goes on, or stays complete, when they change."""
 

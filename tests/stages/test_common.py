@@ -1,0 +1,122 @@
+"""What a stage prints when something is wrong, and the exit code it ends with."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+
+from gigatok.artifacts import Workspace
+from gigatok.config import ConfigError, GigatokError, Params
+from gigatok.config.profiles import render
+from gigatok.training.session import InterruptedRunError
+
+STAGES = Path(__file__).parents[2] / "stages"
+
+
+@pytest.fixture
+def common(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """``stages/common.py`` in a folder with a ``params.yaml``."""
+    (tmp_path / "params.yaml").write_text(render("smoke", "core"))
+    monkeypatch.chdir(tmp_path)
+    spec = importlib.util.spec_from_file_location("stage_common", STAGES / "common.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def raising(error: BaseException) -> Callable[..., None]:
+    def work(*_: Any) -> None:
+        raise error
+
+    return work
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "text"),
+    [
+        (GigatokError("no features: run 'dvc repro teacher'"), 1, "no features: run 'dvc repro teacher'"),
+        (ConfigError("base.device = 'cuda' is not available"), 2, "base.device = 'cuda' is not available"),
+        (InterruptedRunError("interrupted after step 3 of 8"), 130, "interrupted after step 3 of 8"),
+        (KeyboardInterrupt(), 130, "interrupted before its state was saved"),
+        (MemoryError("8 GiB"), 1, "out of memory (8 GiB): lower the stage's batch_size"),
+        (torch.OutOfMemoryError("CUDA out of\nmemory"), 1,
+         "out of memory (CUDA out of memory): lower the stage's batch_size"),
+    ],
+)  # fmt: skip
+def test_what_a_user_can_mend_is_one_line(
+    common: ModuleType, capsys: Any, error: BaseException, code: int, text: str
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        common.run_stage(raising(error))
+    assert caught.value.code == code
+    assert capsys.readouterr() == ("", f"error: {text}\n")
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a fault of ours"), KeyError("x"), ValueError("shapes")])
+def test_faults_of_the_program_keep_their_traceback(common: ModuleType, error: Exception) -> None:
+    with pytest.raises(type(error)) as caught:
+        common.run_stage(raising(error))
+    assert caught.value is error
+
+
+def test_work_gets_the_settings_the_workspace_and_the_name(common: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    got: list[Any] = []
+    monkeypatch.setattr(sys, "argv", ["stages/train_tokenizer.py", "S-S"])
+    common.run_named_stage(lambda *values: got.extend(values))
+    name, params, workspace = got
+    assert name == "S-S"
+    assert isinstance(params, Params)
+    assert params.profile == "smoke"
+    assert isinstance(workspace, Workspace)
+    assert workspace.root.resolve() == Path.cwd()
+
+
+@pytest.mark.parametrize("arguments", [[], ["S-S", "S-B"]])
+def test_a_missing_name_is_explained(
+    common: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: Any, arguments: list[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["stages/train_tokenizer.py", *arguments])
+    with pytest.raises(SystemExit) as caught:
+        common.run_named_stage(raising(AssertionError("ran")))
+    assert caught.value.code == 2
+    assert "usage: python stages/train_tokenizer.py NAME" in capsys.readouterr().err
+
+
+def test_missing_and_broken_settings_are_one_line(common: ModuleType, capsys: Any) -> None:
+    for content, problem in ((None, "params.yaml does not exist"), ("a: [", "is not valid YAML"), ("{}", "profile")):
+        Path("params.yaml").unlink(missing_ok=True)
+        if content is not None:
+            Path("params.yaml").write_text(content)
+        with pytest.raises(SystemExit) as caught:
+            common.run_stage(raising(AssertionError("ran")))
+        assert caught.value.code == 2
+        errors = capsys.readouterr().err
+        assert problem in errors
+        assert errors.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "problem"),
+    [
+        (["train_tokenizer.py", "S-S"], 1, "summary.json does not exist: run 'dvc repro prepare'"),
+        (["train_generator.py", "other"], 2, "generators has no 'other': known are S-S,"),
+    ],
+)
+def test_scripts_end_with_one_line_too(common: ModuleType, arguments: list[str], code: int, problem: str) -> None:
+    command = [sys.executable, str(STAGES / arguments[0]), *arguments[1:]]
+    environment = {name: value for name, value in os.environ.items() if name != "GIGATOK_DEBUG"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == code, done.stderr
+    assert problem in done.stderr
+    assert done.stderr.count("\n") == 1

@@ -1,0 +1,210 @@
+"""``dvc.yaml`` names all code and settings that a stage uses, and none that would re-run it for nothing."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from gigatok.config import Params
+
+ROOT = Path(__file__).parents[2]
+STAGES = ("prepare", "teacher", "reference", "train_tokenizer", "evaluate_tokenizer", "train_generator",
+          "evaluate_generator", "report")  # fmt: skip
+
+PLUMBING = {
+    "gigatok": "its docstring",
+    "gigatok.artifacts": "how files are written; what is in them comes from elsewhere",
+    "gigatok.config": "settings reach DVC by value, as params",
+    "gigatok.tracking": "shows progress and mirrors journals; no output depends on it",
+    "gigatok.interop": "native.py is named; the importers of released checkpoints are loaded beside it, never called",
+}
+"""Code that may be loaded without being a dependency, and why."""
+BESIDE = {
+    "teacher": {"gigatok.models": "the discriminator on DINO, loaded with the package of teachers; no teacher uses it"},
+}
+"""The same, for one stage."""
+
+NOT_DECLARED = {
+    "tracking": "a view: switching it changes no output",
+    "prepare": "reaches the stage in runs/data",
+    "teacher": "of a scoring stage: names what its inputs were made with, which are dependencies",
+    "tokenizers": "of a stage behind training: settings of its inputs, which are dependencies",
+    "train_tokenizer": "of a stage behind training: settings of its inputs, which are dependencies",
+    "train_generator": "of a stage behind training: settings of its inputs, which are dependencies",
+    "generators": "of the scoring stage: settings of its inputs, which are dependencies",
+}
+"""Settings that some stages read without declaring them, and why."""
+MUST_DECLARE = {
+    "prepare": {"prepare", "base"},
+    "teacher": {"teacher", "base", "train_tokenizer"},
+    "reference": {"reference", "base", "profile", "train_tokenizer", "evaluate_tokenizer"},
+    "train_tokenizer": {"train_tokenizer", "tokenizers", "teacher", "base"},
+    "evaluate_tokenizer": {"evaluate_tokenizer", "reference", "train_tokenizer", "base", "profile"},
+    "train_generator": {"train_generator", "generators", "base"},
+    "evaluate_generator": {"evaluate_generator", "reference", "base", "profile"},
+    "report": set(Params.model_fields) - {"tracking", "evaluate_tokenizer"},
+}
+METHODS = {
+    "tokenizer_training": {"train_tokenizer", "tokenizers"},
+    "tokenizer_model": {"prepare", "train_tokenizer", "tokenizers"},
+    "generator_training": {"train_generator", "generators"},
+    "generator_model": {"train_generator", "generators"},
+}
+"""Methods of ``Params`` and the sections they read."""
+
+
+def stage(name: str) -> dict[str, Any]:
+    """The stage's entry, of one item where there are several."""
+    entry: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"][name]
+    inner: dict[str, Any] = entry.get("do", entry)
+    return inner
+
+
+def code_deps(name: str) -> list[str]:
+    """Dependencies that are code."""
+    return [dep for dep in stage(name)["deps"] if dep.startswith(("gigatok", "stages"))]
+
+
+def loaded(name: str) -> dict[str, str]:
+    """Modules of the package that the stage's script loads, and their files relative to the root."""
+    return all_loaded()[name]
+
+
+@cache
+def all_loaded() -> dict[str, dict[str, str]]:
+    """``loaded`` of each stage: one process imports what is slow, then each script has a fork of its own."""
+    program = (
+        "import importlib, os, sys\n"
+        "import pydantic, pyarrow.parquet, scipy.linalg, timm, torch, yaml\n"
+        "sys.path.insert(0, 'stages')\n"
+        "for name in sys.argv[1:]:\n"
+        "    if os.fork():\n"
+        "        if os.wait()[1]: sys.exit(f'{name} cannot be imported')\n"
+        "        continue\n"
+        "    importlib.import_module(name)\n"
+        "    for key, module in sorted(sys.modules.items()):\n"
+        "        if key.split('.')[0] == 'gigatok': print(name, key, module.__file__)\n"
+        "    sys.exit()\n"
+    )
+    command = [sys.executable, "-c", program, *STAGES]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, dict[str, str]] = {name: {} for name in STAGES}
+    for line in done.stdout.splitlines():
+        name, module, file = line.split()
+        found[name][module] = str(Path(file).relative_to(ROOT))
+    return found
+
+
+def imported_later(file: str) -> set[str]:
+    """Sub-packages that functions of ``file`` import when they are called."""
+    tree = ast.parse((ROOT / file).read_text())
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    found = [node.module for function in functions for node in ast.walk(function) if isinstance(node, ast.ImportFrom)]
+    return {".".join(module.split(".")[:2]) for module in found if module and module.startswith("gigatok.")}
+
+
+def is_named(path: str, deps: list[str]) -> bool:
+    """Whether ``path`` is a dependency or lies in one."""
+    return any(path == dep or path.startswith(f"{dep}/") for dep in deps)
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_all_code_that_a_stage_loads_is_a_dependency(name: str) -> None:
+    deps, modules = code_deps(name), loaded(name)
+    allowed = {**PLUMBING, **BESIDE.get(name, {})}
+    missing = {
+        module
+        for module, file in modules.items()
+        if not is_named(file, deps) and ".".join(module.split(".")[:2]) not in allowed
+        and not file.endswith("training/__init__.py")  # a docstring
+    }  # fmt: skip
+    assert missing == set()
+    if "gigatok.interop" in modules:
+        assert "gigatok/interop/native.py" in deps
+    later = set().union(*(imported_later(file) for file in modules.values()))
+    packages = {package for package in later if package not in allowed}
+    assert {p for p in packages if not is_named(p.replace(".", "/"), deps)} == set()
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_every_dependency_exists_and_is_used(name: str) -> None:
+    files = loaded(name).values()
+    assert stage(name)["deps"][0] == f"stages/{name}.py"
+    for dep in code_deps(name)[1:]:
+        assert (ROOT / dep).exists(), dep
+        later = {package.replace(".", "/") for file in files for package in imported_later(file)}
+        # the evaluation loads its parts by name on first use
+        by_name = name in ("reference", "evaluate_generator") and dep == "gigatok/teachers"
+        assert by_name or dep in later or any(is_named(file, [dep]) for file in files), dep
+
+
+@pytest.mark.parametrize("name", ["prepare", "teacher", "reference"])
+def test_an_edited_loss_profile_or_recipe_concerns_no_data_stage(name: str) -> None:
+    edited = ("gigatok/losses/alignment.py", "gigatok/training/tokenizer_recipe.py", "gigatok/models/tokenizer.py")
+    assert not [file for file in edited if is_named(file, code_deps(name))]
+    assert "gigatok.losses" not in loaded(name)
+    assert is_named("gigatok/losses/alignment.py", code_deps("train_tokenizer"))
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_profiles_and_metrics_re_run_no_training(name: str) -> None:
+    assert not is_named("gigatok/config/profiles/nano.yaml", code_deps(name))
+    if name.startswith("train_"):
+        assert not is_named("gigatok/evaluation/frechet.py", code_deps(name))
+        assert "gigatok.evaluation" not in loaded(name)
+    if name == "train_generator":
+        assert not {"gigatok.losses", "gigatok.teachers"} & set(loaded(name))
+
+
+def sections_read(file: str) -> set[str]:
+    """Sections of ``params`` that a module reads, itself or through methods of ``Params``."""
+    found = set()
+    for node in ast.walk(ast.parse((ROOT / file).read_text())):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "params":
+            found |= METHODS.get(node.attr, {node.attr})
+    return found & set(Params.model_fields)
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_all_settings_that_a_stage_reads_are_declared(name: str) -> None:
+    declared = {str(param).split(".")[0] for param in stage(name)["params"]}
+    assert declared <= set(Params.model_fields)
+    assert MUST_DECLARE[name] <= declared
+    files = [f"stages/{name}.py"]
+    files += [
+        file for module, file in loaded(name).items() if not module.startswith(("gigatok.config", "gigatok.track"))
+    ]
+    read = set().union(*(sections_read(file) for file in files))
+    assert read - declared - set(NOT_DECLARED) == set()
+    assert read >= MUST_DECLARE[name] - {"generators", "tokenizers", "base", "evaluate_tokenizer", "reference", "suite"}
+
+
+@pytest.mark.parametrize("kind", ["tokenizer", "generator"])
+def test_training_keeps_what_is_there_and_depends_on_one_entry_only(kind: str) -> None:
+    entry = stage(f"train_{kind}")
+    outs = {name: options for out in entry["outs"] for name, options in out.items()}
+    assert all(options == {"persist": True} for options in outs.values())
+    expected = {"weights.safetensors", "config.json", "curves.json", *(["indices.npz"] if kind == "tokenizer" else [])}
+    assert {Path(out).name for out in outs} == expected
+    assert f"{kind}s.${{key}}" in entry["params"]
+    assert f"{kind}s" not in entry["params"]
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_scripts_are_small(name: str) -> None:
+    assert len((ROOT / "stages" / f"{name}.py").read_text().splitlines()) < 60
+    assert f"python stages/{name}.py" in stage(name)["cmd"]
+
+
+def test_there_is_a_script_for_each_stage_and_nothing_else() -> None:
+    assert tuple(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]) == STAGES
+    assert {path.stem for path in (ROOT / "stages").glob("*.py")} == {*STAGES, "common"}
+    assert len((ROOT / "stages" / "common.py").read_text().splitlines()) < 60
