@@ -40,7 +40,8 @@ test: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not pipeline" -n 2 --dist loadfile
+	$(BIN)/pytest -m pipeline
 
 clean-venv:
 	rm -rf .venv

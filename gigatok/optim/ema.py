@@ -20,9 +20,7 @@ class Ema:
 
     def __init__(self, module: nn.Module, decay: float) -> None:
         if not 0 <= decay < 1:
-            raise GigatokError(
-                f"ema_decay {decay} is not in [0, 1): 0 follows the parameters, 0.9999 is usual"
-            )
+            raise GigatokError(f"ema_decay {decay} is not in [0, 1): 0 follows the parameters, 0.9999 is usual")
         self.decay = decay
         self.averages = {name: p.detach().clone() for name, p in module.named_parameters()}
 
@@ -58,8 +56,6 @@ class Ema:
         """Take over averages saved by ``state_dict``; their names must be the module's parameters."""
         if state.keys() != self.averages.keys():
             differing = sorted(state.keys() ^ self.averages.keys())
-            raise GigatokError(
-                f"EMA state and module differ in {len(differing)} names, first {differing[0]!r}"
-            )
+            raise GigatokError(f"EMA state and module differ in {len(differing)} names, first {differing[0]!r}")
         for name, average in self.averages.items():
             average.copy_(state[name])

@@ -22,9 +22,7 @@ def constant_lr(step: int, *, base_lr: float, warmup_steps: int = 0) -> float:
     return base_lr
 
 
-def cosine_lr(
-    step: int, *, base_lr: float, warmup_steps: int, total_steps: int, min_lr: float = 0.0
-) -> float:
+def cosine_lr(step: int, *, base_lr: float, warmup_steps: int, total_steps: int, min_lr: float = 0.0) -> float:
     """Warm-up, then half a cosine down to ``min_lr`` at ``total_steps``; ``min_lr`` after that."""
     if step < warmup_steps:
         return constant_lr(step, base_lr=base_lr, warmup_steps=warmup_steps)
@@ -34,9 +32,7 @@ def cosine_lr(
     return min_lr + (base_lr - min_lr) * (1 + math.cos(math.pi * progress)) / 2
 
 
-def wsd_lr(
-    step: int, *, base_lr: float, warmup_steps: int, total_steps: int, decay_fraction: float = 0.2
-) -> float:
+def wsd_lr(step: int, *, base_lr: float, warmup_steps: int, total_steps: int, decay_fraction: float = 0.2) -> float:
     """Warm-up, stable, decay: base * (1 - sqrt(x)) over the last ``decay_fraction`` of the steps, then 0."""
     if step >= total_steps:
         return 0.0

@@ -45,7 +45,5 @@ def draw(logits: Tensor, uniform: Tensor) -> Tensor:
     reached = torch.softmax(logits, dim=-1, dtype=precision).cumsum(dim=-1)
     total = reached[:, -1:]
     # Rounding could bring the target up to the total, which no code exceeds.
-    target = torch.minimum(
-        uniform.to(precision).unsqueeze(-1) * total, torch.nextafter(total, total.new_zeros(()))
-    )
+    target = torch.minimum(uniform.to(precision).unsqueeze(-1) * total, torch.nextafter(total, total.new_zeros(())))
     return torch.searchsorted(reached, target, right=True).squeeze(-1)

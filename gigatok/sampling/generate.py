@@ -71,9 +71,7 @@ class Sampler:
 
     def __init__(self, ar: ArModel, spec: SampleSpec, num_tokens: int) -> None:
         if not 1 <= num_tokens <= ar.config.num_tokens:
-            raise GigatokError(
-                f"num_tokens {num_tokens} is not in 1..{ar.config.num_tokens}: the model's num_tokens"
-            )
+            raise GigatokError(f"num_tokens {num_tokens} is not in 1..{ar.config.num_tokens}: the model's num_tokens")
         self.ar = ar
         self.spec = spec
         self.num_tokens = num_tokens
@@ -131,17 +129,11 @@ class Sampler:
         return draw(filter_logits(logits, self.spec.top_k, self.spec.top_p), uniform)
 
 
-def _uniforms(
-    batch: int, tokens: int, generator: torch.Generator | Sequence[torch.Generator] | None
-) -> Tensor:
+def _uniforms(batch: int, tokens: int, generator: torch.Generator | Sequence[torch.Generator] | None) -> Tensor:
     """(B, N) float64 in [0, 1), one number a token, a row from each generator when there is one a sample."""
     if generator is None or isinstance(generator, torch.Generator):
         device = "cpu" if generator is None else generator.device
         return torch.rand(batch, tokens, generator=generator, device=device, dtype=torch.float64)
     if len(generator) != batch:
-        raise GigatokError(
-            f"{len(generator)} generators for {batch} classes: pass one a sample, or a single one"
-        )
-    return torch.stack(
-        [torch.rand(tokens, generator=own, device=own.device, dtype=torch.float64) for own in generator]
-    )
+        raise GigatokError(f"{len(generator)} generators for {batch} classes: pass one a sample, or a single one")
+    return torch.stack([torch.rand(tokens, generator=own, device=own.device, dtype=torch.float64) for own in generator])

@@ -74,7 +74,5 @@ def sample_uniforms(seed: int, ids: np.ndarray, num_tokens: int) -> Tensor:
     A counter-based generator keyed by both numbers: no two samples share a stream. (torch's CPU generator
     keeps 32 bits of its seed, which among 50,000 samples would likely give two of them the same.)
     """
-    rows = [
-        np.random.Generator(np.random.Philox(key=[seed, int(number)])).random(num_tokens) for number in ids
-    ]
+    rows = [np.random.Generator(np.random.Philox(key=[seed, int(number)])).random(num_tokens) for number in ids]
     return torch.from_numpy(np.stack(rows)) if rows else torch.empty(0, num_tokens, dtype=torch.float64)
