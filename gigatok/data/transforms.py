@@ -46,6 +46,10 @@ def random_crop_flip(picture: Image.Image, size: int, generator: np.random.Gener
     return np.ascontiguousarray(window[:, ::-1]) if generator.random() < 0.5 else window
 
 
+CENTRE_OF_TEN = 4
+"""Which of the ten crops is the upright centre: what an image looks like when it is evaluated, but a little closer."""
+
+
 def ten_crop(picture: Image.Image, size: int) -> Pixels:
     """``(10, S, S, 3)``: centre crop to ``int(1.1 size)``, its four corners (top left, top right, bottom
     left, bottom right) and centre, then the mirror image of each in the same order."""

@@ -15,6 +15,7 @@ from gigatok.artifacts import Protocol, Score, ScoreSheet, Workspace, load_weigh
 from gigatok.config import Params, fingerprint
 from gigatok.config.sections import EvaluateGeneratorSection
 from gigatok.data import PreparedData
+from gigatok.data.transforms import CENTRE_OF_TEN
 from gigatok.evaluation.context import (
     feature_cache,
     judge_protocol,
@@ -223,8 +224,9 @@ def _open_tokenizer(name: str, params: Params, workspace: Workspace) -> tuple[To
         tokenizer.load_state_dict(load_weights(weights))
         path = workspace.generator(name).path.parent / f"{name}.indices.npz"
     with np.load(path) as arrays:
+        train = arrays["train"]  # (n, crops, N)
         tokens = Tokens(
-            torch.from_numpy(arrays["train"][:, 0]).long(),
+            torch.from_numpy(train[:, CENTRE_OF_TEN if train.shape[1] > 1 else 0]).long(),
             torch.from_numpy(arrays["train_labels"]).long(),
             torch.from_numpy(arrays["validation"]).long(),
             torch.from_numpy(arrays["validation_labels"]).long(),
