@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import difflib
 import functools
 import re
 from collections.abc import Mapping
@@ -77,12 +76,6 @@ def _sections(text: str) -> str:
     """The part of a profile file that goes into ``params.yaml`` as it is."""
     first = re.search(rf"^(#.*\n|\n)*({'|'.join(_ONLY_IN_PROFILES)}):", text, re.MULTILINE)
     return text[: first.start()] if first else text
-
-
-def changed_lines(old: str, new: str) -> list[str]:
-    """Lines that differ, marked with ``-`` and ``+``: what a rewrite of ``params.yaml`` changes."""
-    rows = difflib.unified_diff(old.splitlines(), new.splitlines(), lineterm="", n=0)
-    return [row for row in rows if row[:1] in "+-" and row[:3] not in ("+++", "---")]
 
 
 def _dump(value: Any) -> str:

@@ -11,7 +11,7 @@ import torch
 import yaml
 
 from gigatok.config import RUNGS, ConfigError, Params, parse_params
-from gigatok.config.profiles import PROFILES, changed_lines, profile_text, render
+from gigatok.config.profiles import PROFILES, profile_text, render
 from gigatok.config.sections import TrainTokenizerSection
 from gigatok.data import prepare
 from gigatok.models import AR_MODELS, TOKENIZERS, Tokenizer
@@ -68,10 +68,6 @@ def test_rendering_leaves_the_suites_entries_alone() -> None:
     before = repr((entries, generators))
     render("paper", "full", entries, generators)
     assert repr((entries, generators)) == before
-
-
-def test_changed_lines_are_marked() -> None:
-    assert changed_lines("a: 1\nb: 2\n", "a: 1\nb: 3\n") == ["-b: 2", "+b: 3"]
 
 
 @pytest.mark.parametrize("profile", ["smoke", "nano", "mini"])
