@@ -28,8 +28,11 @@ class Case(NamedTuple):
     continuous: Tensor
     stored: dict[str, npt.NDArray[np.generic]]
 
-    def check(self, found: Tensor, name: str) -> None:
-        torch.testing.assert_close(found, torch.as_tensor(self.stored[name]), atol=3e-5, rtol=1e-5)
+    def error(self, found: Tensor, name: str) -> float:
+        """Largest difference from what is stored, in units of the tolerance (3e-5 plus 1e-5 of the value)."""
+        stored = torch.as_tensor(self.stored[name])
+        assert found.shape == stored.shape
+        return float(((found - stored).abs() / (3e-5 + 1e-5 * stored.abs())).max())
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -47,7 +50,7 @@ def test_block_follows_from_the_keys(case: Case) -> None:
 
 
 def test_cnn_features(case: Case) -> None:
-    case.check(case.out.encoder_map[:1, ::8], "cnn_features")
+    assert case.error(case.out.encoder_map[:1, ::8], "cnn_features") < 1
 
 
 def test_continuous_codes(case: Case) -> None:
@@ -62,19 +65,19 @@ def test_indices_wherever_the_margin_is_sure(case: Case) -> None:
 
 
 def test_decoder_features(case: Case) -> None:
-    case.check(case.out.decoder_map[:1, ::8], "decoder_spatial")
+    assert case.error(case.out.decoder_map[:1, ::8], "decoder_spatial") < 1
 
 
 def test_alignment_features(case: Case) -> None:
     assert case.out.alignment is not None
-    case.check(case.out.alignment[:, ::16, ::8], "distill_features")
+    assert case.error(case.out.alignment[:, ::16, ::8], "distill_features") < 1
 
 
 def test_reconstruction(case: Case) -> None:
-    case.check(case.out.reconstruction[:1], "reconstruction")
+    assert case.error(case.out.reconstruction[:1], "reconstruction") < 1
 
 
 def test_reconstruction_from_indices(case: Case) -> None:
     indices = torch.as_tensor(case.stored["indices"]).long().view(2, -1)
     with torch.no_grad():
-        case.check(case.tokenizer.decode(indices[:1])[:, :, ::4, ::4], "reconstruction_from_indices")
+        assert case.error(case.tokenizer.decode(indices[:1])[:, :, ::4, ::4], "reconstruction_from_indices") < 1
