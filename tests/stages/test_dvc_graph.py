@@ -155,6 +155,11 @@ def test_an_edited_loss_profile_or_recipe_concerns_no_data_stage(name: str) -> N
 
 
 @pytest.mark.parametrize("name", STAGES)
+def test_a_changed_default_re_runs_whatever_may_read_it(name: str) -> None:
+    assert {"gigatok/config/params.py", "gigatok/config/sections.py"} <= set(code_deps(name))
+
+
+@pytest.mark.parametrize("name", STAGES)
 def test_profiles_and_metrics_re_run_no_training(name: str) -> None:
     assert not is_named("gigatok/config/profiles/nano.yaml", code_deps(name))
     if name.startswith("train_"):
