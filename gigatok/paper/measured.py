@@ -72,7 +72,7 @@ def pedigree(score: Score, run: Run) -> list[tuple[str, str]]:
         ("value", f"{score.value:.6g}"),
         ("interval", interval),
         ("run", made.run or run.name),
-        ("MLflow run", run.provenance.get("mlflow_run_id")),
+        ("MLflow run", run.mlflow_run),
         ("protocol", protocol_line(protocol)),
         ("preprocessing", protocol.preprocessing),
         ("codec", protocol.codec),

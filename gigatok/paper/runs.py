@@ -30,6 +30,8 @@ class Run:
     folder: Path
     sheet: ScoreSheet | None
     provenance: dict[str, Any] = field(default_factory=dict)
+    mlflow_run: str | None = None
+    """Id of its MLflow run; ``None`` where it was not tracked."""
     stale: str | None = None
     """Profile of a sheet that was left aside because it is not the current one."""
 
@@ -73,7 +75,7 @@ def read_run(runs_root: Path, kind: Kind, name: str, profile: str | None = None)
     found = next((each.provenance.profile for each in sheet.scores + sheet.floors), None) if sheet else None
     if profile and found and found != profile:
         return Run(kind, name, folder, None, stale=found)
-    return Run(kind, name, folder, sheet, provenance)
+    return Run(kind, name, folder, sheet, provenance, _read_json(folder / "mlflow.json").get("run_id"))
 
 
 def read_classes(runs_root: Path) -> list[str]:

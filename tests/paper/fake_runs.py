@@ -103,9 +103,9 @@ def write_tokenizer(runs: Path, name: str, *, rfid: float, psnr: float, profile:
             "images_per_second": 150.0,
             "commit": "abc",
             "started": "2025-01-01",
-        }
-        | {"mlflow_run_id": "f00d" * 8},
+        },
     )
+    write_json(folder / "mlflow.json", {"destination": "f083a6ffc70d", "run_id": "f00d" * 8})
     steps = range(0, 1000, 100)
     write_json(
         folder / "curves.json",
