@@ -22,13 +22,16 @@ from gigatok.cli import (
     explain,
     import_checkpoint,
     models,
+    paper,
     profile,
     reconstruct,
     repro,
     sample,
     scaling,
+    trace,
     track,
     ui,
+    verify,
 )
 
 app = typer.Typer(
@@ -41,6 +44,9 @@ app = typer.Typer(
 for command in (
     repro,
     scaling,
+    paper,
+    verify,
+    trace,
     profile,
     models,
     import_checkpoint,

@@ -32,6 +32,7 @@ def scaling(
 ) -> None:
     """Show how every metric changes with the tokenizer's size; run the stages this needs, reuse the rest."""
     from gigatok.cli.pipeline import bring_up_to_date, planned_params
+    from gigatok.cli.plan import print_plan
     from gigatok.cli.project import project_root
 
     root = project_root()
@@ -39,7 +40,7 @@ def scaling(
     params = planned_params(root, profile, suite)
     targets = scaling_targets(params, chosen)
     if dry_run:
-        _print_plan(root, params, targets, as_json, rewrite=profile is not None or suite is not None)
+        print_plan(root, params, targets, as_json=as_json)
         return
     bring_up_to_date(root, targets, jobs=jobs, profile=profile, suite=suite)
     _print_rows(root, params, chosen, as_json)
@@ -80,31 +81,6 @@ def scaling_targets(params: Params, sizes: list[str]) -> list[str]:
             )
         targets += [f"evaluate_tokenizer@{name}", f"evaluate_generator@{name}"]
     return targets
-
-
-def _print_plan(root: Path, params: Params, targets: list[str], as_json: bool, *, rewrite: bool) -> None:
-    """The stages that would run, with their expected seconds on one core; lacks go to stderr."""
-    from gigatok.cli.costs import expected_seconds
-    from gigatok.cli.preflight import missing
-    from gigatok.cli.runner import read_graph
-    from gigatok.cli.runner.display import clock
-
-    graph = read_graph(root).upstream(targets)
-    # with other parameters nothing that ran before can be reused
-    stages = [name for name in graph.order() if rewrite or name in graph.outdated()]
-    expected = expected_seconds(params)
-    seconds = {name: round(expected.get(name, 0.0)) for name in stages}
-    lacks = missing(params, root)
-    for line in lacks:
-        print(f"missing: {line}", file=sys.stderr)
-    if as_json:
-        plan = {"profile": params.profile, "suite": params.suite, "stages": seconds, "missing": lacks}
-        print(json.dumps(plan, indent=2))
-        return
-    for name in stages:
-        print(f"{name}  about {clock(seconds[name])}")
-    total = clock(sum(seconds.values()))
-    print(f"{len(stages)} stages would run, about {total} on one core (profile {params.profile})")
 
 
 def _print_rows(root: Path, params: Params, sizes: list[str], as_json: bool) -> None:

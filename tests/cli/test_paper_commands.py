@@ -1,0 +1,164 @@
+"""``paper``, ``verify`` and ``trace`` over run folders with made-up numbers."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from cli_harness import Command
+
+from gigatok.cli.plan import planned_stages
+from gigatok.cli.profile import rendered
+from gigatok.cli.runner import Graph, Stage
+from gigatok.config import parse_params
+
+
+@pytest.fixture(scope="module")
+def fake() -> ModuleType:
+    """``tests/paper/fake_runs.py``."""
+    path = Path(__file__).parents[1] / "paper" / "fake_runs.py"
+    spec = importlib.util.spec_from_file_location("fake_runs_of_paper", path)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fake: ModuleType) -> Path:
+    """Profile nano with the runs of suite ``core``, the dilemma among them; the working directory."""
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
+    (tmp_path / "params.yaml").write_text(rendered("nano", "core"))
+    fake.write_core(tmp_path / "runs")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_verify_prints_every_claim_with_its_scale(command: Command, project: Path) -> None:
+    ended = command("verify")
+    assert ended.status == 0
+    assert "INCONCLUSIVE  dilemma  [proxy scale (profile nano)]" in ended.out  # the loss has no interval here
+    assert "confirmed: gFID of B-L-no-sem > S-S-no-sem" in ended.out
+    assert "not run: rFID of S-S < S-S-layer2: S-S-layer2 not run" in ended.out
+
+
+def test_verify_json_has_effects(command: Command, project: Path) -> None:
+    document = json.loads(command("verify", "--json").out)
+    assert document["proxy_scale"] is True
+    dilemma = next(claim for claim in document["claims"] if claim["claim"] == "dilemma")
+    assert dilemma["comparisons"][0]["effect"] == pytest.approx(-12.0)
+    assert [each["verdict"] for each in dilemma["comparisons"]] == ["confirmed", "confirmed", "inconclusive"]
+
+
+def test_strict_fails_only_on_what_is_contradicted(command: Command, project: Path, fake: ModuleType) -> None:
+    assert command("verify", "--strict").status == 0
+    fake.write_tokenizer(project / "runs", "B-L-no-sem", rfid=200, psnr=12.0)
+    ended = command("verify", "--strict")
+    assert ended.status == 1
+    assert "claims are contradicted (dilemma)" in ended.err
+    assert command("verify").status == 0
+
+
+@pytest.mark.parametrize("table", ["table2", "table02", "2"])
+def test_trace_shows_the_pedigree_and_the_command_of_one_cell(command: Command, project: Path, table: str) -> None:
+    known = json.loads(command("trace", table, "B-L", "rfid", "--json").out)
+    assert known["value"] == "58"
+    assert known["interval"] == "56.84 to 59.16"
+    assert known["MLflow run"] == "f00d" * 8
+    assert known["commit"].startswith("0123456789ab")
+    assert known["data"] == "d" * 64
+    assert known["params"] == "p" * 16
+    assert known["seed"] == "0"
+    assert "567 images scored" in known["protocol"]
+    assert known["paper"] == "0.81"
+    assert known["command"] == "dvc repro evaluate_tokenizer@B-L"
+
+
+def test_trace_of_what_was_not_run_names_the_command(command: Command, project: Path) -> None:
+    out = command("trace", "table2", "B-S", "gfid").out
+    assert "not run" in out
+    assert "gigatok-bench profile nano --suite full" in out
+
+
+def test_trace_knows_the_scaling_table(command: Command, project: Path) -> None:
+    assert json.loads(command("trace", "scaling", "s", "rfid", "--json").out)["value"] == "70"
+    assert json.loads(command("trace", "scaling", "s", "gfid", "--json").out)["value"] == "120"
+
+
+@pytest.mark.parametrize(
+    ("words", "known"),
+    [
+        (("table4", "B-L", "gfid"), "table2, table3"),
+        (("tables", "B-L", "gfid"), "table2, table3"),
+        (("table2", "B-XL", "gfid"), "B-S, S-B, S-L, B-L"),
+        (("table2", "B-L", "fid"), "rfid, lpips, gfid, lin_acc"),
+        (("scaling", "q", "rfid"), "s, b, l, xl, 3b"),
+        (("scaling", "s", "fid"), "rfid, kid, psnr"),
+    ],
+)
+def test_trace_lists_what_it_knows(command: Command, project: Path, words: tuple[str, ...], known: str) -> None:
+    ended = command("trace", *words)
+    assert ended.status == 2
+    assert known in ended.err
+
+
+@pytest.fixture
+def finished(monkeypatch: pytest.MonkeyPatch, project: Path) -> Path:
+    """The project with every stage of suite ``core`` up to date, as DVC would say."""
+    params = parse_params(_values("core"))
+    names = [f"{work}_tokenizer@{name}" for name in params.tokenizers for work in ("train", "evaluate")]
+    names += [f"{work}_generator@{name}" for name in params.generators for work in ("train", "evaluate")]
+    stages = {name: Stage(name=name, changed=False) for name in ("prepare", "teacher", "reference", *names, "report")}
+    monkeypatch.setattr("gigatok.cli.runner.read_graph", lambda root: Graph(stages))
+    return project
+
+
+def test_nothing_would_run_of_a_finished_suite(finished: Path) -> None:
+    assert planned_stages(finished, parse_params(_values("core")), ()) == []
+
+
+def test_suite_full_reuses_what_core_ran(finished: Path) -> None:
+    full = parse_params(_values("full"))
+    planned = planned_stages(finished, full, ())
+    assert {"train_tokenizer@B-S", "evaluate_generator@B-L-2d", "report"} <= set(planned)
+    assert not {"prepare", "teacher", "reference", "train_tokenizer@S-S", "evaluate_generator@S-B"} & set(planned)
+
+
+def test_another_profile_reuses_nothing(finished: Path) -> None:
+    values = {**_values("core"), "base": {"seed": 1}}
+    assert "train_tokenizer@S-S" in planned_stages(finished, parse_params(values), ())
+
+
+def test_paper_dry_run_changes_nothing(command: Command, finished: Path) -> None:
+    before = (finished / "params.yaml").read_text()
+    ended = command("paper", "--dry-run", "--json")
+    document = json.loads(ended.out)
+    assert document["suite"] == "full"
+    assert "train_tokenizer@S-S-2d" in document["stages"]
+    assert (finished / "params.yaml").read_text() == before
+
+
+def test_paper_says_where_everything_is(command: Command, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from gigatok.cli.runner import Outcome
+
+    monkeypatch.setattr("gigatok.cli.pipeline.bring_up_to_date", lambda *_, **__: Outcome(ran=(), seconds=0.0))
+    (project / "reports").mkdir()
+    (project / "reports" / "claims.md").touch()
+    ended = command("paper", "--suite", "core")
+    assert ended.status == 0
+    assert "table02: 9 of 16 cells measured" in ended.out
+    assert "reports/claims.md" in ended.out
+    assert "8 claims: " in ended.out
+
+
+def _values(suite: str) -> dict[str, object]:
+    import yaml
+
+    values: dict[str, object] = yaml.safe_load(rendered("nano", suite))
+    return values
