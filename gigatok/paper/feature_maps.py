@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from gigatok.artifacts import Score
 from gigatok.config import Params
+from gigatok.paper.paper_figures import Drawn
 from gigatok.paper.pictures import Block, write_sheet
 from gigatok.paper.runs import read_run
 
@@ -17,9 +19,10 @@ TOKENIZERS = ("B-L", "B-L-no-sem")
 _IMAGES = 8
 
 
-def write_feature_maps(runs_root: Path, params: Params, path: Path, layer: int = 1) -> None:
+def write_feature_maps(runs_root: Path, params: Params, path: Path, layer: int = 1) -> Drawn:
     """One row of originals, one of maps for each tokenizer; colours are comparable within a row only."""
     lines: list[tuple[str, Block]] = []
+    scores: list[Score] = []
     for name in TOKENIZERS:
         run = read_run(runs_root, "tokenizer", name, params.profile)
         arrays = run.arrays("pictures.npz")
@@ -27,11 +30,14 @@ def write_feature_maps(runs_root: Path, params: Params, path: Path, layer: int =
         if not arrays or not weights.exists():
             lines.append((name, f"not run: dvc repro evaluate_tokenizer@{name}"))
             continue
+        scores += [score for score in run.scores if score.metric == "psnr"]
         images = arrays["originals"][_one_class(arrays["labels"])]
         if not lines:
             lines.append(("originals", list(images)))
         lines.append((f"{name}\nlayer {layer}", list(_maps(run.folder, images, layer))))
     write_sheet(lines, _IMAGES, path)
+    title = "Decoder features with and without semantic regularization, first three principal components"
+    return Drawn(8, title, path, tuple(scores))
 
 
 def principal_components(features: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:

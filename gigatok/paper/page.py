@@ -15,6 +15,9 @@ from gigatok.paper.columns import Column, find
 from gigatok.paper.departures import differences, helps
 from gigatok.paper.licences import CODE_LICENCE, data_licences
 from gigatok.paper.measured import measured_with, pedigree
+from gigatok.paper.paper import PaperContent
+from gigatok.paper.paper_figures import Drawn
+from gigatok.paper.paper_section import paper_context
 from gigatok.paper.runs import command_for
 from gigatok.paper.scaling import ScalingRow, is_baseline
 from gigatok.paper.scaling_plots import plotted_columns
@@ -28,6 +31,9 @@ SECTIONS = (
     ("plots", "Plots"),
     ("pictures", "Pictures"),
     ("codebook", "Codebook"),
+    ("paper-tables", "Paper tables"),
+    ("paper-figures", "Paper figures"),
+    ("claims", "Claims"),
     ("settings", "Settings"),
     ("licences", "Licences"),
 )
@@ -40,6 +46,7 @@ class Page:
     params: Params
     rows: Sequence[ScalingRow]
     statements: Sequence[Statement]
+    paper: PaperContent
     figures: Path
     """Folder with the pictures that were written before."""
 
@@ -97,6 +104,8 @@ def _common(page: Page) -> dict[str, Any]:
         "codebook": _codebook(page),
         "helps": helps(page.params),
         "differences": differences(page.params),
+        "paper_figures": [_paper_figure(page, each) for each in page.paper.figures],
+        **paper_context(page.paper, page.params),
         "code_licence": CODE_LICENCE,
         "licences": data_licences(page.params),
     }
@@ -211,6 +220,18 @@ def _codebook(page: Page) -> Shown:
         caption="As logged while training, on training batches; dash-dotted without semantic regularization.",
         scores=_scores(page.rows, "codebook_usage"),
         name_protocol=False,
+    )
+
+
+def _paper_figure(page: Page, drawn: Drawn) -> Shown:
+    svg = drawn.file.with_suffix(".svg")
+    return _shown(
+        page,
+        svg.name if svg.exists() else drawn.file.name,
+        title=f"Figure {drawn.number}",
+        alt=f"Figure {drawn.number} of the paper over our runs",
+        caption=f"Figure {drawn.number}. {drawn.title}.",
+        scores=drawn.scores,
     )
 
 

@@ -2,24 +2,56 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from gigatok.config import Params
+from gigatok.paper.exact_tables import ExactTable, exact_tables
 from gigatok.paper.feature_maps import write_feature_maps
 from gigatok.paper.ledger import Entry, write_ledger
-from gigatok.paper.paper_figures import write_paper_figures
-from gigatok.paper.paper_tables import write_paper_tables
+from gigatok.paper.matrix import TABLES
+from gigatok.paper.paper_figures import Drawn, write_paper_figures
+from gigatok.paper.paper_tables import Measured, measured_tables, write_paper_tables
+
+FIGURES = (3, 5, 6, 7, 8, 9, 12, 13)
+"""Figures of the paper that are drawn."""
+EXACT = (1, 8, 9)
+"""Tables that are counted."""
 
 
-def build_paper(runs_root: Path, params: Params, out: Path) -> list[Entry]:
+@dataclass(frozen=True, kw_only=True)
+class PaperContent:
+    """What was written, for the page."""
+
+    exact: list[ExactTable]
+    measured: Measured
+    figures: list[Drawn]
+    claims: list[Entry]
+
+
+def build_paper(runs_root: Path, params: Params, out: Path) -> PaperContent:
     """Write ``tables/tableNN.{md,csv,tex}``, ``figures/figNN.{png,svg}`` and ``claims.md`` below ``out``.
 
-    Cells and panels whose runs are not there say so with the command that runs them. Returns the ledger.
+    Cells and panels whose runs are not there say so with the command that runs them.
 
     Raises:
         GigatokError: a run folder holds a damaged file.
     """
-    write_paper_tables(runs_root, params, out / "tables")
-    write_paper_figures(runs_root, params, out / "figures")
-    write_feature_maps(runs_root, params, out / "figures" / "fig08.png")
-    return write_ledger(runs_root, params, out / "claims.md")
+    exact, measured = exact_tables(), measured_tables(runs_root, params)
+    write_paper_tables(exact, measured, params, out / "tables")
+    maps = out / "figures" / "fig08.png"
+    drawn = [*write_paper_figures(runs_root, params, out / "figures"), write_feature_maps(runs_root, params, maps)]
+    return PaperContent(
+        exact=exact,
+        measured=measured,
+        figures=sorted(drawn, key=lambda each: each.number),
+        claims=write_ledger(runs_root, params, out / "claims.md"),
+    )
+
+
+def paper_files() -> list[str]:
+    """Every file that ``build_paper`` writes, relative to its folder: the same whatever was run."""
+    numbers = sorted((*EXACT, *(spec.number for spec in TABLES)))
+    tables = [f"tables/table{number:02d}.{kind}" for number in numbers for kind in ("csv", "md", "tex")]
+    plots = [f"figures/fig{number:02d}.{kind}" for number in FIGURES for kind in ("png", "svg") if number != 8]
+    return ["claims.md", "figures/fig08.png", *plots, *tables]

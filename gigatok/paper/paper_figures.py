@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -45,12 +45,23 @@ class Series:
     spots: tuple[Spot, ...]
 
 
+class Drawn(NamedTuple):
+    """A figure that was written, and the scores it shows."""
+
+    number: int
+    title: str
+    file: Path
+    """The PNG; an SVG stands beside it."""
+    scores: tuple[Score, ...]
+
+
 class Reader:
     """Runs by name, each read once."""
 
     def __init__(self, runs_root: Path, params: Params) -> None:
         self.runs_root, self.params = runs_root, params
         self._known: dict[tuple[str, str], Run] = {}
+        self._used: list[Score] = []
 
     def run(self, kind: str, name: str) -> Run:
         """The tokenizer or generator of that name."""
@@ -65,7 +76,14 @@ class Reader:
         run = self.run("generator", spot.generator) if of_generator else self.run("tokenizer", spot.tokenizer)
         named = {score.metric: score for score in run.scores}
         name = find(named, key)
+        if name:
+            self._used.append(named[name])
         return named[name] if name else None
+
+    def drawn(self, number: int, title: str, file: Path) -> Drawn:
+        """A finished figure with the scores read since the one before it."""
+        scores, self._used = tuple(self._used), []
+        return Drawn(number, title, file, scores)
 
     def parameters(self, name: str) -> int | None:
         """Parameters of a tokenizer that was run."""
@@ -73,8 +91,8 @@ class Reader:
         return total_parameters(sheet.parameters) if sheet else None
 
 
-def write_paper_figures(runs_root: Path, params: Params, folder: Path) -> list[Path]:
-    """``fig03`` ... ``fig13`` as .png and .svg (figure 8 is ``write_feature_maps``); returns the PNGs."""
+def write_paper_figures(runs_root: Path, params: Params, folder: Path) -> list[Drawn]:
+    """``fig03`` ... ``fig13`` as .png and .svg (figure 8 is ``write_feature_maps``)."""
     reader = Reader(runs_root, params)
     by_size = _size_series(reader, _CORE, ("", "-no-sem"), ("with semantic regularization", "without"))
     without = _size_series(reader, _SIZES, ("-no-sem",), ("without semantic regularization",))
@@ -82,15 +100,34 @@ def write_paper_figures(runs_root: Path, params: Params, folder: Path) -> list[P
     lpips = _perceptual_key(reader)
     size, steps = "tokenizer parameters", "tokenizer training steps"
     probe = "linear_probe_accuracy"
-    return [
-        _lines(reader, folder / "fig03", ("rfid", "ar_val_loss", "gfid"), without, size, log=True),
-        _entropy(reader, folder / "fig05"),
-        _probing(reader, folder / "fig06"),
-        _lines(reader, folder / "fig07", ("rfid", lpips, "ar_val_loss", "gfid", probe), by_size, size, log=True),
-        _lines(reader, folder / "fig09", ("rfid", "gfid", probe), layouts, size, log=True),
-        _lines(reader, folder / "fig12", ("rfid", lpips, "ar_val_loss", "gfid", probe), _durations(params), steps),
-        _lines(reader, folder / "fig13", (probe, "gfid"), _checkpoints(params), steps),
-    ]
+    full = ("rfid", lpips, "ar_val_loss", "gfid", probe)
+    reader.drawn(0, "", folder)  # what was looked up until now is shown in none
+    writers: tuple[tuple[int, str, Callable[[Path], Path]], ...] = (
+        (
+            3,
+            "The dilemma: larger tokenizers without semantic regularization",
+            lambda stem: _lines(reader, stem, ("rfid", "ar_val_loss", "gfid"), without, size, log=True),
+        ),
+        (5, "Entropy loss and convergence of the largest tokenizer", lambda stem: _entropy(reader, stem)),
+        (6, "AR probing against larger AR models", lambda stem: _probing(reader, stem)),
+        (
+            7,
+            "Scaling with and without semantic regularization",
+            lambda stem: _lines(reader, stem, full, by_size, size, log=True),
+        ),
+        (
+            9,
+            "1D against 2D tokenizers",
+            lambda stem: _lines(reader, stem, ("rfid", "gfid", probe), layouts, size, log=True),
+        ),
+        (12, "Longer tokenizer training", lambda stem: _lines(reader, stem, full, _durations(params), steps)),
+        (
+            13,
+            "AR probing of intermediate checkpoints",
+            lambda stem: _lines(reader, stem, (probe, "gfid"), _checkpoints(params), steps),
+        ),
+    )
+    return [reader.drawn(number, title, write(folder / f"fig{number:02d}")) for number, title, write in writers]
 
 
 def _size_series(reader: Reader, sizes: Sequence[str], suffixes: Sequence[str], labels: Sequence[str]) -> list[Series]:

@@ -10,25 +10,32 @@ from pathlib import Path
 from gigatok.artifacts import write_bytes
 from gigatok.config import Params
 from gigatok.paper.cells import LABELS, PaperCell, order_agreement, table_cells
-from gigatok.paper.exact_tables import ExactTable, exact_tables
+from gigatok.paper.exact_tables import ExactTable
 from gigatok.paper.matrix import TABLES, TableSpec
 from gigatok.paper.measured import measured_with
 from gigatok.paper.paper_values import other_systems
 from gigatok.paper.scaling_table import markdown_table
 
+Measured = list[tuple[TableSpec, list[list[PaperCell]]]]
+"""Tables and their cells, row by row."""
+
 _LONG = ("row", "column", "paper", "ours", "low", "high", "profile", "verdict", "metric", "run", "command")
 
 
-def write_paper_tables(runs_root: Path, params: Params, folder: Path) -> list[Path]:
+def write_paper_tables(exact: Sequence[ExactTable], measured: Measured, params: Params, folder: Path) -> list[Path]:
     """``table01`` ... ``table10`` (without 4, which is timed) as .md, .csv and .tex; returns the Markdown files."""
     written = []
-    for exact in exact_tables():
-        written.append(_write(folder / exact.name, exact_markdown(exact), exact_csv(exact), exact_latex(exact)))
-    for spec in TABLES:
-        rows = table_cells(spec, runs_root, params)
+    for table in exact:
+        written.append(_write(folder / table.name, exact_markdown(table), exact_csv(table), exact_latex(table)))
+    for spec, rows in measured:
         texts = (table_markdown(spec, rows, params), table_csv(rows), table_latex(spec, rows))
         written.append(_write(folder / spec.name, *texts))
     return sorted(written)
+
+
+def measured_tables(runs_root: Path, params: Params) -> Measured:
+    """The tables that trained models fill, each with its cells, by number."""
+    return [(spec, table_cells(spec, runs_root, params)) for spec in sorted(TABLES, key=lambda spec: spec.number)]
 
 
 def table_markdown(spec: TableSpec, rows: list[list[PaperCell]], params: Params) -> str:

@@ -8,6 +8,7 @@ from gigatok.artifacts import write_bytes
 from gigatok.config import RUNGS, Params
 from gigatok.paper.curve_plots import write_codebook_curves
 from gigatok.paper.page import Page, render_html, render_readme
+from gigatok.paper.paper import build_paper, paper_files
 from gigatok.paper.pictures import write_reconstructions, write_rung, write_samples
 from gigatok.paper.runs import read_classes
 from gigatok.paper.scaling import series_rows
@@ -36,7 +37,8 @@ def build_report(runs_root: Path, params: Params, out: Path) -> Path:
     for row in rows:
         if row.size:
             write_rung(row, params, classes, figures / f"rung-{row.size}.png")
-    page = Page(params=params, rows=rows, statements=statements(rows, params), figures=figures)
+    paper = build_paper(runs_root, params, out)
+    page = Page(params=params, rows=rows, statements=statements(rows, params), paper=paper, figures=figures)
     write_bytes(out / "README.md", render_readme(page).encode())
     write_bytes(out / "index.html", render_html(page).encode())
     return out / "index.html"
@@ -52,4 +54,5 @@ def report_files() -> list[str]:
         *(f"tables/scaling.{kind}" for kind in ("csv", "json", "md")),
         *(f"figures/{name}.{kind}" for name in plots for kind in ("png", "svg")),
         *(f"figures/{name}.png" for name in pictures),
+        *paper_files(),
     ]

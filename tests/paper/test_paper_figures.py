@@ -18,9 +18,20 @@ def written(tmp_path_factory):
 
 
 def test_every_figure_has_both_forms(written):
-    _, files = written
+    files = [each.file for each in written[1]]
     assert [path.stem for path in files] == ["fig03", "fig05", "fig06", "fig07", "fig09", "fig12", "fig13"]
     assert all(path.with_suffix(".svg").stat().st_size > 1000 for path in files)
+
+
+def test_a_figure_names_the_scores_it_shows_and_no_others(written):
+    shown = {
+        each.number: {(score.provenance.run, score.metric.split("/")[0]) for score in each.scores}
+        for each in written[1]
+    }
+    sizes = ("S-S-no-sem", "S-L-no-sem", "B-L-no-sem")
+    assert shown[3] == {(name, metric) for name in sizes for metric in ("rfid", "ar_val_loss", "gfid")}
+    assert shown[5] == set()
+    assert {name for name, _ in shown[9]} == {"S-S", "S-B", "B-L"}
 
 
 def test_reader_takes_each_metric_from_its_owner(written):

@@ -62,7 +62,7 @@ def test_page_needs_nothing_outside_itself(report):
     text = re.sub(r"data:[^\"]*", "", (report / "index.html").read_text())
     assert "@import" not in text
     assert "url(" not in text
-    assert all(each.startswith(("#", "tables/", "figures/")) for each in page.links)
+    assert all(each.startswith(("#", "tables/", "figures/", "claims.md")) for each in page.links)
 
 
 def test_page_is_well_formed_and_its_targets_exist(report):
@@ -133,3 +133,23 @@ def test_equal_runs_give_equal_reports(report, tmp_path):
         name for name in report_files() if (report / name).read_bytes() != (tmp_path / "out" / name).read_bytes()
     ]
     assert different == []
+
+
+def test_paper_tables_show_both_numbers_and_what_is_missing(report):
+    text = (report / "index.html").read_text()
+    assert "Table 2: Scaling encoder or decoder" in text
+    cell = re.search(r'<td class="theirs">0.81</td>\s*<td><button[^>]*popovertarget="table02-3-rfid"[^>]*>58<', text)
+    assert cell is not None
+    absent = re.search(r'<div popover id="table02-0-gfid".*?</div>', text, re.S)
+    assert absent is not None
+    assert "gigatok-bench profile nano --suite full" in absent[0]
+
+
+def test_every_claim_is_on_the_page_with_its_verdict(report):
+    from gigatok.paper.ledger import CLAIMS
+
+    page, ledger = (report / "index.html").read_text(), (report / "claims.md").read_text()
+    for claim in CLAIMS:
+        assert claim.key in ledger
+    assert page.count('<details class="card') == len(CLAIMS)
+    assert "at proxy scale (profile nano)" in page

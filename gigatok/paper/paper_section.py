@@ -1,0 +1,97 @@
+"""What the page shows of the paper: its tables, figures and claims beside our numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gigatok.config import Params
+from gigatok.paper.cells import LABELS, PaperCell
+from gigatok.paper.exact_tables import ExactTable
+from gigatok.paper.ledger import Entry
+from gigatok.paper.matrix import TableSpec
+from gigatok.paper.measured import measured_with
+from gigatok.paper.paper import PaperContent
+
+_LOOKS = {"confirmed": "yes", "contradicted": "no", "inconclusive": "mixed", "not run": "absent"}
+
+
+def paper_context(content: PaperContent, params: Params) -> dict[str, Any]:
+    """Values for the templates: ``exact_tables``, ``paper_tables``, ``claims``, ``claims_scale``."""
+    scale = "at the paper's scale" if params.profile == "paper" else f"at proxy scale (profile {params.profile})"
+    return {
+        "exact_tables": [_exact(table) for table in content.exact],
+        "paper_tables": [_measured(spec, rows) for spec, rows in content.measured],
+        "claims": [_claim(entry) for entry in content.claims],
+        "claims_scale": scale,
+    }
+
+
+def _exact(table: ExactTable) -> dict[str, Any]:
+    return {
+        "number": table.number,
+        "name": table.name,
+        "title": table.title,
+        "columns": table.columns,
+        "note": table.note,
+        "rows": [
+            {
+                "label": row.label,
+                "ours": [f"{value:.5g}" for value in row.ours],
+                "paper": f"{row.paper[0]:.5g}",
+                "agrees": row.agrees,
+            }
+            for row in table.rows
+        ],
+    }
+
+
+def _measured(spec: TableSpec, rows: list[list[PaperCell]]) -> dict[str, Any]:
+    cells = [cell for row in rows for cell in row]
+    return {
+        "number": spec.number,
+        "name": spec.name,
+        "title": spec.title,
+        "columns": [LABELS[name] for name in spec.columns],
+        "rows": [
+            {"label": row[0].line.label, "cells": [_cell(cell, spec, place) for cell in row]}
+            for place, row in enumerate(rows)
+        ],
+        "filled": sum(cell.score is not None for cell in cells),
+        "cells": len(cells),
+        "measured": measured_with(cell.score for cell in cells if cell.score),
+        "notes": list(dict.fromkeys(f"{row[0].line.label}: {row[0].line.note}" for row in rows if row[0].line.note)),
+        "substitutes": any(cell.substitute for cell in cells),
+    }
+
+
+def _cell(cell: PaperCell, spec: TableSpec, row: int) -> dict[str, Any]:
+    return {
+        "id": f"{spec.name}-{row}-{cell.name}".replace("_", "-"),
+        "label": f"{cell.line.label}: {LABELS[cell.name]}",
+        "paper": "-" if cell.paper is None else f"{cell.paper:.5g}",
+        "ours": cell.text,
+        "run": cell.score is not None,
+        "interval": _interval(cell),
+        "verdict": cell.verdict,
+        "pedigree": cell.pedigree,
+        "hint": f"{cell.run.kind} {cell.run.name}; {cell.verdict}; press for its origin",
+    }
+
+
+def _interval(cell: PaperCell) -> str:
+    if cell.score is None or cell.score.interval is None:
+        return ""
+    low, high = (end * (100 if cell.name == "lin_acc" else 1) for end in cell.score.interval)
+    return f"{low:.4g} to {high:.4g}"
+
+
+def _claim(entry: Entry) -> dict[str, Any]:
+    return {
+        "key": entry.claim.key,
+        "text": entry.claim.text,
+        "verdict": entry.verdict,
+        "look": _LOOKS[entry.verdict],
+        "findings": [
+            {"verdict": each.verdict, "look": _LOOKS[each.verdict], "text": each.text} for each in entry.findings
+        ],
+    }
