@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -20,23 +20,40 @@ def register(app: typer.Typer) -> None:
 def profile(
     name: Annotated[str, typer.Argument(metavar="smoke|nano|mini|paper", help="How big.")],
     suite: Annotated[str, typer.Option(metavar="core|full", help="How many runs.")] = "core",
+    seeds: Annotated[str, typer.Option(help="Train tokenizers once with each of these seeds, e.g. 0,1,2.")] = "",
+    only: Annotated[str, typer.Option(help="Tokenizers that --seeds is for, e.g. S-S,B-L; default: all.")] = "",
 ) -> None:
     """Write params.yaml for a profile and a suite, and say what changed."""
     from gigatok.cli.project import project_root
 
-    write_profile(project_root(), name, suite)
+    names = [part.strip() for part in only.split(",") if part.strip()]
+    write_profile(project_root(), name, suite, seeds=parse_seeds(seeds), only=names)
 
 
-def write_profile(root: Path, name: str, suite: str) -> None:
+def parse_seeds(text: str) -> list[int]:
+    """``"0, 1,2"`` -> ``[0, 1, 2]``; empty text: none.
+
+    Raises:
+        ConfigError: a part is no whole number.
+    """
+    from gigatok.config import ConfigError
+
+    try:
+        return [int(part) for part in text.split(",")] if text.strip() else []
+    except ValueError:
+        raise ConfigError(f"--seeds {text!r}: give whole numbers separated by commas, such as 0,1,2") from None
+
+
+def write_profile(root: Path, name: str, suite: str, *, seeds: Sequence[int] = (), only: Sequence[str] = ()) -> None:
     """Write ``params.yaml`` at ``root`` and say on stderr which settings changed.
 
     Raises:
-        ConfigError: profile or suite is unknown.
+        ConfigError: profile or suite is unknown, or ``seeds`` or ``only`` cannot be (see ``repeated``).
     """
     import yaml
 
     path = root / "params.yaml"
-    text = rendered(name, suite)
+    text = rendered(name, suite, seeds=seeds, only=only)
     old = path.read_text() if path.exists() else None
     path.write_text(text)
     if old is None:
@@ -55,16 +72,17 @@ def write_profile(root: Path, name: str, suite: str) -> None:
         print(f"  ... and {len(lines) - SHOWN_LINES} more: 'git diff {path.name}' shows all", file=sys.stderr)
 
 
-def rendered(name: str, suite: str) -> str:
+def rendered(name: str, suite: str, *, seeds: Sequence[int] = (), only: Sequence[str] = ()) -> str:
     """Text of ``params.yaml``.
 
     Raises:
-        ConfigError: profile or suite is unknown.
+        ConfigError: profile or suite is unknown, or ``seeds`` or ``only`` cannot be (see ``repeated``).
     """
     from gigatok.config.profiles import PROFILES, render
     from gigatok.paper.matrix import suite_entries
 
-    return render(name, suite, *suite_entries(suite, name)) if name in PROFILES else render(name, suite)
+    entries = suite_entries(suite, name) if name in PROFILES else ()
+    return render(name, suite, *entries, seeds=seeds, only=only)
 
 
 def changed_settings(before: object, after: object) -> list[str]:

@@ -27,6 +27,7 @@ from gigatok.config.sections import (
     TrainGeneratorSection,
     TrainTokenizerSection,
 )
+from gigatok.config.seeds import repeat_name
 
 RUNGS = {"s": "S-S", "b": "S-B", "l": "B-L", "xl": "L-XL", "3b": "XL-XXL"}
 """The command line's size names and the tokenizers they mean. ``xl`` is ours, between two of the paper's."""
@@ -74,6 +75,20 @@ class Params(Section):
             alignment_dim=alignment_dim,
         )
 
+    def training_seed(self, kind: Literal["tokenizer", "generator"], name: str) -> int:
+        """Seed with which that tokenizer or generator is trained."""
+        entry: TokenizerEntry | GeneratorEntry = (
+            _entry(self.tokenizers, name, "tokenizers")
+            if kind == "tokenizer"
+            else _entry(self.generators, name, "generators")
+        )
+        return self.base.seed if entry.seed is None else entry.seed
+
+    def seeded(self, kind: Literal["tokenizer", "generator"], name: str) -> Params:
+        """These settings with the seed of that training in the place of ``base.seed``."""
+        seed = self.training_seed(kind, name)
+        return self.model_copy(update={"base": self.base.model_copy(update={"seed": seed})})
+
     def generator_training(self, name: str) -> TrainGeneratorSection:
         """``train_generator`` with the overrides of generator ``name`` applied."""
         entry = _entry(self.generators, name, "generators")
@@ -97,6 +112,7 @@ class Params(Section):
     @model_validator(mode="after")
     def _entries_fit(self) -> Self:
         problems = [*self._name_problems(), *self._tokenizer_problems(), *self._generator_problems()]
+        problems += self._seed_problems()
         if problems:
             raise ValueError("; ".join(problems))
         return self
@@ -125,6 +141,30 @@ class Params(Section):
                         "teacher.cache is true but prepare.augmentation changes the images: set teacher.cache to false"
                     )
         return list(dict.fromkeys(problems))
+
+    def _seed_problems(self) -> list[str]:
+        problems = []
+        for name, entry in self.tokenizers.items():
+            if not entry.seeds:
+                continue
+            own, others = self.training_seed("tokenizer", name), entry.seeds[1:]
+            if entry.seeds[0] != own or len(set(entry.seeds)) < len(entry.seeds):
+                problems.append(
+                    f"tokenizers.{name}.seeds = {list(entry.seeds)}: its own seed ({own}) comes first, and each once"
+                )
+                continue
+            missing = [
+                repeat
+                for repeat, seed in ((repeat_name(name, seed), seed) for seed in others)
+                if repeat not in self.tokenizers or self.training_seed("tokenizer", repeat) != seed
+            ]
+            if missing:
+                problems.append(
+                    f"tokenizers.{name}.seeds = {list(entry.seeds)}, but tokenizers lacks {', '.join(missing)}: write "
+                    f"them with 'gigatok-bench profile {self.profile} --suite {self.suite} "
+                    f"--seeds {','.join(map(str, entry.seeds))} --only {name}'"
+                )
+        return problems
 
     def _generator_problems(self) -> list[str]:
         problems = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
 
@@ -13,6 +13,7 @@ import yaml
 
 from gigatok.config.base import ConfigError
 from gigatok.config.params import merge, parse_params
+from gigatok.config.seeds import repeated
 from gigatok.config.suites import CORE_TOKENIZERS, Entry, default_generators
 
 PROFILES = ("smoke", "nano", "mini", "paper")
@@ -38,8 +39,13 @@ def render(
     suite: str = "core",
     tokenizers: Mapping[str, Entry] = CORE_TOKENIZERS,
     generators: Mapping[str, Entry] | None = None,
+    *,
+    seeds: Sequence[int] = (),
+    only: Sequence[str] = (),
 ) -> str:
     """Text of ``params.yaml`` for a profile and a suite's entries.
+
+    With ``seeds`` the tokenizers ``only`` names (none: all) are trained once with each, see ``repeated``.
 
     A profile file is a ``params.yaml`` without ``tokenizers`` and ``generators``, plus, at its end: ``per_tokenizer``
     and ``per_generator``, what it changes whatever the suite (the epochs of a size at paper scale, say), and
@@ -57,8 +63,12 @@ def render(
     chosen = copy.deepcopy({**suites, **default_generators(more), **more_generators})
     for name, entry in chosen.items():
         _lay_under(entry, per_generator, entry.get("size", _PROBE), name)
+    command = f"gigatok-bench profile {profile} --suite {suite}"
+    if seeds:
+        entries, chosen = repeated(entries, chosen, seeds, only)
+        command += f" --seeds {','.join(map(str, seeds))}" + (f" --only {','.join(only)}" if only else "")
     lists = {"tokenizers": entries, "generators": chosen}
-    head = f"# Written by 'gigatok-bench profile {profile} --suite {suite}'.\nprofile: {profile}\nsuite: {suite}\n"
+    head = f"# Written by '{command}'.\nprofile: {profile}\nsuite: {suite}\n"
     written = head + _sections(text).rstrip() + "\n\n" + _dump(lists)
     parse_params(yaml.safe_load(written), source=f"profile {profile}, suite {suite}")
     return written

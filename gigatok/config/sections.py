@@ -163,6 +163,10 @@ class TokenizerEntry(Section):
     encoder: str
     decoder: str
     overrides: dict[str, object] = {}
+    seed: int | None = None
+    """Seed of this training; ``None``: ``base.seed``. Data, judge and samples keep ``base.seed``."""
+    seeds: tuple[int, ...] = ()
+    """Seeds it is trained with, its own first: the others are entries called ``<T>-seed<n>``. Empty: its own only."""
 
 
 class TrainGeneratorSection(Section):
@@ -194,6 +198,8 @@ class GeneratorEntry(Section):
     """Weights of the tokenizer: the last, or those kept at a step."""
     size: str = "GPT-B"
     overrides: dict[str, object] = {}
+    seed: int | None = None
+    """Seed of this training; ``None``: ``base.seed``."""
 
 
 class ReferenceSection(Section):

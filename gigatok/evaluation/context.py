@@ -111,15 +111,17 @@ def pixel_protocol(count: int) -> Protocol:
     )
 
 
-def provenance(params: Params, data: DataSummary, run: str, *sections: object) -> Provenance:
-    """Commit, settings, data and seed behind the numbers of ``run``."""
+def provenance(
+    params: Params, data: DataSummary, run: str, *sections: object, training_seed: int | None = None
+) -> Provenance:
+    """Commit, settings, data and seed (of the training, where the run has one) behind the numbers of ``run``."""
     commit, dirty = git_state(Path.cwd())
     return Provenance(
         commit=commit,
         dirty=dirty,
         params_sha=fingerprint(params.base, params.prepare, params.reference, *sections),
         data_sha=data.data_sha256,
-        seed=params.base.seed,
+        seed=params.base.seed if training_seed is None else training_seed,
         profile=params.profile,
         run=run,
     )

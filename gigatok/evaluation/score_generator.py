@@ -96,6 +96,7 @@ def score_generator(name: str, params: Params, workspace: Workspace) -> None:
         params.generators[name],
         section,
         params.teacher,
+        training_seed=params.training_seed("generator", name),
     )
     counts = [sum(p.numel() for p in module.parameters()) for module in (ar, tokenizer)]
     ScoreSheet(

@@ -79,7 +79,13 @@ def score_tokenizer(name: str, params: Params, workspace: Workspace) -> None:
             scores.append(probe)
             floors.append(majority)
     source = provenance(
-        params, data.summary, f"tokenizers/{name}", params.tokenizer_training(name), section, params.teacher
+        params,
+        data.summary,
+        f"tokenizers/{name}",
+        params.tokenizer_training(name),
+        section,
+        params.teacher,
+        training_seed=params.training_seed("tokenizer", name),
     )
     rows = picture_rows(len(originals), section.pictures)
     with replacing(run.path / "pictures.npz") as path, path.open("wb") as file:

@@ -161,16 +161,16 @@ def suite_entries(suite: str, profile: str = "nano") -> tuple[dict[str, Entry], 
     if suite not in ("core", "full"):
         raise ConfigError(f"suite {suite!r} is unknown: choose one of core, full")
     core = copy.deepcopy(CORE_TOKENIZERS)
+    kept = {name: [share_of(recipe_steps(profile, name), percent) for percent in CHECKPOINTS] for name in PROBED}
+    for name, steps in kept.items():
+        # in both suites, so that going from core to full trains no tokenizer again
+        core[name].setdefault("overrides", {})["keep_steps"] = steps
     if suite == "core":
         return core, default_generators(core)
     tokenizers = {**core, **_variants(), **_durations(recipe_steps(profile, "S-S"))}
     generators = default_generators(tokenizers) | _larger_generators()
-    for name in PROBED:
-        steps = recipe_steps(profile, name)
-        kept = [share_of(steps, percent) for percent in CHECKPOINTS]
-        tokenizers[name].setdefault("overrides", {})["keep_steps"] = kept
-        for step in kept:
-            generators[f"{name}-step{step}"] = {"tokenizer": name, "checkpoint": step}
+    for name, steps in kept.items():
+        generators |= {f"{name}-step{step}": {"tokenizer": name, "checkpoint": step} for step in steps}
     return tokenizers, generators
 
 

@@ -35,6 +35,7 @@ def train_generator(name: str, params: Params, workspace: Workspace) -> None:
     Raises:
         GigatokError: the tokenizer's files are missing, settings are unusable, the loss diverged, an interruption.
     """
+    params = params.seeded("generator", name)
     device = set_up(params.base)
     section = params.generator_training(name)
     require_reached(section.keep_steps, section.steps, f"generator {name}")

@@ -37,6 +37,7 @@ def train_tokenizer(name: str, params: Params, workspace: Workspace) -> None:
     Raises:
         GigatokError: unusable settings, missing inputs, a diverged loss, an interruption.
     """
+    params = params.seeded("tokenizer", name)
     device = set_up(params.base)
     section = params.tokenizer_training(name)
     require_reached(section.keep_steps, section.steps, f"tokenizer {name}")

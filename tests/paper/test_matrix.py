@@ -21,8 +21,17 @@ def full(profile="nano"):
 
 def test_core_is_the_core():
     tokenizers, generators = suite_entries("core")
-    assert tokenizers == CORE_TOKENIZERS
+    assert list(tokenizers) == list(CORE_TOKENIZERS)
+    for name, entry in tokenizers.items():
+        plain = {key: value for key, value in entry.get("overrides", {}).items() if key != "keep_steps"}
+        assert plain == CORE_TOKENIZERS[name].get("overrides", {})
     assert list(generators) == list(tokenizers)
+
+
+@pytest.mark.parametrize("profile", ["smoke", "nano", "mini", "paper"])
+def test_going_from_core_to_full_changes_no_entry(profile):
+    for of_core, of_full in zip(suite_entries("core", profile), suite_entries("full", profile), strict=True):
+        assert {name: of_full[name] for name in of_core} == of_core
 
 
 @pytest.mark.parametrize("profile", ["smoke", "nano"])

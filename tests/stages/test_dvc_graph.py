@@ -52,6 +52,8 @@ MUST_DECLARE = {
     "report": set(Params.model_fields) - {"tracking", "evaluate_tokenizer"},
 }
 METHODS = {
+    "training_seed": {"base", "tokenizers", "generators"},
+    "seeded": {"base", "tokenizers", "generators"},
     "tokenizer_training": {"train_tokenizer", "tokenizers"},
     "tokenizer_model": {"prepare", "train_tokenizer", "tokenizers"},
     "generator_training": {"train_generator", "generators"},
