@@ -24,8 +24,10 @@ def explain(
     first: Annotated[Path, typer.Argument(metavar="A.json", help="A score sheet: summary.json, or evaluate --output.")],
     second: Annotated[Path, typer.Argument(metavar="B.json", help="Another.")],
     cache: Annotated[
-        Path | None, typer.Option(help="Folder that 'evaluate --cache' filled: re-scores A with parts of B.")
+        Path | None,
+        typer.Option(help="Folder that 'evaluate --cache' filled: re-scores A with parts of B. Runs find their own."),
     ] = None,
+    metric: Annotated[str | None, typer.Option(help="Only this metric, e.g. rfid.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print for machines.")] = False,
 ) -> None:
     """List what differs between how A and B were measured, and how much of the gap each part explains."""
@@ -33,14 +35,25 @@ def explain(
     from gigatok.config import GigatokError
     from gigatok.evaluation.explanation import explain as compare
 
-    explanations = compare(ScoreSheet.read(first), ScoreSheet.read(second), cache)
+    explanations = compare(ScoreSheet.read(first), ScoreSheet.read(second), cache or cache_of_runs(first))
+    common = list(dict.fromkeys(item.metric for item in explanations))
+    if metric is not None:
+        explanations = [item for item in explanations if metric in (item.metric, item.metric.split("/")[0])]
     if not explanations:
-        raise GigatokError(f"{first} and {second} have no metric in common")
+        known = f"; they share {', '.join(common)}" if common else ""
+        wanted = "metric" if metric is None else f"metric {metric}"
+        raise GigatokError(f"{first} and {second} have no {wanted} in common{known}")
     if as_json:
         print(json.dumps([_as_dict(item) for item in explanations], indent=1, allow_nan=False))
         return
     for item in explanations:
         _print(item)
+
+
+def cache_of_runs(sheet: Path) -> Path | None:
+    """The store of features beside a run's score sheet (``runs/*/NAME/summary.json``), the newest of several."""
+    caches = [path for parent in sheet.resolve().parents for path in parent.glob("cache/features-*")]
+    return max(caches, key=lambda path: path.stat().st_mtime, default=None)
 
 
 def _print(item: Explanation) -> None:

@@ -209,6 +209,10 @@ class ReferenceSection(Section):
     weights: str | None = None
     extractor_size: int | None = Field(None, gt=0)
     """Side in pixels at which the extractor sees images; ``None``: its native size."""
+    more_extractors: tuple[str, ...] = ()
+    """Further extractors with which Fréchet distances are taken too (``rfd/<name>``, ``gfd/<name>``)."""
+    more_weights: dict[str, str] = {}
+    """Weight files of those that bring none."""
     batch_size: int = Field(32, gt=0)
     kmeans_iterations: int = Field(10, gt=0)
     """Lloyd iterations of the k-means-over-patches baseline."""
@@ -300,4 +304,6 @@ class ReportSection(Section):
     """What the report shows."""
 
     title: str = "GigaTok Bench"
+    force: bool = False
+    """Plot scores that were measured differently in one plot, with a note on it, instead of refusing."""
     example_rows: int = Field(8, gt=0)

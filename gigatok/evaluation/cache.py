@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -146,6 +146,16 @@ def as_features(arrays: Arrays) -> Features:
         np.asarray(arrays[name], dtype=np.float32) if name in arrays else None for name in ("spatial", "probabilities")
     )
     return Features(pool, spatial, probabilities)
+
+
+def joined(parts: Sequence[Features]) -> Features:
+    """Features of parts as those of one set."""
+    first = parts[0]
+    return Features(
+        pool=np.concatenate([part.pool for part in parts]),
+        spatial=None if first.spatial is None else np.concatenate([part.spatial for part in parts]),
+        probabilities=(None if first.probabilities is None else np.concatenate([part.probabilities for part in parts])),
+    )
 
 
 def _tell(progress: Progress, start: int, total: int, done: int, _: int) -> None:

@@ -16,20 +16,26 @@ import numpy.typing as npt
 import torch
 
 from gigatok.artifacts import Protocol, Provenance, RunFolder, Workspace, code_fingerprint, git_state, write_json
-from gigatok.config import GigatokError, Params, fingerprint
+from gigatok.config import ConfigError, GigatokError, Params, fingerprint
 from gigatok.config.sections import BaseSection, ReferenceSection
 from gigatok.data import DataSummary
 from gigatok.evaluation.cache import cached_features
 from gigatok.evaluation.extractors import Extractor, Features, Progress, load_extractor
+from gigatok.evaluation.frechet import Gaussian
 
 Pool = npt.NDArray[np.float32]
 
 
 class RealFeatures(NamedTuple):
-    """The judge's pooled features of the real images."""
+    """The judge's features of the real images: pooled ones, and moments of spatial ones where it has them (sFID)."""
 
     train: Pool
     validation: Pool
+    train_sha256: str
+    """Of the training images, the key of their features in the cache."""
+    validation_sha256: str
+    train_spatial: Gaussian | None = None
+    validation_spatial: Gaussian | None = None
 
 
 def open_judge(section: ReferenceSection, device: torch.device | str = "cpu") -> Extractor:
@@ -51,9 +57,32 @@ def read_real_features(workspace: Workspace) -> RealFeatures:
     path = workspace.reference / "features.npz"
     try:
         with np.load(path) as arrays:
-            return RealFeatures(arrays["train"], arrays["validation"])
+            spatial = [
+                Gaussian(arrays[f"{split}_mean"], arrays[f"{split}_covariance"]) if f"{split}_mean" in arrays else None
+                for split in ("train_spatial", "validation_spatial")
+            ]
+            return RealFeatures(
+                arrays["train"],
+                arrays["validation"],
+                str(arrays["train_sha256"]),
+                str(arrays["validation_sha256"]),
+                *spatial,
+            )
     except FileNotFoundError:
         raise GigatokError(f"{path} does not exist: run 'dvc repro reference'") from None
+
+
+def further_judges(section: ReferenceSection, device: torch.device | str = "cpu") -> tuple[list[Extractor], list[str]]:
+    """``reference.more_extractors`` whose weights are there, and a note for each that is left out."""
+    judges, notes = [], []
+    for name in section.more_extractors:
+        try:
+            judges.append(load_extractor(name, section.more_weights.get(name), device=device))
+        except ConfigError:
+            raise
+        except GigatokError as reason:
+            notes.append(f"distances with {name} are absent: {reason}")
+    return judges, notes
 
 
 def judged_features(

@@ -14,9 +14,10 @@ from torch import Tensor
 
 from gigatok.config.sections import EvaluateGeneratorSection
 from gigatok.data import to_uint8
-from gigatok.evaluation.cache import cached_features
+from gigatok.evaluation.cache import cached_features, joined
 from gigatok.evaluation.extractors import Extractor, Features
 from gigatok.evaluation.guidance import Guidance
+from gigatok.evaluation.image_sets import content_sha256
 from gigatok.evaluation.sample_store import PART, stored_indices
 from gigatok.models.ar import ArModel
 from gigatok.models.tokenizer import Tokenizer
@@ -55,6 +56,7 @@ class Studio:
     progress: Callable[[int], None] = lambda done: None
     """Told of samples drawn in the current set."""
     _images: dict[Drawn, Images] = field(default_factory=dict, init=False, repr=False)
+    _hashes: dict[Drawn, list[str]] = field(default_factory=dict, init=False, repr=False)
 
     def spec(self, guidance: Guidance) -> SampleSpec:
         """Settings of the sampler."""
@@ -89,14 +91,22 @@ class Studio:
         """The judge's view of a set."""
         return self.judged(self.indices(drawn), drawn)
 
+    def content(self, drawn: Drawn) -> list[str]:
+        """sha256 of the images of each part of a set that was judged: the keys of its features in the cache."""
+        return self._hashes[drawn]
+
     def judged(self, indices: Tensor, drawn: Drawn | None = None) -> Features:
         """The judge's view of decoded indices (n, N); the images stay in memory as those of ``drawn``, if few."""
         parts, images = [], []
+        hashes = []
         for part in torch.split(indices, PART):
             decoded = decode(self.tokenizer, part, self.section.batch_size)
+            hashes.append(content_sha256(decoded))
             parts.append(cached_features(self.judge, decoded, self.features_root, batch_size=self.judge_batch))
             if drawn is not None and self._fits(decoded[0].nbytes * len(indices)):
                 images.append(decoded)
+        if drawn is not None:
+            self._hashes[drawn] = hashes
         if images and drawn is not None:
             self._images[drawn] = np.concatenate(images)
         return joined(parts)
@@ -114,13 +124,3 @@ def decode(tokenizer: Tokenizer, indices: Tensor, batch_size: int) -> Images:
         for part in torch.split(indices, batch_size)
     ]
     return np.concatenate(parts)
-
-
-def joined(parts: list[Features]) -> Features:
-    """Features of parts as those of one set."""
-    first = parts[0]
-    return Features(
-        pool=np.concatenate([part.pool for part in parts]),
-        spatial=None if first.spatial is None else np.concatenate([part.spatial for part in parts]),
-        probabilities=(None if first.probabilities is None else np.concatenate([part.probabilities for part in parts])),
-    )

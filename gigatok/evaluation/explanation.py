@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gigatok.artifacts import Protocol, Score, ScoreSheet, protocol_differences
-from gigatok.evaluation.cache import PartStore, as_features, stored_feature_key
+from gigatok.evaluation.cache import PartStore, as_features, joined, stored_feature_key
 from gigatok.evaluation.extractors import Features
 from gigatok.evaluation.feature_scores import ReferenceFeatures, Unavailable, measure, select
 from gigatok.evaluation.frechet import FewSamplesWarning
@@ -130,11 +130,13 @@ class _Rescorer:
         return ReferenceFeatures(None if stored is None else as_features(stored), moments)
 
     def _features(self, protocol: Protocol, images: str, what: str) -> Features:
-        store = PartStore(self.cache, stored_feature_key(protocol, images))
-        arrays = store.stored()
-        if arrays is None:
-            raise Unavailable(f"features of the {what} under this extractor and preprocessing are not cached")
-        return as_features(arrays)
+        parts = []
+        for content in images.split("+"):
+            arrays = PartStore(self.cache, stored_feature_key(protocol, content)).stored()
+            if arrays is None:
+                raise Unavailable(f"features of the {what} under this extractor and preprocessing are not cached")
+            parts.append(as_features(arrays))
+        return joined(parts)
 
 
 def _fewer(features: Features, count: int) -> list[Features]:

@@ -6,6 +6,8 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from gigatok.artifacts import Protocol, Score, ScoreSheet
 from gigatok.config import ConfigError, GigatokError
 from gigatok.evaluation.cache import cached_features
@@ -23,7 +25,8 @@ from gigatok.evaluation.image_quality import psnr, ssim
 from gigatok.evaluation.image_sets import JudgedSet
 from gigatok.evaluation.memory import Inputs, remember
 from gigatok.evaluation.protocols import EvaluationProtocol, find_protocol
-from gigatok.evaluation.uncertainty import frechet_at_infinity, mean_interval
+from gigatok.evaluation.real_set import INFINITY_NOTE, Originals, RealMoments, RealSet
+from gigatok.evaluation.uncertainty import Extrapolation, Interval, frechet_at_infinity, mean_interval
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +79,8 @@ def evaluate(
     scores, notes = judged.feature_scores(progress)
     if options.reconstructions:
         scores += judged.pixel_scores()
+        if not any(score.metric == "psnr" for score in scores):
+            notes.append("psnr is absent: it is infinite for images that equal their originals, as some here do")
     return ScoreSheet(
         name=samples.name,
         kind="evaluation",
@@ -140,6 +145,8 @@ class JudgedPair:
         }
         scores = []
         for metric, (each, details) in values.items():
+            if not np.isfinite(each).all():
+                continue
             interval = mean_interval(each, seed=self.options.seed) if self.options.resamples else None
             record = self._base_protocol(len(originals), len(originals)).replace(notes=details)
             scores.append(Score(metric=metric, value=float(each.mean()), interval=interval, protocol=record))
@@ -185,12 +192,31 @@ class JudgedPair:
         return score
 
     def _at_infinity(self, fake: Features, real: ReferenceFeatures, count: int) -> Score:
-        line = frechet_at_infinity(real.pool_gaussian(), fake.pool, seed=self.options.seed)
+        line, interval = self._line(fake, real)
         details = f"line over 1/n through {len(line.counts)} counts, {line.counts[0]} to {line.counts[-1]}"
         if self.options.count_plot is not None:
             write_count_plot(line, f"{self._prefix('fid')}fid/{self.extractor.name}", self.options.count_plot)
-        score = self._score("fid", Measured(line.infinity, details), real.images, count)
+        if interval is not None:
+            details += f"; {INFINITY_NOTE}"
+        score = self._score("fid", Measured(line.infinity, details, interval), real.images, count)
         return score.replace(metric=f"{self._prefix('fid')}fid_infinity/{self.extractor.name}")
+
+    def _line(self, fake: Features, real: ReferenceFeatures) -> tuple[Extrapolation, Interval | None]:
+        """The line to infinitely many samples, and its interval if intervals are asked for.
+
+        Reconstructions are held against their own originals: against all of them fewer would look worse than they
+        are.
+        """
+        seed = self.options.seed
+        known: RealSet = RealMoments(real.pool_gaussian())
+        line: Extrapolation | None = None
+        if self.options.reconstructions:
+            known = Originals(real.needed_features().pool)
+            line = known.frechet_at_infinity(fake.pool, points=10, seed=seed)
+        if line is None:
+            line = frechet_at_infinity(known.moments, fake.pool, seed=seed)
+        wanted = self.options.resamples > 0
+        return line, known.infinity_interval(fake.pool, line.infinity, seed=seed) if wanted else None
 
     def _prefix(self, metric: str) -> str:
         if metric not in ("fid", "sfid"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from gigatok.artifacts import Score, write_json
@@ -17,7 +18,7 @@ class Inputs(Section):
     metric: str
     """Name without prefix and extractor, as ``feature_scores.measure`` takes it."""
     samples: str
-    """sha256 of the samples' pixels."""
+    """sha256 of the samples' pixels; of each part of a set that was judged in parts, joined by ``+``."""
     reference: str
     """sha256 of the reference."""
     protocol: str
@@ -29,6 +30,28 @@ def remember(cache: Path, score: Score, inputs: Inputs, moments: Moments | None)
     write_json(_path(cache, score), inputs.model_dump())
     if moments is not None and not _moments_path(cache, inputs.reference).is_file():
         write_adm_npz(_moments_path(cache, inputs.reference), moments=moments)
+
+
+_MEASURED = {
+    "rfid": "fid",
+    "gfid": "fid",
+    "gfid_best_cfg": "fid",
+    "rfd": "fid",
+    "gfd": "fid",
+    "rsfid": "sfid",
+    "gsfid": "sfid",
+    **{name: name for name in ("kid", "inception_score", "precision", "recall")},
+}
+"""The pipeline's metrics, and what ``feature_scores.measure`` calls them."""
+
+
+def remember_scores(cache: Path, scores: Iterable[Score], samples: Sequence[str], reference: str, seed: int) -> None:
+    """Keep the inputs of the pipeline's scores, by content hashes; scores that no single pass gives are left out."""
+    for score in scores:
+        metric = _MEASURED.get(score.metric.split("/")[0])
+        if metric is not None:
+            inputs = Inputs(metric=metric, samples="+".join(samples), reference=reference, protocol="ours", seed=seed)
+            remember(cache, score, inputs, None)
 
 
 def recall(cache: Path, score: Score) -> Inputs | None:

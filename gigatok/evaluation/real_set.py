@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtri
+from scipy.special import ndtri, stdtrit
 
 from gigatok.config import GigatokError
 from gigatok.evaluation.frechet import FewSamplesWarning, Gaussian, covariance_factor, frechet_distance, gaussian
@@ -29,6 +29,9 @@ _Z = float(ndtri((1 + LEVEL) / 2))
 
 INTERVAL_NOTE = "95% interval: infinitesimal jackknife"
 MEAN_NOTE = "95% interval: bootstrap over images"
+GROUPS = 10
+"""Of the jackknife behind intervals of extrapolated distances."""
+INFINITY_NOTE = f"95% interval: jackknife over {GROUPS} groups of samples"
 
 
 class Estimate(NamedTuple):
@@ -117,6 +120,28 @@ class RealSet:
         slope, infinity = np.polyfit(1 / np.asarray(counts, dtype=np.float64), values, 1)
         return Extrapolation(float(infinity), float(slope), tuple(counts), tuple(values))
 
+    def infinity_interval(self, samples: npt.ArrayLike, value: float, *, seed: int = 0) -> Interval | None:
+        """95% interval of ``frechet_at_infinity``, from the lines that are left when a tenth of the samples is.
+
+        A jackknife over groups, with Student's t: resampling would repeat samples, which bends the line itself.
+        ``None`` where a line cannot be drawn without a group.
+        """
+        x = np.asarray(samples, dtype=np.float64)
+        groups = np.array_split(np.random.default_rng(seed).permutation(len(x)), GROUPS)
+        limits = []
+        for group in groups:
+            line = self._without(group).frechet_at_infinity(np.delete(x, group, axis=0), seed=seed)
+            if line is None:
+                return None
+            limits.append(line.infinity)
+        spread = (GROUPS - 1) / GROUPS * float(((np.array(limits) - np.mean(limits)) ** 2).sum())
+        half = float(stdtrit(GROUPS - 1, (1 + LEVEL) / 2)) * spread**0.5
+        return value - half, value + half
+
+    def _without(self, rows: npt.NDArray[np.int64]) -> RealSet:
+        """What samples without those rows are held against: the same set."""
+        return self
+
     def kernel(self, samples: npt.ArrayLike) -> Estimate:
         """Kernel distance (KID) of (n, d) samples: unbiased, all pairs."""
         within, across = self._kernel_means(np.asarray(samples, dtype=np.float64))
@@ -189,6 +214,10 @@ class Originals(RealSet):
         value = float(real_within.mean() + within.mean()) - 2.0 * float(across.mean())
         return _estimate(value, 2.0 * (within - across + real_within - real_across))
 
+    def _without(self, rows: npt.NDArray[np.int64]) -> RealSet:
+        """A reconstruction leaves with its original."""
+        return Originals(np.delete(self.features, rows, axis=0))
+
     def _nested_distances(self, samples: Float64, order: npt.NDArray[np.int64], counts: list[int]) -> list[float]:
         x, real = self._matched(samples)[order], self.features[order]
         with warnings.catch_warnings():
@@ -200,6 +229,18 @@ class Originals(RealSet):
         if x.shape != self.features.shape:
             raise GigatokError(f"reconstructions {x.shape} of originals {self.features.shape}: give one for each")
         return x
+
+
+class RealMoments(RealSet):
+    """A real set of which only mean and covariance are known: Fréchet distances, nothing else."""
+
+    def __init__(self, moments: Gaussian) -> None:
+        super().__init__(np.empty((0, len(moments.mean))))
+        self.__dict__["moments"] = moments
+
+    @cached_property
+    def _factor(self) -> Float64:
+        return covariance_factor(self.moments.covariance)
 
 
 def inception_estimate(probabilities: npt.ArrayLike, splits: int = 10) -> Estimate:

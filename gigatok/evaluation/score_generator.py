@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 
 from gigatok.artifacts import Protocol, Score, ScoreSheet, Workspace, load_weights, replacing
 from gigatok.config import Params, fingerprint
@@ -18,7 +15,7 @@ from gigatok.data import PreparedData
 from gigatok.data.transforms import CENTRE_OF_TEN
 from gigatok.evaluation.context import (
     feature_cache,
-    judge_protocol,
+    further_judges,
     limit_threads,
     open_judge,
     provenance,
@@ -30,9 +27,9 @@ from gigatok.evaluation.drawing import Drawn, Studio
 from gigatok.evaluation.guidance import Guidance, GuidanceReport
 from gigatok.evaluation.guidance_search import GuidanceSearch
 from gigatok.evaluation.probe_scores import accuracy_scores, ar_pool, probe_spec
-from gigatok.evaluation.real_set import INTERVAL_NOTE, MEAN_NOTE, Estimate, RealSet, mean_estimate
-from gigatok.evaluation.set_scores import few_samples_notes, infinity_score, sample_scores, scored
-from gigatok.evaluation.uncertainty import seed_interval
+from gigatok.evaluation.real_set import MEAN_NOTE, RealSet, mean_estimate
+from gigatok.evaluation.sample_scores import SampleScores, Tokens
+from gigatok.evaluation.set_scores import few_samples_notes, scored
 from gigatok.interop.native import file_sha256, load_ar_dir, load_tokenizer_dir
 from gigatok.models.ar import ArModel
 from gigatok.models.tokenizer import Tokenizer
@@ -40,15 +37,6 @@ from gigatok.sampling import sample_classes
 from gigatok.tracking import publish_summary
 from gigatok.tracking.progress import StageProgress, open_progress
 from gigatok.tracking.run_info import generator_info
-
-
-class Tokens(NamedTuple):
-    """Stored indices (n, N) and labels (n,)."""
-
-    train: Tensor
-    train_labels: Tensor
-    validation: Tensor
-    validation_labels: Tensor
 
 
 def score_generator(name: str, params: Params, workspace: Workspace) -> None:
@@ -59,7 +47,8 @@ def score_generator(name: str, params: Params, workspace: Workspace) -> None:
     section = params.evaluate_generator
     tokenizer, tokens, tokenizer_sha256 = _open_tokenizer(name, params, workspace)
     tokenizer, ar = tokenizer.to(device), load_ar_dir(run.path).to(device)
-    real = RealSet(read_real_features(workspace).train)
+    known = read_real_features(workspace)
+    real = RealSet(known.train)
     total = _sets(section) * section.samples
     with timed_evaluation(run), open_progress(f"evaluate_generator@{name}", total) as bar:
         studio = Studio(
@@ -80,7 +69,8 @@ def score_generator(name: str, params: Params, workspace: Workspace) -> None:
             studio, real, params.base.seed + section.seeds[0], identity, workspace.runs / "studies", run
         )
         report = search.search()
-        judged = SampleScores(search, report, params)
+        judges, absent = further_judges(params.reference, device)
+        judged = SampleScores(search, report, params, workspace, known, judges)
         scores, floors = [*judged.scores(), *judged.seed_scores()], judged.floors(tokens)
         probe, majority = _probe(ar, tokens, params)
         scores += [_loss_score(ar, tokens), probe]
@@ -108,90 +98,10 @@ def score_generator(name: str, params: Params, workspace: Workspace) -> None:
         notes=(
             "shuffled tokens: each position's training indices, shuffled among the images, then decoded",
             *few_samples_notes(real, section.samples),
+            *absent,
         ),
     ).write(run.summary_path)
     publish_summary(params.tracking, run, generator_info(name, params, ar.config, *counts))
-
-
-@dataclass(frozen=True)
-class SampleScores:
-    """Every score of a generator's samples after the search for guidance."""
-
-    search: GuidanceSearch
-    report: GuidanceReport
-    params: Params
-
-    def scores(self) -> list[Score]:
-        """Without guidance all metrics; with it gFID of every setting and of the best."""
-        judge, real = self.search.studio.judge.name, self.search.real
-        count = self.report.unguided.samples
-        plain, protocol = self.search.unguided(count), self.protocol(Guidance())
-        scores = [*sample_scores(real, plain, protocol), *infinity_score("gfid_infinity", real, plain, protocol)]
-        for trial in self.report.curve:
-            name = f"{self._curve_name(trial.guidance)}/{judge}".replace(".", "p")
-            scores.append(self._gfid(name, trial.guidance, count))
-        scores.append(self._gfid(f"gfid_best_cfg/{judge}", self.report.best.guidance, count))
-        return scores
-
-    def seed_scores(self) -> list[Score]:
-        """Means over several seeds, where the settings name several."""
-        section, judge = self.params.evaluate_generator, self.search.studio.judge.name
-        if len(section.seeds) < 2:
-            return []
-        count = self.report.unguided.samples
-        values: dict[tuple[str, Guidance], list[float]] = {}
-        for seed in (self.params.base.seed + each for each in section.seeds):
-            plain = self.search.studio.features(Drawn(Guidance(), count, seed))
-            for score in sample_scores(self.search.real, plain, self.protocol(Guidance())):
-                values.setdefault((score.metric, Guidance()), []).append(score.value)
-            best = self.report.best.guidance
-            guided = plain if best == Guidance() else self.search.studio.features(Drawn(best, count, seed))
-            gfid = self.search.real.frechet(guided.pool).value
-            values.setdefault((f"gfid_best_cfg/{judge}", best), []).append(gfid)
-        seeds = ", ".join(str(self.params.base.seed + each) for each in section.seeds)
-        note = f"mean over samples of seeds {seeds}; 95% interval: Student's t"
-        return [
-            scored(
-                metric.replace("/", "_seed_mean/", 1),
-                Estimate(float(np.mean(each)), seed_interval(each)),
-                self.protocol(guidance).replace(seed=None),
-                note,
-            )
-            for (metric, guidance), each in values.items()
-        ]
-
-    def floors(self, tokens: Tokens) -> list[Score]:
-        """The same metrics of images whose tokens have nothing to do with each other."""
-        shuffled = _shuffled(tokens.train, self.params.evaluate_generator.samples, self.params.base.seed)
-        features = self.search.studio.judged(shuffled)
-        sampler = {"tokens": "shuffled training indices"}
-        protocol = self.protocol(Guidance()).replace(sampler=sampler, sample_count=len(shuffled))
-        scores = sample_scores(self.search.real, features, protocol)
-        return [score.replace(floor="shuffled tokens") for score in scores]
-
-    def protocol(self, guidance: Guidance) -> Protocol:
-        """How samples with this guidance are judged."""
-        return judge_protocol(
-            self.search.studio.judge,
-            reference="training images",
-            reference_count=len(self.search.real),
-            sample_count=self.report.unguided.samples,
-        ).replace(
-            class_policy="balanced",
-            sampler=self.search.studio.spec(guidance).model_dump(),
-            seed=self.search.seed,
-        )
-
-    def _gfid(self, metric: str, guidance: Guidance, count: int) -> Score:
-        return scored(metric, self.search.estimate(guidance, count), self.protocol(guidance), INTERVAL_NOTE)
-
-    def _curve_name(self, guidance: Guidance) -> str:
-        """``gfid_cfg_<scale>``; with schedule and start where they are not the settings' own."""
-        section = self.params.evaluate_generator
-        name = f"gfid_cfg_{guidance.scale:g}"
-        if guidance in (Guidance(), Guidance(guidance.scale, section.cfg_schedule, section.cfg_start)):
-            return name
-        return f"{name}_{guidance.schedule}" + (f"_from_{guidance.start:g}" if guidance.start else "")
 
 
 class _SetProgress:
@@ -221,7 +131,7 @@ def _open_tokenizer(name: str, params: Params, workspace: Workspace) -> tuple[To
     tokenizer = load_tokenizer_dir(source.path)
     weights, path = source.weights_path, source.indices_path
     if entry.checkpoint != "final":
-        weights = source.path / "checkpoints" / f"step-{entry.checkpoint:07d}.safetensors"
+        weights = source.checkpoint_path(entry.checkpoint)
         tokenizer.load_state_dict(load_weights(weights))
         path = workspace.generator(name).path.parent / f"{name}.indices.npz"
     with np.load(path) as arrays:
@@ -247,13 +157,6 @@ def _write_samples(path: Path, studio: Studio, report: GuidanceReport, seed: int
     with replacing(path) as temporary, temporary.open("wb") as file:
         samples = studio.images(Drawn(Guidance(), count, seed))
         np.savez(file, samples=samples, classes=classes, **extra)  # type: ignore[arg-type]
-
-
-def _shuffled(indices: Tensor, count: int, seed: int) -> Tensor:
-    """(count, N): every position keeps its distribution of codes, and loses its ties to all others."""
-    generator = torch.Generator().manual_seed(seed)
-    columns = [column[torch.randperm(len(column), generator=generator)[:count]] for column in indices.unbind(1)]
-    return torch.stack(columns, dim=1)
 
 
 @torch.inference_mode()

@@ -10,13 +10,16 @@ from gigatok.config import Params
 from gigatok.data import PreparedData
 from gigatok.evaluation.context import (
     judge_protocol,
+    judged_features,
     limit_threads,
     open_judge,
     pixel_protocol,
     provenance,
 )
 from gigatok.evaluation.extractors import Extractor, Features
+from gigatok.evaluation.frechet import gaussian
 from gigatok.evaluation.image_quality import psnr, ssim
+from gigatok.evaluation.image_sets import content_sha256
 from gigatok.evaluation.kmeans import PatchKMeans
 from gigatok.evaluation.real_set import MEAN_NOTE, Originals, mean_estimate
 from gigatok.evaluation.set_scores import few_samples_notes, reconstruction_scores, scored
@@ -35,13 +38,16 @@ def score_reference(params: Params, workspace: Workspace) -> None:
     with open_progress("reference", len(train) + 3 * len(validation)) as progress:
 
         def extract(images: Images, offset: int) -> Features:
-            return judge.extract(
-                images, section.batch_size, lambda done, _: progress.update(offset + done, phase="images")
+            return judged_features(
+                judge,
+                images,
+                workspace,
+                section.batch_size,
+                lambda done, _: progress.update(offset + done, phase="images"),
             )
 
-        real_train = extract(train, 0).pool
-        real_validation = extract(validation, len(train)).pool
-        real = Originals(real_validation)
+        of_train, of_validation = extract(train, 0), extract(validation, len(train))
+        real = Originals(of_validation.pool)
         mean = np.broadcast_to(train.mean(axis=0).round().astype(np.uint8), validation.shape)
         kmeans = PatchKMeans(
             image_size=data.summary.image_size,
@@ -62,7 +68,9 @@ def score_reference(params: Params, workspace: Workspace) -> None:
         ]
     source = provenance(params, data.summary, "reference", model)
     with replacing(workspace.reference / "features.npz") as path, path.open("wb") as file:
-        np.savez(file, train=real_train, validation=real_validation)
+        spatial = {**_spatial("train", of_train), **_spatial("validation", of_validation)}
+        hashes = {"train_sha256": content_sha256(train), "validation_sha256": content_sha256(validation)}
+        np.savez(file, train=of_train.pool, validation=of_validation.pool, **hashes, **spatial)  # type: ignore[arg-type]
     with replacing(workspace.reference / "pictures.npz") as path, path.open("wb") as file:
         count = params.evaluate_tokenizer.pictures
         rows = picture_rows(len(validation), count)
@@ -82,6 +90,14 @@ def score_reference(params: Params, workspace: Workspace) -> None:
 def picture_rows(total: int, count: int) -> npt.NDArray[np.int64]:
     """Validation rows shown in reports: evenly spread, the same for every run."""
     return np.linspace(0, total - 1, min(count, total)).round().astype(np.int64)
+
+
+def _spatial(split: str, features: Features) -> dict[str, npt.NDArray[np.float64]]:
+    """Moments of the spatial features, for sFID; nothing where the judge has none."""
+    if features.spatial is None:
+        return {}
+    moments = gaussian(features.spatial)
+    return {f"{split}_spatial_mean": moments.mean, f"{split}_spatial_covariance": moments.covariance}
 
 
 def _floor(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from gigatok.config.sections import ProbeSection
 from gigatok.data import ImageSet, PreparedData, to_float, to_uint8
 from gigatok.evaluation.codebook import codebook_perplexity, codebook_usage
 from gigatok.evaluation.context import (
+    feature_cache,
+    further_judges,
     judge_protocol,
     judged_features,
     limit_threads,
@@ -25,11 +28,19 @@ from gigatok.evaluation.context import (
     timed_evaluation,
 )
 from gigatok.evaluation.extractors import Extractor, Features
+from gigatok.evaluation.image_sets import content_sha256
+from gigatok.evaluation.memory import remember_scores
 from gigatok.evaluation.perceptual import perceptual_distances
 from gigatok.evaluation.probe_scores import Labels, Pool, accuracy_scores, encoder_pool, probe_spec
-from gigatok.evaluation.real_set import MEAN_NOTE, Estimate, Originals, mean_estimate
+from gigatok.evaluation.real_set import INTERVAL_NOTE, MEAN_NOTE, Estimate, Originals, mean_estimate
 from gigatok.evaluation.score_reference import picture_rows, pixel_scores
-from gigatok.evaluation.set_scores import few_samples_notes, infinity_score, reconstruction_scores, scored
+from gigatok.evaluation.set_scores import (
+    few_samples_notes,
+    infinity_score,
+    reconstruction_scores,
+    scored,
+    spatial_score,
+)
 from gigatok.evaluation.uncertainty import bootstrap_interval
 from gigatok.interop.native import load_tokenizer_dir
 from gigatok.models import parameters_by_part
@@ -66,10 +77,19 @@ def score_tokenizer(name: str, params: Params, workspace: Workspace) -> None:
             params.reference.batch_size,
             lambda done, _: progress.update(len(images) + done, phase="judge"),
         )
-        real = Originals(read_real_features(workspace).validation)
+        known = read_real_features(workspace)
+        real = Originals(known.validation)
+        judges, absent = further_judges(params.reference, device)
+        judged = _judge_scores(real, features, judge)
+        judged += _further_scores(originals, images, judges, params, workspace)
+        judged += spatial_score(
+            "rsfid", known.validation_spatial, features, _reconstruction_protocol(judge, len(images))
+        )
+        content = [content_sha256(images)]
+        remember_scores(feature_cache(workspace), judged, content, known.validation_sha256, params.base.seed)
         scores = [
             *pixel_scores(originals, images),
-            *_judge_scores(real, features, judge),
+            *judged,
             _perceptual_score(originals, images, params, device),
             *_codebook_scores(run.indices_path, tokenizer.config.codebook_size),
         ]
@@ -97,7 +117,7 @@ def score_tokenizer(name: str, params: Params, workspace: Workspace) -> None:
         parameters={**parameters_by_part(tokenizer), "total": total},
         scores=tuple(score.replace(provenance=source) for score in scores),
         floors=tuple(floor.replace(provenance=source) for floor in floors),
-        notes=few_samples_notes(real, len(images)),
+        notes=(*few_samples_notes(real, len(images)), *absent),
     ).write(run.summary_path)
     publish_summary(params.tracking, run, tokenizer_info(name, params, tokenizer.config, total))
 
@@ -116,9 +136,27 @@ def reconstruct(tokenizer: Tokenizer, images: Images, batch_size: int, progress:
     return np.concatenate(parts)
 
 
+def _reconstruction_protocol(judge: Extractor, count: int) -> Protocol:
+    return judge_protocol(judge, reference="validation originals", reference_count=count, sample_count=count)
+
+
+def _further_scores(
+    originals: Images, images: Images, judges: Sequence[Extractor], params: Params, workspace: Workspace
+) -> list[Score]:
+    """Fréchet distances by the other extractors; features of the originals are kept for the next tokenizer."""
+    scores = []
+    for judge in judges:
+        real, fake = (
+            judged_features(judge, each, workspace, params.reference.batch_size) for each in (originals, images)
+        )
+        protocol = _reconstruction_protocol(judge, len(images))
+        note = f"{INTERVAL_NOTE} over pairs of original and reconstruction"
+        scores.append(scored(f"rfd/{judge.name}", Originals(real.pool).frechet(fake.pool), protocol, note))
+    return scores
+
+
 def _judge_scores(real: Originals, features: Features, judge: Extractor) -> list[Score]:
-    count = len(features.pool)
-    protocol = judge_protocol(judge, reference="validation originals", reference_count=count, sample_count=count)
+    protocol = _reconstruction_protocol(judge, len(features.pool))
     return [
         *reconstruction_scores(real, features, protocol),
         *infinity_score("rfid_infinity", real, features, protocol),

@@ -6,7 +6,17 @@ import sys
 
 from gigatok.artifacts import Protocol, Score
 from gigatok.evaluation.extractors import Features
-from gigatok.evaluation.real_set import INTERVAL_NOTE, MEAN_NOTE, Estimate, Originals, RealSet, inception_estimate
+from gigatok.evaluation.frechet import Gaussian
+from gigatok.evaluation.real_set import (
+    INFINITY_NOTE,
+    INTERVAL_NOTE,
+    MEAN_NOTE,
+    Estimate,
+    Originals,
+    RealMoments,
+    RealSet,
+    inception_estimate,
+)
 
 
 def scored(metric: str, estimate: Estimate, protocol: Protocol, note: str = INTERVAL_NOTE) -> Score:
@@ -15,6 +25,13 @@ def scored(metric: str, estimate: Estimate, protocol: Protocol, note: str = INTE
     return Score(
         metric=metric, value=estimate.value, interval=estimate.interval, protocol=protocol.replace(notes=notes)
     )
+
+
+def spatial_score(metric: str, real: Gaussian | None, features: Features, protocol: Protocol) -> list[Score]:
+    """sFID; none where the judge has no spatial features."""
+    if real is None or features.spatial is None:
+        return []
+    return [scored(f"{metric}/{protocol.extractor}", RealMoments(real).frechet(features.spatial), protocol)]
 
 
 def reconstruction_scores(real: Originals, features: Features, protocol: Protocol) -> list[Score]:
@@ -43,14 +60,23 @@ def sample_scores(real: RealSet, features: Features, protocol: Protocol) -> list
 
 
 def infinity_score(metric: str, real: RealSet, features: Features, protocol: Protocol) -> list[Score]:
-    """The Fréchet distance for infinitely many samples, without an interval; none with too few for a line."""
+    """The Fréchet distance for infinitely many samples; none with too few for a line.
+
+    Its interval is a jackknife's over groups of samples. With fewer samples than dimensions there is none: there
+    distances leave the line, and how far is not a matter of which samples were drawn.
+    """
     line = real.frechet_at_infinity(features.pool)
     if line is None:
         return []
     note = f"line over 1/n through {len(line.counts)} nested counts, {line.counts[0]} to {line.counts[-1]}"
+    interval = None
     if line.counts[0] <= features.pool.shape[1]:
         note += ": fewer samples than dimensions, where distances leave the line, so a rough guide only"
-    return [Score(metric=f"{metric}/{protocol.extractor}", value=line.infinity, protocol=protocol.replace(notes=note))]
+    else:
+        interval = real.infinity_interval(features.pool, line.infinity)
+        note += f"; {INFINITY_NOTE}"
+    named = f"{metric}/{protocol.extractor}"
+    return [Score(metric=named, value=line.infinity, interval=interval, protocol=protocol.replace(notes=note))]
 
 
 def few_samples_notes(real: RealSet, count: int) -> tuple[str, ...]:

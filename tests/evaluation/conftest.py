@@ -1,5 +1,6 @@
 """A small extractor that is cheap and knows classes, in the place of a pretrained one; and a whole small project."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,6 +37,12 @@ def tiny_extractor(name: str = "tiny", sha256: str = "0" * 64, size: int = 8) ->
     half = (0.5, 0.5, 0.5)
     resize = Resize(size=size, mode="bilinear", mean=half, std=half)
     return Extractor(name=name, sha256=sha256, image_size=size, dim=12, network=TinyNetwork(), resize=resize)
+
+
+@pytest.fixture
+def make_extractor() -> Callable[..., Extractor]:
+    """``tiny_extractor``."""
+    return tiny_extractor
 
 
 @pytest.fixture

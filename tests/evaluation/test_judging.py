@@ -1,5 +1,6 @@
 """Scores of two sets: names, records, absences, intervals, the same numbers as the formulas give."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +87,19 @@ def test_intervals_hold_the_value_and_infinity_is_its_own_score(tiny: Extractor)
             assert score.interval[0] <= score.value <= score.interval[1], score.metric
     assert sheet.value("gfid_infinity/tiny") < sheet.value("gfid/tiny")
     assert "line over 1/n" in str(sheet.score("gfid_infinity").protocol.notes)
+
+
+def test_the_limit_of_reconstructions_keeps_pairs_together(tiny: Extractor) -> None:
+    fake, real = _sets(80)
+    options = EvaluateOptions(extractor="tiny", infinity=True, reconstructions=True, resamples=5)
+    same = evaluate(real, real, replace(options, resamples=0))
+    assert any("psnr is absent" in note for note in same.notes)
+    # against all originals, fewer reconstructions would look worse than all: the line would fall below 0
+    assert same.value("rfid_infinity/tiny") == pytest.approx(0.0, abs=1e-5)
+    score = evaluate(fake, real, options).score("rfid_infinity/tiny")
+    assert score.interval is not None
+    assert score.interval[0] < score.value < score.interval[1]
+    assert "jackknife over 10 groups" in str(score.protocol.notes)
 
 
 def test_the_plot_over_counts_is_written_on_request(tiny: Extractor, tmp_path: Path) -> None:

@@ -13,7 +13,15 @@ from gigatok.evaluation import (
     kernel_distance,
     precision_recall,
 )
-from gigatok.evaluation.real_set import Originals, RealSet, accuracy_estimate, inception_estimate, mean_estimate
+from gigatok.evaluation.frechet import Gaussian, gaussian
+from gigatok.evaluation.real_set import (
+    Originals,
+    RealMoments,
+    RealSet,
+    accuracy_estimate,
+    inception_estimate,
+    mean_estimate,
+)
 from gigatok.evaluation.uncertainty import mean_interval
 
 RANDOM = np.random.default_rng(0)
@@ -93,6 +101,34 @@ def test_infinity_is_nearer_to_the_truth_than_any_count() -> None:
     assert line is not None
     assert abs(line.infinity) < min(line.values) / 2
     assert real.frechet_at_infinity(RANDOM.normal(size=(2, 8))) is None
+
+
+@pytest.mark.parametrize("paired", [False, True])
+def test_intervals_of_the_limit_hold_the_true_distance(paired: bool) -> None:
+    """Two Gaussians whose means are 0.5 apart in each of 4 directions: the squared distance is 1."""
+    held = 0
+    for _ in range(40):
+        originals = RANDOM.normal(size=(1000, 4))
+        fake = originals + 0.5 if paired else RANDOM.normal(size=(1000, 4)) + 0.5
+        noisy = fake + 0.01 * RANDOM.normal(size=fake.shape)
+        known = Originals(originals) if paired else RealMoments(Gaussian(np.zeros(4), np.eye(4)))
+        line = known.frechet_at_infinity(noisy)
+        assert line is not None
+        interval = known.infinity_interval(noisy, line.infinity)
+        assert interval is not None
+        held += interval[0] <= 1.0 <= interval[1]
+    assert held >= 34
+
+
+def test_the_limit_of_too_few_samples_has_no_interval() -> None:
+    assert RealSet(RANDOM.normal(size=(50, 3))).infinity_interval(RANDOM.normal(size=(3, 3)), 0.0) is None
+
+
+def test_moments_alone_give_the_distance_of_the_whole_set() -> None:
+    real, fake = RANDOM.normal(size=(300, 5)), draws(200)[:, :5]
+    found, expected = RealMoments(gaussian(real)).frechet(fake), RealSet(real).frechet(fake)
+    assert found.value == pytest.approx(expected.value, rel=1e-9)
+    assert found.interval == pytest.approx(expected.interval, rel=1e-6)
 
 
 def test_inception_interval_covers_fresh_samples_and_keeps_the_score() -> None:

@@ -32,6 +32,7 @@ def test_all_scores_are_there_with_intervals(project) -> None:
         "recall/tiny",
         "inception_score/tiny",
         "gfid_infinity/tiny",
+        "gsfid/tiny",
         "gfid_cfg_1/tiny",
         "gfid_cfg_2/tiny",
         "gfid_best_cfg/tiny",

@@ -40,6 +40,7 @@ def test_every_score_of_a_tokenizer_has_an_interval(project) -> None:
         "rfid/tiny",
         "kid/tiny",
         "rfid_infinity/tiny",
+        "rsfid/tiny",
         "perceptual_distance/efficientnet-lite0",
         "codebook_usage",
         "codebook_perplexity",

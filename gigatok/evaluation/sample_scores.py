@@ -1,0 +1,148 @@
+"""Scores of a generator's samples: without guidance, along its curve, over seeds, and of shuffled tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gigatok.artifacts import Protocol, Score, Workspace
+from gigatok.config import Params
+from gigatok.data import PreparedData
+from gigatok.evaluation.context import RealFeatures, judge_protocol, judged_features
+from gigatok.evaluation.drawing import Drawn
+from gigatok.evaluation.extractors import Extractor
+from gigatok.evaluation.guidance import Guidance, GuidanceReport
+from gigatok.evaluation.guidance_search import GuidanceSearch
+from gigatok.evaluation.memory import remember_scores
+from gigatok.evaluation.real_set import INTERVAL_NOTE, Estimate, RealSet
+from gigatok.evaluation.set_scores import infinity_score, sample_scores, scored, spatial_score
+from gigatok.evaluation.uncertainty import seed_interval
+
+
+class Tokens(NamedTuple):
+    """Stored indices (n, N) and labels (n,)."""
+
+    train: Tensor
+    train_labels: Tensor
+    validation: Tensor
+    validation_labels: Tensor
+
+
+@dataclass(frozen=True)
+class SampleScores:
+    """Every score of a generator's samples after the search for guidance."""
+
+    search: GuidanceSearch
+    report: GuidanceReport
+    params: Params
+    workspace: Workspace
+    known: RealFeatures
+    judges: Sequence[Extractor] = ()
+    """Further extractors."""
+
+    def scores(self) -> list[Score]:
+        """Without guidance all metrics; with it gFID of every setting and of the best."""
+        judge, real = self.search.studio.judge.name, self.search.real
+        count = self.report.unguided.samples
+        plain, protocol = self.search.unguided(count), self.protocol(Guidance())
+        scores = [*sample_scores(real, plain, protocol), *infinity_score("gfid_infinity", real, plain, protocol)]
+        scores += spatial_score("gsfid", self.known.train_spatial, plain, protocol)
+        scores += self._further_scores(count)
+        self._remember(scores, Guidance(), count)
+        for trial in self.report.curve:
+            name = f"{self._curve_name(trial.guidance)}/{judge}".replace(".", "p")
+            scores.append(self._gfid(name, trial.guidance, count))
+        best = self._gfid(f"gfid_best_cfg/{judge}", self.report.best.guidance, count)
+        self._remember([best], self.report.best.guidance, count)
+        return [*scores, best]
+
+    def _further_scores(self, count: int) -> list[Score]:
+        """Fréchet distances without guidance by the other extractors; the training images' features are kept."""
+        if not self.judges:
+            return []
+        scores, studio = [], self.search.studio
+        images = studio.images(Drawn(Guidance(), count, self.search.seed))
+        train = PreparedData.open(self.workspace.data).train.uint8()
+        for judge in self.judges:
+            real, fake = (judged_features(judge, each, self.workspace, studio.judge_batch) for each in (train, images))
+            protocol = self.protocol(Guidance(), judge)
+            scores.append(scored(f"gfd/{judge.name}", RealSet(real.pool).frechet(fake.pool), protocol))
+        return scores
+
+    def _remember(self, scores: Sequence[Score], guidance: Guidance, count: int) -> None:
+        """Keep what the scores were computed from, for ``explain``."""
+        studio, seed = self.search.studio, self.search.seed
+        content = studio.content(Drawn(guidance, count, seed))
+        remember_scores(studio.features_root, scores, content, self.known.train_sha256, seed)
+
+    def seed_scores(self) -> list[Score]:
+        """Means over several seeds, where the settings name several."""
+        section, judge = self.params.evaluate_generator, self.search.studio.judge.name
+        if len(section.seeds) < 2:
+            return []
+        count = self.report.unguided.samples
+        values: dict[tuple[str, Guidance], list[float]] = {}
+        for seed in (self.params.base.seed + each for each in section.seeds):
+            plain = self.search.studio.features(Drawn(Guidance(), count, seed))
+            for score in sample_scores(self.search.real, plain, self.protocol(Guidance())):
+                values.setdefault((score.metric, Guidance()), []).append(score.value)
+            best = self.report.best.guidance
+            guided = plain if best == Guidance() else self.search.studio.features(Drawn(best, count, seed))
+            gfid = self.search.real.frechet(guided.pool).value
+            values.setdefault((f"gfid_best_cfg/{judge}", best), []).append(gfid)
+        seeds = ", ".join(str(self.params.base.seed + each) for each in section.seeds)
+        note = f"mean over samples of seeds {seeds}; 95% interval: Student's t"
+        return [
+            scored(
+                metric.replace("/", "_seed_mean/", 1),
+                Estimate(float(np.mean(each)), seed_interval(each)),
+                self.protocol(guidance).replace(seed=None),
+                note,
+            )
+            for (metric, guidance), each in values.items()
+        ]
+
+    def floors(self, tokens: Tokens) -> list[Score]:
+        """The same metrics of images whose tokens have nothing to do with each other."""
+        shuffled = _shuffled(tokens.train, self.params.evaluate_generator.samples, self.params.base.seed)
+        features = self.search.studio.judged(shuffled)
+        sampler = {"tokens": "shuffled training indices"}
+        protocol = self.protocol(Guidance()).replace(sampler=sampler, sample_count=len(shuffled))
+        scores = sample_scores(self.search.real, features, protocol)
+        return [score.replace(floor="shuffled tokens") for score in scores]
+
+    def protocol(self, guidance: Guidance, judge: Extractor | None = None) -> Protocol:
+        """How samples with this guidance are judged."""
+        return judge_protocol(
+            judge or self.search.studio.judge,
+            reference="training images",
+            reference_count=len(self.search.real),
+            sample_count=self.report.unguided.samples,
+        ).replace(
+            class_policy="balanced",
+            sampler=self.search.studio.spec(guidance).model_dump(),
+            seed=self.search.seed,
+        )
+
+    def _gfid(self, metric: str, guidance: Guidance, count: int) -> Score:
+        return scored(metric, self.search.estimate(guidance, count), self.protocol(guidance), INTERVAL_NOTE)
+
+    def _curve_name(self, guidance: Guidance) -> str:
+        """``gfid_cfg_<scale>``; with schedule and start where they are not the settings' own."""
+        section = self.params.evaluate_generator
+        name = f"gfid_cfg_{guidance.scale:g}"
+        if guidance in (Guidance(), Guidance(guidance.scale, section.cfg_schedule, section.cfg_start)):
+            return name
+        return f"{name}_{guidance.schedule}" + (f"_from_{guidance.start:g}" if guidance.start else "")
+
+
+def _shuffled(indices: Tensor, count: int, seed: int) -> Tensor:
+    """(count, N): every position keeps its distribution of codes, and loses its ties to all others."""
+    generator = torch.Generator().manual_seed(seed)
+    columns = [column[torch.randperm(len(column), generator=generator)[:count]] for column in indices.unbind(1)]
+    return torch.stack(columns, dim=1)
