@@ -53,8 +53,6 @@ class Provenance(Section):
     seed: int | None = None
     profile: str | None = None
     run: str | None = None
-    seeds: tuple[int, ...] = ()
-    """Training seeds that the value is a mean over; empty: it is of one run."""
 
 
 class Score(Section):

@@ -94,7 +94,7 @@ def _print_rows(root: Path, params: Params, sizes: list[str], as_json: bool) -> 
     folder = root / "reports" / "scaling"
     folder.mkdir(parents=True, exist_ok=True)
     write_scaling_table(rows, params, folder)
-    write_scaling_plots(rows, folder)
+    write_scaling_plots(rows, folder, force=params.report.force)
     if as_json:
         print(json.dumps(scaling_document(rows, params, shown(folder / "scaling.md")), indent=2))
         return

@@ -63,7 +63,8 @@ def scaling_pedigree(runs: Path, params: Params, table: str, row: str, column: s
     from gigatok.config import RUNGS, ConfigError
     from gigatok.paper.columns import find
     from gigatok.paper.measured import pedigree
-    from gigatok.paper.runs import Kind, command_for, read_run
+    from gigatok.paper.runs import Kind, command_for
+    from gigatok.paper.seeds import read_repeated
 
     if row not in RUNGS:
         raise ConfigError(f"{table} has no size {row!r}: choose one of {', '.join(RUNGS)}")
@@ -71,7 +72,7 @@ def scaling_pedigree(runs: Path, params: Params, table: str, row: str, column: s
     command = ("command", command_for(params, RUNGS[row]))
     metrics: list[str] = []
     for kind in kinds:
-        run = read_run(runs, kind, RUNGS[row], params.profile)
+        run = read_repeated(runs, kind, RUNGS[row], params)
         scores = {score.metric: score for score in run.scores}
         found = find(scores, column)
         if found:

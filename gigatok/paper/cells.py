@@ -13,7 +13,8 @@ from gigatok.paper.columns import find
 from gigatok.paper.matrix import TABLES, Line, TableSpec
 from gigatok.paper.measured import pedigree
 from gigatok.paper.paper_values import paper_values, without_guidance
-from gigatok.paper.runs import Run, command_for, read_run
+from gigatok.paper.runs import Run, command_for
+from gigatok.paper.seeds import read_repeated
 
 COMPARABLE_EXTRACTOR = "inception-2015"
 """The only judge whose distances may stand beside the paper's."""
@@ -117,8 +118,8 @@ def table_cells(table: TableSpec, runs_root: Path, params: Params) -> list[list[
     printed, unguided = paper_values(table.number), without_guidance(table.number)
     rows = []
     for line in table.lines:
-        tokenizer = read_run(runs_root, "tokenizer", line.tokenizer, params.profile)
-        generator = read_run(runs_root, "generator", line.generator_name, params.profile)
+        tokenizer = read_repeated(runs_root, "tokenizer", line.tokenizer, params)
+        generator = read_repeated(runs_root, "generator", line.generator_name, params)
         rows.append(
             [
                 PaperCell(

@@ -10,8 +10,8 @@ from typing import Literal
 from gigatok.artifacts import Score, protocol_differences, write_bytes
 from gigatok.config import Params
 from gigatok.paper.columns import column, find
-from gigatok.paper.runs import read_run
 from gigatok.paper.scaling_table import markdown_table
+from gigatok.paper.seeds import own_notes, read_repeated
 
 Verdict = Literal["confirmed", "contradicted", "inconclusive", "not run"]
 Direction = Literal["<", ">"]
@@ -137,7 +137,7 @@ def check_claims(runs_root: Path, params: Params) -> list[Entry]:
 
     def score(name: str, metric: str) -> Score | None:
         for kind in ("tokenizer", "generator"):
-            run = read_run(runs_root, "tokenizer" if kind == "tokenizer" else "generator", name, params.profile)
+            run = read_repeated(runs_root, "tokenizer" if kind == "tokenizer" else "generator", name, params)
             named = {each.metric: each for each in run.scores}
             if metric in ("gfid", "ar_val_loss", "linear_probe_accuracy") and kind == "tokenizer":
                 continue
@@ -209,7 +209,7 @@ def _finding(contrast: Contrast, score: Callable[[str, str], Score | None]) -> F
         return Finding(contrast, "not run", None, f"{claimed}: {' and '.join(missing)} not run")
     effect = left.value - right.value
     text = f"{claimed}: {_number(left)} and {_number(right)}, difference {effect:+.4g}"
-    differences = protocol_differences(left, right)
+    differences = protocol_differences(own_notes(left), own_notes(right))
     if differences:
         return Finding(contrast, "inconclusive", effect, f"{text}; measured differently ({'; '.join(differences)})")
     return Finding(contrast, judge(left, contrast.direction, right), effect, text)

@@ -15,8 +15,9 @@ from gigatok.paper import style
 from gigatok.paper.claims import load_claims
 from gigatok.paper.columns import column, find
 from gigatok.paper.matrix import CHECKPOINTS, DURATIONS, PROBED, duration_name, share_of
-from gigatok.paper.runs import Run, read_run
+from gigatok.paper.runs import Run
 from gigatok.paper.scaling import total_parameters
+from gigatok.paper.seeds import read_repeated
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,7 +68,7 @@ class Reader:
         """The tokenizer or generator of that name."""
         if (kind, name) not in self._known:
             stage = "tokenizer" if kind == "tokenizer" else "generator"
-            self._known[kind, name] = read_run(self.runs_root, stage, name, self.params.profile)  # type: ignore[arg-type]
+            self._known[kind, name] = read_repeated(self.runs_root, stage, name, self.params)  # type: ignore[arg-type]
         return self._known[kind, name]
 
     def score(self, spot: Spot, key: str) -> Score | None:

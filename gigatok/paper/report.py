@@ -30,7 +30,7 @@ def build_report(runs_root: Path, params: Params, out: Path) -> Path:
     classes = read_classes(runs_root)
     figures = out / "figures"
     write_scaling_table(rows, params, out / "tables")
-    write_scaling_plots(rows, figures)
+    write_scaling_plots(rows, figures, force=params.report.force)
     write_codebook_curves(rows, figures)
     write_reconstructions(rows, params, figures / "reconstructions.png")
     write_samples(rows, params, classes, figures / "samples.png")

@@ -10,6 +10,7 @@ from typing import Any
 from gigatok.artifacts import Score
 from gigatok.config import RUNGS, ConfigError, Params
 from gigatok.paper.runs import Run, read_run
+from gigatok.paper.seeds import read_repeated
 
 # The same metric of reconstructions and of samples: the plain name is the samples', as in the paper's tables.
 _OF_SAMPLES = ("kid", "inception_score", "precision", "recall")
@@ -78,8 +79,8 @@ def series_rows(runs_root: Path, params: Params) -> list[ScalingRow]:
 
 def tokenizer_row(runs_root: Path, params: Params, name: str) -> ScalingRow:
     """The row of one tokenizer and the generator of the same name."""
-    tokenizer = read_run(runs_root, "tokenizer", name, params.profile)
-    generator = read_run(runs_root, "generator", name, params.profile)
+    tokenizer = read_repeated(runs_root, "tokenizer", name, params)
+    generator = read_repeated(runs_root, "generator", name, params)
     reference = read_run(runs_root, "reference", "reference", params.profile)
     scores = {score.metric: score for score in _renamed(tokenizer)}
     scores |= {score.metric: score for score in generator.scores}

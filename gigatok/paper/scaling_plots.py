@@ -6,15 +6,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gigatok.config import GigatokError
+from gigatok.evaluation import require_comparable
 from gigatok.paper import style
 from gigatok.paper.columns import COLUMNS, Column, find
 from gigatok.paper.scaling import ScalingRow, is_baseline
+from gigatok.paper.seeds import own_notes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 PLOTTED = ("rfid", "gfid", "kid", "inception_score", "psnr", "ssim", "ar_val_loss", "linear_probe_accuracy")
 _OVERVIEW_COLUMNS = 4
+MIXED = "measured differently: values cannot be compared"
 _FAR = 0.75
 """A floor farther from the data than this share of the data's range is drawn at the edge, not to scale."""
 
@@ -24,28 +28,49 @@ def plotted_columns() -> list[Column]:
     return [column for column in COLUMNS if column.key in PLOTTED]
 
 
-def write_scaling_plots(rows: Sequence[ScalingRow], folder: Path) -> list[Path]:
-    """``scaling.png`` (all metrics) and ``scaling-<metric>.png``, each also as SVG; returns the PNGs."""
+def write_scaling_plots(rows: Sequence[ScalingRow], folder: Path, *, force: bool = False) -> list[Path]:
+    """``scaling.png`` (all metrics) and ``scaling-<metric>.png``, each also as SVG; returns the PNGs.
+
+    Raises:
+        GigatokError: scores of one plot were measured differently, and ``force`` is false; the differences are listed.
+            With ``force`` the plot says so.
+    """
     columns = plotted_columns()
+    mixed = {column.key for column in columns if _differences(rows, column, force)}
     written = []
     for column in columns:
         stem = folder / f"scaling-{column.key.replace('_', '-')}"
         with style.figure(4.1, 3.2) as drawing:
-            plot_metric(drawing.add_subplot(), rows, column)
+            plot_metric(drawing.add_subplot(), rows, column, mixed=column.key in mixed)
             style.legend_above(drawing)
             style.save(drawing, stem)
         written.append(stem.with_suffix(".png"))
     lines = -(-len(columns) // _OVERVIEW_COLUMNS)
     with style.figure(3.5 * _OVERVIEW_COLUMNS, 2.9 * lines) as drawing:
         for place, column in enumerate(columns):
-            plot_metric(drawing.add_subplot(lines, _OVERVIEW_COLUMNS, place + 1), rows, column)
+            axes = drawing.add_subplot(lines, _OVERVIEW_COLUMNS, place + 1)
+            plot_metric(axes, rows, column, mixed=column.key in mixed)
         style.legend_above(drawing)
         style.save(drawing, folder / "scaling")
     return [folder / "scaling.png", *written]
 
 
-def plot_metric(axes: Axes, rows: Sequence[ScalingRow], column: Column) -> None:
-    """One metric against parameters: a series for each recipe, floors dashed, intervals as bars."""
+def _differences(rows: Sequence[ScalingRow], column: Column, force: bool) -> list[str]:
+    """How the scores of a column were measured differently."""
+    scores = [row.scores[name] for row in rows if (name := find(row.metrics, column.key))]
+    try:
+        return require_comparable([own_notes(score) for score in scores], force=force)
+    except GigatokError as error:
+        raise GigatokError(f"{error} with report.force") from None
+
+
+def plot_metric(axes: Axes, rows: Sequence[ScalingRow], column: Column, *, mixed: bool = False) -> None:
+    """One metric against parameters: a series for each recipe, floors dashed, intervals as bars.
+
+    ``mixed``: its scores were measured differently, which the plot says.
+    """
+    if mixed:
+        axes.text(0.5, 0.02, MIXED, transform=axes.transAxes, ha="center", fontsize=6.5, color="#b3341a", zorder=5)
     axes.set_title(f"{column.label} ({'lower' if column.better == 'lower' else 'higher'} is better)")
     axes.set_xlabel("tokenizer parameters")
     axes.set_ylabel(f"{column.label}{f' ({column.unit})' if column.unit else ' (%)' * column.percent}")

@@ -1,0 +1,62 @@
+"""Means over training seeds, where a tokenizer was trained with several."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from gigatok.artifacts import Score
+from gigatok.config import Params
+from gigatok.config.seeds import repeat_name
+from gigatok.evaluation import require_comparable, seed_interval
+from gigatok.paper.runs import Kind, Run, read_run
+
+
+def read_repeated(runs_root: Path, kind: Kind, name: str, params: Params) -> Run:
+    """The run ``name``; where ``seeds`` asks for repeats that are there, its scores are means over them.
+
+    A mean has Student's t interval over the seeds in the place of the single runs' own. Its floors, pictures and
+    curves stay those of the first seed.
+
+    Raises:
+        GigatokError: the runs were measured differently, or a folder holds a damaged file.
+    """
+    run = read_run(runs_root, kind, name, params.profile)
+    entry = params.tokenizers.get(name)
+    if run.sheet is None or entry is None or len(entry.seeds) < 2:
+        return run
+    repeats = {seed: read_run(runs_root, kind, repeat_name(name, seed), params.profile) for seed in entry.seeds[1:]}
+    runs = {entry.seeds[0]: run} | {seed: each for seed, each in repeats.items() if each.sheet is not None}
+    if len(runs) < 2:
+        return run
+    named = {seed: {score.metric: score for score in each.scores} for seed, each in runs.items()}
+    scores = tuple(
+        _mean({seed: scores[score.metric] for seed, scores in named.items() if score.metric in scores})
+        for score in run.scores
+    )
+    return replace(run, sheet=run.sheet.model_copy(update={"scores": scores}))
+
+
+def own_notes(score: Score) -> Score:
+    """The score without what its notes say of its interval, which two scores need not share to be comparable."""
+    notes = [part for part in (score.protocol.notes or "").split("; ") if "interval:" not in part]
+    return score.replace(protocol=score.protocol.replace(notes="; ".join(part for part in notes if part) or None))
+
+
+def _mean(scores: dict[int, Score]) -> Score:
+    """One score from those of several seeds; a single one stays as it is."""
+    first = next(iter(scores.values()))
+    if len(scores) < 2:
+        return first
+    # the sampler may differ where each run has its own best guidance
+    best = ("sampler",) if "best" in first.metric else ()
+    require_comparable([own_notes(score) for score in scores.values()], ignore=("seed", *best))
+    values = [score.value for score in scores.values()]
+    seeds = ", ".join(map(str, scores))
+    notes = [own_notes(first).protocol.notes, f"mean over training seeds {seeds}; 95% interval: Student's t"]
+    return first.replace(
+        value=sum(values) / len(values),
+        interval=seed_interval(values),
+        protocol=first.protocol.replace(notes="; ".join(note for note in notes if note)),
+        provenance=first.provenance.replace(seed=None),
+    )
