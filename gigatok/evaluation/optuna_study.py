@@ -9,10 +9,13 @@ from typing import NamedTuple
 import optuna
 from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.study import MaxTrialsCallback
 from optuna.trial import FrozenTrial, TrialState
 
 from gigatok.config import ConfigError
 from gigatok.evaluation.guidance import NO_GUIDANCE, Guidance, GuidanceReport, Schedule, Scorer, Trial
+
+_ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
 class StudySpace(NamedTuple):
@@ -75,11 +78,22 @@ def guidance_study(
             on_trial(Trial(guidance, samples[-1], value), True)
         return value
 
-    if not any(_guidance(trial) == Guidance() for trial in study.get_trials(deepcopy=False) if _complete(trial)):
-        study.enqueue_trial({"scale": NO_GUIDANCE, "schedule": space.schedules[0], "start": space.starts[0]})
-    missing = trials + 1 - len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)))
-    study.optimize(run, n_trials=max(missing, 0))
+    plain = {"scale": NO_GUIDANCE, "schedule": space.schedules[0], "start": space.starts[0]}
+    if not _has_plain(study, (TrialState.COMPLETE, TrialState.RUNNING)):
+        study.enqueue_trial(plain)
+    if len(study.get_trials(deepcopy=False, states=_ENDED)) < trials + 1:
+        # counts the trials of all processes; a fixed number here would be tried by each of them
+        study.optimize(run, callbacks=[MaxTrialsCallback(trials + 1, states=_ENDED)])
+    if not _has_plain(study, (TrialState.COMPLETE,)):  # another process took it, and has not ended or was killed
+        study.enqueue_trial(plain)
+        study.optimize(run, n_trials=1)
     return _report(study, samples)
+
+
+def _has_plain(study: optuna.Study, states: tuple[TrialState, ...]) -> bool:
+    """Whether a trial without guidance is in one of these states."""
+    found = study.get_trials(deepcopy=False, states=states)
+    return any(_guidance(trial) == Guidance() for trial in found if _complete(trial))
 
 
 def _storage(path: Path | None) -> BaseStorage:
