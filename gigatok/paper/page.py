@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from gigatok.artifacts import Score
 from gigatok.config import Params
 from gigatok.paper.columns import Column, find
 from gigatok.paper.departures import differences, helps
 from gigatok.paper.licences import CODE_LICENCE, data_licences
 from gigatok.paper.measured import measured_with, pedigree
+from gigatok.paper.page_figures import codebook, laws, paper_figure, pictures, plot, rung
 from gigatok.paper.paper import PaperContent
-from gigatok.paper.paper_figures import Drawn
 from gigatok.paper.paper_section import paper_context
 from gigatok.paper.runs import command_for
 from gigatok.paper.scaling import ScalingRow, is_baseline
@@ -32,6 +30,7 @@ SECTIONS = (
     ("pictures", "Pictures"),
     ("codebook", "Codebook"),
     ("paper-tables", "Paper tables"),
+    ("scaling-laws", "Scaling laws"),
     ("paper-figures", "Paper figures"),
     ("claims", "Claims"),
     ("settings", "Settings"),
@@ -49,21 +48,6 @@ class Page:
     paper: PaperContent
     figures: Path
     """Folder with the pictures that were written before."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shown:
-    """A figure: its file, and what stands under it."""
-
-    file: str
-    title: str
-    alt: str
-    caption: str
-    measured: Sequence[str]
-    source: str
-    """Data URI."""
-    width: int
-    height: int
 
 
 def render_readme(page: Page) -> str:
@@ -85,7 +69,7 @@ def render_html(page: Page) -> str:
         "body": body,
         "marks": any(each["mark"] for row in body for each in row["cells"]),
         "floors": [{"name": name, "cells": cells} for name, cells in floor_cells(page.rows, columns)],
-        "plots": [_plot(page, column) for column in plotted_columns()],
+        "plots": [plot(page, column) for column in plotted_columns()],
     }
     return _render("index.html.j2", {**_common(page), **context}, html=True)
 
@@ -99,12 +83,13 @@ def _common(page: Page) -> dict[str, Any]:
         "statements": page.statements,
         "table_measured": measured_with(scores),
         "missing": [_missing(row, page.params) for row in page.rows if _incomplete(row)],
-        "pictures": _pictures(page),
-        "rungs": [_rung(page, row) for row in page.rows if row.size],
-        "codebook": _codebook(page),
+        "pictures": pictures(page),
+        "rungs": [rung(page, row) for row in page.rows if row.size],
+        "codebook": codebook(page),
         "helps": helps(page.params),
         "differences": differences(page.params),
-        "paper_figures": [_paper_figure(page, each) for each in page.paper.figures],
+        "paper_figures": [paper_figure(page, each) for each in page.paper.figures],
+        "laws": laws(page),
         **paper_context(page.paper, page.params),
         "code_licence": CODE_LICENCE,
         "licences": data_licences(page.params),
@@ -165,104 +150,6 @@ def _cell(row: ScalingRow, column: Column) -> dict[str, Any]:
         "pedigree": details,
         "hint": "; ".join(f"{label}: {value}" for label, value in details[2:6]),
     }
-
-
-def _plot(page: Page, column: Column) -> Shown:
-    slug = column.key.replace("_", "-")
-    return _shown(
-        page,
-        f"scaling-{slug}.svg",
-        title=column.label,
-        alt=f"{column.label} against tokenizer parameters",
-        caption=f"{column.label}: {column.what}.",
-        scores=_scores(page.rows, column.key),
-    )
-
-
-def _pictures(page: Page) -> list[Shown]:
-    return [
-        _shown(
-            page,
-            "reconstructions.png",
-            title="Reconstructions",
-            alt="Originals in the first row, then reconstructions by tokenizer",
-            caption="The same validation images, which no tokenizer was trained on, enlarged without smoothing.",
-            scores=_scores(page.rows, "psnr"),
-        ),
-        _shown(
-            page,
-            "samples.png",
-            title="Samples by class and rung",
-            alt="Samples, one row for each generator, one column for each class",
-            caption="Not chosen: the first sample of each class, from the same seeds in every row, without guidance.",
-            scores=_scores(page.rows, "gfid"),
-        ),
-    ]
-
-
-def _rung(page: Page, row: ScalingRow) -> Shown:
-    return _shown(
-        page,
-        f"rung-{row.size}.png",
-        title=f"Rung {row.size}: {row.tokenizer}" + (f", {compact(row.params)} parameters" if row.params else ""),
-        alt=f"Originals, reconstructions and samples of {row.tokenizer}",
-        caption="Originals, their reconstructions in the same places, and the first samples of each class.",
-        scores=[*_scores([row], "psnr"), *_scores([row], "gfid")],
-    )
-
-
-def _codebook(page: Page) -> Shown:
-    return _shown(
-        page,
-        "codebook.svg",
-        title="Codebook usage while training",
-        alt="Share of codes used and perplexity over training steps",
-        caption="As logged while training, on training batches; dash-dotted without semantic regularization.",
-        scores=_scores(page.rows, "codebook_usage"),
-        name_protocol=False,
-    )
-
-
-def _paper_figure(page: Page, drawn: Drawn) -> Shown:
-    svg = drawn.file.with_suffix(".svg")
-    return _shown(
-        page,
-        svg.name if svg.exists() else drawn.file.name,
-        title=f"Figure {drawn.number}",
-        alt=f"Figure {drawn.number} of the paper over our runs",
-        caption=f"Figure {drawn.number}. {drawn.title}.",
-        scores=drawn.scores,
-    )
-
-
-def _scores(rows: Sequence[ScalingRow], key: str) -> list[Score]:
-    return [row.scores[name] for row in rows if (name := find(row.metrics, key))]
-
-
-def _shown(
-    page: Page, file: str, *, title: str, alt: str, caption: str, scores: Sequence[Score], name_protocol: bool = True
-) -> Shown:
-    content = (page.figures / file).read_bytes()
-    kind = "svg+xml" if file.endswith(".svg") else "png"
-    width, height = _size(page.figures / Path(file).with_suffix(".png"))
-    lines = measured_with(scores)
-    return Shown(
-        file=str(Path(file).with_suffix(".png")),
-        title=title,
-        alt=alt,
-        caption=caption,
-        measured=lines if name_protocol else lines[-1:],
-        source=f"data:image/{kind};base64,{base64.b64encode(content).decode()}",
-        width=width,
-        height=height,
-    )
-
-
-def _size(path: Path) -> tuple[int, int]:
-    from PIL import Image
-
-    with Image.open(path) as image:
-        return image.size
 
 
 def _incomplete(row: ScalingRow) -> bool:

@@ -12,6 +12,7 @@ from gigatok.paper.ledger import Entry, write_ledger
 from gigatok.paper.matrix import TABLES
 from gigatok.paper.paper_figures import Drawn, write_paper_figures
 from gigatok.paper.paper_tables import Measured, measured_tables, write_paper_tables
+from gigatok.paper.power_law_plots import write_scaling_laws
 
 FIGURES = (3, 5, 6, 7, 8, 9, 12, 13)
 """Figures of the paper that are drawn."""
@@ -26,6 +27,7 @@ class PaperContent:
     exact: list[ExactTable]
     measured: Measured
     figures: list[Drawn]
+    laws: Drawn
     claims: list[Entry]
 
 
@@ -45,6 +47,7 @@ def build_paper(runs_root: Path, params: Params, out: Path) -> PaperContent:
         exact=exact,
         measured=measured,
         figures=sorted(drawn, key=lambda each: each.number),
+        laws=write_scaling_laws(runs_root, params, out),
         claims=write_ledger(runs_root, params, out / "claims.md"),
     )
 
@@ -54,4 +57,5 @@ def paper_files() -> list[str]:
     numbers = sorted((*EXACT, *(spec.number for spec in TABLES)))
     tables = [f"tables/table{number:02d}.{kind}" for number in numbers for kind in ("csv", "md", "tex")]
     plots = [f"figures/fig{number:02d}.{kind}" for number in FIGURES for kind in ("png", "svg") if number != 8]
-    return ["claims.md", "figures/fig08.png", *plots, *tables]
+    laws = ["figures/scaling-law.png", "figures/scaling-law.svg", "tables/scaling-law.csv", "tables/scaling-law.md"]
+    return ["claims.md", "figures/fig08.png", *laws, *plots, *tables]

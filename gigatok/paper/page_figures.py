@@ -1,0 +1,150 @@
+"""The figures of both documents: files, what stands under them, and the scores they show."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gigatok.artifacts import Score
+from gigatok.paper.columns import Column, find
+from gigatok.paper.measured import measured_with
+from gigatok.paper.paper_figures import Drawn
+from gigatok.paper.scaling import ScalingRow
+from gigatok.paper.style import compact
+
+if TYPE_CHECKING:
+    from gigatok.paper.page import Page
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """A figure: its file, and what stands under it."""
+
+    file: str
+    title: str
+    alt: str
+    caption: str
+    measured: Sequence[str]
+    source: str
+    """Data URI."""
+    width: int
+    height: int
+
+
+def plot(page: Page, column: Column) -> Shown:
+    """A metric against size."""
+    slug = column.key.replace("_", "-")
+    return _shown(
+        page,
+        f"scaling-{slug}.svg",
+        title=column.label,
+        alt=f"{column.label} against tokenizer parameters",
+        caption=f"{column.label}: {column.what}.",
+        scores=_scores(page.rows, column.key),
+    )
+
+
+def pictures(page: Page) -> list[Shown]:
+    """Reconstructions and samples of all rungs."""
+    return [
+        _shown(
+            page,
+            "reconstructions.png",
+            title="Reconstructions",
+            alt="Originals in the first row, then reconstructions by tokenizer",
+            caption="The same validation images, which no tokenizer was trained on, enlarged without smoothing.",
+            scores=_scores(page.rows, "psnr"),
+        ),
+        _shown(
+            page,
+            "samples.png",
+            title="Samples by class and rung",
+            alt="Samples, one row for each generator, one column for each class",
+            caption="Not chosen: the first sample of each class, from the same seeds in every row, without guidance.",
+            scores=_scores(page.rows, "gfid"),
+        ),
+    ]
+
+
+def rung(page: Page, row: ScalingRow) -> Shown:
+    """One rung."""
+    return _shown(
+        page,
+        f"rung-{row.size}.png",
+        title=f"Rung {row.size}: {row.tokenizer}" + (f", {compact(row.params)} parameters" if row.params else ""),
+        alt=f"Originals, reconstructions and samples of {row.tokenizer}",
+        caption="Originals, their reconstructions in the same places, and the first samples of each class.",
+        scores=[*_scores([row], "psnr"), *_scores([row], "gfid")],
+    )
+
+
+def codebook(page: Page) -> Shown:
+    """Usage while training."""
+    return _shown(
+        page,
+        "codebook.svg",
+        title="Codebook usage while training",
+        alt="Share of codes used and perplexity over training steps",
+        caption="As logged while training, on training batches; dash-dotted without semantic regularization.",
+        scores=_scores(page.rows, "codebook_usage"),
+        name_protocol=False,
+    )
+
+
+def paper_figure(page: Page, drawn: Drawn) -> Shown:
+    """A figure of the paper."""
+    svg = drawn.file.with_suffix(".svg")
+    return _shown(
+        page,
+        svg.name if svg.exists() else drawn.file.name,
+        title=f"Figure {drawn.number}",
+        alt=f"Figure {drawn.number} of the paper over our runs",
+        caption=f"Figure {drawn.number}. {drawn.title}.",
+        scores=drawn.scores,
+    )
+
+
+def laws(page: Page) -> Shown:
+    """The scaling laws."""
+    return _shown(
+        page,
+        "scaling-law.svg",
+        title="Scaling laws",
+        alt="Metrics against parameters and training FLOPs with fitted power laws",
+        caption="Power laws y = c + a (x / x0)^-b through the rungs with semantic regularization; bands: 95%, from the "
+        "scores' own intervals. Bottom row: the points that the paper prints, at its own scale.",
+        scores=page.paper.laws.scores,
+    )
+
+
+def _scores(rows: Sequence[ScalingRow], key: str) -> list[Score]:
+    return [row.scores[name] for row in rows if (name := find(row.metrics, key))]
+
+
+def _shown(
+    page: Page, file: str, *, title: str, alt: str, caption: str, scores: Sequence[Score], name_protocol: bool = True
+) -> Shown:
+    content = (page.figures / file).read_bytes()
+    kind = "svg+xml" if file.endswith(".svg") else "png"
+    width, height = _size(page.figures / Path(file).with_suffix(".png"))
+    lines = measured_with(scores)
+    return Shown(
+        file=str(Path(file).with_suffix(".png")),
+        title=title,
+        alt=alt,
+        caption=caption,
+        measured=lines if name_protocol else lines[-1:],
+        source=f"data:image/{kind};base64,{base64.b64encode(content).decode()}",
+        width=width,
+        height=height,
+    )
+
+
+def _size(path: Path) -> tuple[int, int]:
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return image.size

@@ -1,0 +1,187 @@
+"""Scaling laws of the rungs: each metric against parameters and training compute, with the paper's own points."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gigatok.artifacts import Score, write_bytes
+from gigatok.config import RUNGS, Params, TokenizerConfig
+from gigatok.paper import style
+from gigatok.paper.claims import load_claims
+from gigatok.paper.columns import column, find
+from gigatok.paper.paper_figures import Drawn
+from gigatok.paper.paper_values import paper_values
+from gigatok.paper.power_law import Point, PowerLaw, fit
+from gigatok.paper.scaling import ScalingRow, tokenizer_row
+from gigatok.paper.scaling_table import markdown_table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+METRICS = ("rfid", "perceptual_distance", "ar_val_loss", "gfid")
+"""Metrics that fall as tokenizers get better."""
+_PAPERS = {"rfid": "rfid", "perceptual_distance": "lpips", "gfid": "gfid"}
+_MILLION = 1e6
+_COLUMNS = ["metric", "against", "points", "x0", "a", "b", "b_low", "b_high", "c", "c_low", "c_high", "r2", "why_not"]
+Fitted = list[tuple[str, str, list[Point], PowerLaw | str]]
+
+
+def write_scaling_laws(runs_root: Path, params: Params, out: Path) -> Drawn:
+    """``figures/scaling-law.{png,svg}`` and ``tables/scaling-law.{md,csv}``."""
+    rows = [tokenizer_row(runs_root, params, name) for name in RUNGS.values() if name in params.tokenizers]
+    fitted: Fitted = []
+    scores: list[Score] = []
+    with style.figure(3.3 * len(METRICS), 8.2) as drawing:
+        for place, key in enumerate(METRICS):
+            known = [(row, row.scores[name]) for row in rows if (name := find(row.metrics, key)) and row.params]
+            scores += [score for _, score in known]
+            by_parameters = [_point(row, score, float(row.params or 0)) for row, score in known]
+            by_compute = [_point(row, score, training_flops(params, row.tokenizer)) for row, score in known]
+            shown = column(key)
+            label = shown.label if shown else key
+            panels = (
+                (label, "tokenizer parameters", by_parameters),
+                (label, "training FLOPs", by_compute),
+                (f"{label}, the paper's" if key != "perceptual_distance" else "LPIPS, the paper's", "", _papers(key)),
+            )
+            for line, (title, xlabel, points) in enumerate(panels):
+                law = fit(points)
+                fitted.append((title, xlabel or "tokenizer parameters (paper)", points, law))
+                axes = drawing.add_subplot(3, len(METRICS), line * len(METRICS) + place + 1)
+                _panel(axes, title, xlabel or "tokenizer parameters (paper)", points, law, ours=line < 2)
+        scale = "paper scale" if params.profile == "paper" else f"profile {params.profile}: proxy scale"
+        drawing.text(0.997, 0.998, scale, ha="right", va="top", fontsize=6.5, color="#767676")
+        style.save(drawing, out / "figures" / "scaling-law")
+    write_bytes(out / "tables" / "scaling-law.md", _markdown(fitted, params).encode())
+    write_bytes(out / "tables" / "scaling-law.csv", _csv(fitted).encode())
+    return Drawn(0, "Power laws y = c + a x^-b", out / "figures" / "scaling-law.png", tuple(scores))
+
+
+def training_flops(params: Params, name: str) -> float:
+    """Floating-point operations of training a tokenizer: three times its forward pass, per image and step.
+
+    Counted by torch over our modules without allocating them; teacher, perceptual network and discriminator are left
+    out.
+    """
+    training = params.tokenizer_training(name)
+    config = params.tokenizer_model(name, alignment_dim=1)
+    return (
+        3.0
+        * _forward_flops(config.model_copy(update={"alignment_layer": None}))
+        * training.steps
+        * (training.batch_size)
+    )
+
+
+@cache
+def _forward_flops(config: TokenizerConfig) -> int:
+    import torch
+    from torch._subclasses.fake_tensor import FakeTensorMode
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from gigatok.models import Tokenizer
+
+    with FakeTensorMode(), torch.no_grad():
+        tokenizer = Tokenizer(config).eval()
+        images = torch.zeros(1, 3, config.image_size, config.image_size)
+        with FlopCounterMode(display=False) as counter:
+            tokenizer(images)
+    return int(counter.get_total_flops())
+
+
+def _point(row: ScalingRow, score: Score, x: float) -> Point:
+    return Point(x, score.value, score.interval, row.tokenizer)
+
+
+def _papers(key: str) -> list[Point]:
+    """What table 10 prints of tokenizers with the B model."""
+    sizes = load_claims()["table9"]
+    counts = dict(zip(sizes["columns"], sizes["params"], strict=True))
+    printed = paper_values(10)
+    return [
+        Point(counts[name] * _MILLION, value, None, name)
+        for name in counts
+        if (value := printed.get(f"GigaTok-{name}, LlamaGen-B (1d)", {}).get(_PAPERS.get(key, ""))) is not None
+    ]
+
+
+def _panel(axes: Axes, title: str, xlabel: str, points: Sequence[Point], law: PowerLaw | str, *, ours: bool) -> None:
+    axes.set_title(title)
+    axes.set_xlabel(xlabel)
+    if not points:
+        axes.text(
+            0.5, 0.5, "not run" if ours else "not printed", transform=axes.transAxes, ha="center", color="#767676"
+        )
+        axes.set(xticks=[], yticks=[])
+        return
+    look: dict[str, Any] = {**(style.WITH if ours else style.WITHOUT), "linestyle": "none"}
+    look |= {} if ours else {"markerfacecolor": "none"}
+    xs = np.array([point.x for point in points])
+    errors = [[abs(p.y - (p.interval[place] if p.interval else p.y)) for p in points] for place in (0, 1)]
+    axes.errorbar(
+        xs, [p.y for p in points], yerr=errors if ours else None, capsize=2.5, **{**look, "linestyle": "none"}
+    )
+    for point in points:
+        axes.annotate(point.label, (point.x, point.y), xytext=(4, 5), textcoords="offset points", fontsize=6.5)
+    if "FLOPs" in xlabel:
+        axes.set_xscale("log")
+    else:
+        style.parameter_axis(axes, xs.tolist())
+    if isinstance(law, str):
+        axes.text(0.5, 0.97, law, transform=axes.transAxes, ha="center", va="top", fontsize=7, color="#767676")
+        return
+    grid = np.geomspace(xs.min(), xs.max(), 60)
+    axes.plot(grid, law(grid), color=look["color"], linewidth=1.2)
+    axes.fill_between(grid, *law.band(grid), color=look["color"], alpha=0.15, linewidth=0)
+    low, high = law.b_interval
+    text = f"b = {law.b:.2f} [{low:.2f}, {high:.2f}], c = {law.c:.4g}"
+    axes.text(0.97, 0.97, text, transform=axes.transAxes, ha="right", va="top", fontsize=7)
+
+
+def _markdown(fitted: Fitted, params: Params) -> str:
+    scale = "paper scale" if params.profile == "paper" else f"profile {params.profile}, proxy scale"
+    body = [[title, against, str(len(points)), *_numbers(law)] for title, against, points, law in fitted if points]
+    return "\n".join(
+        [
+            "# Power laws\n",
+            f"y = c + a (x / x0)^-b through the five rungs ({scale}); x0 is the smallest rung. Intervals: 95%, from "
+            "the scores' own uncertainty, not from other training seeds. Three numbers through so few points: look at "
+            "the picture before believing an exponent.\n",
+            markdown_table(["Metric", "Against", "Points", "a", "b", "c", "R2"], body, left=2),
+        ]
+    )
+
+
+def _numbers(law: PowerLaw | str) -> list[str]:
+    if isinstance(law, str):
+        return ["-", law, "-", "-"]
+    b, c = law.b_interval, law.c_interval
+    return [
+        f"{law.a:.4g}",
+        f"{law.b:.3f} [{b[0]:.3f}, {b[1]:.3f}]",
+        f"{law.c:.4g} [{c[0]:.4g}, {c[1]:.4g}]",
+        f"{law.r2:.3f}",
+    ]
+
+
+def _csv(fitted: Fitted) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(
+        ("metric", "against", "points", "x0", "a", "b", "b_low", "b_high", "c", "c_low", "c_high", "r2", "why not")
+    )
+    for title, against, points, law in fitted:
+        known = (
+            ("", "", "", "", "", "", "", "", "", law)
+            if isinstance(law, str)
+            else (law.x0, law.a, law.b, *law.b_interval, law.c, *law.c_interval, law.r2, "")
+        )
+        writer.writerow((title, against, len(points), *known))
+    return out.getvalue()

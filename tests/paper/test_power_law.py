@@ -1,0 +1,68 @@
+"""Power laws: known ones are found, and what is none is said."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from fake_runs import fake_params, write_core
+
+from gigatok.paper.power_law import Point, PowerLaw, fit
+from gigatok.paper.power_law_plots import training_flops, write_scaling_laws
+
+X = np.array([1e6, 2e6, 5e6, 1e7, 4e7])
+
+
+def planted(noise=0.0, width=None, seed=0):
+    rng = np.random.default_rng(seed)
+    y = 3.0 + 8.0 * (X / X[0]) ** -0.5 + noise * rng.standard_normal(len(X))
+    return [Point(x, v, (v - width, v + width) if width else None) for x, v in zip(X, y, strict=True)]
+
+
+def test_a_planted_law_is_recovered():
+    law = fit(planted())
+    assert isinstance(law, PowerLaw)
+    assert (law.a, law.b, law.c) == pytest.approx((8.0, 0.5, 3.0), rel=1e-3)
+    assert law.r2 == pytest.approx(1.0)
+    assert law(4e6) == pytest.approx(7.0, rel=1e-3)
+
+
+def test_intervals_hold_the_planted_law_and_grow_with_the_scores_own():
+    narrow, wide = fit(planted(0.05, 0.1)), fit(planted(0.05, 0.4))
+    assert isinstance(narrow, PowerLaw)
+    assert isinstance(wide, PowerLaw)
+    assert narrow.b_interval[0] < 0.5 < narrow.b_interval[1]
+    assert wide.b_interval[1] - wide.b_interval[0] > narrow.b_interval[1] - narrow.b_interval[0]
+    low, high = narrow.band(X)
+    assert (low <= narrow(X) + 0.2).all()
+    assert (high >= narrow(X) - 0.2).all()
+
+
+@pytest.mark.parametrize(
+    ("points", "text"),
+    [
+        (planted()[:3], "too few points (3 of 4)"),
+        ([Point(x, 2.0) for x in X], "no power law: the metric does not change"),
+        ([Point(x, x / 1e6) for x in X], "no power law: the metric does not fall with scale"),
+        ([Point(p.x, p.y, (p.y - 60, p.y + 60)) for p in planted()], "bootstrap draws do not fall"),
+    ],
+)
+def test_what_is_no_law_is_said(points, text):
+    assert text in str(fit(points))
+
+
+def test_figure_and_tables_show_ours_and_the_papers_points(tmp_path):
+    write_core(tmp_path / "runs")
+    drawn = write_scaling_laws(tmp_path / "runs", fake_params(), tmp_path)
+    assert drawn.file.stat().st_size > 5000
+    text = (tmp_path / "tables" / "scaling-law.md").read_text()
+    assert "| rFID | tokenizer parameters | 5 |" in text
+    assert "| rFID, the paper's | tokenizer parameters (paper) | 4 |" in text
+    assert len((tmp_path / "tables" / "scaling-law.csv").read_text().splitlines()) == 13
+
+
+def test_training_compute_follows_steps_and_size():
+    params = fake_params()
+    small, large = training_flops(params, "S-S"), training_flops(params, "XL-XXL")
+    assert large > 2 * small
+    assert small > 3 * 1000 * 16 * 1e6
+    assert training_flops(params, "S-S-no-sem") == small
