@@ -28,19 +28,31 @@ class Contrast:
 
 
 @dataclass(frozen=True)
+class Correlation:
+    """A metric of one list of runs rises with that of another, pair by pair."""
+
+    metric: str
+    first: tuple[str, ...]
+    second: tuple[str, ...]
+    paper_r2: float
+    """What the paper prints."""
+
+
+@dataclass(frozen=True)
 class Claim:
     """A sentence of the paper and the comparisons that must all hold."""
 
     key: str
     text: str
-    contrasts: tuple[Contrast, ...]
+    contrasts: tuple[Contrast, ...] = ()
+    correlations: tuple[Correlation, ...] = ()
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A contrast with its numbers. ``effect`` is left minus right."""
+    """A comparison with its numbers. ``effect`` is left minus right, or the correlation."""
 
-    contrast: Contrast
+    contrast: Contrast | Correlation
     verdict: Verdict
     effect: float | None
     text: str
@@ -56,6 +68,7 @@ class Entry:
 
 
 _SIZES = ("S-S", "S-L", "B-L")
+_LARGER = tuple(f"{name}-GPT-XL" for name in _SIZES)
 
 CLAIMS = (
     Claim(
@@ -128,6 +141,14 @@ CLAIMS = (
             Contrast("ar_val_loss", "S-S-120pct-no-sem", ">", "S-S-40pct-no-sem"),
         ),
     ),
+    Claim(
+        "ar-probing",
+        "A small AR model foretells how tokenizers compare under a large one (figure 6).",
+        correlations=(
+            Correlation("gfid", _SIZES, _LARGER, 0.99),
+            Correlation("linear_probe_accuracy", _SIZES, _LARGER, 0.80),
+        ),
+    ),
 )
 """Claims that runs of the suite can speak about."""
 
@@ -171,7 +192,8 @@ def ledger_markdown(entries: list[Entry], params: Params) -> str:
     rows = [[entry.claim.key, entry.claim.text, entry.verdict, _tally(entry), scale] for entry in entries]
     parts = [
         "# Claims of the paper, checked over our numbers\n",
-        "Test: two scores differ when their intervals do not overlap. Without intervals (one seed, no resampling) "
+        "Test: two scores differ when their intervals do not overlap; a correlation has a sign when its interval does "
+        "not hold 0. Without intervals (one seed, no resampling) "
         "a comparison is inconclusive, whatever its sign. At proxy scale a verdict is about the proxy alone.\n",
         markdown_table(["Claim", "What the paper says", "Verdict", "Comparisons", "Scale"], rows, left=5),
     ]
@@ -191,6 +213,7 @@ def write_ledger(runs_root: Path, params: Params, path: Path) -> list[Entry]:
 
 def _entry(claim: Claim, score: Callable[[str, str], Score | None]) -> Entry:
     findings = tuple(_finding(contrast, score) for contrast in claim.contrasts)
+    findings += tuple(correlate(each, score) for each in claim.correlations)
     verdicts = {finding.verdict for finding in findings}
     if "contradicted" in verdicts:
         return Entry(claim, "contradicted", findings)
@@ -215,6 +238,37 @@ def _finding(contrast: Contrast, score: Callable[[str, str], Score | None]) -> F
     return Finding(contrast, judge(left, contrast.direction, right), effect, text)
 
 
+DRAWS = 2000
+
+
+def correlate(claim: Correlation, score: Callable[[str, str], Score | None], seed: int = 0) -> Finding:
+    """Pearson's correlation over the pairs that were run, with an interval from the scores' own.
+
+    Every score is drawn from a normal distribution as wide as its interval. The claim holds when the whole interval
+    lies above 0, and is contradicted when it lies below; three pairs at least.
+    """
+    import numpy as np
+
+    pairs = [(score(a, claim.metric), score(b, claim.metric)) for a, b in zip(claim.first, claim.second, strict=True)]
+    known = [(a, b) for a, b in pairs if a and b]
+    shown = column(claim.metric)
+    claimed = f"{shown.label if shown else claim.metric} of the small AR model rises with that of the large one"
+    if len(known) < 3:
+        missing = [name for name, pair in zip(claim.second, pairs, strict=True) if not (pair[0] and pair[1])]
+        return Finding(claim, "not run", None, f"{claimed}: {len(known)} of 3 pairs, {', '.join(missing)} not run")
+    values = np.array([[each.value for each in pair] for pair in known])  # (pairs, 2)
+    ends = [[each.interval or (each.value, each.value) for each in pair] for pair in known]
+    spread = np.array([[(high - low) / 3.92 for low, high in pair] for pair in ends])
+    if not (np.ptp(values, axis=0) > 0).all():
+        return Finding(claim, "inconclusive", None, f"{claimed}: the tokenizers' scores are equal")
+    found = float(np.corrcoef(values.T)[0, 1])
+    drawn = values + spread * np.random.default_rng(seed).standard_normal((DRAWS, *values.shape))
+    low, high = np.quantile([np.corrcoef(each.T)[0, 1] for each in drawn], (0.025, 0.975))
+    verdict: Verdict = "confirmed" if low > 0 else "contradicted" if high < 0 else "inconclusive"
+    text = f"r {found:+.2f} [{low:+.2f}, {high:+.2f}], R2 {found**2:.2f} over {len(known)} tokenizers"
+    return Finding(claim, verdict, found, f"{claimed}: {text} (paper: R2 {claim.paper_r2:.2f})")
+
+
 def _number(score: Score) -> str:
     interval = f" [{score.interval[0]:.4g}, {score.interval[1]:.4g}]" if score.interval else ""
     return f"{score.value:.4g}{interval}"
@@ -222,5 +276,10 @@ def _number(score: Score) -> str:
 
 def _tally(entry: Entry) -> str:
     signs = [f for f in entry.findings if f.effect is not None]
-    agree = sum((f.effect or 0) < 0 if f.contrast.direction == "<" else (f.effect or 0) > 0 for f in signs)
+    agree = sum((f.effect or 0) < 0 if _falls(f.contrast) else (f.effect or 0) > 0 for f in signs)
     return f"{agree} of {len(entry.findings)} have the paper's sign" if signs else "none run"
+
+
+def _falls(contrast: Contrast | Correlation) -> bool:
+    """Whether the paper's sign is negative."""
+    return isinstance(contrast, Contrast) and contrast.direction == "<"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from fake_runs import fake_params, write_core, write_generator, write_tokenizer
 
-from gigatok.artifacts import Score
+from gigatok.artifacts import Score, ScoreSheet
 from gigatok.paper.ledger import check_claims, contradictions, judge, ledger_markdown, write_ledger
 
 
@@ -81,3 +81,39 @@ def test_effect_keeps_its_sign(runs):
     finding = entries(runs)["cure"].findings[0]
     assert finding.effect == pytest.approx(20)
     assert finding.verdict == "contradicted"
+
+
+def with_larger(runs, values):
+    for name, (gfid, width) in values.items():
+        write_generator(runs, f"{name}-GPT-XL", gfid=gfid, loss=5.0)
+        for run in (name, f"{name}-GPT-XL"):
+            path = runs / "generators" / run / "summary.json"
+            sheet = ScoreSheet.read(path)
+            scores = tuple(s.replace(interval=(s.value - width, s.value + width)) for s in sheet.scores)
+            sheet.model_copy(update={"scores": scores}).write(path)
+
+
+@pytest.mark.parametrize(
+    ("large", "width", "verdict"),
+    [
+        ((110, 100, 95), 0.5, "confirmed"),
+        ((95, 100, 110), 0.5, "contradicted"),
+        ((110, 100, 95), 60.0, "inconclusive"),
+    ],
+)
+def test_ar_probing_is_judged_by_the_interval_of_its_correlation(runs, large, width, verdict):
+    with_larger(runs, {name: (gfid, width) for name, gfid in zip(("S-S", "S-L", "B-L"), large, strict=True)})
+    finding = entries(runs)["ar-probing"].findings[0]
+    assert finding.verdict == verdict
+    assert "paper: R2 0.99" in finding.text
+
+
+def test_ar_probing_without_larger_models_is_not_run(runs):
+    finding = entries(runs)["ar-probing"].findings[0]
+    assert finding.verdict == "not run"
+    assert "S-S-GPT-XL, S-L-GPT-XL, B-L-GPT-XL not run" in finding.text
+
+
+def test_equal_scores_decide_nothing(runs):
+    with_larger(runs, dict.fromkeys(("S-S", "S-L", "B-L"), (100, 1.0)))
+    assert entries(runs)["ar-probing"].findings[0].verdict == "inconclusive"
