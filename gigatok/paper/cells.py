@@ -100,7 +100,7 @@ class PaperCell:
     @property
     def command(self) -> str:
         """The command that makes just this number."""
-        if self.line.needs:
+        if self.line.needs and self.line.tokenizer not in self.params.tokenizers:
             return f"in no suite: needs {self.line.needs}"
         stage, name = (self.run.kind, self.run.name)
         entries = self.params.tokenizers if stage == "tokenizer" else self.params.generators
@@ -118,8 +118,9 @@ def table_cells(table: TableSpec, runs_root: Path, params: Params) -> list[list[
     printed, unguided = paper_values(table.number), without_guidance(table.number)
     rows = []
     for line in table.lines:
-        tokenizer = read_repeated(runs_root, "tokenizer", line.tokenizer, params)
-        generator = read_repeated(runs_root, "generator", line.generator_name, params)
+        of_tokenizer, of_generator = line.runs(params)
+        tokenizer = read_repeated(runs_root, "tokenizer", of_tokenizer, params)
+        generator = read_repeated(runs_root, "generator", of_generator, params)
         rows.append(
             [
                 PaperCell(

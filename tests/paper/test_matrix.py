@@ -46,7 +46,8 @@ def test_every_line_of_every_table_is_run_by_full_or_says_what_it_needs():
     params = full()
     for table in TABLES:
         for line in table.lines:
-            run = line.tokenizer in params.tokenizers and line.generator_name in params.generators
+            tokenizer, generator = line.runs(params)
+            run = tokenizer in params.tokenizers and generator in params.generators
             assert run is (line.needs is None)
 
 
@@ -115,3 +116,18 @@ def test_no_printed_system_is_lost():
     assert without_guidance(3) == without_guidance(10) == {
         "GigaTok-B-L, LlamaGen-XXL (1d)", "GigaTok-XL-XXL, LlamaGen-XXL (1d)",
     }  # fmt: skip
+
+
+def test_rows_read_their_own_recipes_where_the_profile_has_them():
+    paper = full("paper")
+    rows = {(table.number, line.label): line.runs(paper) for table in TABLES for line in table.lines}
+    assert rows[2, "S-B"] == ("S-B-100ep", "S-B-100ep")
+    assert rows[6, "DINOv2-B"] == ("S-B-dinov2", "S-B-dinov2")
+    for number in (3, 10):
+        assert rows[number, "GigaTok-S-B, LlamaGen-B (1d)"] == ("S-B", "S-B-GPT-B")
+        assert rows[number, "GigaTok-XL-XXL, LlamaGen-XXL (1d)"] == ("XL-XXL", "XL-XXL-GPT-XXL")
+        dino = rows[number, "GigaTok-B-L (dino-disc), LlamaGen-B (1d)"]
+        assert dino == ("B-L-dino-disc", "B-L-dino-disc-GPT-B")
+        assert set(dino) <= {*paper.tokenizers, *paper.generators}
+    nano = full()
+    assert {line.runs(nano) for table in TABLES for line in table.lines if line.label == "S-B"} == {("S-B", "S-B")}

@@ -1,0 +1,48 @@
+"""``gigatok-bench time``: table 4, decoding against sampling."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("time", short_help="Decoding time against sampling time.", epilog="Example: gigatok-bench time")(
+        time_models
+    )
+
+
+def time_models(
+    paper_scale: Annotated[
+        bool, typer.Option("--paper-scale", help="The paper's models (24 GB of memory) in the place of the profile's.")
+    ] = False,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 8,
+    repeats: Annotated[int, typer.Option(min=1, help="Timed runs after one to warm up.")] = 5,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+) -> None:
+    """Measure table 4: the share of the time to make an image that the tokenizer's decoder takes.
+
+    Times are no results of the pipeline: they depend on the machine and on what else runs on it.
+    """
+    from gigatok.cli.pipeline import shown
+    from gigatok.cli.project import project_root
+    from gigatok.config import ConfigError, load_params
+    from gigatok.paper.timing import measure_times, write_timing
+
+    root = project_root()
+    if device not in ("cpu", "cuda"):
+        raise ConfigError(f"--device {device!r}: choose cpu or cuda")
+    if device == "cuda":
+        import torch
+
+        if not torch.cuda.is_available():
+            raise ConfigError("--device cuda: this machine has no CUDA device: use cpu")
+    params = None if paper_scale else load_params(root / "params.yaml")
+    table = measure_times(params, batch_size=batch_size, repeats=repeats, device=device, threads=threads)
+    path = write_timing(table, root / "reports" / "timing")
+    print(path.read_text())
+    print(f"written: {shown(path.parent)}", file=sys.stderr)
