@@ -28,6 +28,7 @@ from gigatok.evaluation.context import (
     timed_evaluation,
 )
 from gigatok.evaluation.extractors import Extractor, Features
+from gigatok.evaluation.image_quality import psnr
 from gigatok.evaluation.image_sets import content_sha256
 from gigatok.evaluation.memory import remember_scores
 from gigatok.evaluation.perceptual import perceptual_distances
@@ -51,6 +52,9 @@ from gigatok.tracking.progress import StageProgress, open_progress
 from gigatok.tracking.run_info import tokenizer_info
 
 Images = npt.NDArray[np.uint8]
+
+WORST = 8
+"""Pairs with the lowest PSNR that are kept for the report, at most."""
 
 
 def score_tokenizer(name: str, params: Params, workspace: Workspace) -> None:
@@ -107,9 +111,7 @@ def score_tokenizer(name: str, params: Params, workspace: Workspace) -> None:
         params.teacher,
         training_seed=params.training_seed("tokenizer", name),
     )
-    rows = picture_rows(len(originals), section.pictures)
-    with replacing(run.path / "pictures.npz") as path, path.open("wb") as file:
-        np.savez(file, originals=originals[rows], reconstructions=images[rows], labels=data.validation.labels[rows])
+    _write_pictures(run.path / "pictures.npz", data.validation, originals, images, section.pictures)
     total = sum(p.numel() for p in tokenizer.parameters())
     ScoreSheet(
         name=name,
@@ -134,6 +136,30 @@ def reconstruct(tokenizer: Tokenizer, images: Images, batch_size: int, progress:
         if callable(progress):
             progress(min(start + batch_size, len(images)))
     return np.concatenate(parts)
+
+
+def worst_rows(psnrs: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.int64]:
+    """Rows of the ``count`` lowest of (n,) values, lowest first; of equal ones the earlier row."""
+    return np.argsort(psnrs, kind="stable")[:count].astype(np.int64)
+
+
+def _write_pictures(path: Path, validation: ImageSet, originals: Images, images: Images, count: int) -> None:
+    """Some pairs spread over the set, the same for every run; and the pairs that this run reconstructs worst."""
+    rows = picture_rows(len(originals), count)
+    values = psnr(originals, images)
+    worst = worst_rows(values, min(count, WORST))
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez(
+            file,
+            originals=originals[rows],
+            reconstructions=images[rows],
+            labels=validation.labels[rows],
+            worst_originals=originals[worst],
+            worst_reconstructions=images[worst],
+            worst_labels=validation.labels[worst],
+            worst_ids=validation.ids[worst],
+            worst_psnr=values[worst],
+        )
 
 
 def _reconstruction_protocol(judge: Extractor, count: int) -> Protocol:

@@ -27,9 +27,9 @@ _TILE = 96
 _GAP = 6
 _LABEL = 132
 _MARGIN = 10
-_BACK = (238, 240, 242)
+BACK = (238, 240, 242)
 """Behind the tiles: pictures on white stand out from it."""
-_INK, _FAINT = (30, 34, 40), (110, 116, 124)
+INK, FAINT = (30, 34, 40), (110, 116, 124)
 
 
 def write_reconstructions(rows: Sequence[ScalingRow], params: Params, path: Path) -> None:
@@ -47,7 +47,7 @@ def write_reconstructions(rows: Sequence[ScalingRow], params: Params, path: Path
     baseline = rows[0].reference_run.arrays("pictures.npz")
     if baseline:
         lines.append(("k-means patches", list(baseline["kmeans"][:count])))
-    _write(_sheet(lines, count), path)
+    write_png(_sheet(lines, count), path)
 
 
 def write_samples(rows: Sequence[ScalingRow], params: Params, classes: Sequence[str], path: Path) -> None:
@@ -65,7 +65,7 @@ def write_samples(rows: Sequence[ScalingRow], params: Params, classes: Sequence[
             lines.append((_name(row, "gfid"), images))
         else:
             lines.append((_name(row, "gfid"), _not_run(row, params)))
-    _write(_sheet(lines, len(kinds), [_class_name(classes, kind) for kind in kinds]), path)
+    write_png(_sheet(lines, len(kinds), [_class_name(classes, kind) for kind in kinds]), path)
 
 
 def write_rung(row: ScalingRow, params: Params, classes: Sequence[str], path: Path) -> None:
@@ -82,12 +82,12 @@ def write_rung(row: ScalingRow, params: Params, classes: Sequence[str], path: Pa
         blocks.append(_titled(title, _sheet(pairs, 2, label=0)) if pairs else None)
     if samples:
         blocks.append(_titled("samples by class", _sample_block(samples, classes, depth + 1)))
-    _write(_beside([block for block in blocks if block is not None]), path)
+    write_png(_beside([block for block in blocks if block is not None]), path)
 
 
 def write_sheet(lines: Sequence[tuple[str, Block]], columns: int, path: Path) -> None:
     """Labelled rows of tiles as a PNG; rows may hold words in the place of tiles."""
-    _write(_sheet(lines, columns), path)
+    write_png(_sheet(lines, columns), path)
 
 
 def pick(values: Sequence[Any], count: int) -> list[Any]:
@@ -122,16 +122,16 @@ def _sheet(
     tiles = [[upscale(image) for image in images] if not isinstance(images, str) else images for _, images in lines]
     side = next((row[0].width for row in tiles if row and not isinstance(row, str)), _TILE)
     step, top = side + _GAP, 34 if heads else 0
-    sheet = Image.new("RGB", (label + columns * step - _GAP, top + len(lines) * step - _GAP), _BACK)
+    sheet = Image.new("RGB", (label + columns * step - _GAP, top + len(lines) * step - _GAP), BACK)
     draw = ImageDraw.Draw(sheet)
     for place, head in enumerate(heads):
-        draw.multiline_text((label + place * step, 2), head, _FAINT, _font(10), spacing=2)
+        draw.multiline_text((label + place * step, 2), head, FAINT, font(10), spacing=2)
     for place, ((text, _), row) in enumerate(zip(lines, tiles, strict=True)):
         y = top + place * step
         middle = (0, y + side / 2)
-        draw.multiline_text(middle, _wrap(text), _INK, _font(12), anchor="lm", spacing=3)
+        draw.multiline_text(middle, _wrap(text), INK, font(12), anchor="lm", spacing=3)
         if isinstance(row, str):
-            draw.text((label, y + side / 2), row, _FAINT, _font(11), anchor="lm")
+            draw.text((label, y + side / 2), row, FAINT, font(11), anchor="lm")
         else:
             for at, tile in enumerate(row):
                 sheet.paste(tile, (label + at * step, y))
@@ -139,8 +139,8 @@ def _sheet(
 
 
 def _titled(title: str, block: Image.Image) -> Image.Image:
-    out = Image.new("RGB", (block.width, block.height + 26), _BACK)
-    ImageDraw.Draw(out).text((0, 3), title, _INK, _font(14))
+    out = Image.new("RGB", (block.width, block.height + 26), BACK)
+    ImageDraw.Draw(out).text((0, 3), title, INK, font(14))
     out.paste(block, (0, 26))
     return out
 
@@ -148,7 +148,7 @@ def _titled(title: str, block: Image.Image) -> Image.Image:
 def _beside(blocks: Sequence[Image.Image]) -> Image.Image:
     gap = 5 * _GAP
     width = sum(block.width for block in blocks) + gap * (len(blocks) - 1)
-    out = Image.new("RGB", (width, max(block.height for block in blocks)), _BACK)
+    out = Image.new("RGB", (width, max(block.height for block in blocks)), BACK)
     x = 0
     for block in blocks:
         out.paste(block, (x, 0))
@@ -158,11 +158,11 @@ def _beside(blocks: Sequence[Image.Image]) -> Image.Image:
 
 def _placeholder(path: Path, rows: Sequence[ScalingRow], params: Params) -> None:
     """Stands where pictures will be: says which command makes them."""
-    sheet = Image.new("RGB", (760, 34 + 24 * len(rows)), _BACK)
+    sheet = Image.new("RGB", (760, 34 + 24 * len(rows)), BACK)
     draw = ImageDraw.Draw(sheet)
     for place, row in enumerate(rows):
-        draw.text((12, 16 + 24 * place), f"{row.tokenizer}: {_not_run(row, params)}", _FAINT, _font(12))
-    _write(sheet, path)
+        draw.text((12, 16 + 24 * place), f"{row.tokenizer}: {_not_run(row, params)}", FAINT, font(12))
+    write_png(sheet, path)
 
 
 def _not_run(row: ScalingRow, params: Params) -> str:
@@ -187,14 +187,16 @@ def _wrap(text: str) -> str:
 
 
 @cache
-def _font(size: int) -> ImageFont.FreeTypeFont:
+def font(size: int) -> ImageFont.FreeTypeFont:
+    """The figures' font, in pixels."""
     import matplotlib
 
     return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf"), size)
 
 
-def _write(image: Image.Image, path: Path) -> None:
-    framed = Image.new("RGB", (image.width + 2 * _MARGIN, image.height + 2 * _MARGIN), _BACK)
+def write_png(image: Image.Image, path: Path) -> None:
+    """Write a sheet with a margin around it."""
+    framed = Image.new("RGB", (image.width + 2 * _MARGIN, image.height + 2 * _MARGIN), BACK)
     framed.paste(image, (_MARGIN, _MARGIN))
     content = io.BytesIO()
     framed.save(content, format="PNG", optimize=True)

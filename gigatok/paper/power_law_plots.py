@@ -135,14 +135,13 @@ def _panel(axes: Axes, title: str, xlabel: str, points: Sequence[Point], law: Po
     else:
         style.parameter_axis(axes, xs.tolist())
     if isinstance(law, str):
-        axes.text(0.5, 0.97, law, transform=axes.transAxes, ha="center", va="top", fontsize=7, color="#767676")
+        axes.set_xlabel(f"{xlabel}\n{law}", fontsize=8)
         return
     grid = np.geomspace(xs.min(), xs.max(), 60)
     axes.plot(grid, law(grid), color=look["color"], linewidth=1.2)
     axes.fill_between(grid, *law.band(grid), color=look["color"], alpha=0.15, linewidth=0)
     low, high = law.b_interval
-    text = f"b = {law.b:.2f} [{low:.2f}, {high:.2f}], c = {law.c:.4g}"
-    axes.text(0.97, 0.97, text, transform=axes.transAxes, ha="right", va="top", fontsize=7)
+    axes.set_xlabel(f"{xlabel}\nb = {law.b:.2f} [{low:.2f}, {high:.2f}], c = {law.c:.4g}", fontsize=8)
 
 
 def _markdown(fitted: Fitted, params: Params) -> str:
