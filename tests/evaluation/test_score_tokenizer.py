@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from gigatok.artifacts import ScoreSheet
+from gigatok.data import PreparedData
 from gigatok.evaluation import frechet_distance_of_features
+from gigatok.evaluation.image_quality import psnr
 from gigatok.evaluation.score_reference import picture_rows
-from gigatok.evaluation.score_tokenizer import score_tokenizer
+from gigatok.evaluation.score_tokenizer import WORST, score_tokenizer, worst_rows
 
 
 def sheet(folder: Path) -> ScoreSheet:
@@ -80,3 +82,23 @@ def test_the_encoder_probe_is_a_setting_with_its_floor(project) -> None:
 def test_pictures_are_spread_over_the_set() -> None:
     assert picture_rows(10, 4).tolist() == [0, 3, 6, 9]
     assert picture_rows(2, 4).tolist() == [0, 1]
+
+
+def test_the_worst_pairs_are_kept_with_what_names_them(project) -> None:
+    score_tokenizer("S-S", project.params, project.workspace)
+    validation = PreparedData.open(project.workspace.data).validation
+    with np.load(project.workspace.tokenizer("S-S").path / "pictures.npz") as kept:
+        lowest, ids = kept["worst_psnr"], kept["worst_ids"]
+        assert lowest == pytest.approx(psnr(kept["worst_originals"], kept["worst_reconstructions"]))
+        shown = psnr(kept["originals"], kept["reconstructions"])
+        originals, labels = kept["worst_originals"], kept["worst_labels"]
+    assert len(lowest) == min(WORST, project.params.evaluate_tokenizer.pictures)
+    assert (np.diff(lowest) >= 0).all()
+    assert lowest[0] <= shown.min()
+    rows = [int(np.flatnonzero(validation.ids == each)[0]) for each in ids]
+    assert (validation.uint8()[rows] == originals).all()
+    assert (validation.labels[rows] == labels).all()
+
+
+def test_of_equal_pictures_the_earlier_is_worse() -> None:
+    assert worst_rows(np.array([9.0, 5.0, np.inf, 5.0]), 3).tolist() == [1, 3, 0]
