@@ -48,7 +48,7 @@ def plot(page: Page, column: Column) -> Shown:
 
 
 def pictures(page: Page) -> list[Shown]:
-    """Reconstructions and samples of all rungs."""
+    """Reconstructions, samples and failures of all rungs."""
     return [
         _shown(
             page,
@@ -65,6 +65,14 @@ def pictures(page: Page) -> list[Shown]:
             alt="Samples, one row for each generator, one column for each class",
             caption="Not chosen: the first sample of each class, from the same seeds in every row, without guidance.",
             scores=_scores(page.rows, "gfid"),
+        ),
+        _shown(
+            page,
+            "failures.png",
+            title="Where rungs fail most",
+            alt="For each rung its worst reconstructions below their originals",
+            caption="Of all validation images the ones that each rung reconstructs worst, by PSNR, lowest first.",
+            scores=page.paper.failures.scores,
         ),
     ]
 

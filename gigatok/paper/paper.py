@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gigatok.config import Params
 from gigatok.paper.exact_tables import ExactTable, exact_tables
+from gigatok.paper.failures import write_failures
 from gigatok.paper.feature_maps import write_feature_maps
 from gigatok.paper.ledger import Entry, write_ledger
 from gigatok.paper.matrix import TABLES
@@ -28,6 +29,7 @@ class PaperContent:
     measured: Measured
     figures: list[Drawn]
     laws: Drawn
+    failures: Drawn
     claims: list[Entry]
 
 
@@ -48,6 +50,7 @@ def build_paper(runs_root: Path, params: Params, out: Path) -> PaperContent:
         measured=measured,
         figures=sorted(drawn, key=lambda each: each.number),
         laws=write_scaling_laws(runs_root, params, out),
+        failures=write_failures(runs_root, params, out / "figures" / "failures.png"),
         claims=write_ledger(runs_root, params, out / "claims.md"),
     )
 
@@ -58,4 +61,4 @@ def paper_files() -> list[str]:
     tables = [f"tables/table{number:02d}.{kind}" for number in numbers for kind in ("csv", "md", "tex")]
     plots = [f"figures/fig{number:02d}.{kind}" for number in FIGURES for kind in ("png", "svg") if number != 8]
     laws = ["figures/scaling-law.png", "figures/scaling-law.svg", "tables/scaling-law.csv", "tables/scaling-law.md"]
-    return ["claims.md", "figures/fig08.png", *laws, *plots, *tables]
+    return ["claims.md", "figures/failures.png", "figures/fig08.png", *laws, *plots, *tables]

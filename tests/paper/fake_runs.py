@@ -122,6 +122,11 @@ def write_tokenizer(runs: Path, name: str, *, rfid: float, psnr: float, profile:
         originals=originals,
         reconstructions=reconstructions,
         labels=np.arange(16) % 9,
+        worst_originals=originals[:8],
+        worst_reconstructions=reconstructions[:8],
+        worst_labels=np.arange(8),
+        worst_ids=np.arange(8) * 3,
+        worst_psnr=psnr - 8 + np.arange(8),
     )
 
 
