@@ -18,7 +18,7 @@ from gigatok.paper.claims import load_claims
 from gigatok.paper.columns import column, find
 from gigatok.paper.paper_figures import Drawn
 from gigatok.paper.paper_values import paper_values
-from gigatok.paper.power_law import Point, PowerLaw, fit
+from gigatok.paper.power_law import Interval, Point, PowerLaw, fit
 from gigatok.paper.scaling import ScalingRow, tokenizer_row
 from gigatok.paper.scaling_table import markdown_table
 
@@ -27,9 +27,10 @@ if TYPE_CHECKING:
 
 METRICS = ("rfid", "perceptual_distance", "ar_val_loss", "gfid")
 """Metrics that fall as tokenizers get better."""
-_PAPERS = {"rfid": "rfid", "perceptual_distance": "lpips", "gfid": "gfid"}
+_PAPERS = {"rfid": "rfid", "perceptual_distance": "lpips", "lpips": "lpips", "gfid": "gfid"}
 _MILLION = 1e6
-_COLUMNS = ["metric", "against", "points", "x0", "a", "b", "b_low", "b_high", "c", "c_low", "c_high", "r2", "why_not"]
+_NUMBERS = ("a", "a_low", "a_high", "b", "b_low", "b_high", "c", "c_low", "c_high")
+_COLUMNS = ("metric", "against", "points", "x0", *_NUMBERS, "r2", "why_not")
 Fitted = list[tuple[str, str, list[Point], PowerLaw | str]]
 
 
@@ -39,7 +40,7 @@ def write_scaling_laws(runs_root: Path, params: Params, out: Path) -> Drawn:
     fitted: Fitted = []
     scores: list[Score] = []
     with style.figure(3.3 * len(METRICS), 8.2) as drawing:
-        for place, key in enumerate(METRICS):
+        for place, key in enumerate(_measured_metrics(rows)):
             known = [(row, row.scores[name]) for row in rows if (name := find(row.metrics, key)) and row.params]
             scores += [score for _, score in known]
             by_parameters = [_point(row, score, float(row.params or 0)) for row, score in known]
@@ -49,7 +50,7 @@ def write_scaling_laws(runs_root: Path, params: Params, out: Path) -> Drawn:
             panels = (
                 (label, "tokenizer parameters", by_parameters),
                 (label, "training FLOPs", by_compute),
-                (f"{label}, the paper's" if key != "perceptual_distance" else "LPIPS, the paper's", "", _papers(key)),
+                ("LPIPS, the paper's" if _PAPERS.get(key) == "lpips" else f"{label}, the paper's", "", _papers(key)),
             )
             for line, (title, xlabel, points) in enumerate(panels):
                 law = fit(points)
@@ -67,17 +68,19 @@ def write_scaling_laws(runs_root: Path, params: Params, out: Path) -> Drawn:
 def training_flops(params: Params, name: str) -> float:
     """Floating-point operations of training a tokenizer: three times its forward pass, per image and step.
 
-    Counted by torch over our modules without allocating them; teacher, perceptual network and discriminator are left
-    out.
+    This is the usual 6 x parameters x tokens (2 forward, 4 backward), but counted by torch over our modules, since
+    convolutions use a parameter once a pixel. Nothing is allocated. Teacher, perceptual network and discriminator are
+    left out: they are the same for every rung.
     """
     training = params.tokenizer_training(name)
-    config = params.tokenizer_model(name, alignment_dim=1)
-    return (
-        3.0
-        * _forward_flops(config.model_copy(update={"alignment_layer": None}))
-        * training.steps
-        * (training.batch_size)
-    )
+    config = params.tokenizer_model(name, alignment_dim=1).model_copy(update={"alignment_layer": None})
+    return 3.0 * _forward_flops(config) * training.steps * training.batch_size
+
+
+def _measured_metrics(rows: Sequence[ScalingRow]) -> list[str]:
+    """``METRICS``, with LPIPS in the place of the profile's own perceptual distance where it was measured."""
+    lpips = any(find(row.metrics, "lpips") for row in rows)
+    return ["lpips" if key == "perceptual_distance" and lpips else key for key in METRICS]
 
 
 @cache
@@ -132,6 +135,7 @@ def _panel(axes: Axes, title: str, xlabel: str, points: Sequence[Point], law: Po
         axes.annotate(point.label, (point.x, point.y), xytext=(4, 5), textcoords="offset points", fontsize=6.5)
     if "FLOPs" in xlabel:
         axes.set_xscale("log")
+        axes.margins(x=0.2)
     else:
         style.parameter_axis(axes, xs.tolist())
     if isinstance(law, str):
@@ -139,9 +143,10 @@ def _panel(axes: Axes, title: str, xlabel: str, points: Sequence[Point], law: Po
         return
     grid = np.geomspace(xs.min(), xs.max(), 60)
     axes.plot(grid, law(grid), color=look["color"], linewidth=1.2)
-    axes.fill_between(grid, *law.band(grid), color=look["color"], alpha=0.15, linewidth=0)
-    low, high = law.b_interval
-    axes.set_xlabel(f"{xlabel}\nb = {law.b:.2f} [{low:.2f}, {high:.2f}], c = {law.c:.4g}", fontsize=8)
+    band = law.band(grid)
+    if band:
+        axes.fill_between(grid, *band, color=look["color"], alpha=0.15, linewidth=0)
+    axes.set_xlabel(f"{xlabel}\nb = {_with(law.b, law.b_interval)}, c = {law.c:.4g}", fontsize=8)
 
 
 def _markdown(fitted: Fitted, params: Params) -> str:
@@ -151,7 +156,8 @@ def _markdown(fitted: Fitted, params: Params) -> str:
         [
             "# Power laws\n",
             f"y = c + a (x / x0)^-b through the five rungs ({scale}); x0 is the smallest rung. Intervals: 95%, from "
-            "the scores' own uncertainty, not from other training seeds. Three numbers through so few points: look at "
+            "draws of every score within its own interval (over training seeds where there are several); no interval "
+            "where the scores have none. Three numbers through so few points: look at "
             "the picture before believing an exponent.\n",
             markdown_table(["Metric", "Against", "Points", "a", "b", "c", "R2"], body, left=2),
         ]
@@ -161,26 +167,28 @@ def _markdown(fitted: Fitted, params: Params) -> str:
 def _numbers(law: PowerLaw | str) -> list[str]:
     if isinstance(law, str):
         return ["-", law, "-", "-"]
-    b, c = law.b_interval, law.c_interval
     return [
-        f"{law.a:.4g}",
-        f"{law.b:.3f} [{b[0]:.3f}, {b[1]:.3f}]",
-        f"{law.c:.4g} [{c[0]:.4g}, {c[1]:.4g}]",
+        _with(law.a, law.a_interval),
+        _with(law.b, law.b_interval),
+        _with(law.c, law.c_interval),
         f"{law.r2:.3f}",
     ]
+
+
+def _with(value: float, interval: Interval | None) -> str:
+    """A number, and its interval where there is one."""
+    return f"{value:.3g}" + (f" [{interval[0]:.3g}, {interval[1]:.3g}]" if interval else "")
 
 
 def _csv(fitted: Fitted) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(
-        ("metric", "against", "points", "x0", "a", "b", "b_low", "b_high", "c", "c_low", "c_high", "r2", "why not")
-    )
+    writer.writerow(_COLUMNS)
     for title, against, points, law in fitted:
-        known = (
-            ("", "", "", "", "", "", "", "", "", law)
-            if isinstance(law, str)
-            else (law.x0, law.a, law.b, *law.b_interval, law.c, *law.c_interval, law.r2, "")
-        )
-        writer.writerow((title, against, len(points), *known))
+        if isinstance(law, str):
+            writer.writerow((title, against, len(points), *[""] * (len(_COLUMNS) - 4), law))
+            continue
+        ends = [each or ("", "") for each in (law.a_interval, law.b_interval, law.c_interval)]
+        known = (law.a, *ends[0], law.b, *ends[1], law.c, *ends[2])
+        writer.writerow((title, against, len(points), law.x0, *known, law.r2, ""))
     return out.getvalue()

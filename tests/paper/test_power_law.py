@@ -24,15 +24,29 @@ def test_a_planted_law_is_recovered():
     assert (law.a, law.b, law.c) == pytest.approx((8.0, 0.5, 3.0), rel=1e-3)
     assert law.r2 == pytest.approx(1.0)
     assert law(4e6) == pytest.approx(7.0, rel=1e-3)
+    assert (law.a_interval, law.b_interval, law.c_interval, law.band(X)) == (None, None, None, None)
+
+
+def test_other_planted_laws_are_recovered_whatever_their_unit():
+    for a, b, c, scale in ((0.3, 0.2, 0.1, 1.0), (500.0, 1.5, 40.0, 1e12)):
+        law = fit([Point(x * scale, c + a * (x / X[0]) ** -b) for x in X])
+        assert isinstance(law, PowerLaw)
+        assert (law.a, law.b, law.c) == pytest.approx((a, b, c), rel=1e-2)
 
 
 def test_intervals_hold_the_planted_law_and_grow_with_the_scores_own():
     narrow, wide = fit(planted(0.05, 0.1)), fit(planted(0.05, 0.4))
     assert isinstance(narrow, PowerLaw)
     assert isinstance(wide, PowerLaw)
+    assert narrow.b_interval is not None
+    assert wide.b_interval is not None
+    assert narrow.c_interval is not None
     assert narrow.b_interval[0] < 0.5 < narrow.b_interval[1]
+    assert narrow.c_interval[0] < 3.0 < narrow.c_interval[1]
     assert wide.b_interval[1] - wide.b_interval[0] > narrow.b_interval[1] - narrow.b_interval[0]
-    low, high = narrow.band(X)
+    band = narrow.band(X)
+    assert band is not None
+    low, high = band
     assert (low <= narrow(X) + 0.2).all()
     assert (high >= narrow(X) - 0.2).all()
 
@@ -42,8 +56,12 @@ def test_intervals_hold_the_planted_law_and_grow_with_the_scores_own():
     [
         (planted()[:3], "too few points (3 of 4)"),
         ([Point(x, 2.0) for x in X], "no power law: the metric does not change"),
-        ([Point(x, x / 1e6) for x in X], "no power law: the metric does not fall with scale"),
-        ([Point(p.x, p.y, (p.y - 60, p.y + 60)) for p in planted()], "bootstrap draws do not fall"),
+        ([Point(x, x / 1e6) for x in X], "no power law: no falling curve fits"),
+        ([Point(x, v) for x, v in zip(X, (5, 1, 5, 1, 4), strict=True)], "no falling curve fits"),
+        ([Point(p.x, p.y, (p.y - 60, p.y + 60)) for p in planted()], "bootstrap draws fit no falling curve"),
+        ([Point(x, 9 - 0.01 * np.log(x / X[0])) for x in X], "the exponent is not told (0.01 to 0.01)"),
+        ([Point(x, 1.0 + (x == X[0])) for x in X], "the exponent is not told (8 to 8)"),
+        ([Point(x, v, (v - 1, v + 1)) for x, v in zip(X, 3 + 8 * (X / X[0]) ** -3, strict=True)], "to 8)"),
     ],
 )
 def test_what_is_no_law_is_said(points, text):
@@ -66,3 +84,24 @@ def test_training_compute_follows_steps_and_size():
     assert large > 2 * small
     assert small > 3 * 1000 * 16 * 1e6
     assert training_flops(params, "S-S-no-sem") == small
+
+
+def test_equal_points_give_equal_draws():
+    first, second = fit(planted(0.05, 0.1)), fit(planted(0.05, 0.1))
+    assert isinstance(first, PowerLaw)
+    assert isinstance(second, PowerLaw)
+    assert (first.curves == second.curves).all()
+
+
+def test_lpips_takes_the_place_of_the_profiles_own_distance(tmp_path):
+    from gigatok.artifacts import ScoreSheet
+
+    write_core(tmp_path / "runs")
+    for path in (tmp_path / "runs" / "tokenizers").glob("*/summary.json"):
+        sheet = ScoreSheet.read(path)
+        lpips = sheet.scores[0].replace(metric="lpips/vgg16", value=0.2, interval=None)
+        sheet.model_copy(update={"scores": (*sheet.scores, lpips)}).write(path)
+    write_scaling_laws(tmp_path / "runs", fake_params(), tmp_path)
+    text = (tmp_path / "tables" / "scaling-law.md").read_text()
+    assert "| LPIPS | training FLOPs | 5 | - | no power law: the metric does not change |" in text
+    assert "Perceptual" not in text
