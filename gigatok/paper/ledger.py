@@ -256,6 +256,8 @@ def correlate(claim: Correlation, score: Callable[[str, str], Score | None], see
     if len(known) < 3:
         missing = [name for name, pair in zip(claim.second, pairs, strict=True) if not (pair[0] and pair[1])]
         return Finding(claim, "not run", None, f"{claimed}: {len(known)} of 3 pairs, {', '.join(missing)} not run")
+    if any(each.interval is None for pair in known for each in pair):
+        return Finding(claim, "inconclusive", None, f"{claimed}: scores without intervals decide nothing")
     values = np.array([[each.value for each in pair] for pair in known])  # (pairs, 2)
     ends = [[each.interval or (each.value, each.value) for each in pair] for pair in known]
     spread = np.array([[(high - low) / 3.92 for low, high in pair] for pair in ends])
