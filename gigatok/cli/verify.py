@@ -11,8 +11,12 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rich.table import Table
+
     from gigatok.config import Params
     from gigatok.paper.ledger import Entry
+
+COLOURS = {"confirmed": "green", "contradicted": "red", "inconclusive": "yellow", "not run": "dim"}
 
 
 def register(app: typer.Typer) -> None:
@@ -54,6 +58,7 @@ def ledger_document(entries: Sequence[Entry], params: Params) -> dict[str, Any]:
         "profile": params.profile,
         "suite": params.suite,
         "proxy_scale": params.profile != "paper",
+        "scale": scale(params),
         "claims": [
             {
                 "claim": entry.claim.key,
@@ -76,18 +81,40 @@ def tally(entries: Sequence[Entry]) -> str:
     return ", ".join(f"{verdict} {count}" for verdict, count in counts.items() if count)
 
 
+def scale(params: Params) -> str:
+    """Whether verdicts are about the paper's models or about a small proxy of them."""
+    return "paper scale" if params.profile == "paper" else f"proxy scale: profile {params.profile}"
+
+
 def print_ledger(entries: Sequence[Entry], params: Params) -> None:
-    """One block a claim; verdicts are coloured on a terminal."""
-    from rich.console import Console
+    """A table on a terminal; elsewhere plain lines, one block a claim."""
+    if sys.stdout.isatty():
+        from rich.console import Console
+
+        console = Console(file=sys.stdout, highlight=False)
+        console.print(ledger_table(entries, params))
+        console.print(f"{len(entries)} claims: {tally(entries)}")
+        return
+    for entry in entries:
+        print(f"{entry.verdict.upper()}  {entry.claim.key}  [{scale(params)}]")
+        print(f"  {entry.claim.text}")
+        for finding in entry.findings:
+            print(f"  - {finding.verdict}: {finding.text}")
+        print()
+    print(f"{len(entries)} claims: {tally(entries)}")
+
+
+def ledger_table(entries: Sequence[Entry], params: Params) -> Table:
+    """One row a claim: verdict, the paper's words, and every comparison in the colour of its verdict."""
+    from rich.table import Table
     from rich.text import Text
 
-    colours = {"confirmed": "green", "contradicted": "red", "inconclusive": "yellow", "not run": "dim"}
-    console = Console(file=sys.stdout, highlight=False, soft_wrap=not sys.stdout.isatty())
-    scale = "paper scale" if params.profile == "paper" else f"proxy scale (profile {params.profile})"
+    table = Table(title=f"Claims of the paper ({scale(params)})", title_justify="left", show_lines=True)
+    table.add_column("Verdict", no_wrap=True)
+    table.add_column("Claim", ratio=1)
+    table.add_column("Comparisons", ratio=2)
     for entry in entries:
-        console.print(Text.assemble((entry.verdict.upper(), colours[entry.verdict]), f"  {entry.claim.key}  [{scale}]"))
-        console.print(Text(f"  {entry.claim.text}"))
-        for finding in entry.findings:
-            console.print(Text.assemble("  - ", (finding.verdict, colours[finding.verdict]), f": {finding.text}"))
-        console.print()
-    console.print(Text(f"{len(entries)} claims: {tally(entries)}"))
+        claim = Text.assemble((entry.claim.key, "bold"), f"\n{entry.claim.text}")
+        findings = [Text.assemble((each.verdict, COLOURS[each.verdict]), f": {each.text}") for each in entry.findings]
+        table.add_row(Text(entry.verdict, COLOURS[entry.verdict]), claim, Text("\n").join(findings))
+    return table

@@ -44,7 +44,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fake: ModuleType) -
 def test_verify_prints_every_claim_with_its_scale(command: Command, project: Path) -> None:
     ended = command("verify")
     assert ended.status == 0
-    assert "INCONCLUSIVE  dilemma  [proxy scale (profile nano)]" in ended.out  # the loss has no interval here
+    assert "INCONCLUSIVE  dilemma  [proxy scale: profile nano]" in ended.out  # the loss has no interval here
     assert "confirmed: gFID of B-L-no-sem > S-S-no-sem" in ended.out
     assert "not run: rFID of S-S < S-S-layer2: S-S-layer2 not run" in ended.out
 
@@ -55,6 +55,15 @@ def test_verify_json_has_effects(command: Command, project: Path) -> None:
     dilemma = next(claim for claim in document["claims"] if claim["claim"] == "dilemma")
     assert dilemma["comparisons"][0]["effect"] == pytest.approx(-12.0)
     assert [each["verdict"] for each in dilemma["comparisons"]] == ["confirmed", "confirmed", "inconclusive"]
+
+
+def test_verify_is_a_table_on_a_terminal(command: Command, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "│" not in command("verify").out
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "160")
+    out = command("verify").out
+    assert "Claims of the paper (proxy scale: profile nano)" in out
+    assert "inconclusive" in next(line for line in out.splitlines() if line.startswith("│") and "dilemma" in line)
 
 
 def test_strict_fails_only_on_what_is_contradicted(command: Command, project: Path, fake: ModuleType) -> None:
