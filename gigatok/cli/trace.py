@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from gigatok.artifacts import Score
     from gigatok.config import Params
+    from gigatok.paper.cells import PaperCell
 
 SCALING = "scaling"
 Pedigree = list[tuple[str, str]]
@@ -45,13 +47,20 @@ def trace(
 def table_pedigree(runs: Path, params: Params, table: str, row: str, column: str) -> Pedigree:
     """Pedigree of a cell of the paper's tables; ``2``, ``table2`` and ``table02`` mean the same.
 
+    Before the stored value stands the one in the paper's unit: accuracies are stored as shares, printed in percent.
+
     Raises:
         ConfigError: there is no such table, row or column; the known ones are listed.
     """
     from gigatok.paper.cells import find_cell
 
     number = table.lower().removeprefix("table").lstrip("0")
-    return find_cell(runs, params, f"table{number}" if number.isdigit() else table, row, column).pedigree
+    cell = find_cell(runs, params, f"table{number}" if number.isdigit() else table, row, column)
+    if cell.score is None:
+        return cell.pedigree
+    *known, paper, command = cell.pedigree
+    beside = [paper, ("ours", _in_papers_unit(cell)), ("verdict", cell.verdict)]
+    return [*beside, *known, *protocol_fields(cell.score), command]
 
 
 def scaling_pedigree(runs: Path, params: Params, table: str, row: str, column: str) -> Pedigree:
@@ -61,23 +70,48 @@ def scaling_pedigree(runs: Path, params: Params, table: str, row: str, column: s
         ConfigError: there is no such size or column; the known ones are listed.
     """
     from gigatok.config import RUNGS, ConfigError
-    from gigatok.paper.columns import find
+    from gigatok.paper.columns import COLUMNS, find
     from gigatok.paper.measured import pedigree
-    from gigatok.paper.runs import Kind, command_for
-    from gigatok.paper.seeds import read_repeated
+    from gigatok.paper.runs import command_for
+    from gigatok.paper.scaling import tokenizer_row
 
     if row not in RUNGS:
         raise ConfigError(f"{table} has no size {row!r}: choose one of {', '.join(RUNGS)}")
-    kinds: tuple[Kind, ...] = ("tokenizer", "generator")
-    command = ("command", command_for(params, RUNGS[row]))
-    metrics: list[str] = []
-    for kind in kinds:
-        run = read_repeated(runs, kind, RUNGS[row], params)
-        scores = {score.metric: score for score in run.scores}
-        found = find(scores, column)
-        if found:
-            return [*pedigree(scores[found], run), command]
-        metrics += [metric.split("/")[0] for metric in scores]
-    if not metrics:
-        return [("value", "not run"), command]
-    raise ConfigError(f"{table} has no column {column!r}: choose one of {', '.join(dict.fromkeys(metrics))}")
+    found = tokenizer_row(runs, params, RUNGS[row])
+    name = find(found.scores, column)
+    if name is None:
+        known = dict.fromkeys([*(each.key for each in COLUMNS), *(metric.split("/")[0] for metric in found.metrics)])
+        if column.split("/")[0] not in known:
+            raise ConfigError(f"{table} has no column {column!r}: choose one of {', '.join(known)}")
+        finished = found.tokenizer_run.sheet and found.generator_run.sheet
+        return [("value", "not measured" if finished else "not run"), ("command", command_for(params, RUNGS[row]))]
+    score = found.scores[name]
+    of_generator = any(each.metric == name for each in found.generator_run.scores)
+    run = found.generator_run if of_generator else found.tokenizer_run
+    entries = params.generators if of_generator else params.tokenizers
+    command = f"dvc repro evaluate_{run.kind}@{run.name}" if run.name in entries else command_for(params, run.name)
+    return [*pedigree(score, run), *protocol_fields(score), ("command", command)]
+
+
+def protocol_fields(score: Score) -> Pedigree:
+    """What the pedigree's ``protocol`` line shortens, one field each and in full; what does not apply is left out."""
+    protocol = score.protocol
+    known = [
+        ("extractor", protocol.extractor),
+        ("extractor sha256", protocol.extractor_sha256),
+        ("reference", protocol.reference),
+        ("reference images", protocol.reference_count),
+        ("images scored", protocol.sample_count),
+        ("class policy", protocol.class_policy),
+        ("rounding", protocol.rounding),
+        ("probe", protocol.probe),
+        ("sampling seed", protocol.seed),
+    ]
+    return [(label, str(value)) for label, value in known if value is not None]
+
+
+def _in_papers_unit(cell: PaperCell) -> str:
+    if cell.score is None or cell.score.interval is None:
+        return cell.text
+    low, high = (end * (100 if cell.name == "lin_acc" else 1) for end in cell.score.interval)
+    return f"{cell.text} [{low:.4g}, {high:.4g}]"

@@ -90,6 +90,25 @@ def test_trace_shows_the_pedigree_and_the_command_of_one_cell(command: Command, 
     assert known["command"] == "dvc repro evaluate_tokenizer@B-L"
 
 
+def test_trace_shows_every_field_of_the_protocol_in_full(command: Command, project: Path) -> None:
+    known = json.loads(command("trace", "table2", "B-L", "rfid", "--json").out)
+    assert known["extractor"] == "efficientnet-lite2"
+    assert known["extractor sha256"] == "a1b2c3d4" * 8
+    assert known["images scored"] == "567"
+
+
+def test_trace_shows_accuracies_in_the_papers_unit_beside_the_papers(command: Command, project: Path) -> None:
+    path = project / "runs" / "generators" / "B-L" / "summary.json"
+    sheet = json.loads(path.read_text())
+    next(score for score in sheet["scores"] if score["metric"] == "linear_probe_accuracy")["interval"] = [0.46, 0.5]
+    path.write_text(json.dumps(sheet))
+    known = json.loads(command("trace", "table2", "B-L", "lin_acc", "--json").out)
+    assert known["value"] == "0.48"
+    assert known["ours"] == "48 [46, 50]"
+    assert float(known["paper"]) > 1
+    assert known["verdict"] == "proxy scale"
+
+
 def test_trace_of_what_was_not_run_names_the_command(command: Command, project: Path) -> None:
     out = command("trace", "table2", "B-S", "gfid").out
     assert "not run" in out
@@ -98,7 +117,28 @@ def test_trace_of_what_was_not_run_names_the_command(command: Command, project: 
 
 def test_trace_knows_the_scaling_table(command: Command, project: Path) -> None:
     assert json.loads(command("trace", "scaling", "s", "rfid", "--json").out)["value"] == "70"
-    assert json.loads(command("trace", "scaling", "s", "gfid", "--json").out)["value"] == "120"
+    known = json.loads(command("trace", "scaling", "s", "gfid", "--json").out)
+    assert known["value"] == "120"
+    assert known["command"] == "dvc repro evaluate_generator@S-S"
+
+
+def test_trace_means_the_run_that_the_scaling_table_shows(command: Command, project: Path) -> None:
+    of_samples = json.loads(command("trace", "scaling", "s", "kid", "--json").out)
+    assert (of_samples["value"], of_samples["command"]) == ("0.24", "dvc repro evaluate_generator@S-S")
+    of_tokenizer = json.loads(command("trace", "scaling", "s", "reconstruction_kid", "--json").out)
+    assert (of_tokenizer["value"], of_tokenizer["command"]) == ("0.07", "dvc repro evaluate_tokenizer@S-S")
+
+
+def test_a_generator_that_was_not_run_is_no_unknown_column(command: Command, project: Path) -> None:
+    (project / "runs" / "generators" / "S-S" / "summary.json").unlink()
+    ended = command("trace", "scaling", "s", "gfid", "--json")
+    assert ended.status == 0
+    assert json.loads(ended.out) == {
+        "table": "scaling", "row": "s", "column": "gfid",
+        "value": "not run", "command": "gigatok-bench scaling --sizes s",
+    }  # fmt: skip
+    (project / "runs" / "tokenizers" / "S-S" / "summary.json").unlink()
+    assert command("trace", "scaling", "s", "fid").status == 2
 
 
 @pytest.mark.parametrize(
@@ -109,7 +149,7 @@ def test_trace_knows_the_scaling_table(command: Command, project: Path) -> None:
         (("table2", "B-XL", "gfid"), "B-S, S-B, S-L, B-L"),
         (("table2", "B-L", "fid"), "rfid, lpips, gfid, lin_acc"),
         (("scaling", "q", "rfid"), "s, b, l, xl, 3b"),
-        (("scaling", "s", "fid"), "rfid, kid, psnr"),
+        (("scaling", "s", "fid"), "rfid, gfid, gfid_best_cfg, kid"),
     ],
 )
 def test_trace_lists_what_it_knows(command: Command, project: Path, words: tuple[str, ...], known: str) -> None:
