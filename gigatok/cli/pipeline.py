@@ -37,13 +37,14 @@ def planned_params(root: Path, profile: str | None, suite: str | None) -> Params
 
 def choose_params(root: Path, profile: str | None, suite: str | None) -> Params:
     """``planned_params``, written to the file (after saying so) where they differ from it."""
-    from gigatok.cli.profile import write_profile
+    from gigatok.cli.profile import warn_of_lost_settings, write_profile
     from gigatok.config import load_params
 
     params = planned_params(root, profile, suite)
     path = root / "params.yaml"
     if not path.exists() or params != load_params(path):
         print(f"rewriting params.yaml: profile {params.profile}, suite {params.suite}", file=sys.stderr)
+        warn_of_lost_settings(root, params.profile, params.suite)
         write_profile(root, params.profile, params.suite)
     return params
 

@@ -40,8 +40,14 @@ def print_plan(root: Path, params: Params, targets: Iterable[str], *, as_json: b
     """The stages that would run, with their expected seconds on one core; lacks go to stderr."""
     from gigatok.cli.costs import expected_seconds
     from gigatok.cli.preflight import missing
+    from gigatok.cli.profile import warn_of_lost_settings
     from gigatok.cli.runner.display import clock
+    from gigatok.config import load_params
 
+    path = root / "params.yaml"
+    if path.exists() and load_params(path) != params:
+        print(f"params.yaml would be rewritten: profile {params.profile}, suite {params.suite}", file=sys.stderr)
+        warn_of_lost_settings(root, params.profile, params.suite)
     expected = expected_seconds(params)
     seconds = {name: round(expected.get(name, 0.0)) for name in planned_stages(root, params, tuple(targets))}
     lacks = missing(params, root)

@@ -66,10 +66,47 @@ def write_profile(root: Path, name: str, suite: str, *, seeds: Sequence[int] = (
     lines = changed_settings(before, yaml.safe_load(text))
     count = f"{len(lines)} settings changed" if lines else "no setting changed"
     print(f"{path.name} is now profile {name}, suite {suite}; {count}", file=sys.stderr)
+    _print_settings(lines)
+
+
+def warn_of_lost_settings(root: Path, name: str, suite: str) -> None:
+    """Say on stderr which settings of ``params.yaml`` are not its profile's, and lost with another profile or suite."""
+    import yaml
+
+    path = root / "params.yaml"
+    if not path.exists():
+        return
+    current = yaml.safe_load(path.read_text())
+    lines = lost_settings(current, yaml.safe_load(rendered(name, suite)))
+    if lines:
+        print(f"rewriting loses {len(lines)} settings of {path.name} that its profile does not have:", file=sys.stderr)
+        _print_settings(lines)
+
+
+def lost_settings(current: Mapping[str, object], after: Mapping[str, object]) -> list[str]:
+    """Settings of ``current`` that its own profile and suite do not say and ``after`` does not keep.
+
+    They are few among the many that differ because the profile or the suite does.
+
+    Raises:
+        ConfigError: ``current`` names an unknown profile or suite.
+    """
+    import yaml
+
+    before = yaml.safe_load(rendered(str(current["profile"]), str(current["suite"])))
+    own, now, then = (dict(_settings(values, "")) for values in (before, current, after))
+    return [
+        f"{name}: {_value(now, name)} -> {_value(then, name)}"
+        for name in {**now, **own}
+        if _value(own, name) != _value(now, name) != _value(then, name)
+    ]
+
+
+def _print_settings(lines: Sequence[str]) -> None:
     for line in lines[:SHOWN_LINES]:
         print(f"  {line}", file=sys.stderr)
     if len(lines) > SHOWN_LINES:
-        print(f"  ... and {len(lines) - SHOWN_LINES} more: 'git diff {path.name}' shows all", file=sys.stderr)
+        print(f"  ... and {len(lines) - SHOWN_LINES} more: 'git diff params.yaml' shows all", file=sys.stderr)
 
 
 def rendered(name: str, suite: str, *, seeds: Sequence[int] = (), only: Sequence[str] = ()) -> str:

@@ -9,10 +9,12 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import yaml
 from cli_harness import Command
 
+from gigatok.cli.pipeline import choose_params
 from gigatok.cli.plan import planned_stages
-from gigatok.cli.profile import rendered
+from gigatok.cli.profile import lost_settings, rendered
 from gigatok.cli.runner import Graph, Stage
 from gigatok.config import parse_params
 from gigatok.paper.ledger import CLAIMS
@@ -194,6 +196,37 @@ def test_paper_dry_run_changes_nothing(command: Command, finished: Path) -> None
     assert (finished / "params.yaml").read_text() == before
 
 
+def test_settings_made_by_hand_are_named_before_they_are_lost(
+    command: Command, finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = finished / "params.yaml"
+    values = {**_values("core"), "base": {**_values("core")["base"], "seed": 7}}  # type: ignore[dict-item]
+    path.write_text(yaml.safe_dump(values))
+    assert choose_params(finished, None, "core").base.seed == 7
+    assert yaml.safe_load(path.read_text()) == values
+    assert "base.seed: 7 -> 0" in command("paper", "--dry-run").err
+    assert yaml.safe_load(path.read_text()) == values
+    assert choose_params(finished, None, "full").base.seed == 0
+    err = capsys.readouterr().err
+    assert "rewriting loses 1 settings of params.yaml that its profile does not have:\n  base.seed: 7 -> 0\n" in err
+
+
+def test_a_file_as_its_profile_wrote_it_loses_nothing(command: Command, finished: Path) -> None:
+    assert lost_settings(_values("core"), _values("full")) == []
+    err = command("paper", "--dry-run").err
+    assert "params.yaml would be rewritten: profile nano, suite full" in err
+    assert "loses" not in err
+    assert command("paper", "--dry-run", "--suite", "core").err == ""
+
+
+def test_paper_stops_before_anything_is_written(command: Command, project: Path) -> None:
+    before = (project / "params.yaml").read_text()
+    ended = command("paper", "--profile", "paper")
+    assert ended.status == 1
+    assert "profile paper cannot run on this machine: prepare.path is not set" in ended.err
+    assert (project / "params.yaml").read_text() == before
+
+
 def test_paper_says_where_everything_is(command: Command, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from gigatok.cli.runner import Outcome
 
@@ -208,7 +241,5 @@ def test_paper_says_where_everything_is(command: Command, project: Path, monkeyp
 
 
 def _values(suite: str) -> dict[str, object]:
-    import yaml
-
     values: dict[str, object] = yaml.safe_load(rendered("nano", suite))
     return values
