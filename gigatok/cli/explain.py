@@ -35,7 +35,8 @@ def explain(
     from gigatok.config import GigatokError
     from gigatok.evaluation.explanation import explain as compare
 
-    explanations = compare(ScoreSheet.read(first), ScoreSheet.read(second), cache or cache_of_runs(first))
+    caches = [cache] if cache else list(dict.fromkeys([*caches_of_runs(first), *caches_of_runs(second)]))
+    explanations = compare(ScoreSheet.read(first), ScoreSheet.read(second), *caches)
     common = list(dict.fromkeys(item.metric for item in explanations))
     if metric is not None:
         explanations = [item for item in explanations if metric in (item.metric, item.metric.split("/")[0])]
@@ -50,10 +51,13 @@ def explain(
         _print(item)
 
 
-def cache_of_runs(sheet: Path) -> Path | None:
-    """The store of features beside a run's score sheet (``runs/*/NAME/summary.json``), the newest of several."""
+def caches_of_runs(sheet: Path) -> list[Path]:
+    """The stores of features beside a run's score sheet (``runs/*/NAME/summary.json``), the newest first.
+
+    There are several where the code that computes features has changed: each knows the scores of its own time.
+    """
     caches = [path for parent in sheet.resolve().parents for path in parent.glob("cache/features-*")]
-    return max(caches, key=lambda path: path.stat().st_mtime, default=None)
+    return sorted(caches, key=lambda path: path.stat().st_mtime, reverse=True)
 
 
 def _print(item: Explanation) -> None:

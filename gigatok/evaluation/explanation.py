@@ -7,13 +7,14 @@ nothing is extracted anew. What is left when all fields are equal is the differe
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from gigatok.artifacts import Protocol, Score, ScoreSheet, protocol_differences
-from gigatok.evaluation.cache import PartStore, as_features, joined, stored_feature_key
+from gigatok.evaluation.cache import Arrays, PartStore, as_features, joined, stored_feature_key
 from gigatok.evaluation.extractors import Features
 from gigatok.evaluation.feature_scores import ReferenceFeatures, Unavailable, measure, select
 from gigatok.evaluation.frechet import FewSamplesWarning
@@ -45,17 +46,18 @@ class Explanation(NamedTuple):
         return not self.differences
 
 
-def explain(first: ScoreSheet, second: ScoreSheet, cache: Path | None = None) -> list[Explanation]:
+def explain(first: ScoreSheet, second: ScoreSheet, *caches: Path) -> list[Explanation]:
     """Every metric that both sheets have; the extractor after ``/`` may differ.
 
     Args:
-        cache: folder that ``evaluate`` filled; ``None``: differences are listed, not measured
+        caches: folders that ``evaluate`` or the pipeline filled: what one lacks is looked for in the next, so two
+            sheets may come from two projects. Without any, differences are listed, not measured
     """
     explanations = []
     for score in first.scores:
         other = _counterpart(score, second)
         if other is not None:
-            effects = _effects(score, other, cache) if protocol_differences(score, other) else ()
+            effects = _effects(score, other, caches) if protocol_differences(score, other) else ()
             explanations.append(
                 Explanation(score.metric, score, other, tuple(protocol_differences(score, other)), effects)
             )
@@ -69,19 +71,23 @@ def _counterpart(score: Score, sheet: ScoreSheet) -> Score | None:
     return next(iter(same or similar), None)
 
 
-def _effects(first: Score, second: Score, cache: Path | None) -> tuple[Effect, ...]:
-    inputs = [recall(cache, score) if cache is not None else None for score in (first, second)]
-    if cache is None or inputs[0] is None or inputs[1] is None:
+def _effects(first: Score, second: Score, caches: Sequence[Path]) -> tuple[Effect, ...]:
+    inputs, others = (_recalled(score, caches) for score in (first, second))
+    if inputs is None or others is None:
         reason = "no cached features: score both sets with 'gigatok-bench evaluate --cache DIR', then pass that cache"
         return (Effect("any", None, reason),)
-    return tuple(_Rescorer(cache, first, inputs[0], second, inputs[1]).effects())
+    return tuple(_Rescorer(caches, first, inputs, second, others).effects())
+
+
+def _recalled(score: Score, caches: Sequence[Path]) -> Inputs | None:
+    return next((found for cache in caches if (found := recall(cache, score)) is not None), None)
 
 
 class _Rescorer:
     """Computes the first score again with single fields of the second."""
 
-    def __init__(self, cache: Path, first: Score, inputs: Inputs, second: Score, others: Inputs) -> None:
-        self.cache = cache
+    def __init__(self, caches: Sequence[Path], first: Score, inputs: Inputs, second: Score, others: Inputs) -> None:
+        self.caches = caches
         self.first, self.inputs = first.protocol, inputs
         self.second, self.others = second.protocol, others
 
@@ -121,22 +127,28 @@ class _Rescorer:
         return Effect(change, float(np.mean(values)), None)
 
     def _reference(self, protocol: Protocol, inputs: Inputs) -> ReferenceFeatures:
-        moments = recall_moments(self.cache, inputs.reference)
+        known = (recall_moments(cache, inputs.reference) for cache in self.caches)
+        moments = next((each for each in known if each is not None), None)
         if moments is None:
             return ReferenceFeatures(self._features(protocol, inputs.reference, "reference"), None)
         if protocol.extractor != "inception-2015":
             raise Unavailable("the reference's statistics belong to inception-2015")
-        stored = PartStore(self.cache, stored_feature_key(protocol, inputs.reference)).stored()
+        stored = self._stored(stored_feature_key(protocol, inputs.reference))
         return ReferenceFeatures(None if stored is None else as_features(stored), moments)
 
     def _features(self, protocol: Protocol, images: str, what: str) -> Features:
         parts = []
         for content in images.split("+"):
-            arrays = PartStore(self.cache, stored_feature_key(protocol, content)).stored()
+            arrays = self._stored(stored_feature_key(protocol, content))
             if arrays is None:
                 raise Unavailable(f"features of the {what} under this extractor and preprocessing are not cached")
             parts.append(as_features(arrays))
         return joined(parts)
+
+    def _stored(self, key: Mapping[str, Any]) -> Arrays | None:
+        """An entry from the first cache that has all of it."""
+        entries = (PartStore(cache, key).stored() for cache in self.caches)
+        return next((arrays for arrays in entries if arrays is not None), None)
 
 
 def _fewer(features: Features, count: int) -> list[Features]:

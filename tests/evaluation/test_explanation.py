@@ -60,6 +60,16 @@ def test_sample_count_and_preprocessing_are_told_apart(tiny: Extractor, tmp_path
     assert unseen.reason == "features of the samples under this extractor and preprocessing are not cached"
 
 
+def test_sheets_of_two_projects_are_taken_apart_with_the_features_of_both(tiny: Extractor, tmp_path: Path) -> None:
+    reference, ours, theirs = _set(1, 0), tmp_path / "ours", tmp_path / "theirs"
+    first = evaluate(_set(0, 30), reference, EvaluateOptions(extractor="tiny", cache=ours))
+    second = evaluate(_set(3, 90, count=30), reference, EvaluateOptions(extractor="tiny", cache=theirs))
+    assert _of("gfid/tiny", explain(first, second, ours)).effects[0].value is None
+    effects = {effect.change: effect.value for effect in _of("gfid/tiny", explain(first, second, ours, theirs)).effects}
+    assert effects["samples (not a matter of protocol)"] == pytest.approx(second.value("gfid/tiny"), rel=1e-9)
+    assert effects["sample count"] is not None
+
+
 def test_settings_of_a_metric_are_an_effect_of_their_own(tiny: Extractor, tmp_path: Path) -> None:
     samples, reference = _set(0, 30), _set(1, 0)
     first = evaluate(samples, reference, EvaluateOptions(extractor="tiny", cache=tmp_path))

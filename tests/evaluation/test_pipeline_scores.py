@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gigatok.artifacts import ScoreSheet
-from gigatok.cli.explain import cache_of_runs
+from gigatok.cli.explain import caches_of_runs
 from gigatok.config import GigatokError
 from gigatok.evaluation import context, score_generator, score_reference, score_tokenizer
 from gigatok.evaluation.explanation import Explanation, explain
@@ -62,7 +62,7 @@ def test_a_sheet_of_the_pipeline_is_scored_again_from_its_features(
     score_reference.score_reference(project.params, project.workspace)
     second = scored(project, kind)
     path = project.workspace.tokenizer("S-S").summary_path
-    found = {item.metric.split("/")[0]: item for item in explain(first, second, cache_of_runs(path))}
+    found = {item.metric.split("/")[0]: item for item in explain(first, second, *caches_of_runs(path))}
     item: Explanation = found[metric]
     assert any("extractor_size" in difference for difference in item.differences)
     effect = next(each for each in item.effects if each.change == "extractor and preprocessing")
@@ -70,4 +70,4 @@ def test_a_sheet_of_the_pipeline_is_scored_again_from_its_features(
 
 
 def test_no_cache_is_found_beside_other_sheets(tmp_path: Path) -> None:
-    assert cache_of_runs(tmp_path / "ours.json") is None
+    assert caches_of_runs(tmp_path / "ours.json") == []
