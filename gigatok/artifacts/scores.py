@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationError
 
@@ -70,10 +70,17 @@ class Score(Section):
 
 
 def protocol_differences(a: Protocol | Score, b: Protocol | Score) -> list[str]:
-    """Every protocol field in which two scores differ, as ``field: a | b``. Empty: they may be compared."""
-    first = (a.protocol if isinstance(a, Score) else a).model_dump()
-    second = (b.protocol if isinstance(b, Score) else b).model_dump()
+    """Every protocol field in which two scores differ, as ``field: a | b``. Empty: they may be compared.
+
+    What notes say of an interval is left out: a score with one may stand beside a score without.
+    """
+    first, second = (_compared(each.protocol if isinstance(each, Score) else each) for each in (a, b))
     return [f"{name}: {first[name]!r} | {second[name]!r}" for name in first if first[name] != second[name]]
+
+
+def _compared(protocol: Protocol) -> dict[str, Any]:
+    notes = [part for part in (protocol.notes or "").split("; ") if part and "interval:" not in part]
+    return {**protocol.model_dump(), "notes": "; ".join(notes) or None}
 
 
 class ScoreSheet(Section):

@@ -15,7 +15,8 @@ from gigatok.evaluation.inception_score import inception_score
 from gigatok.evaluation.kernel_distance import kernel_distance, kernel_distance_of_subsets
 from gigatok.evaluation.precision_recall import Memberships, memberships
 from gigatok.evaluation.protocols import EvaluationProtocol
-from gigatok.evaluation.uncertainty import Interval, Rows, bootstrap_interval, mean_interval
+from gigatok.evaluation.real_set import GROUPS_NOTE
+from gigatok.evaluation.uncertainty import GROUPS, Interval, Rows, bootstrap_interval, jackknife_interval, mean_interval
 
 
 class Unavailable(GigatokError):
@@ -32,6 +33,10 @@ class ReferenceFeatures(NamedTuple):
     def images(self) -> int | None:
         """Images of the Fréchet distance's reference; ``None``: stored statistics do not say."""
         return None if self.moments is not None or self.features is None else len(self.features.pool)
+
+    def only(self, rows: Rows) -> ReferenceFeatures:
+        """What reconstructions of these rows alone are held against: their own originals."""
+        return ReferenceFeatures(select(self.needed_features(), rows), None)
 
     def pool_gaussian(self) -> Gaussian:
         """Moments of the pooled features."""
@@ -77,13 +82,15 @@ def measure(
     *,
     resamples: int = 0,
     seed: int = 0,
+    paired: bool = False,
 ) -> Measured:
     """One metric.
 
     Args:
         metric: a key of ``METRICS``, or ``precision`` or ``recall``
         resamples: of the bootstrap; 0: no interval
-        seed: of the bootstrap and of the kernel distance's subsets
+        seed: of the interval's draws and of the kernel distance's subsets
+        paired: sample i is a reconstruction of image i of the reference: intervals count or leave out both
 
     Raises:
         Unavailable: the inputs do not allow it.
@@ -92,12 +99,20 @@ def measure(
         return _precision_or_recall(metric, samples, reference, protocol, resamples, seed)
     compute = METRICS[metric](reference, protocol, seed)
     value = compute(samples)
-    interval = None
-    if resamples:
-        interval = bootstrap_interval(
-            lambda rows: compute(select(samples, rows)), len(samples.pool), value, resamples=resamples, seed=seed
-        )
-    return Measured(value, _details(metric, protocol, seed), interval)
+    if not resamples:
+        return Measured(value, _details(metric, protocol, seed))
+
+    def of_rows(rows: Rows) -> float:
+        again = METRICS[metric](reference.only(rows), protocol, seed) if paired else compute
+        return again(select(samples, rows))
+
+    details, count = _details(metric, protocol, seed), len(samples.pool)
+    if metric not in ("fid", "sfid"):
+        return Measured(value, details, bootstrap_interval(of_rows, count, value, resamples=resamples, seed=seed))
+    if count < GROUPS:
+        return Measured(value, details)
+    note = f"{GROUPS_NOTE}{', each with its originals' if paired else ''}"
+    return Measured(value, note, jackknife_interval(of_rows, count, value, seed=seed))
 
 
 Compute = Callable[[Features], float]

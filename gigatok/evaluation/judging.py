@@ -22,10 +22,10 @@ from gigatok.evaluation.feature_scores import (
 )
 from gigatok.evaluation.frechet import FewSamplesWarning
 from gigatok.evaluation.image_quality import psnr, ssim
-from gigatok.evaluation.image_sets import JudgedSet
+from gigatok.evaluation.image_sets import JudgedSet, UInt8
 from gigatok.evaluation.memory import Inputs, remember
 from gigatok.evaluation.protocols import EvaluationProtocol, find_protocol
-from gigatok.evaluation.real_set import INFINITY_NOTE, Originals, RealMoments, RealSet
+from gigatok.evaluation.real_set import GROUPS_NOTE, Originals, RealMoments, RealSet
 from gigatok.evaluation.uncertainty import Extrapolation, Interval, frechet_at_infinity, mean_interval
 
 
@@ -41,7 +41,7 @@ class EvaluateOptions:
     reconstructions: bool = False
     """Image i of the samples is a reconstruction of image i of the reference: adds PSNR and SSIM, names rFID."""
     resamples: int = 0
-    """Of the bootstrap behind intervals; 0: none."""
+    """Of the bootstrap behind intervals (Fréchet distances have a jackknife's instead); 0: no intervals at all."""
     infinity: bool = False
     """Add the Fréchet distance extrapolated to infinitely many samples."""
     count_plot: Path | None = None
@@ -76,6 +76,8 @@ def evaluate(
     )
     extractor = protocol.prepared(loaded)
     judged = JudgedPair(samples, reference, extractor, protocol, options)
+    if options.reconstructions:
+        judged.require_pairs()
     scores, notes = judged.feature_scores(progress)
     if options.reconstructions:
         scores += judged.pixel_scores()
@@ -120,6 +122,7 @@ class JudgedPair:
                         self.protocol,
                         resamples=self.options.resamples,
                         seed=self.options.seed,
+                        paired=self.options.reconstructions,
                     )
             except Unavailable as reason:
                 notes.append(f"{metric} is absent: {reason}")
@@ -132,13 +135,7 @@ class JudgedPair:
 
     def pixel_scores(self) -> list[Score]:
         """PSNR and SSIM of reconstructions."""
-        originals = self.reference.needed_images("PSNR")
-        reconstructions = self.samples.needed_images("PSNR")
-        if originals.shape != reconstructions.shape:
-            raise GigatokError(
-                f"{self.samples.name} has images {reconstructions.shape}, {self.reference.name} {originals.shape}: "
-                "reconstructions need as many originals of the same size, in the same order"
-            )
+        originals, reconstructions = self.require_pairs()
         values = {
             "psnr": (psnr(originals, reconstructions), "mean over images, range 1"),
             "ssim": (ssim(originals, reconstructions, self.protocol.ssim), f"mean over images, {self.protocol.ssim}"),
@@ -151,6 +148,21 @@ class JudgedPair:
             record = self._base_protocol(len(originals), len(originals)).replace(notes=details)
             scores.append(Score(metric=metric, value=float(each.mean()), interval=interval, protocol=record))
         return scores
+
+    def require_pairs(self) -> tuple[UInt8, UInt8]:
+        """Originals and reconstructions, before minutes go into their features.
+
+        Raises:
+            GigatokError: they are not as many, not of one size, or the reference holds no images.
+        """
+        originals = self.reference.needed_images("PSNR")
+        reconstructions = self.samples.needed_images("PSNR")
+        if originals.shape != reconstructions.shape:
+            raise GigatokError(
+                f"{self.samples.name} has images {reconstructions.shape}, {self.reference.name} {originals.shape}: "
+                "reconstructions need as many originals of the same size, in the same order"
+            )
+        return originals, reconstructions
 
     def _features(self, judged: JudgedSet, progress: Progress | None) -> Features:
         return cached_features(
@@ -197,7 +209,7 @@ class JudgedPair:
         if self.options.count_plot is not None:
             write_count_plot(line, f"{self._prefix('fid')}fid/{self.extractor.name}", self.options.count_plot)
         if interval is not None:
-            details += f"; {INFINITY_NOTE}"
+            details += f"; {GROUPS_NOTE}"
         score = self._score("fid", Measured(line.infinity, details, interval), real.images, count)
         return score.replace(metric=f"{self._prefix('fid')}fid_infinity/{self.extractor.name}")
 

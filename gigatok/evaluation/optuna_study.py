@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.study import MaxTrialsCallback
@@ -56,7 +58,7 @@ def guidance_study(
         study_name=name,
         storage=_storage(storage),
         direction="minimize",
-        sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=max(4, trials // 3), constant_liar=True),
+        sampler=_NumberedSampler(seed, startup=max(4, trials // 3)),
         pruner=optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=2, bootstrap_count=0),
         load_if_exists=True,
     )
@@ -88,6 +90,37 @@ def guidance_study(
         study.enqueue_trial(plain)
         study.optimize(run, n_trials=1)
     return _report(study, samples)
+
+
+class _NumberedSampler(optuna.samplers.BaseSampler):
+    """TPE whose random numbers belong to the trial's number, not to the process that happens to run it.
+
+    One seeded TPE sampler in each of two processes makes both try the same first settings.
+    """
+
+    def __init__(self, seed: int, startup: int) -> None:
+        self.seed, self.startup = seed, startup
+        self._of_trial = self._sampler(0)
+
+    def _sampler(self, number: int) -> optuna.samplers.TPESampler:
+        seed = int(np.random.SeedSequence([self.seed, number]).generate_state(1)[0])
+        return optuna.samplers.TPESampler(seed=seed, n_startup_trials=self.startup, constant_liar=True)
+
+    def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
+        self._of_trial = self._sampler(trial.number)
+
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        return self._of_trial.infer_relative_search_space(study, trial)
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        return self._of_trial.sample_relative(study, trial, search_space)
+
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        return self._of_trial.sample_independent(study, trial, param_name, param_distribution)
 
 
 def _has_plain(study: optuna.Study, states: tuple[TrialState, ...]) -> bool:

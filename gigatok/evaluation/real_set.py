@@ -15,23 +15,21 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtri, stdtrit
+from scipy.special import ndtri
 
 from gigatok.config import GigatokError
 from gigatok.evaluation.frechet import FewSamplesWarning, Gaussian, covariance_factor, frechet_distance, gaussian
 from gigatok.evaluation.inception_score import inception_score
 from gigatok.evaluation.kernel_distance import kernel_diagonal, kernel_row_sums
 from gigatok.evaluation.precision_recall import memberships, squared_radii
-from gigatok.evaluation.uncertainty import LEVEL, Extrapolation, Interval, mean_interval
+from gigatok.evaluation.uncertainty import GROUPS, LEVEL, Extrapolation, Interval, jackknife_interval, mean_interval
 
 Float64 = npt.NDArray[np.float64]
 _Z = float(ndtri((1 + LEVEL) / 2))
 
 INTERVAL_NOTE = "95% interval: infinitesimal jackknife"
 MEAN_NOTE = "95% interval: bootstrap over images"
-GROUPS = 10
-"""Of the jackknife behind intervals of extrapolated distances."""
-INFINITY_NOTE = f"95% interval: jackknife over {GROUPS} groups of samples"
+GROUPS_NOTE = f"95% interval: jackknife over {GROUPS} groups of samples"
 
 
 class Estimate(NamedTuple):
@@ -123,23 +121,21 @@ class RealSet:
     def infinity_interval(self, samples: npt.ArrayLike, value: float, *, seed: int = 0) -> Interval | None:
         """95% interval of ``frechet_at_infinity``, from the lines that are left when a tenth of the samples is.
 
-        A jackknife over groups, with Student's t: resampling would repeat samples, which bends the line itself.
         ``None`` where a line cannot be drawn without a group.
         """
         x = np.asarray(samples, dtype=np.float64)
-        groups = np.array_split(np.random.default_rng(seed).permutation(len(x)), GROUPS)
-        limits = []
-        for group in groups:
-            line = self._without(group).frechet_at_infinity(np.delete(x, group, axis=0), seed=seed)
-            if line is None:
-                return None
-            limits.append(line.infinity)
-        spread = (GROUPS - 1) / GROUPS * float(((np.array(limits) - np.mean(limits)) ** 2).sum())
-        half = float(stdtrit(GROUPS - 1, (1 + LEVEL) / 2)) * spread**0.5
-        return value - half, value + half
+        if len(x) < GROUPS:
+            return None
 
-    def _without(self, rows: npt.NDArray[np.int64]) -> RealSet:
-        """What samples without those rows are held against: the same set."""
+        def limit(rows: npt.NDArray[np.int64]) -> float:
+            line = self._only(rows).frechet_at_infinity(x[rows], seed=seed)
+            return float("nan") if line is None else line.infinity
+
+        low, high = jackknife_interval(limit, len(x), value, seed=seed)
+        return None if np.isnan(low) else (low, high)
+
+    def _only(self, rows: npt.NDArray[np.int64]) -> RealSet:
+        """What the samples of those rows are held against: the same set."""
         return self
 
     def kernel(self, samples: npt.ArrayLike) -> Estimate:
@@ -214,9 +210,9 @@ class Originals(RealSet):
         value = float(real_within.mean() + within.mean()) - 2.0 * float(across.mean())
         return _estimate(value, 2.0 * (within - across + real_within - real_across))
 
-    def _without(self, rows: npt.NDArray[np.int64]) -> RealSet:
+    def _only(self, rows: npt.NDArray[np.int64]) -> RealSet:
         """A reconstruction leaves with its original."""
-        return Originals(np.delete(self.features, rows, axis=0))
+        return Originals(self.features[rows])
 
     def _nested_distances(self, samples: Float64, order: npt.NDArray[np.int64], counts: list[int]) -> list[float]:
         x, real = self._matched(samples)[order], self.features[order]

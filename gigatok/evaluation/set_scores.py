@@ -8,7 +8,7 @@ from gigatok.artifacts import Protocol, Score
 from gigatok.evaluation.extractors import Features
 from gigatok.evaluation.frechet import Gaussian
 from gigatok.evaluation.real_set import (
-    INFINITY_NOTE,
+    GROUPS_NOTE,
     INTERVAL_NOTE,
     MEAN_NOTE,
     Estimate,
@@ -74,7 +74,7 @@ def infinity_score(metric: str, real: RealSet, features: Features, protocol: Pro
         note += ": fewer samples than dimensions, where distances leave the line, so a rough guide only"
     else:
         interval = real.infinity_interval(features.pool, line.infinity)
-        note += f"; {INFINITY_NOTE}"
+        note += f"; {GROUPS_NOTE}"
     named = f"{metric}/{protocol.extractor}"
     return [Score(metric=named, value=line.infinity, interval=interval, protocol=protocol.replace(notes=note))]
 

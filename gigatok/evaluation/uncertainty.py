@@ -18,6 +18,8 @@ Floats = npt.NDArray[np.floating]
 Interval = tuple[float, float]
 
 LEVEL = 0.95
+GROUPS = 10
+"""Of a jackknife over groups of samples."""
 
 
 class Extrapolation(NamedTuple):
@@ -49,10 +51,10 @@ def bootstrap_interval(
     seed: int = 0,
     level: float = LEVEL,
 ) -> Interval:
-    """Interval ``value`` -+ z sd for statistics of whole sets (FID, KID, IS).
+    """Interval ``value`` -+ z sd for statistics of whole sets (KID, IS, codebook usage).
 
-    A resampled set repeats samples, so its FID is too high: the resamples' spread says how much the score would
-    move with other samples, their level says nothing. So the spread alone is used, around the score itself. The
+    A resampled set repeats samples, so its level is off: the resamples' spread says how much the score would move
+    with other samples, their level says nothing. So the spread alone is used, around the score itself. The
     reference set belongs to the protocol and is not resampled.
 
     Args:
@@ -67,6 +69,30 @@ def bootstrap_interval(
         warnings.simplefilter("ignore", FewSamplesWarning)
         values = [statistic(np.sort(random.integers(0, count, count))) for _ in range(resamples)]
     half = float(ndtri((1 + level) / 2) * np.std(values, ddof=1))
+    return value - half, value + half
+
+
+def jackknife_interval(
+    statistic: Callable[[Rows], float], count: int, value: float, *, seed: int = 0, level: float = LEVEL
+) -> Interval:
+    """Interval ``value`` -+ t sd for statistics whose level depends on the number of distinct samples (FID).
+
+    From ``GROUPS`` sets that each lack one group of samples: unlike a bootstrap's they repeat none, which for a
+    Fréchet distance with fewer samples than dimensions makes the spread too wide. nan where ``statistic`` is.
+
+    Args:
+        statistic: rows that are left, rising -> the score of these samples
+        count: samples, at least ``GROUPS``
+        value: the score of all samples
+    """
+    if count < GROUPS:
+        raise GigatokError(f"an interval over {GROUPS} groups needs as many samples: there are {count}")
+    groups = np.array_split(np.random.default_rng(seed).permutation(count), GROUPS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FewSamplesWarning)
+        values = np.array([statistic(np.delete(np.arange(count), group)) for group in groups])
+    spread = (GROUPS - 1) / GROUPS * float(((values - values.mean()) ** 2).sum())
+    half = float(stdtrit(GROUPS - 1, (1 + level) / 2)) * spread**0.5
     return value - half, value + half
 
 

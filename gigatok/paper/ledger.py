@@ -11,7 +11,7 @@ from gigatok.artifacts import Score, protocol_differences, write_bytes
 from gigatok.config import Params
 from gigatok.paper.columns import column, find
 from gigatok.paper.scaling_table import markdown_table
-from gigatok.paper.seeds import own_notes, read_repeated
+from gigatok.paper.seeds import read_repeated
 
 Verdict = Literal["confirmed", "contradicted", "inconclusive", "not run"]
 Direction = Literal["<", ">"]
@@ -232,7 +232,7 @@ def _finding(contrast: Contrast, score: Callable[[str, str], Score | None]) -> F
         return Finding(contrast, "not run", None, f"{claimed}: {' and '.join(missing)} not run")
     effect = left.value - right.value
     text = f"{claimed}: {_number(left)} and {_number(right)}, difference {effect:+.4g}"
-    differences = protocol_differences(own_notes(left), own_notes(right))
+    differences = protocol_differences(left, right)
     if differences:
         return Finding(contrast, "inconclusive", effect, f"{text}; measured differently ({'; '.join(differences)})")
     return Finding(contrast, judge(left, contrast.direction, right), effect, text)

@@ -11,7 +11,6 @@ from gigatok.evaluation import require_comparable
 from gigatok.paper import style
 from gigatok.paper.columns import COLUMNS, Column, find
 from gigatok.paper.scaling import ScalingRow, is_baseline
-from gigatok.paper.seeds import own_notes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,7 +58,7 @@ def _differences(rows: Sequence[ScalingRow], column: Column, force: bool) -> lis
     """How the scores of a column were measured differently."""
     scores = [row.scores[name] for row in rows if (name := find(row.metrics, column.key))]
     try:
-        return require_comparable([own_notes(score) for score in scores], force=force)
+        return require_comparable(scores, force=force)
     except GigatokError as error:
         raise GigatokError(f"{error} with report.force") from None
 

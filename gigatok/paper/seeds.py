@@ -37,12 +37,6 @@ def read_repeated(runs_root: Path, kind: Kind, name: str, params: Params) -> Run
     return replace(run, sheet=run.sheet.model_copy(update={"scores": scores}))
 
 
-def own_notes(score: Score) -> Score:
-    """The score without what its notes say of its interval, which two scores need not share to be comparable."""
-    notes = [part for part in (score.protocol.notes or "").split("; ") if "interval:" not in part]
-    return score.replace(protocol=score.protocol.replace(notes="; ".join(part for part in notes if part) or None))
-
-
 def _mean(scores: dict[int, Score]) -> Score:
     """One score from those of several seeds; a single one stays as it is."""
     first = next(iter(scores.values()))
@@ -50,13 +44,14 @@ def _mean(scores: dict[int, Score]) -> Score:
         return first
     # the sampler may differ where each run has its own best guidance
     best = ("sampler",) if "best" in first.metric else ()
-    require_comparable([own_notes(score) for score in scores.values()], ignore=("seed", *best))
+    require_comparable(list(scores.values()), ignore=("seed", *best))
     values = [score.value for score in scores.values()]
     seeds = ", ".join(map(str, scores))
-    notes = [own_notes(first).protocol.notes, f"mean over training seeds {seeds}; 95% interval: Student's t"]
+    own = [part for part in (first.protocol.notes or "").split("; ") if part and "interval:" not in part]
+    notes = [*own, f"95% interval: Student's t around the mean over training seeds {seeds}"]
     return first.replace(
         value=sum(values) / len(values),
         interval=seed_interval(values),
-        protocol=first.protocol.replace(notes="; ".join(note for note in notes if note)),
+        protocol=first.protocol.replace(notes="; ".join(notes)),
         provenance=first.provenance.replace(seed=None),
     )

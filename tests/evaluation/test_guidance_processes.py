@@ -55,6 +55,9 @@ def test_two_processes_share_the_trials_of_one_study(tmp_path: Path) -> None:
     # one process may be in a trial while the other ends the last
     assert TRIALS + 1 <= len([trial for trial in trials if trial.state.is_finished()]) <= TRIALS + 3
     assert sorted(trial.number for trial in trials) == list(range(len(trials)))
+    first = [json.loads(line) for lines in scored.values() for line in lines]
+    # both could be in the same setting by chance; seeded alike they drew all of their first ones twice
+    assert len(first) - len({tuple(each) for each in first}) <= 2
     for unguided, _ in reports:
         assert unguided == 1.0 + 100 / 40
     for other in tmp_path.glob("*.ready"):
