@@ -57,8 +57,7 @@ class GuidanceSearch:
         section = self.studio.section
         ways = {"list": self._listed, "zero-order": self._climb, "study": self._study}
         report = ways[section.guidance.kind](section)
-        if section.guidance.kind != "list":
-            self._keep(report)
+        self._keep(report)
         return report
 
     def _listed(self, section: EvaluateGeneratorSection) -> GuidanceReport:
@@ -66,18 +65,16 @@ class GuidanceSearch:
             Guidance() if scale == NO_GUIDANCE else Guidance(scale, section.cfg_schedule, section.cfg_start)
             for scale in section.cfg_scales
         ]
-        curve = tuple(Trial(each, section.samples, self._score(each, section.samples)) for each in settings)
+        curve = tuple(Trial(each, section.samples, self._told_score(each, section.samples)) for each in settings)
         return GuidanceReport(curve[0], min(curve, key=lambda trial: trial.value), curve)
 
     def _climb(self, section: EvaluateGeneratorSection) -> GuidanceReport:
-        def score(guidance: Guidance, samples: int) -> float:
-            value = self._score(guidance, samples)
-            self._tell(Trial(guidance, samples, value))
-            return value
-
-        start = section.guidance.start
         return zero_order_search(
-            score, section.samples, start=start, schedule=section.cfg_schedule, begin=section.cfg_start
+            self._told_score,
+            section.samples,
+            start=section.guidance.start,
+            schedule=section.cfg_schedule,
+            begin=section.cfg_start,
         )
 
     def _study(self, section: EvaluateGeneratorSection) -> GuidanceReport:
@@ -98,6 +95,11 @@ class GuidanceSearch:
 
     def _score(self, guidance: Guidance, samples: int) -> float:
         return self.estimate(guidance, samples).value
+
+    def _told_score(self, guidance: Guidance, samples: int) -> float:
+        value = self._score(guidance, samples)
+        self._tell(Trial(guidance, samples, value))
+        return value
 
     def _tell(self, trial: Trial) -> None:
         """A point of the run's journal, from which MLflow is fed. A search that is repeated tells nothing twice."""

@@ -117,6 +117,16 @@ def test_the_climb_reports_its_curve_and_tells_the_tracker_once(project) -> None
     assert again == told
 
 
+def test_every_scale_of_a_list_is_a_trial_of_the_tracker_too(project) -> None:
+    sheet = evaluated(project)
+    evaluated(project)
+    run = project.workspace.generator("S-S")
+    told = [point.value for point in read_journal(run.journal_path) if point.name == "guidance/gfid"]
+    assert told == [sheet.value("gfid_cfg_1"), sheet.value("gfid_cfg_2")]
+    scales = [point.value for point in read_journal(run.journal_path) if point.name == "guidance/scale"]
+    assert scales == [1.0, 2.0]
+
+
 def test_a_study_is_shared_resumed_and_kept_as_an_artifact(project) -> None:
     guidance = {"kind": "study", "trials": 4, "samples": (10,), "scales": (1.5, 3.0), "starts": (0.0, 0.5)}
     sheet = evaluated(project, guidance=guidance)
