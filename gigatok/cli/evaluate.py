@@ -32,8 +32,14 @@ def evaluate(
     extractor_size: Annotated[int | None, typer.Option(help="Pixels it sees; none: its native size.")] = None,
     crop: Annotated[int | None, typer.Option(help="ADM centre crop of image files to this side.")] = None,
     reconstructions: Annotated[
-        bool, typer.Option("--reconstructions", help="Image i reconstructs reference i: rFID, PSNR, SSIM.")
+        bool, typer.Option("--reconstructions", help="Image i reconstructs reference i: rFID, PSNR, SSIM, LPIPS.")
     ] = False,
+    perceptual: Annotated[
+        str, typer.Option(metavar="NAMES", help="Perceptual distances of reconstructions: efficientnet-lite0,vgg16.")
+    ] = "efficientnet-lite0",
+    perceptual_weights: Annotated[
+        Path | None, typer.Option(help="torchvision's VGG16 weights, for LPIPS; none: its cache or a download.")
+    ] = None,
     bootstrap: Annotated[int, typer.Option(min=0, help="Resamples behind intervals; 0: no intervals.")] = 0,
     infinity: Annotated[bool, typer.Option("--infinity", help="Add FID for infinitely many samples.")] = False,
     count_plot: Annotated[
@@ -58,6 +64,8 @@ def evaluate(
         weights=weights,
         extractor_size=extractor_size,
         reconstructions=reconstructions,
+        perceptual=tuple(filter(None, perceptual.split(","))),
+        perceptual_weights=perceptual_weights,
         resamples=bootstrap,
         infinity=infinity,
         count_plot=count_plot,

@@ -100,7 +100,7 @@ class _Rescorer:
         swapped = self.first.replace(**{name: getattr(self.second, name) for name in judge})
         if swapped != self.first:
             changes.append(("extractor and preprocessing", swapped, self.inputs, None))
-        if self.first.notes != self.second.notes:
+        if any(difference.startswith("notes:") for difference in protocol_differences(self.first, self.second)):
             settings = self.inputs.replace(protocol=self.others.protocol, seed=self.others.seed)
             changes.append((f"{self.inputs.metric} settings", self.first, settings, None))
         count = self.second.sample_count

@@ -24,9 +24,11 @@ from gigatok.evaluation.frechet import FewSamplesWarning
 from gigatok.evaluation.image_quality import psnr, ssim
 from gigatok.evaluation.image_sets import JudgedSet, UInt8
 from gigatok.evaluation.memory import Inputs, remember
+from gigatok.evaluation.perceptual import perceptual_distances, perceptual_metric
 from gigatok.evaluation.protocols import EvaluationProtocol, find_protocol
 from gigatok.evaluation.real_set import GROUPS_NOTE, Originals, RealMoments, RealSet
 from gigatok.evaluation.uncertainty import Extrapolation, Interval, frechet_at_infinity, mean_interval
+from gigatok.teachers import load_perceptual
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +44,10 @@ class EvaluateOptions:
     """Image i of the samples is a reconstruction of image i of the reference: adds PSNR and SSIM, names rFID."""
     resamples: int = 0
     """Of the bootstrap behind intervals (Fréchet distances have a jackknife's instead); 0: no intervals at all."""
+    perceptual: tuple[str, ...] = ()
+    """Networks of perceptual distances of reconstructions: ``vgg16`` (LPIPS), ``efficientnet-lite0``."""
+    perceptual_weights: Path | None = None
+    """Weight file of ``vgg16``."""
     infinity: bool = False
     """Add the Fréchet distance extrapolated to infinitely many samples."""
     count_plot: Path | None = None
@@ -81,6 +87,8 @@ def evaluate(
     scores, notes = judged.feature_scores(progress)
     if options.reconstructions:
         scores += judged.pixel_scores()
+        distances, absent = judged.perceptual_scores()
+        scores, notes = [*scores, *distances], [*notes, *absent]
         if not any(score.metric == "psnr" for score in scores):
             notes.append("psnr is absent: it is infinite for images that equal their originals, as some here do")
     return ScoreSheet(
@@ -148,6 +156,28 @@ class JudgedPair:
             record = self._base_protocol(len(originals), len(originals)).replace(notes=details)
             scores.append(Score(metric=metric, value=float(each.mean()), interval=interval, protocol=record))
         return scores
+
+    def perceptual_scores(self) -> tuple[list[Score], list[str]]:
+        """Mean perceptual distances of reconstructions, and a note for each network whose weights are not there."""
+        scores, notes = [], []
+        originals, reconstructions = self.require_pairs()
+        for name in self.options.perceptual:
+            weights = self.options.perceptual_weights if name == "vgg16" else None
+            try:
+                network = load_perceptual(name, weights=weights).to(self.options.device)
+            except ConfigError:
+                raise
+            except GigatokError as reason:
+                notes.append(f"{perceptual_metric(name)} is absent: {reason}")
+                continue
+            each = perceptual_distances(network, originals, reconstructions, batch_size=self.options.batch_size)
+            interval = mean_interval(each, seed=self.options.seed) if self.options.resamples else None
+            record = self._base_protocol(len(originals), len(originals)).replace(
+                extractor=name, extractor_sha256=network.sha256, notes="mean over images, images in [-1, 1]"
+            )
+            score = Score(metric=perceptual_metric(name), value=float(each.mean()), interval=interval, protocol=record)
+            scores.append(score)
+        return scores, notes
 
     def require_pairs(self) -> tuple[UInt8, UInt8]:
         """Originals and reconstructions, before minutes go into their features.

@@ -12,12 +12,17 @@ from gigatok.config import GigatokError
 UInt8 = npt.NDArray[np.uint8]
 
 
+def perceptual_metric(network: str) -> str:
+    """Name of the metric that ``network`` (as ``load_perceptual`` knows it) measures: LPIPS is VGG16's alone."""
+    return "lpips/vgg16" if network == "vgg16" else f"perceptual_distance/{network}"
+
+
 def perceptual_distances(
     network: nn.Module, originals: UInt8, reconstructions: UInt8, *, batch_size: int = 32
 ) -> npt.NDArray[np.float64]:
     """(n,) distances of uint8 images (n, H, W, 3); 0 for equal images.
 
-    The metric's name must carry the network's: ``lpips/vgg16``, ``perceptual_distance/efficientnet-lite0``.
+    The metric's name must carry the network's: see ``perceptual_metric``.
 
     Args:
         network: frozen, ``(a, b) -> (B,)`` on images (B, 3, H, W) in [-1, 1], as ``load_perceptual`` returns

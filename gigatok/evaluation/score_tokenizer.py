@@ -31,7 +31,7 @@ from gigatok.evaluation.extractors import Extractor, Features
 from gigatok.evaluation.image_quality import psnr
 from gigatok.evaluation.image_sets import content_sha256
 from gigatok.evaluation.memory import remember_scores
-from gigatok.evaluation.perceptual import perceptual_distances
+from gigatok.evaluation.perceptual import perceptual_distances, perceptual_metric
 from gigatok.evaluation.probe_scores import Labels, Pool, accuracy_scores, encoder_pool, probe_spec
 from gigatok.evaluation.real_set import INTERVAL_NOTE, MEAN_NOTE, Estimate, Originals, mean_estimate
 from gigatok.evaluation.score_reference import picture_rows, pixel_scores
@@ -194,9 +194,10 @@ def _perceptual_score(originals: Images, images: Images, params: Params, device:
     loss = params.train_tokenizer.loss
     name = loss.perceptual_network
     weights = Path(loss.perceptual_weights) if loss.perceptual_weights else None
-    distances = perceptual_distances(load_perceptual(name, weights=weights).to(device), originals, images)
-    metric = "lpips/vgg16" if name == "vgg16" else f"perceptual_distance/{name}"
-    return scored(metric, mean_estimate(distances), pixel_protocol(len(originals)).replace(extractor=name), MEAN_NOTE)
+    network = load_perceptual(name, weights=weights).to(device)
+    distances = perceptual_distances(network, originals, images)
+    protocol = pixel_protocol(len(originals)).replace(extractor=name, extractor_sha256=network.sha256)
+    return scored(perceptual_metric(name), mean_estimate(distances), protocol, MEAN_NOTE)
 
 
 def _codebook_scores(indices_path: Path, codebook_size: int) -> list[Score]:

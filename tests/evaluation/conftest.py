@@ -73,6 +73,8 @@ class Project(NamedTuple):
 class TinyPerceptual(nn.Module):
     """Mean squared error an image."""
 
+    sha256 = "3" * 64
+
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         return (a - b).square().mean(dim=(1, 2, 3))
 

@@ -21,6 +21,7 @@ from gigatok.evaluation import (
     ssim,
 )
 from gigatok.evaluation.image_sets import JudgedSet, Moments
+from gigatok.teachers import load_perceptual
 
 
 def _sets(count: int = 40) -> tuple[JudgedSet, JudgedSet]:
@@ -100,6 +101,37 @@ def test_the_limit_of_reconstructions_keeps_pairs_together(tiny: Extractor) -> N
     assert score.interval is not None
     assert score.interval[0] < score.value < score.interval[1]
     assert "jackknife over 10 groups" in str(score.protocol.notes)
+
+
+def test_fids_interval_is_a_jackknifes_and_follows_pairs(tiny: Extractor) -> None:
+    fake, real = _sets(80)
+    plain = evaluate(fake, real, EvaluateOptions(extractor="tiny", resamples=5)).score("gfid")
+    paired = evaluate(fake, real, EvaluateOptions(extractor="tiny", resamples=5, reconstructions=True)).score("rfid")
+    assert paired.value == pytest.approx(plain.value)
+    assert plain.interval is not None
+    assert paired.interval is not None
+    assert paired.interval != plain.interval
+    assert "jackknife over 10 groups" in str(plain.protocol.notes)
+    assert "each with its originals" in str(paired.protocol.notes)
+    # an interval is no difference of protocol
+    assert protocol_differences(plain, evaluate(fake, real, EvaluateOptions(extractor="tiny")).score("gfid")) == []
+
+
+def test_perceptual_distances_carry_their_network_and_absent_weights_a_reason(tiny: Extractor, tmp_path: Path) -> None:
+    random = np.random.default_rng(5)
+    fake, real = (array_set(random.integers(0, 256, (6, 32, 32, 3), dtype=np.uint8), name) for name in "ab")
+    options = EvaluateOptions(
+        extractor="tiny",
+        reconstructions=True,
+        perceptual=("efficientnet-lite0", "vgg16"),
+        perceptual_weights=tmp_path / "vgg16.pth",
+    )
+    sheet = evaluate(fake, real, options)
+    score = sheet.score("perceptual_distance/efficientnet-lite0")
+    assert score.value > 0
+    assert score.protocol.extractor_sha256 == load_perceptual("efficientnet-lite0").sha256
+    assert not sheet.has("lpips")
+    assert any(note.startswith("lpips/vgg16 is absent: ") and "vgg16.pth" in note for note in sheet.notes)
 
 
 def test_the_plot_over_counts_is_written_on_request(tiny: Extractor, tmp_path: Path) -> None:
