@@ -30,14 +30,27 @@ def missing(params: Params, root: Path, *, cuda: bool | None = None) -> list[str
         found.append("base.device is cuda but no NVIDIA driver was found: use auto or cpu")
     elif params.profile == "paper" and not cuda:
         found.append("profile paper needs an NVIDIA GPU (none was found): a CPU would take years")
-    for setting, weights in (
-        ("teacher.weights", params.teacher.weights),
-        ("reference.weights", params.reference.weights),
-        ("train_tokenizer.loss.perceptual_weights", params.train_tokenizer.loss.perceptual_weights),
-    ):
+    for setting, weights in _weight_files(params).items():
         if weights is not None and not (root / weights).exists():
             found.append(f"{setting} {weights!r} does not exist")
     return found
+
+
+def _weight_files(params: Params) -> dict[str, str | None]:
+    """Every weight file that is named, by the setting that names it."""
+    files = {
+        "teacher.weights": params.teacher.weights,
+        "reference.weights": params.reference.weights,
+        "train_tokenizer.loss.perceptual_weights": params.train_tokenizer.loss.perceptual_weights,
+    }
+    for name, entry in params.tokenizers.items():
+        if entry.teacher:
+            files[f"tokenizers.{name}.teacher.weights"] = params.tokenizer_teacher(name).weights
+        own = params.tokenizer_training(name).loss.discriminator.weights
+        if own != params.train_tokenizer.loss.discriminator.weights:
+            files[f"tokenizers.{name}.overrides.loss.discriminator.weights"] = own
+    files["train_tokenizer.loss.discriminator.weights"] = params.train_tokenizer.loss.discriminator.weights
+    return files
 
 
 _sources = {

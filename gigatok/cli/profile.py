@@ -22,12 +22,20 @@ def profile(
     suite: Annotated[str, typer.Option(metavar="core|full", help="How many runs.")] = "core",
     seeds: Annotated[str, typer.Option(help="Train tokenizers once with each of these seeds, e.g. 0,1,2.")] = "",
     only: Annotated[str, typer.Option(help="Tokenizers that --seeds is for, e.g. S-S,B-L; default: all.")] = "",
+    weights: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME=FILE,...",
+            help="Weights that no package brings: adds the runs of tables 3, 6 and 10 that need them. Names: "
+            "clip-dfn-l, siglip-so400m, dinov2-b, dino.",
+        ),
+    ] = "",
 ) -> None:
     """Write params.yaml for a profile and a suite, and say what changed."""
     from gigatok.cli.project import project_root
 
     names = [part.strip() for part in only.split(",") if part.strip()]
-    write_profile(project_root(), name, suite, seeds=parse_seeds(seeds), only=names)
+    write_profile(project_root(), name, suite, seeds=parse_seeds(seeds), only=names, weights=parse_weights(weights))
 
 
 def parse_seeds(text: str) -> list[int]:
@@ -44,7 +52,31 @@ def parse_seeds(text: str) -> list[int]:
         raise ConfigError(f"--seeds {text!r}: give whole numbers separated by commas, such as 0,1,2") from None
 
 
-def write_profile(root: Path, name: str, suite: str, *, seeds: Sequence[int] = (), only: Sequence[str] = ()) -> None:
+def parse_weights(text: str) -> dict[str, str]:
+    """``"dino=a.pth, dinov2-b=b.safetensors"`` -> ``{"dino": "a.pth", ...}``; empty text: none.
+
+    Raises:
+        ConfigError: a part is no NAME=FILE.
+    """
+    from gigatok.config import ConfigError
+
+    pairs = [tuple(map(str.strip, part.split("=", 1))) for part in text.split(",") if part.strip()]
+    if any(len(pair) != 2 or not all(pair) for pair in pairs):
+        raise ConfigError(
+            f"--weights {text!r}: give NAME=FILE separated by commas, such as dinov2-b=dinov2.safetensors"
+        )
+    return {pair[0]: pair[1] for pair in pairs}
+
+
+def write_profile(
+    root: Path,
+    name: str,
+    suite: str,
+    *,
+    seeds: Sequence[int] = (),
+    only: Sequence[str] = (),
+    weights: Mapping[str, str] | None = None,
+) -> None:
     """Write ``params.yaml`` at ``root`` and say on stderr which settings changed.
 
     Raises:
@@ -53,7 +85,7 @@ def write_profile(root: Path, name: str, suite: str, *, seeds: Sequence[int] = (
     import yaml
 
     path = root / "params.yaml"
-    text = rendered(name, suite, seeds=seeds, only=only)
+    text = rendered(name, suite, seeds=seeds, only=only, weights=weights)
     old = path.read_text() if path.exists() else None
     path.write_text(text)
     if old is None:
@@ -109,7 +141,14 @@ def _print_settings(lines: Sequence[str]) -> None:
         print(f"  ... and {len(lines) - SHOWN_LINES} more: 'git diff params.yaml' shows all", file=sys.stderr)
 
 
-def rendered(name: str, suite: str, *, seeds: Sequence[int] = (), only: Sequence[str] = ()) -> str:
+def rendered(
+    name: str,
+    suite: str,
+    *,
+    seeds: Sequence[int] = (),
+    only: Sequence[str] = (),
+    weights: Mapping[str, str] | None = None,
+) -> str:
     """Text of ``params.yaml``.
 
     Raises:
@@ -118,7 +157,7 @@ def rendered(name: str, suite: str, *, seeds: Sequence[int] = (), only: Sequence
     from gigatok.config.profiles import PROFILES, render
     from gigatok.paper.matrix import suite_entries
 
-    entries = suite_entries(suite, name) if name in PROFILES else ()
+    entries = suite_entries(suite, name, weights) if name in PROFILES else ()
     return render(name, suite, *entries, seeds=seeds, only=only)
 
 

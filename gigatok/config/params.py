@@ -60,6 +60,13 @@ class Params(Section):
         entry = _entry(self.tokenizers, name, "tokenizers")
         return _overridden(self.train_tokenizer, entry.overrides, f"tokenizers.{name}.overrides")
 
+    def tokenizer_teacher(self, name: str) -> TeacherSection:
+        """The semantic encoder of tokenizer ``name``: ``teacher``, or its own, which nothing is stored of."""
+        entry = _entry(self.tokenizers, name, "tokenizers")
+        if not entry.teacher:
+            return self.teacher
+        return _overridden(self.teacher, {**entry.teacher, "cache": False}, f"tokenizers.{name}.teacher")
+
     def tokenizer_model(self, name: str, *, alignment_dim: int) -> TokenizerConfig:
         """Architecture of tokenizer ``name``; ``alignment_dim`` is the teacher's feature width."""
         entry = _entry(self.tokenizers, name, "tokenizers")
@@ -93,6 +100,11 @@ class Params(Section):
         """``train_generator`` with the overrides of generator ``name`` applied."""
         entry = _entry(self.generators, name, "generators")
         return _overridden(self.train_generator, entry.overrides, f"generators.{name}.overrides")
+
+    def generator_evaluation(self, name: str) -> EvaluateGeneratorSection:
+        """``evaluate_generator`` with what generator ``name`` overrides of it applied."""
+        entry = _entry(self.generators, name, "generators")
+        return _overridden(self.evaluate_generator, entry.evaluation, f"generators.{name}.evaluation")
 
     def generator_model(self, name: str, *, tokens: int, codebook_size: int, classes: int) -> ArConfig:
         """Architecture of generator ``name`` for a tokenizer's rate and the data's classes."""
@@ -131,12 +143,13 @@ class Params(Section):
             try:
                 self.tokenizer_model(name, alignment_dim=1)
                 regularized = self.tokenizer_training(name).loss.semantic_weight > 0
+                teacher = self.tokenizer_teacher(name)
             except ValidationError as error:
                 problems.append(f"tokenizers.{name}: {describe(error)}")
             except ConfigError as error:
                 problems.append(str(error))
             else:
-                if augmented and self.teacher.cache and regularized:
+                if augmented and teacher.cache and regularized:
                     problems.append(
                         "teacher.cache is true but prepare.augmentation changes the images: set teacher.cache to false"
                     )
@@ -176,6 +189,7 @@ class Params(Section):
                 continue
             try:
                 self.generator_model(name, tokens=1, codebook_size=1, classes=1)
+                self.generator_evaluation(name)
             except ValidationError as error:
                 problems.append(f"generators.{name}: {describe(error)}")
             except ConfigError as error:

@@ -56,7 +56,8 @@ def render(
     text = profile_text(profile)
     values: dict[str, Any] = yaml.safe_load(text)
     per_tokenizer, more, per_generator, more_generators = (values.get(key) or {} for key in _ONLY_IN_PROFILES)
-    entries = copy.deepcopy({**tokenizers, **more})
+    # of a name that both have the profile gives the recipe, and the suite's entry (a weight file, say) wins
+    entries = copy.deepcopy({**tokenizers, **{name: merge(more[name], tokenizers.get(name, {})) for name in more}})
     for name, entry in entries.items():
         _lay_under(entry, per_tokenizer, f"{entry['encoder']}-{entry['decoder']}", name)
     suites = generators if generators is not None else default_generators(dict(tokenizers))

@@ -163,6 +163,9 @@ class TokenizerEntry(Section):
     encoder: str
     decoder: str
     overrides: dict[str, object] = {}
+    teacher: dict[str, object] = {}
+    """What it overrides of ``teacher``: another semantic encoder (paper table 6). Its features are computed while
+    training, since the stage ``teacher`` stores those of one encoder."""
     seed: int | None = None
     """Seed of this training; ``None``: ``base.seed``. Data, judge and samples keep ``base.seed``."""
     seeds: tuple[int, ...] = ()
@@ -198,6 +201,8 @@ class GeneratorEntry(Section):
     """Weights of the tokenizer: the last, or those kept at a step."""
     size: str = "GPT-B"
     overrides: dict[str, object] = {}
+    evaluation: dict[str, object] = {}
+    """What it overrides of ``evaluate_generator``: the guidance of the paper's systems, say."""
     seed: int | None = None
     """Seed of this training; ``None``: ``base.seed``."""
 
@@ -234,7 +239,11 @@ class EvaluateTokenizerSection(Section):
     pictures: int = Field(16, gt=0)
     """Reconstructions kept for the report."""
     probe: ProbeSection | None = None
-    """Linear probe of the encoder on all training images (figure 13); ``None``: none."""
+    """Linear probe of the encoder on all training images, at the end and at kept checkpoints (figure 13);
+    ``None``: none."""
+    probed: Literal["all", "checkpoints"] = "all"
+    """Which tokenizers the probe is for. ``checkpoints``: those that keep some (``keep_steps``); an encoder pass over
+    all training images is dear in a short run."""
 
 
 class GuidanceSection(Section):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from gigatok.artifacts import Protocol, Score, Workspace
-from gigatok.config import Params
+from gigatok.config.sections import EvaluateGeneratorSection
 from gigatok.data import PreparedData
 from gigatok.evaluation.context import RealFeatures, judge_protocol, judged_features
 from gigatok.evaluation.drawing import Drawn
@@ -39,7 +39,8 @@ class SampleScores:
 
     search: GuidanceSearch
     report: GuidanceReport
-    params: Params
+    section: EvaluateGeneratorSection
+    base_seed: int
     workspace: Workspace
     known: RealFeatures
     judges: Sequence[Extractor] = ()
@@ -82,12 +83,12 @@ class SampleScores:
 
     def seed_scores(self) -> list[Score]:
         """Means over several seeds, where the settings name several."""
-        section, judge = self.params.evaluate_generator, self.search.studio.judge.name
+        section, judge = self.section, self.search.studio.judge.name
         if len(section.seeds) < 2:
             return []
         count = self.report.unguided.samples
         values: dict[tuple[str, Guidance], list[float]] = {}
-        for seed in (self.params.base.seed + each for each in section.seeds):
+        for seed in (self.base_seed + each for each in section.seeds):
             plain = self.search.studio.features(Drawn(Guidance(), count, seed))
             for score in sample_scores(self.search.real, plain, self.protocol(Guidance())):
                 values.setdefault((score.metric, Guidance()), []).append(score.value)
@@ -95,7 +96,7 @@ class SampleScores:
             guided = plain if best == Guidance() else self.search.studio.features(Drawn(best, count, seed))
             gfid = self.search.real.frechet(guided.pool).value
             values.setdefault((f"gfid_best_cfg/{judge}", best), []).append(gfid)
-        seeds = ", ".join(str(self.params.base.seed + each) for each in section.seeds)
+        seeds = ", ".join(str(self.base_seed + each) for each in section.seeds)
         note = f"mean over samples of seeds {seeds}; 95% interval: Student's t"
         return [
             scored(
@@ -109,7 +110,7 @@ class SampleScores:
 
     def floors(self, tokens: Tokens) -> list[Score]:
         """The same metrics of images whose tokens have nothing to do with each other."""
-        shuffled = _shuffled(tokens.train, self.params.evaluate_generator.samples, self.params.base.seed)
+        shuffled = _shuffled(tokens.train, self.section.samples, self.base_seed)
         features = self.search.studio.judged(shuffled)
         sampler = {"tokens": "shuffled training indices"}
         protocol = self.protocol(Guidance()).replace(sampler=sampler, sample_count=len(shuffled))
@@ -134,7 +135,7 @@ class SampleScores:
 
     def _curve_name(self, guidance: Guidance) -> str:
         """``gfid_cfg_<scale>``; with schedule and start where they are not the settings' own."""
-        section = self.params.evaluate_generator
+        section = self.section
         name = f"gfid_cfg_{guidance.scale:g}"
         if guidance in (Guidance(), Guidance(guidance.scale, section.cfg_schedule, section.cfg_start)):
             return name

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 from gigatok.artifacts import Protocol, Score, ScoreSheet, Workspace, load_weights, replacing
 from gigatok.config import Params, fingerprint
-from gigatok.config.sections import EvaluateGeneratorSection
+from gigatok.config.sections import EvaluateGeneratorSection, ProbeSection
 from gigatok.data import PreparedData
 from gigatok.data.transforms import CENTRE_OF_TEN
 from gigatok.evaluation.context import (
@@ -44,7 +44,7 @@ def score_generator(name: str, params: Params, workspace: Workspace) -> None:
     device = limit_threads(params.base)
     run = workspace.generator(name)
     data = PreparedData.open(workspace.data).summary
-    section = params.evaluate_generator
+    section = params.generator_evaluation(name)
     tokenizer, tokens, tokenizer_sha256 = _open_tokenizer(name, params, workspace)
     tokenizer, ar = tokenizer.to(device), load_ar_dir(run.path).to(device)
     known = read_real_features(workspace)
@@ -70,9 +70,9 @@ def score_generator(name: str, params: Params, workspace: Workspace) -> None:
         )
         report = search.search()
         judges, absent = further_judges(params.reference, device)
-        judged = SampleScores(search, report, params, workspace, known, judges)
+        judged = SampleScores(search, report, section, params.base.seed, workspace, known, judges)
         scores, floors = [*judged.scores(), *judged.seed_scores()], judged.floors(tokens)
-        probe, majority = _probe(ar, tokens, params)
+        probe, majority = _probe(ar, tokens, section.probe, params.base.seed)
         scores += [_loss_score(ar, tokens), probe]
         floors.append(majority)
         _write_samples(run.path / "samples.npz", studio, report, search.seed)
@@ -85,7 +85,7 @@ def score_generator(name: str, params: Params, workspace: Workspace) -> None:
         params.generator_training(name),
         params.generators[name],
         section,
-        params.teacher,
+        params.tokenizer_teacher(params.generators[name].tokenizer),
         training_seed=params.training_seed("generator", name),
     )
     counts = [sum(p.numel() for p in module.parameters()) for module in (ar, tokenizer)]
@@ -177,7 +177,7 @@ def _loss_score(ar: ArModel, tokens: Tokens) -> Score:
     return scored("ar_val_loss", mean_estimate(torch.cat(losses).numpy()), protocol, MEAN_NOTE)
 
 
-def _probe(ar: ArModel, tokens: Tokens, params: Params) -> tuple[Score, Score]:
+def _probe(ar: ArModel, tokens: Tokens, section: ProbeSection, seed: int) -> tuple[Score, Score]:
     """Classes read from the middle layer, and the commonest class."""
     layer = ar.config.depth // 2
     features = f"AR block {layer} of {ar.config.depth}, null class, mean over {ar.config.num_tokens} tokens"
@@ -185,5 +185,5 @@ def _probe(ar: ArModel, tokens: Tokens, params: Params) -> tuple[Score, Score]:
         "linear_probe_accuracy",
         (ar_pool(ar, tokens.train, layer), tokens.train_labels.numpy()),
         (ar_pool(ar, tokens.validation, layer), tokens.validation_labels.numpy()),
-        probe_spec(params.evaluate_generator.probe, features, params.base.seed),
+        probe_spec(section, features, seed),
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,6 @@ import torch
 
 from gigatok.artifacts import Protocol, Score, ScoreSheet, Workspace, replacing
 from gigatok.config import Params
-from gigatok.config.sections import ProbeSection
 from gigatok.data import ImageSet, PreparedData, to_float, to_uint8
 from gigatok.evaluation.codebook import codebook_perplexity, codebook_usage
 from gigatok.evaluation.context import (
@@ -27,12 +25,12 @@ from gigatok.evaluation.context import (
     read_real_features,
     timed_evaluation,
 )
+from gigatok.evaluation.encoder_probes import encoder_probes, probed_steps
 from gigatok.evaluation.extractors import Extractor, Features
 from gigatok.evaluation.image_quality import psnr
 from gigatok.evaluation.image_sets import content_sha256
 from gigatok.evaluation.memory import remember_scores
 from gigatok.evaluation.perceptual import perceptual_distances, perceptual_metric
-from gigatok.evaluation.probe_scores import Labels, Pool, accuracy_scores, encoder_pool, probe_spec
 from gigatok.evaluation.real_set import INTERVAL_NOTE, MEAN_NOTE, Estimate, Originals, mean_estimate
 from gigatok.evaluation.score_reference import picture_rows, pixel_scores
 from gigatok.evaluation.set_scores import (
@@ -48,7 +46,7 @@ from gigatok.models import parameters_by_part
 from gigatok.models.tokenizer import Tokenizer
 from gigatok.teachers import load_perceptual
 from gigatok.tracking import publish_summary
-from gigatok.tracking.progress import StageProgress, open_progress
+from gigatok.tracking.progress import open_progress
 from gigatok.tracking.run_info import tokenizer_info
 
 Images = npt.NDArray[np.uint8]
@@ -65,7 +63,8 @@ def score_tokenizer(name: str, params: Params, workspace: Workspace) -> None:
     tokenizer = load_tokenizer_dir(run.path).to(device)
     section = params.evaluate_tokenizer
     originals = data.validation.uint8()
-    probed = len(data.train) + len(originals) if section.probe is not None else 0
+    steps = probed_steps(section, params.tokenizer_training(name))
+    probed = 0 if steps is None else (len(steps) + 1) * (len(data.train) + len(originals))
     with (
         timed_evaluation(run),
         open_progress(f"evaluate_tokenizer@{name}", 2 * len(originals) + probed) as progress,
@@ -97,18 +96,18 @@ def score_tokenizer(name: str, params: Params, workspace: Workspace) -> None:
             _perceptual_score(originals, images, params, device),
             *_codebook_scores(run.indices_path, tokenizer.config.codebook_size),
         ]
-        floors = []
-        if section.probe is not None:
-            probe, majority = _probe(tokenizer, data, section.probe, params.base.seed, progress, 2 * len(images))
-            scores.append(probe)
-            floors.append(majority)
+        floors: list[Score] = []
+        if section.probe is not None and steps is not None:
+            seed, done = params.base.seed, 2 * len(images)
+            probes, floors = encoder_probes(run, data, section.probe, steps, seed, progress, done, device)
+            scores += probes
     source = provenance(
         params,
         data.summary,
         f"tokenizers/{name}",
         params.tokenizer_training(name),
         section,
-        params.teacher,
+        params.tokenizer_teacher(name),
         training_seed=params.training_seed("tokenizer", name),
     )
     _write_pictures(run.path / "pictures.npz", data.validation, originals, images, section.pictures)
@@ -215,22 +214,3 @@ def _codebook_scores(indices_path: Path, codebook_size: int) -> list[Score]:
         estimate = Estimate(value, (low, min(high, 1.0 if metric == "codebook_usage" else codebook_size)))
         scores.append(scored(metric, estimate, protocol, "95% interval: spread of 20 resampled sets"))
     return scores
-
-
-def _probe(
-    tokenizer: Tokenizer, data: PreparedData, section: ProbeSection, seed: int, progress: StageProgress, offset: int
-) -> tuple[Score, Score]:
-    """Classes read from the encoder's features (figure 13)."""
-    tokens = tokenizer.config.tokens
-    spec = probe_spec(section, f"tokenizer encoder before quantisation, mean over {tokens} tokens", seed)
-
-    def pooled(images: ImageSet, start: int) -> tuple[Pool, Labels]:
-        told = partial(_tell, progress, offset + start)
-        return encoder_pool(tokenizer, images, told), np.asarray(images.labels)
-
-    train, test = pooled(data.train, 0), pooled(data.validation, len(data.train))
-    return accuracy_scores("tokenizer_probe_accuracy", train, test, spec)
-
-
-def _tell(progress: StageProgress, start: int, done: int) -> None:
-    progress.update(start + done, phase="probe")

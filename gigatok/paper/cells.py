@@ -100,9 +100,12 @@ class PaperCell:
     @property
     def command(self) -> str:
         """The command that makes just this number."""
-        if self.line.needs and self.line.tokenizer not in self.params.tokenizers:
-            return f"in no suite: needs {self.line.needs}"
         stage, name = (self.run.kind, self.run.name)
+        if self.line.weights and self.line.tokenizer not in self.params.tokenizers:
+            with_weights = (
+                f"gigatok-bench profile {self.params.profile} --suite full --weights {self.line.weights}=FILE"
+            )
+            return f"{with_weights} && dvc repro evaluate_{stage}@{name}"
         entries = self.params.tokenizers if stage == "tokenizer" else self.params.generators
         return f"dvc repro evaluate_{stage}@{name}" if name in entries else command_for(self.params, name)
 

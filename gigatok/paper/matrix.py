@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -33,8 +34,8 @@ class Line:
     tokenizer: str
     generator: str | None = None
     """``None``: the generator called like the tokenizer (AR probing)."""
-    needs: str | None = None
-    """What a run of it would need beyond the profile's settings; such a run is in no suite."""
+    weights: str | None = None
+    """Network whose weights a run of it needs, as ``MORE_RUNS`` names it: in a suite only where they are given."""
     exact_tokenizer: str | None = None
     """The tokenizer with this table's own recipe, where the profile has it (``more_tokenizers``)."""
     exact_generator: str | None = None
@@ -68,9 +69,6 @@ class TableSpec:
 
 _PROBING = ("rfid", "lpips", "gfid", "lin_acc")
 _UNSTATED = "training not stated in the paper; it prints other numbers for this tokenizer elsewhere"
-_DINO = "train_tokenizer.loss.discriminator.kind dino and its weights"
-_DINO_DISC = {"tokenizer": "B-L-dino-disc", "needs": _DINO}
-
 TABLES = (
     TableSpec(
         number=2,
@@ -106,18 +104,16 @@ TABLES = (
             Line(
                 label="CLIP (DFN)",
                 tokenizer="S-B-clip",
-                needs="teacher.name clip-dfn-l and its weights",
+                weights="clip-dfn-l",
                 note=_UNSTATED,
             ),
             Line(
                 label="SigLIP-400M",
                 tokenizer="S-B-siglip",
-                needs="teacher.name siglip-so400m and its weights",
+                weights="siglip-so400m",
                 note=_UNSTATED,
             ),
-            Line(
-                label="DINOv2-B", tokenizer="S-B-dinov2", needs="teacher.name dinov2-b and its weights", note=_UNSTATED
-            ),
+            Line(label="DINOv2-B", tokenizer="S-B-dinov2", weights="dinov2-b", note=_UNSTATED),
         ),
     ),
     TableSpec(
@@ -140,7 +136,7 @@ TABLES = (
                 label="GigaTok-B-L (dino-disc), LlamaGen-B (1d)",
                 tokenizer="B-L-dino-disc",
                 exact_generator="B-L-dino-disc-GPT-B",
-                needs=_DINO,
+                weights="dino",
             ),
             Line(label="GigaTok-S-S, LlamaGen-B (1d)", tokenizer="S-S", exact_generator="S-S-GPT-B"),
             Line(label="GigaTok-S-B, LlamaGen-B (1d)", tokenizer="S-B", exact_generator="S-B-GPT-B"),
@@ -163,7 +159,7 @@ TABLES = (
                 label="GigaTok-B-L (dino-disc), LlamaGen-B (1d)",
                 tokenizer="B-L-dino-disc",
                 exact_generator="B-L-dino-disc-GPT-B",
-                needs=_DINO,
+                weights="dino",
             ),
             Line(label="GigaTok-XL-XXL, LlamaGen-B (1d)", tokenizer="XL-XXL", exact_generator="XL-XXL-GPT-B"),
             Line(label="GigaTok-XL-XXL, LlamaGen-XXL (1d)", tokenizer="XL-XXL", generator="XL-XXL-GPT-XXL"),
@@ -173,14 +169,49 @@ TABLES = (
 """Tables that trained models fill; 1, 8 and 9 are counted from the architectures (``exact_tables``)."""
 
 
-def suite_entries(suite: str, profile: str = "nano") -> tuple[dict[str, Entry], dict[str, Entry]]:
+MORE_RUNS: dict[str, tuple[str, Entry]] = {
+    "clip-dfn-l": ("S-B-clip", {"encoder": "S", "decoder": "B", "teacher": {"name": "clip-dfn-l"}}),
+    "siglip-so400m": ("S-B-siglip", {"encoder": "S", "decoder": "B", "teacher": {"name": "siglip-so400m"}}),
+    "dinov2-b": ("S-B-dinov2", {"encoder": "S", "decoder": "B", "teacher": {"name": "dinov2-b"}}),
+    "dino": (
+        "B-L-dino-disc",
+        {"encoder": "B", "decoder": "L", "overrides": {"loss": {"discriminator": {"kind": "dino"}}}},
+    ),
+}
+"""Runs of tables 3, 6 and 10 by the network whose weights they need. Profile ``paper`` has them all."""
+_TEACHER_SIZE = 224
+"""Side in pixels at which the vision transformers of table 6 see images."""
+
+
+def suite_entries(
+    suite: str, profile: str = "nano", weights: Mapping[str, str] | None = None
+) -> tuple[dict[str, Entry], dict[str, Entry]]:
     """``tokenizers`` and ``generators`` of ``params.yaml`` for a suite.
 
-    ``profile`` gives the recipes' numbers of steps, which durations and checkpoints are shares of.
+    Args:
+        profile: gives the recipes' numbers of steps, which durations and checkpoints are shares of.
+        weights: files of networks that no package brings, by the names of ``MORE_RUNS``: adds the runs that need them.
 
     Raises:
-        ConfigError: there is no such suite or profile.
+        ConfigError: there is no such suite, profile or network.
     """
+    tokenizers, generators = _suite_entries(suite, profile)
+    more = dict(_weighted(network, file) for network, file in (weights or {}).items())
+    return {**tokenizers, **more}, {**generators, **default_generators(more)}
+
+
+def _weighted(network: str, file: str) -> tuple[str, Entry]:
+    if network not in MORE_RUNS:
+        raise ConfigError(f"--weights {network}={file}: no run needs {network!r}, choose of {', '.join(MORE_RUNS)}")
+    name, entry = copy.deepcopy(MORE_RUNS[network])
+    if "teacher" in entry:
+        entry["teacher"] |= {"weights": file, "image_size": _TEACHER_SIZE}
+    else:
+        entry["overrides"]["loss"]["discriminator"]["weights"] = file
+    return name, entry
+
+
+def _suite_entries(suite: str, profile: str) -> tuple[dict[str, Entry], dict[str, Entry]]:
     if suite not in ("core", "full"):
         raise ConfigError(f"suite {suite!r} is unknown: choose one of core, full")
     core = copy.deepcopy(CORE_TOKENIZERS)

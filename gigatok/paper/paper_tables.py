@@ -138,8 +138,7 @@ def _substitutes(rows: list[list[PaperCell]]) -> list[str]:
 
 def _commands(rows: list[list[PaperCell]]) -> list[str]:
     absent = [cell for row in rows for cell in row if cell.run.sheet is None]
-    texts = [c.command if c.line.needs else f"`{c.command}`" for c in absent]
-    return list(dict.fromkeys(f"{c.line.label} ({c.run.kind}): {t}" for c, t in zip(absent, texts, strict=True)))
+    return list(dict.fromkeys(f"{c.line.label} ({c.run.kind}): `{c.command}`" for c in absent))
 
 
 def _exact_verdict(agrees: bool) -> str:

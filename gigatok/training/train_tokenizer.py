@@ -42,7 +42,7 @@ def train_tokenizer(name: str, params: Params, workspace: Workspace) -> None:
     section = params.tokenizer_training(name)
     require_reached(section.keep_steps, section.steps, f"tokenizer {name}")
     data = PreparedData.open(workspace.data)
-    targets = open_targets(params.teacher, section, data, workspace, device)
+    targets = open_targets(params.tokenizer_teacher(name), section, data, workspace, device)
     config = params.tokenizer_model(name, alignment_dim=targets.dim if targets else 1)
     run = workspace.tokenizer(name)
     identity = fingerprint(

@@ -48,7 +48,26 @@ def test_every_line_of_every_table_is_run_by_full_or_says_what_it_needs():
         for line in table.lines:
             tokenizer, generator = line.runs(params)
             run = tokenizer in params.tokenizers and generator in params.generators
-            assert run is (line.needs is None)
+            assert run is (line.weights is None)
+
+
+@pytest.mark.parametrize("profile", ["nano", "paper"])
+def test_weights_add_the_runs_that_need_them(profile):
+    given = {"clip-dfn-l": "clip.pt", "siglip-so400m": "siglip.pt", "dinov2-b": "dinov2.pt", "dino": "dino.pth"}
+    entries = suite_entries("full", profile, given)
+    params = parse_params(yaml.safe_load(render(profile, "full", *entries)))
+    for table in TABLES:
+        assert all(
+            run in params.tokenizers and gen in params.generators
+            for run, gen in (line.runs(params) for line in table.lines)
+        )
+    teacher = params.tokenizer_teacher("S-B-clip")
+    assert (teacher.name, teacher.weights, teacher.image_size, teacher.cache) == ("clip-dfn-l", "clip.pt", 224, False)
+    assert params.tokenizer_teacher("S-B") == params.teacher
+    discriminator = params.tokenizer_training("B-L-dino-disc").loss.discriminator
+    assert (discriminator.kind, discriminator.weights) == ("dino", "dino.pth")
+    with pytest.raises(ConfigError, match="no run needs 'vgg'"):
+        suite_entries("full", profile, {"vgg": "vgg.pth"})
 
 
 def test_every_run_of_a_claim_is_in_full():

@@ -43,10 +43,13 @@ def test_markdown_has_paper_and_ours_side_by_side(runs):
     assert "proxy scale: not the paper's data" in text
 
 
-def test_needs_are_words_not_commands(runs):
+def test_rows_that_need_weights_say_the_command_that_takes_them(runs):
     params = fake_params()
     text = table_markdown(spec(6), table_cells(spec(6), runs, params), params)
-    assert "- not run: DINOv2-B (tokenizer): in no suite: needs teacher.name dinov2-b and its weights" in text
+    command = (
+        "gigatok-bench profile nano --suite full --weights dinov2-b=FILE && dvc repro evaluate_tokenizer@S-B-dinov2"
+    )
+    assert f"- not run: DINOv2-B (tokenizer): `{command}`" in text
     assert "training not stated in the paper" in text
 
 

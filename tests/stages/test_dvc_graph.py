@@ -55,8 +55,10 @@ METHODS = {
     "training_seed": {"base", "tokenizers", "generators"},
     "seeded": {"base", "tokenizers", "generators"},
     "tokenizer_training": {"train_tokenizer", "tokenizers"},
+    "tokenizer_teacher": {"teacher", "tokenizers"},
     "tokenizer_model": {"prepare", "train_tokenizer", "tokenizers"},
     "generator_training": {"train_generator", "generators"},
+    "generator_evaluation": {"evaluate_generator", "generators"},
     "generator_model": {"train_generator", "generators"},
 }
 """Methods of ``Params`` and the sections they read."""
