@@ -10,17 +10,11 @@ import torch
 from gigatok.artifacts import RunFolder, Score, load_weights
 from gigatok.config.sections import EvaluateTokenizerSection, ProbeSection, TrainTokenizerSection
 from gigatok.data import ImageSet, PreparedData
+from gigatok.evaluation.names import ENCODER_PROBE, encoder_probe_at
 from gigatok.evaluation.probe_scores import Labels, Pool, accuracy_scores, encoder_pool, probe_spec
 from gigatok.interop.native import load_tokenizer_dir
 from gigatok.models.tokenizer import Tokenizer
 from gigatok.tracking.progress import StageProgress
-
-METRIC = "tokenizer_probe_accuracy"
-
-
-def metric_at(step: int) -> str:
-    """Name of the probe's accuracy after ``step`` of more training steps."""
-    return f"{METRIC}_step_{step}"
 
 
 def probed_steps(section: EvaluateTokenizerSection, training: TrainTokenizerSection) -> tuple[int, ...] | None:
@@ -47,11 +41,13 @@ def encoder_probes(
     """
     tokenizer = load_tokenizer_dir(run.path).to(device)
     each = len(data.train) + len(data.validation)
-    last, floor = _probe(METRIC, tokenizer, data, section, seed, progress, offset)
+    last, floor = _probe(ENCODER_PROBE, tokenizer, data, section, seed, progress, offset)
     scores = [last]
     for place, step in enumerate(steps, start=1):
         tokenizer.load_state_dict(load_weights(run.checkpoint_path(step)))
-        scores.append(_probe(metric_at(step), tokenizer, data, section, seed, progress, offset + place * each)[0])
+        scores.append(
+            _probe(encoder_probe_at(step), tokenizer, data, section, seed, progress, offset + place * each)[0]
+        )
     return scores, [floor]
 
 

@@ -83,11 +83,22 @@ COLUMNS = (
 )
 """In the order of the scaling table."""
 
+MORE_COLUMNS = (
+    Column(
+        key="tokenizer_probe_accuracy",
+        label="Encoder probe",
+        better="higher",
+        percent=True,
+        what="accuracy of a linear classifier on the tokenizer's encoder, before quantisation",
+    ),
+)
+"""Metrics that figures show but the scaling table does not."""
+
 
 def column(key: str) -> Column | None:
     """The column of a metric name or key; ``None`` for metrics that no table shows."""
     base = key.split("/")[0]
-    return next((each for each in COLUMNS if each.key == base), None)
+    return next((each for each in (*COLUMNS, *MORE_COLUMNS) if each.key == base), None)
 
 
 def find(values: Iterable[str] | Mapping[str, object], key: str) -> str | None:

@@ -2,40 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-from gigatok.artifacts import Score, protocol_differences, write_bytes
+from gigatok.artifacts import Score, write_bytes
 from gigatok.config import Params
-from gigatok.paper.columns import column, find
+from gigatok.evaluation.names import ENCODER_PROBE, encoder_probe_at
+from gigatok.paper.columns import find
+from gigatok.paper.findings import Contrast, Correlation, Finding, Point, Reader, Verdict, compare, correlate
+from gigatok.paper.matrix import CHECKPOINTS, PROBED, share_of
 from gigatok.paper.scaling_table import markdown_table
 from gigatok.paper.seeds import read_repeated
-
-Verdict = Literal["confirmed", "contradicted", "inconclusive", "not run"]
-Direction = Literal["<", ">"]
-
-
-@dataclass(frozen=True)
-class Contrast:
-    """One comparison a claim rests on: ``left``'s metric is below or above ``right``'s."""
-
-    metric: str
-    left: str
-    direction: Direction
-    right: str
-
-
-@dataclass(frozen=True)
-class Correlation:
-    """A metric of one list of runs rises with that of another, pair by pair."""
-
-    metric: str
-    first: tuple[str, ...]
-    second: tuple[str, ...]
-    paper_r2: float
-    """What the paper prints."""
 
 
 @dataclass(frozen=True)
@@ -49,16 +26,6 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Finding:
-    """A comparison with its numbers. ``effect`` is left minus right, or the correlation."""
-
-    contrast: Contrast | Correlation
-    verdict: Verdict
-    effect: float | None
-    text: str
-
-
-@dataclass(frozen=True)
 class Entry:
     """A claim as found."""
 
@@ -68,7 +35,12 @@ class Entry:
 
 
 _SIZES = ("S-S", "S-L", "B-L")
-_LARGER = tuple(f"{name}-GPT-XL" for name in _SIZES)
+
+
+def _small_and_large(metric: str, label: str, paper: str) -> Correlation:
+    pairs = tuple((Point(name, metric), Point(f"{name}-GPT-XL", metric)) for name in _SIZES)
+    return Correlation(f"{label} of the small AR model rises with that of the large one", pairs, ">", paper)
+
 
 CLAIMS = (
     Claim(
@@ -145,12 +117,29 @@ CLAIMS = (
         "ar-probing",
         "A small AR model foretells how tokenizers compare under a large one (figure 6).",
         correlations=(
-            Correlation("gfid", _SIZES, _LARGER, 0.99),
-            Correlation("linear_probe_accuracy", _SIZES, _LARGER, 0.80),
+            _small_and_large("gfid", "gFID", "R2 0.99"),
+            _small_and_large("linear_probe_accuracy", "Linear probe", "R2 0.80"),
         ),
     ),
 )
-"""Claims that runs of the suite can speak about."""
+"""Claims that runs of the suite can speak about; ``encoder_probe_claim`` besides."""
+
+
+def encoder_probe_claim(params: Params) -> Claim:
+    """Figure 13's: over checkpoints of two tokenizers, whose steps are the profile's."""
+    pairs = []
+    for name in (each for each in PROBED if each in params.tokenizers):
+        steps = params.tokenizer_training(name).steps
+        for step in (share_of(steps, percent) for percent in CHECKPOINTS):
+            pairs.append((Point(name, encoder_probe_at(step)), Point(f"{name}-step{step}", "linear_probe_accuracy")))
+        pairs.append((Point(name, ENCODER_PROBE), Point(name, "linear_probe_accuracy")))
+    return Claim(
+        "encoder-probe",
+        "A linear probe of the tokenizer's own encoder misleads about the AR model on its tokens (figure 13).",
+        correlations=(
+            Correlation("the AR model's probe falls while the encoder's rises over checkpoints", tuple(pairs), "<"),
+        ),
+    )
 
 
 def check_claims(runs_root: Path, params: Params) -> list[Entry]:
@@ -167,23 +156,12 @@ def check_claims(runs_root: Path, params: Params) -> list[Entry]:
                 return named[found]
         return None
 
-    return [_entry(claim, score) for claim in CLAIMS]
+    return [_entry(claim, score) for claim in (*CLAIMS, encoder_probe_claim(params))]
 
 
 def contradictions(entries: list[Entry]) -> list[Entry]:
     """What ``verify --strict`` fails on: a claim contradicted beyond its intervals."""
     return [entry for entry in entries if entry.verdict == "contradicted"]
-
-
-def judge(left: Score, direction: Direction, right: Score) -> Verdict:
-    """Disjoint intervals decide; overlapping or absent ones leave it open."""
-    if left.interval is None or right.interval is None:
-        return "inconclusive"
-    if left.interval[1] < right.interval[0]:
-        return "confirmed" if direction == "<" else "contradicted"
-    if left.interval[0] > right.interval[1]:
-        return "confirmed" if direction == ">" else "contradicted"
-    return "inconclusive"
 
 
 def ledger_markdown(entries: list[Entry], params: Params) -> str:
@@ -211,8 +189,8 @@ def write_ledger(runs_root: Path, params: Params, path: Path) -> list[Entry]:
     return entries
 
 
-def _entry(claim: Claim, score: Callable[[str, str], Score | None]) -> Entry:
-    findings = tuple(_finding(contrast, score) for contrast in claim.contrasts)
+def _entry(claim: Claim, score: Reader) -> Entry:
+    findings = tuple(compare(contrast, score) for contrast in claim.contrasts)
     findings += tuple(correlate(each, score) for each in claim.correlations)
     verdicts = {finding.verdict for finding in findings}
     if "contradicted" in verdicts:
@@ -220,60 +198,6 @@ def _entry(claim: Claim, score: Callable[[str, str], Score | None]) -> Entry:
     if "not run" in verdicts:
         return Entry(claim, "not run", findings)
     return Entry(claim, "inconclusive" if "inconclusive" in verdicts else "confirmed", findings)
-
-
-def _finding(contrast: Contrast, score: Callable[[str, str], Score | None]) -> Finding:
-    left, right = score(contrast.left, contrast.metric), score(contrast.right, contrast.metric)
-    shown = column(contrast.metric)
-    label = shown.label if shown else contrast.metric
-    claimed = f"{label} of {contrast.left} {contrast.direction} {contrast.right}"
-    if left is None or right is None:
-        missing = [name for name, each in ((contrast.left, left), (contrast.right, right)) if each is None]
-        return Finding(contrast, "not run", None, f"{claimed}: {' and '.join(missing)} not run")
-    effect = left.value - right.value
-    text = f"{claimed}: {_number(left)} and {_number(right)}, difference {effect:+.4g}"
-    differences = protocol_differences(left, right)
-    if differences:
-        return Finding(contrast, "inconclusive", effect, f"{text}; measured differently ({'; '.join(differences)})")
-    return Finding(contrast, judge(left, contrast.direction, right), effect, text)
-
-
-DRAWS = 2000
-
-
-def correlate(claim: Correlation, score: Callable[[str, str], Score | None], seed: int = 0) -> Finding:
-    """Pearson's correlation over the pairs that were run, with an interval from the scores' own.
-
-    Every score is drawn from a normal distribution as wide as its interval. The claim holds when the whole interval
-    lies above 0, and is contradicted when it lies below; three pairs at least.
-    """
-    import numpy as np
-
-    pairs = [(score(a, claim.metric), score(b, claim.metric)) for a, b in zip(claim.first, claim.second, strict=True)]
-    known = [(a, b) for a, b in pairs if a and b]
-    shown = column(claim.metric)
-    claimed = f"{shown.label if shown else claim.metric} of the small AR model rises with that of the large one"
-    if len(known) < 3:
-        missing = [name for name, pair in zip(claim.second, pairs, strict=True) if not (pair[0] and pair[1])]
-        return Finding(claim, "not run", None, f"{claimed}: {len(known)} of 3 pairs, {', '.join(missing)} not run")
-    if any(each.interval is None for pair in known for each in pair):
-        return Finding(claim, "inconclusive", None, f"{claimed}: scores without intervals decide nothing")
-    values = np.array([[each.value for each in pair] for pair in known])  # (pairs, 2)
-    ends = [[each.interval or (each.value, each.value) for each in pair] for pair in known]
-    spread = np.array([[(high - low) / 3.92 for low, high in pair] for pair in ends])
-    if not (np.ptp(values, axis=0) > 0).all():
-        return Finding(claim, "inconclusive", None, f"{claimed}: the tokenizers' scores are equal")
-    found = float(np.corrcoef(values.T)[0, 1])
-    drawn = values + spread * np.random.default_rng(seed).standard_normal((DRAWS, *values.shape))
-    low, high = np.quantile([np.corrcoef(each.T)[0, 1] for each in drawn], (0.025, 0.975))
-    verdict: Verdict = "confirmed" if low > 0 else "contradicted" if high < 0 else "inconclusive"
-    text = f"r {found:+.2f} [{low:+.2f}, {high:+.2f}], R2 {found**2:.2f} over {len(known)} tokenizers"
-    return Finding(claim, verdict, found, f"{claimed}: {text} (paper: R2 {claim.paper_r2:.2f})")
-
-
-def _number(score: Score) -> str:
-    interval = f" [{score.interval[0]:.4g}, {score.interval[1]:.4g}]" if score.interval else ""
-    return f"{score.value:.4g}{interval}"
 
 
 def _tally(entry: Entry) -> str:
@@ -284,4 +208,4 @@ def _tally(entry: Entry) -> str:
 
 def _falls(contrast: Contrast | Correlation) -> bool:
     """Whether the paper's sign is negative."""
-    return isinstance(contrast, Contrast) and contrast.direction == "<"
+    return contrast.direction == "<"

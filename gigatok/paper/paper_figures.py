@@ -11,6 +11,7 @@ import numpy as np
 
 from gigatok.artifacts import Score
 from gigatok.config import Params
+from gigatok.evaluation.names import ENCODER_PROBE, encoder_probe_at
 from gigatok.paper import style
 from gigatok.paper.claims import load_claims
 from gigatok.paper.columns import column, find
@@ -36,6 +37,8 @@ class Spot:
     x: float
     tokenizer: str
     generator: str
+    checkpoint: int | None = None
+    """Training step of the tokenizer that is shown; ``None``: the last."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,8 @@ class Reader:
         of_generator = key in _OF_GENERATOR
         run = self.run("generator", spot.generator) if of_generator else self.run("tokenizer", spot.tokenizer)
         named = {score.metric: score for score in run.scores}
-        name = find(named, key)
+        at_checkpoint = key == ENCODER_PROBE and spot.checkpoint is not None
+        name = find(named, encoder_probe_at(spot.checkpoint or 0) if at_checkpoint else key)
         if name:
             self._used.append(named[name])
         return named[name] if name else None
@@ -125,7 +129,7 @@ def write_paper_figures(runs_root: Path, params: Params, folder: Path) -> list[D
         (
             13,
             "AR probing of intermediate checkpoints",
-            lambda stem: _lines(reader, stem, (probe, "gfid"), _checkpoints(params), steps),
+            lambda stem: _lines(reader, stem, (ENCODER_PROBE, probe, "gfid"), _checkpoints(params), steps),
         ),
     )
     return [reader.drawn(number, title, write(folder / f"fig{number:02d}")) for number, title, write in writers]
@@ -156,7 +160,7 @@ def _checkpoints(params: Params) -> list[Series]:
     for name in PROBED:
         steps = params.tokenizer_training(name).steps if name in params.tokenizers else 0
         kept = [share_of(steps, percent) for percent in CHECKPOINTS] if steps else []
-        spots = [Spot(step, name, f"{name}-step{step}") for step in kept]
+        spots = [Spot(step, name, f"{name}-step{step}", step) for step in kept]
         found.append(Series(name, (*spots, Spot(steps, name, name))))
     return found
 

@@ -6,7 +6,10 @@ import pytest
 from fake_runs import fake_params, write_core, write_generator, write_tokenizer
 
 from gigatok.artifacts import Score, ScoreSheet
-from gigatok.paper.ledger import check_claims, contradictions, judge, ledger_markdown, write_ledger
+from gigatok.evaluation.names import ENCODER_PROBE, encoder_probe_at
+from gigatok.paper.findings import judge
+from gigatok.paper.ledger import check_claims, contradictions, ledger_markdown, write_ledger
+from gigatok.paper.matrix import CHECKPOINTS, PROBED, share_of
 
 
 @pytest.fixture
@@ -117,3 +120,41 @@ def test_ar_probing_without_larger_models_is_not_run(runs):
 def test_equal_scores_decide_nothing(runs):
     with_larger(runs, dict.fromkeys(("S-S", "S-L", "B-L"), (100, 1.0)))
     assert entries(runs)["ar-probing"].findings[0].verdict == "inconclusive"
+
+
+def test_correlations_of_scores_measured_differently_decide_nothing(runs):
+    with_larger(runs, {"S-S": (110, 0.5), "S-L": (100, 0.5), "B-L": (95, 0.5)})
+    path = runs / "generators" / "B-L-GPT-XL" / "summary.json"
+    path.write_text(path.read_text().replace('"sample_count": 567', '"sample_count": 100'))
+    finding = entries(runs)["ar-probing"].findings[0]
+    assert finding.verdict == "inconclusive"
+    assert "measured differently (sample_count" in finding.text
+
+
+def with_encoder_probes(runs, params, encoder, ar):
+    """Checkpoints of figure 13 whose encoder and AR probes have these accuracies."""
+    for name in PROBED:
+        steps = [share_of(params.tokenizer_training(name).steps, percent) for percent in CHECKPOINTS]
+        path = runs / "tokenizers" / name / "summary.json"
+        sheet = ScoreSheet.read(path)
+        names = [*map(encoder_probe_at, steps), ENCODER_PROBE]
+        more = [Score(metric=m, value=v, interval=(v - 0.005, v + 0.005)) for m, v in zip(names, encoder, strict=True)]
+        sheet.model_copy(update={"scores": (*sheet.scores, *more)}).write(path)
+        for run, value in zip([*(f"{name}-step{step}" for step in steps), name], ar, strict=True):
+            write_generator(runs, run, gfid=100, loss=5.0)
+            path = runs / "generators" / run / "summary.json"
+            sheet = ScoreSheet.read(path)
+            plain = [score for score in sheet.scores if score.metric != "linear_probe_accuracy"]
+            probe = Score(metric="linear_probe_accuracy", value=value, interval=(value - 0.005, value + 0.005))
+            sheet.model_copy(update={"scores": (*plain, probe)}).write(path)
+
+
+@pytest.mark.parametrize(
+    ("ar", "verdict"), [((0.5, 0.45, 0.4, 0.35), "confirmed"), ((0.35, 0.4, 0.45, 0.5), "contradicted")]
+)
+def test_an_encoder_probe_that_falls_where_the_ar_probe_rises_misleads(runs, ar, verdict):
+    assert entries(runs)["encoder-probe"].verdict == "not run"
+    with_encoder_probes(runs, fake_params(), (0.2, 0.25, 0.3, 0.35), ar)
+    finding = entries(runs)["encoder-probe"].findings[0]
+    assert finding.verdict == verdict
+    assert "over 8 pairs" in finding.text

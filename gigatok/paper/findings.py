@@ -1,0 +1,140 @@
+"""What a claim of the paper rests on, and how it is judged: two scores compared, or two lists correlated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from gigatok.artifacts import Score, protocol_differences
+from gigatok.paper.columns import column
+
+Verdict = Literal["confirmed", "contradicted", "inconclusive", "not run"]
+Direction = Literal["<", ">"]
+Reader = Callable[[str, str], Score | None]
+"""(run, metric) -> its score; ``None``: not run."""
+
+DRAWS = 2000
+MIN_PAIRS = 3
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """One comparison a claim rests on: ``left``'s metric is below or above ``right``'s."""
+
+    metric: str
+    left: str
+    direction: Direction
+    right: str
+
+
+class Point(NamedTuple):
+    """One score of a correlation."""
+
+    run: str
+    metric: str
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """What is said of pairs of scores: the correlation lies above (or below) 0."""
+
+    text: str
+    pairs: tuple[tuple[Point, Point], ...]
+    direction: Direction = ">"
+    paper: str = ""
+    """What the paper prints of it."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A comparison with its numbers. ``effect`` is left minus right, or the correlation."""
+
+    contrast: Contrast | Correlation
+    verdict: Verdict
+    effect: float | None
+    text: str
+
+
+def judge(left: Score, direction: Direction, right: Score) -> Verdict:
+    """Disjoint intervals decide; overlapping or absent ones leave it open."""
+    if left.interval is None or right.interval is None:
+        return "inconclusive"
+    if left.interval[1] < right.interval[0]:
+        return "confirmed" if direction == "<" else "contradicted"
+    if left.interval[0] > right.interval[1]:
+        return "confirmed" if direction == ">" else "contradicted"
+    return "inconclusive"
+
+
+def compare(contrast: Contrast, score: Reader) -> Finding:
+    """The two scores of a contrast, their difference and its verdict."""
+    left, right = score(contrast.left, contrast.metric), score(contrast.right, contrast.metric)
+    shown = column(contrast.metric)
+    label = shown.label if shown else contrast.metric
+    claimed = f"{label} of {contrast.left} {contrast.direction} {contrast.right}"
+    if left is None or right is None:
+        missing = [name for name, each in ((contrast.left, left), (contrast.right, right)) if each is None]
+        return Finding(contrast, "not run", None, f"{claimed}: {' and '.join(missing)} not run")
+    effect = left.value - right.value
+    text = f"{claimed}: {_number(left)} and {_number(right)}, difference {effect:+.4g}"
+    differences = protocol_differences(left, right)
+    if differences:
+        return Finding(contrast, "inconclusive", effect, f"{text}; measured differently ({'; '.join(differences)})")
+    return Finding(contrast, judge(left, contrast.direction, right), effect, text)
+
+
+def correlate(claim: Correlation, score: Reader, seed: int = 0) -> Finding:
+    """Pearson's correlation over the pairs that were run, with an interval from the scores' own.
+
+    Every score is drawn from a normal distribution as wide as its interval. The claim holds when the whole interval
+    lies on its side of 0, and is contradicted when it lies on the other; three pairs at least. Scores of one side
+    that were measured differently decide nothing.
+    """
+    pairs = [(score(*a), score(*b)) for a, b in claim.pairs]
+    known = [(a, b) for a, b in pairs if a and b]
+    if len(known) < MIN_PAIRS:
+        missing = [b.run for (_, b), pair in zip(claim.pairs, pairs, strict=True) if not (pair[0] and pair[1])]
+        text = f"{claim.text}: {len(known)} of {len(pairs)} pairs, {', '.join(missing)} not run"
+        return Finding(claim, "not run", None, text)
+    reason = _undecidable(known)
+    if reason:
+        return Finding(claim, "inconclusive", None, f"{claim.text}: {reason}")
+    found, low, high = _correlation(known, seed)
+    above, below = ("confirmed", "contradicted") if claim.direction == ">" else ("contradicted", "confirmed")
+    verdict: Verdict = "inconclusive"
+    if low > 0 or high < 0:
+        verdict = above if low > 0 else below  # type: ignore[assignment]
+    text = f"{claim.text}: r {found:+.2f} [{low:+.2f}, {high:+.2f}], R2 {found**2:.2f} over {len(known)} pairs"
+    return Finding(claim, verdict, found, text + (f" (paper: {claim.paper})" if claim.paper else ""))
+
+
+def _undecidable(known: Sequence[tuple[Score, Score]]) -> str | None:
+    """Why these pairs have no correlation that says anything; ``None``: they have."""
+    for side in zip(*known, strict=True):
+        differences = [each for score in side[1:] for each in protocol_differences(side[0], score)]
+        differences = list(dict.fromkeys(each for each in differences if not each.startswith("seed:")))
+        if differences:
+            return f"measured differently ({'; '.join(differences)})"
+        if any(score.interval is None for score in side):
+            return "scores without intervals decide nothing"
+        if len({score.value for score in side}) == 1:
+            return "the scores of one side are equal"
+    return None
+
+
+def _correlation(known: Sequence[tuple[Score, Score]], seed: int) -> tuple[float, float, float]:
+    """r of the values, and the 95% interval over values drawn as their own intervals say."""
+    values = np.array([[each.value for each in pair] for pair in known])  # (pairs, 2)
+    ends = [[each.interval or (each.value, each.value) for each in pair] for pair in known]
+    spread = np.array([[(high - low) / 3.92 for low, high in pair] for pair in ends])
+    drawn = values + spread * np.random.default_rng(seed).standard_normal((DRAWS, *values.shape))
+    low, high = np.quantile([np.corrcoef(each.T)[0, 1] for each in drawn], (0.025, 0.975))
+    return float(np.corrcoef(values.T)[0, 1]), float(low), float(high)
+
+
+def _number(score: Score) -> str:
+    interval = f" [{score.interval[0]:.4g}, {score.interval[1]:.4g}]" if score.interval else ""
+    return f"{score.value:.4g}{interval}"
