@@ -16,17 +16,23 @@ from gigatok.config import GigatokError
 from gigatok.config.sections import TeacherSection, TrainTokenizerSection
 from gigatok.data import PreparedData
 from gigatok.teachers import Teacher, load_teacher
+from gigatok.teachers.base import resample
 
 
 class StoredFeatures:
-    """What the stage ``teacher`` wrote: features (n, positions, dim) float16 of all training images."""
+    """What the stage ``teacher`` wrote: features (n, stored * stored, dim) float16 of all training images."""
 
-    def __init__(self, features: npt.NDArray[np.float16]) -> None:
+    def __init__(self, features: npt.NDArray[np.float16], stored: int) -> None:
         self._features = features
+        self._stored = stored
 
     def of(self, rows: npt.NDArray[np.int64], images: Tensor, grid: int) -> Tensor:
-        """(B, grid * grid, dim) float32 for the images of ``rows``."""
-        return torch.from_numpy(self._features[rows].astype(np.float32)).to(images.device)
+        """(B, grid * grid, dim) float32 for the images of ``rows``; of a coarser grid area averages."""
+        found = torch.from_numpy(self._features[rows].astype(np.float32)).to(images.device)
+        if grid == self._stored:
+            return found
+        maps = found.transpose(1, 2).reshape(len(found), -1, self._stored, self._stored)
+        return resample(maps, grid).flatten(2).transpose(1, 2)
 
 
 class LiveFeatures:
@@ -77,21 +83,22 @@ def open_targets(
     except (ValueError, EOFError) as error:
         raise GigatokError(f"{workspace.teacher} cannot be read ({error}): run 'dvc repro -f teacher'") from None
     grid = data.summary.image_size // section.model.cnn.downsample
+    stored = int(summary.get("grid") or 0)
     expected = {
         "name": teacher.name,
         "image_size": teacher.image_size,
         "data_sha256": data.summary.data_sha256,
-        "grid": grid,
+        "grid": stored if stored and stored % grid == 0 else grid,
     }
     wrong = [f"{key} {summary.get(key)} instead of {value}" for key, value in expected.items()
              if summary.get(key) != value]  # fmt: skip
-    shape = (len(data.train), grid**2, summary.get("dim"))
+    shape = (len(data.train), stored**2, summary.get("dim"))
     if not wrong and features.shape != shape:
         wrong = [f"shape {features.shape} instead of {shape}"]
     if wrong:
         raise GigatokError(
             f"{workspace.teacher} holds features with {', '.join(wrong)}: run 'dvc repro teacher' (a tokenizer whose "
-            "own train_tokenizer.model.cnn has another grid needs teacher.cache: false)"
+            "own train_tokenizer.model.cnn has a finer grid needs teacher.cache: false)"
         )
     identity = {key: summary[key] for key in ("name", "sha256", "image_size", "cached")}
-    return Targets(int(summary["dim"]), identity, StoredFeatures(features))
+    return Targets(int(summary["dim"]), identity, StoredFeatures(features, stored))

@@ -88,8 +88,14 @@ def test_mini_is_larger_than_nano() -> None:
     assert mini.prepare.image_size == 64 > nano.prepare.image_size
     assert mini.train_tokenizer.steps > nano.train_tokenizer.steps
     assert mini.train_generator.steps > nano.train_generator.steps
-    assert mini.tokenizer_model("S-S", alignment_dim=8).tokens == 64
-    assert mini.train_tokenizer.loss.discriminator.start_step < mini.train_tokenizer.steps
+    assert mini.train_tokenizer.model.cnn.channels > nano.train_tokenizer.model.cnn.channels
+
+
+@pytest.mark.parametrize("profile", ["smoke", "nano", "mini", "paper"])
+def test_2d_tokens_are_as_many_as_1d_ones(profile: str) -> None:
+    params = params_of(profile, "full")
+    counts = {params.tokenizer_model(f"B-L{layout}", alignment_dim=8).tokens for layout in ("", "-2d")}
+    assert len(counts) == 1
 
 
 # --- profile paper ---

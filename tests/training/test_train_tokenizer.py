@@ -21,6 +21,7 @@ from gigatok.evaluation import psnr
 from gigatok.interop.native import load_tokenizer_dir
 from gigatok.training import train_tokenizer as module
 from gigatok.training.session import InterruptedRunError
+from gigatok.training.targets import StoredFeatures
 from gigatok.training.tokenizer_recipe import TokenizerRecipe
 from gigatok.training.validation import mean_psnr
 from gigatok.training.watchdog import TrainingDivergedError
@@ -140,7 +141,8 @@ def test_another_teacher_size_is_another_run(project: Any) -> None:
         ({"data_sha256": "other"}, "data_sha256 other instead of"),
         ({"name": "dinov2-b"}, "name dinov2-b instead of efficientnet-lite0"),
         ({"image_size": 64}, "image_size 64 instead of 128"),
-        ({"grid": 8}, "grid 8 instead of 4"),
+        ({"grid": 2}, "grid 2 instead of 4"),
+        ({"grid": 6}, "grid 6 instead of 4"),
         ({"dim": 7}, "shape"),
     ],
 )
@@ -152,6 +154,17 @@ def test_features_of_something_else_are_refused_in_one_line(
         project.tokenizer(SEMANTIC)
     assert "dvc repro teacher" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_features_of_a_finer_grid_are_averaged_over_areas() -> None:
+    values = np.arange(2 * 16 * 3, dtype=np.float16).reshape(2, 16, 3)
+    rows = np.array([1])
+    images = torch.zeros(1, 3, 8, 8)
+    coarse = StoredFeatures(values, 4).of(rows, images, 2)
+    assert coarse.shape == (1, 4, 3)
+    corner = values[1].reshape(4, 4, 3)[:2, 2:].astype(np.float32).mean(axis=(0, 1))
+    assert torch.equal(coarse[0, 1], torch.from_numpy(corner))
+    assert torch.equal(StoredFeatures(values, 4).of(rows, images, 4)[0], torch.from_numpy(values[1].astype(np.float32)))
 
 
 def test_missing_features_name_the_stage_to_run(project: Any) -> None:
