@@ -6,12 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gigatok.artifacts import ScoreSheet
+from gigatok.artifacts import ScoreSheet, save_weights
 from gigatok.data import PreparedData
-from gigatok.evaluation import frechet_distance_of_features
+from gigatok.evaluation import encoder_probes, frechet_distance_of_features
 from gigatok.evaluation.image_quality import psnr
+from gigatok.evaluation.names import ENCODER_PROBE, encoder_probe_at
+from gigatok.evaluation.probe_scores import encoder_pool
 from gigatok.evaluation.score_reference import picture_rows
 from gigatok.evaluation.score_tokenizer import WORST, score_tokenizer, worst_rows
+from gigatok.interop.native import load_tokenizer_dir
+from gigatok.models.tokenizer import Tokenizer
 
 
 def sheet(folder: Path) -> ScoreSheet:
@@ -70,13 +74,34 @@ def test_scoring_again_gives_equal_bytes_without_a_feature_pass(project) -> None
 
 
 def test_the_encoder_probe_is_a_setting_with_its_floor(project) -> None:
-    section = project.params.evaluate_tokenizer.replace(probe={"kind": "lbfgs"})
+    section = project.params.evaluate_tokenizer.replace(probe={"kind": "lbfgs"}, probed="all")
     score_tokenizer("S-S", project.params.model_copy(update={"evaluate_tokenizer": section}), project.workspace)
     found = sheet(project.workspace.tokenizer("S-S").path)
     probe = found.score("tokenizer_probe_accuracy")
     assert 0 <= probe.value <= 1
     assert "tokenizer encoder before quantisation, mean over 4 tokens" in str(probe.protocol.probe)
     assert [(floor.metric, floor.floor) for floor in found.floors] == [("tokenizer_probe_accuracy", "majority class")]
+
+
+def test_kept_checkpoints_are_probed_with_their_own_weights(project, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = project.workspace.tokenizer("S-S")
+    tokenizer = load_tokenizer_dir(run.path)
+    weight = tokenizer.to_code.weight.detach().clone()
+    for step in (3, 6):
+        save_weights(run.checkpoint_path(step), {**tokenizer.state_dict(), "to_code.weight": weight * step}, {})
+    seen = []
+
+    def watched(tokenizer: Tokenizer, *rest: object) -> np.ndarray:
+        seen.append(float((tokenizer.to_code.weight / weight).mean()))
+        return encoder_pool(tokenizer, *rest)
+
+    monkeypatch.setattr(encoder_probes, "encoder_pool", watched)
+    entry = project.params.tokenizers["S-S"].replace(overrides={"keep_steps": [3, 6]})
+    params = project.params.model_copy(update={"tokenizers": {**project.params.tokenizers, "S-S": entry}})
+    score_tokenizer("S-S", params, project.workspace)
+    assert seen == pytest.approx([1, 1, 3, 3, 6, 6])  # training, then validation images
+    found = sheet(run.path)
+    assert all(found.has(name) for name in (ENCODER_PROBE, encoder_probe_at(3), encoder_probe_at(6)))
 
 
 def test_pictures_are_spread_over_the_set() -> None:
