@@ -17,14 +17,19 @@ class GitState(NamedTuple):
 
     commit: str | None
     dirty: bool | None
-    """Whether tracked files differ from the commit."""
+    """Whether tracked files differ from the commit, those of ``_NO_CODE`` left out."""
+
+
+_NO_CODE = ("params.yaml", "dvc.lock", "reports")
+"""What a run of the pipeline rewrites itself. Settings travel with each number by a hash of their own."""
 
 
 def git_state(root: Path) -> GitState:
     """Commit and cleanliness of the working tree at ``root``; both ``None`` where there is no Git."""
     try:
         commit = _git(root, "rev-parse", "HEAD")
-        changed = _git(root, "status", "--porcelain", "--untracked-files=no")
+        others = [f":(exclude,top){path}" for path in _NO_CODE]
+        changed = _git(root, "status", "--porcelain", "--untracked-files=no", "--", ":(top)", *others)
     except (OSError, subprocess.SubprocessError):
         return GitState(None, None)
     return GitState(commit, bool(changed))

@@ -27,6 +27,22 @@ def test_commit_and_changes_are_seen(tmp_path: Path) -> None:
     assert git_state(tmp_path) == (clean.commit, True)
 
 
+def test_what_a_run_rewrites_itself_is_no_change_of_code(tmp_path: Path) -> None:
+    _git(tmp_path, "init")
+    own = ("params.yaml", "dvc.lock", "reports/README.md")
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "stages").mkdir()
+    for name in (*own, "stages/params.yaml"):
+        (tmp_path / name).write_text("1")
+    _git(tmp_path, "add", ".")
+    _git(tmp_path, "commit", "-m", "first")
+    for name in own:
+        (tmp_path / name).write_text("2")
+    assert git_state(tmp_path / "stages").dirty is False
+    (tmp_path / "stages/params.yaml").write_text("2")
+    assert git_state(tmp_path / "stages").dirty is True
+
+
 def test_outside_git_nothing_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert git_state(tmp_path) == (None, None)
