@@ -31,7 +31,8 @@ def time_models(
     from gigatok.cli.pipeline import shown
     from gigatok.cli.project import project_root
     from gigatok.config import ConfigError, load_params
-    from gigatok.paper.timing import measure_times, write_timing
+    from gigatok.paper.timing import measure_times
+    from gigatok.paper.timing_table import write_timing
 
     root = project_root()
     if device not in ("cpu", "cuda"):
@@ -44,5 +45,6 @@ def time_models(
     params = None if paper_scale else load_params(root / "params.yaml")
     table = measure_times(params, batch_size=batch_size, repeats=repeats, device=device, threads=threads)
     path = write_timing(table, root / "reports" / "timing")
+    table.write(path.with_suffix(".json"))
     print(path.read_text())
     print(f"written: {shown(path.parent)}", file=sys.stderr)

@@ -11,16 +11,24 @@ from gigatok.paper.ledger import Entry
 from gigatok.paper.matrix import TableSpec
 from gigatok.paper.measured import measured_with
 from gigatok.paper.paper import PaperContent
+from gigatok.paper.timing_table import COMMAND, TITLE, measured_on, timing_cells, timing_head
 
 _LOOKS = {"confirmed": "yes", "contradicted": "no", "inconclusive": "mixed", "not run": "absent"}
 
 
 def paper_context(content: PaperContent, params: Params) -> dict[str, Any]:
-    """Values for the templates: ``exact_tables``, ``paper_tables``, ``claims``, ``claims_scale``."""
+    """Values for the templates: ``exact_tables``, ``paper_tables``, ``timing``, ``claims``, ``claims_scale``."""
     scale = "at the paper's scale" if params.profile == "paper" else f"at proxy scale (profile {params.profile})"
     return {
         "exact_tables": [_exact(table) for table in content.exact],
         "paper_tables": [_measured(spec, rows) for spec, rows in content.measured],
+        "timing": {
+            "title": TITLE,
+            "head": timing_head(),
+            "rows": timing_cells(content.timing),
+            "about": measured_on(content.timing) if content.timing else None,
+            "command": COMMAND,
+        },
         "claims": [_claim(entry) for entry in content.claims],
         "claims_scale": scale,
     }

@@ -1,4 +1,7 @@
-"""Table 4: which share of the time to generate an image the tokenizer's decoder takes. Measured, never estimated."""
+"""Table 4, measured: which share of the time to generate an image the tokenizer's decoder takes. Never estimated.
+
+The stage ``timing``: of this package only ``times`` is imported, so that editing a table re-runs no measurement.
+"""
 
 from __future__ import annotations
 
@@ -6,48 +9,33 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from gigatok.artifacts import git_state, write_bytes, write_json
+from gigatok.artifacts import Workspace, git_state
 from gigatok.config import Params
+from gigatok.config.sections import GeneratorEntry, TokenizerEntry
 from gigatok.models import ArModel, Tokenizer, build_ar, build_tokenizer
-from gigatok.paper.claims import load_claims
-from gigatok.paper.scaling_table import markdown_table
+from gigatok.paper.times import DECODERS, GENERATORS, Timing, TimingTable, scale_name, timing_path
 from gigatok.sampling import generate
 
-DECODERS = {"B": "S-B", "L": "B-L", "XXL": "XL-XXL"}
-"""Rows of the paper's table, and a tokenizer with that decoder."""
-GENERATORS = ("B", "L", "XXL")
 CFG_SCALE = 2.0
 """As images are sampled: two passes of the AR model a token."""
+BATCH_SIZE = 8
+REPEATS = 5
+_CLASSES = 9
+"""Of the AR models; one row of a table, so any number costs the same."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Timing:
-    """Seconds a batch, the median of several, and the fastest and slowest."""
-
-    median: float
-    fastest: float
-    slowest: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class TimingTable:
-    """Decoding and sampling times, and what they were measured on."""
-
-    scale: str
-    decode: dict[str, Timing]
-    sample: dict[str, Timing]
-    about: dict[str, Any]
-
-    def share(self, decoder: str, generator: str) -> float:
-        """Percent of the time of both that decoding takes."""
-        decode = self.decode[decoder].median
-        return 100 * decode / (decode + self.sample[generator].median)
+def time_profile(params: Params, workspace: Workspace) -> None:
+    """Stage ``timing``: the profile's models with as many threads as every stage has."""
+    cuda = params.base.device == "cuda" or (params.base.device == "auto" and torch.cuda.is_available())
+    threads = params.base.threads or torch.get_num_threads()
+    table = measure_times(
+        params, batch_size=BATCH_SIZE, repeats=REPEATS, device="cuda" if cuda else "cpu", threads=threads
+    )
+    table.write(timing_path(workspace.runs))
 
 
 def measure_times(params: Params | None, *, batch_size: int, repeats: int, device: str, threads: int) -> TimingTable:
@@ -58,6 +46,8 @@ def measure_times(params: Params | None, *, batch_size: int, repeats: int, devic
     """
     torch.set_num_threads(threads)
     target = torch.device(device)
+    # One CPU thread waits for nothing: its own time is not that of the stages beside it.
+    clock = time.process_time if target.type == "cpu" and threads == 1 else time.perf_counter
     generator = torch.Generator().manual_seed(0)
     decode, sample = {}, {}
     with torch.inference_mode():
@@ -65,7 +55,7 @@ def measure_times(params: Params | None, *, batch_size: int, repeats: int, devic
             tokenizer = _tokenizer(params, name).eval().to(target)
             config = tokenizer.config
             indices = torch.randint(config.codebook_size, (batch_size, config.tokens), generator=generator).to(target)
-            decode[row] = timed(lambda model=tokenizer, i=indices: model.decode(i), repeats, target)  # type: ignore[misc]
+            decode[row] = timed(lambda model=tokenizer, i=indices: model.decode(i), repeats, target, clock)  # type: ignore[misc]
             tokens, codes = config.tokens, config.codebook_size
             del tokenizer
         for column in GENERATORS:
@@ -75,6 +65,7 @@ def measure_times(params: Params | None, *, batch_size: int, repeats: int, devic
                 lambda model=ar, c=classes: generate(model, c, cfg_scale=CFG_SCALE),  # type: ignore[misc]
                 repeats,
                 target,
+                clock,
             )
             del ar
     commit, dirty = git_state(Path.cwd())
@@ -86,92 +77,47 @@ def measure_times(params: Params | None, *, batch_size: int, repeats: int, devic
         "repeats": repeats,
         "cfg_scale": CFG_SCALE,
         "precision": "fp32",
+        "clock": "CPU time of the one thread" if clock is time.process_time else "wall clock, device synchronised",
         "commit": commit,
         "dirty": dirty,
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
     }
-    scale = "paper scale" if params is None else f"profile {params.profile}"
+    scale = "paper scale" if params is None else scale_name(params)
     return TimingTable(scale=scale, decode=decode, sample=sample, about=about)
 
 
-def timed(work: Callable[[], object], repeats: int, device: torch.device) -> Timing:
-    """Wall time of ``work`` after one run to warm up; a GPU is waited for before every look at the clock."""
+def timed(
+    work: Callable[[], object],
+    repeats: int,
+    device: torch.device,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Timing:
+    """Time of ``work`` after one run to warm up; a GPU is waited for before every look at the clock."""
     spent = []
     for place in range(repeats + 1):
         _wait(device)
-        begin = time.perf_counter()
+        begin = clock()
         work()
         _wait(device)
         if place:
-            spent.append(time.perf_counter() - begin)
+            spent.append(clock() - begin)
     return Timing(median=statistics.median(spent), fastest=min(spent), slowest=max(spent))
-
-
-def write_timing(table: TimingTable, folder: Path) -> Path:
-    """``table04.md``, ``.csv``, ``.tex`` and ``.json``; returns the Markdown file."""
-    claims = load_claims()["table4"]
-    paper = {(row, column): claims["rows"][row][place] for row in DECODERS for place, column in enumerate(GENERATORS)}
-    head = ["Decoder", *(f"GPT-{column} {who}" for column in GENERATORS for who in ("paper", "ours"))]
-    rows = [
-        [
-            row,
-            *(text for column in GENERATORS for text in (f"{paper[row, column]:g}", f"{table.share(row, column):.1f}")),
-        ]
-        for row in DECODERS
-    ]
-    times = [[f"decode {row}", *_times(each)] for row, each in table.decode.items()]
-    times += [[f"sample GPT-{column}", *_times(each)] for column, each in table.sample.items()]
-    text = "\n".join(
-        [
-            "# Table 4: share of generation time spent in tokenizer decoding, percent\n",
-            f"Ours: {table.scale}, measured. {', '.join(f'{key} {value}' for key, value in table.about.items())}.\n",
-            markdown_table(head, rows),
-            "\nSeconds a batch: median, fastest, slowest.\n",
-            markdown_table(["Part", "Median", "Fastest", "Slowest"], times),
-            "",
-        ]
-    )
-    write_bytes(folder / "table04.md", text.encode())
-    lines = ["decoder,generator,paper,ours"]
-    lines += [f"{row},{column},{paper[row, column]},{table.share(row, column)}" for row, column in paper]
-    write_bytes(folder / "table04.csv", ("\n".join(lines) + "\n").encode())
-    body = [" & ".join(line) + r" \\" for line in rows]
-    latex = [
-        r"\begin{tabular}{l" + "rr" * len(GENERATORS) + "}",
-        " & ".join(head) + r" \\",
-        *body,
-        r"\end{tabular}",
-        "",
-    ]
-    write_bytes(folder / "table04.tex", "\n".join(latex).encode())
-    seconds = {
-        name: vars(each) for name, each in {**_named("decode", table.decode), **_named("sample", table.sample)}.items()
-    }
-    write_json(folder / "table04.json", {"scale": table.scale, "about": table.about, "seconds": seconds})
-    return folder / "table04.md"
-
-
-def _named(what: str, times: dict[str, Timing]) -> dict[str, Timing]:
-    return {f"{what} {name}": each for name, each in times.items()}
-
-
-def _times(each: Timing) -> list[str]:
-    return [f"{value:.4g}" for value in (each.median, each.fastest, each.slowest)]
 
 
 def _tokenizer(params: Params | None, name: str) -> Tokenizer:
     if params is None:
         return build_tokenizer(name)
+    encoder, decoder = name.split("-")
+    entry = TokenizerEntry(encoder=encoder, decoder=decoder)
+    params = params.model_copy(update={"tokenizers": {name: entry}})
     return Tokenizer(params.tokenizer_model(name, alignment_dim=1))
 
 
 def _ar(params: Params | None, size: str, tokens: int, codes: int) -> ArModel:
     if params is None:
         return build_ar(size)
-    name = next(iter(params.generators))
-    entry = params.generators[name].replace(size=size)
-    sized = params.model_copy(update={"generators": {**params.generators, name: entry}})
-    return ArModel(sized.generator_model(name, tokens=tokens, codebook_size=codes, classes=9))
+    params = params.model_copy(update={"generators": {size: GeneratorEntry(tokenizer="any", size=size)}})
+    return ArModel(params.generator_model(size, tokens=tokens, codebook_size=codes, classes=_CLASSES))
 
 
 def _wait(device: torch.device) -> None:
