@@ -17,7 +17,7 @@ from gigatok.config.seeds import repeated
 from gigatok.config.suites import CORE_TOKENIZERS, Entry, default_generators
 
 PROFILES = ("smoke", "nano", "mini", "paper")
-_ONLY_IN_PROFILES = ("per_tokenizer", "more_tokenizers", "per_generator", "more_generators")
+_ONLY_IN_PROFILES = ("per_tokenizer", "more_tokenizers", "per_generator", "more_generators", "per_evaluation")
 """Keys of a profile file that are no sections of ``params.yaml``; they come last in it."""
 _PROBE = "probe"
 """Key in ``per_generator`` for generators that a suite names no size for: AR probing."""
@@ -48,22 +48,26 @@ def render(
     With ``seeds`` the tokenizers ``only`` names (none: all) are trained once with each, see ``repeated``.
 
     A profile file is a ``params.yaml`` without ``tokenizers`` and ``generators``, plus, at its end: ``per_tokenizer``
-    and ``per_generator``, what it changes whatever the suite (the epochs of a size at paper scale, say), and
-    ``more_tokenizers`` and ``more_generators``, entries that it adds. ``per_tokenizer`` goes by size
-    (``<encoder>-<decoder>``, so S-S-no-sem has the settings of S-S) and then by name, ``per_generator`` by AR size or
-    ``probe`` and then by name; what an entry itself overrides wins over both.
+    and ``per_generator``, what it changes whatever the suite (the epochs of a size at paper scale, say),
+    ``more_tokenizers`` and ``more_generators``, entries that it adds, and ``per_evaluation``, how generators are
+    sampled. ``per_tokenizer`` goes by size (``<encoder>-<decoder>``, so S-S-no-sem has the settings of S-S) and then by
+    name, ``per_generator`` and ``per_evaluation`` by AR size or ``probe``, then by the tokenizer's size, then by name;
+    what an entry itself overrides wins over all.
     """
     text = profile_text(profile)
     values: dict[str, Any] = yaml.safe_load(text)
-    per_tokenizer, more, per_generator, more_generators = (values.get(key) or {} for key in _ONLY_IN_PROFILES)
+    own = {key: values.get(key) or {} for key in _ONLY_IN_PROFILES}
+    more = own["more_tokenizers"]
     # of a name that both have the profile gives the recipe, and the suite's entry (a weight file, say) wins
     entries = copy.deepcopy({**tokenizers, **{name: merge(more[name], tokenizers.get(name, {})) for name in more}})
     for name, entry in entries.items():
-        _lay_under(entry, per_tokenizer, f"{entry['encoder']}-{entry['decoder']}", name)
+        _lay_under(entry, "overrides", own["per_tokenizer"], _size(entry), name)
     suites = generators if generators is not None else default_generators(dict(tokenizers))
-    chosen = copy.deepcopy({**suites, **default_generators(more), **more_generators})
+    chosen = copy.deepcopy({**suites, **default_generators(more), **own["more_generators"]})
     for name, entry in chosen.items():
-        _lay_under(entry, per_generator, entry.get("size", _PROBE), name)
+        keys = (entry.get("size", _PROBE), _size(entries[entry["tokenizer"]]), name)
+        _lay_under(entry, "overrides", own["per_generator"], *keys)
+        _lay_under(entry, "evaluation", own["per_evaluation"], *keys)
     command = f"gigatok-bench profile {profile} --suite {suite}"
     if seeds:
         entries, chosen = repeated(entries, chosen, seeds, only)
@@ -75,12 +79,16 @@ def render(
     return written
 
 
-def _lay_under(entry: Entry, settings: Mapping[str, Any], *keys: str) -> None:
-    """Put ``settings`` of each of ``keys``, the later over the earlier, under what ``entry`` overrides itself."""
-    layers = [*(settings.get(key, {}) for key in dict.fromkeys(keys)), entry.get("overrides", {})]
-    overrides = functools.reduce(merge, layers)
-    if overrides:
-        entry["overrides"] = overrides
+def _size(tokenizer: Entry) -> str:
+    return f"{tokenizer['encoder']}-{tokenizer['decoder']}"
+
+
+def _lay_under(entry: Entry, field: str, settings: Mapping[str, Any], *keys: str) -> None:
+    """Put ``settings`` of each of ``keys``, the later over the earlier, under what ``entry[field]`` says itself."""
+    layers = [*(settings.get(key, {}) for key in dict.fromkeys(keys)), entry.get(field, {})]
+    merged = functools.reduce(merge, layers)
+    if merged:
+        entry[field] = merged
 
 
 def _sections(text: str) -> str:

@@ -225,6 +225,24 @@ def test_ar_probes_train_50_epochs_at_a_constant_rate(name: str) -> None:
     assert params.evaluate_generator.cfg_schedule == protocol["cfg_schedule"]
 
 
+@pytest.mark.parametrize(
+    ("name", "schedule", "begin", "start"),
+    [
+        ("B-L", "constant", 0.0, 2.0),
+        ("XL-XXL", "constant", 0.0, 1.75),
+        ("XL-XXL-no-entropy", "constant", 0.0, 1.75),
+        ("S-S-GPT-B", "step", 0.18, 2.5),
+        ("XL-XXL-GPT-B", "step", 0.18, 2.5),
+        ("B-L-GPT-XXL", "step", 0.18, 1.25),
+        ("XL-XXL-GPT-XXL", "step", 0.18, 1.25),
+    ],
+)
+def test_systems_and_probes_are_guided_as_the_papers(name: str, schedule: str, begin: float, start: float) -> None:
+    found = params_of("paper", "full").generator_evaluation(name)
+    assert (found.cfg_schedule, found.cfg_start) == (schedule, begin)
+    assert (found.guidance.kind, found.guidance.start) == ("zero-order", start)
+
+
 def test_data_teacher_and_judge_are_the_papers() -> None:
     params = params_of("paper")
     assert (params.prepare.source, params.prepare.image_size) == ("imagefolder", 256)
