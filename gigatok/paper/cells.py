@@ -64,11 +64,22 @@ class PaperCell:
         return self.score.metric.split("/")[0] if self.score else None
 
     @property
+    def _factor(self) -> int:
+        """From our unit to the paper's: accuracies in percent."""
+        return 100 if self.name == "lin_acc" else 1
+
+    @property
     def ours(self) -> float | None:
         """Our value in the paper's unit (accuracies in percent); ``None``: not run."""
-        if self.score is None:
+        return None if self.score is None else self.score.value * self._factor
+
+    @property
+    def ends(self) -> tuple[float, float] | None:
+        """Our interval in the paper's unit."""
+        if self.score is None or self.score.interval is None:
             return None
-        return self.score.value * (100 if self.name == "lin_acc" else 1)
+        low, high = self.score.interval
+        return low * self._factor, high * self._factor
 
     @property
     def text(self) -> str:
@@ -76,6 +87,11 @@ class PaperCell:
         if self.ours is None:
             return "not measured" if self.run.sheet else "not run"
         return f"{self.ours:.4g}{'*' if self.substitute else ''}"
+
+    @property
+    def text_with_interval(self) -> str:
+        """``600.9 [579.4, 622.5]``."""
+        return self.text if self.ends is None else f"{self.text} [{self.ends[0]:.4g}, {self.ends[1]:.4g}]"
 
     @property
     def substitute(self) -> str | None:
@@ -92,10 +108,9 @@ class PaperCell:
         judge = self.score.metric.partition("/")[2]
         if judge not in ("", COMPARABLE_EXTRACTOR, "vgg16"):
             return "other judge"
-        if self.paper is None or self.score.interval is None:
+        if self.paper is None or self.ends is None:
             return "no interval"
-        low, high = (end * (100 if self.name == "lin_acc" else 1) for end in self.score.interval)
-        return "agrees" if low <= self.paper <= high else "differs"
+        return "agrees" if self.ends[0] <= self.paper <= self.ends[1] else "differs"
 
     @property
     def command(self) -> str:

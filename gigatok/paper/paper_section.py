@@ -79,18 +79,10 @@ def _cell(cell: PaperCell, spec: TableSpec, row: int) -> dict[str, Any]:
         "paper": "-" if cell.paper is None else f"{cell.paper:.5g}",
         "ours": cell.text,
         "run": cell.score is not None,
-        "interval": _interval(cell),
         "verdict": cell.verdict,
         "pedigree": cell.pedigree,
-        "hint": f"{cell.run.kind} {cell.run.name}; {cell.verdict}; press for its origin",
+        "hint": f"{cell.text_with_interval}; {cell.run.kind} {cell.run.name}; {cell.verdict}; press for its origin",
     }
-
-
-def _interval(cell: PaperCell) -> str:
-    if cell.score is None or cell.score.interval is None:
-        return ""
-    low, high = (end * (100 if cell.name == "lin_acc" else 1) for end in cell.score.interval)
-    return f"{low:.4g} to {high:.4g}"
 
 
 def _claim(entry: Entry) -> dict[str, Any]:

@@ -43,7 +43,8 @@ def table_markdown(spec: TableSpec, rows: list[list[PaperCell]], params: Params)
     head = ["", *(f"{LABELS[name]} {who}" for name in spec.columns for who in ("paper", "ours")), "Verdict"]
     body = [[row[0].line.label, *_pairs(row), ", ".join(dict.fromkeys(c.verdict for c in row))] for row in rows]
     scale = "paper scale" if params.profile == "paper" else "proxy scale: not the paper's data, size or judge"
-    parts = [f"# Table {spec.number}: {spec.title}\n", f"Profile {params.profile} ({scale}).\n"]
+    parts = [f"# Table {spec.number}: {spec.title}\n"]
+    parts += [f"Profile {params.profile} ({scale}). In brackets: 95% intervals of ours.\n"]
     parts += [markdown_table(head, body), *_agreement(spec, rows)]
     parts += [f"- {line}" for line in measured_with([cell.score for row in rows for cell in row if cell.score])]
     parts += [f"- *: {text}" for text in _substitutes(rows)]
@@ -64,9 +65,7 @@ def table_csv(rows: Sequence[Sequence[PaperCell]]) -> str:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(_LONG)
     for cell in (cell for row in rows for cell in row):
-        factor = 100 if cell.name == "lin_acc" else 1
-        low, high = (cell.score.interval if cell.score and cell.score.interval else None) or (None, None)
-        ends = ["" if end is None else end * factor for end in (low, high)]
+        ends = cell.ends or ("", "")
         ours, metric = ("", "") if cell.score is None else (cell.ours, cell.score.metric)
         paper = "" if cell.paper is None else cell.paper
         identity = [cell.params.profile, cell.verdict, metric, cell.run.name, cell.command]
@@ -117,7 +116,7 @@ def _write(stem: Path, markdown: str, table: str, latex: str) -> Path:
 
 
 def _pairs(row: Sequence[PaperCell]) -> list[str]:
-    return [text for cell in row for text in (_number(cell.paper), cell.text)]
+    return [text for cell in row for text in (_number(cell.paper), cell.text_with_interval)]
 
 
 def _agreement(spec: TableSpec, rows: list[list[PaperCell]]) -> list[str]:

@@ -36,7 +36,8 @@ def spec(number):
 def test_markdown_has_paper_and_ours_side_by_side(runs):
     params = fake_params()
     text = table_markdown(spec(2), table_cells(spec(2), runs, params), params)
-    assert "| S-L | 0.83 | 60 | 0.206 | not measured | 5.19 | 106 | 60.6 | 48 | proxy scale, not measured |" in text
+    row = "| S-L | 0.83 | 60 [58.8, 61.2] | 0.206 | not measured | 5.19 | 106 [103.9, 108.1] | 60.6 | 48 | "
+    assert f"{row}proxy scale, not measured |" in text
     assert "| B-S | 0.98 | not run | 0.221 | not run | 6.56 | not run | 64.5 | not run | not run |" in text
     assert "- not run: B-S (tokenizer): `gigatok-bench profile nano --suite full && dvc repro`" in text
     assert "rFID 3 of 3" in text
