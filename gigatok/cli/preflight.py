@@ -30,15 +30,18 @@ def missing(params: Params, root: Path, *, cuda: bool | None = None) -> list[str
         found.append("base.device is cuda but no NVIDIA driver was found: use auto or cpu")
     elif params.profile == "paper" and not cuda:
         found.append("profile paper needs an NVIDIA GPU (none was found): a CPU would take years")
-    for setting, weights in _weight_files(params).items():
+    if params.profile == "paper" and params.reference.samples is None:
+        found.append(f"reference.samples is not set: it names ADM's reference batch, from {_ADM_REFERENCE}")
+    for setting, weights in _files(params).items():
         if weights is not None and not (root / weights).exists():
             found.append(f"{setting} {weights!r} does not exist")
     return found
 
 
-def _weight_files(params: Params) -> dict[str, str | None]:
-    """Every weight file that is named, by the setting that names it."""
+def _files(params: Params) -> dict[str, str | None]:
+    """Every file of weights or reference images that is named, by the setting that names it."""
     files = {
+        "reference.samples": params.reference.samples,
         "teacher.weights": params.teacher.weights,
         "reference.weights": params.reference.weights,
         "train_tokenizer.loss.perceptual_weights": params.train_tokenizer.loss.perceptual_weights,
@@ -53,6 +56,10 @@ def _weight_files(params: Params) -> dict[str, str | None]:
     return files
 
 
+_ADM_REFERENCE = (
+    "https://openaipublic.blob.core.windows.net/diffusion/jul-2021/ref_batches/imagenet/256/"
+    "VIRTUAL_imagenet256_labeled.npz"
+)
 _sources = {
     "emoji": "data set file",
     "imagefolder": "image folder (for ImageNet: the one that holds train/ and val/)",

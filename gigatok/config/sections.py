@@ -218,6 +218,11 @@ class ReferenceSection(Section):
     """Further extractors with which Fréchet distances are taken too (``rfd/<name>``, ``gfd/<name>``)."""
     more_weights: dict[str, str] = {}
     """Weight files of those that bring none."""
+    protocol: Literal["ours", "adm"] = "ours"
+    """``adm``: half-precision distances in precision and recall (``docs/protocols.md``)."""
+    samples: str | None = None
+    """ADM's reference ``.npz`` (images, ``mu``, ``sigma``) that samples are held against; ``None``: the training
+    images, which takes a pass over all of them."""
     batch_size: int = Field(32, gt=0)
     kmeans_iterations: int = Field(10, gt=0)
     """Lloyd iterations of the k-means-over-patches baseline."""

@@ -144,6 +144,13 @@ class ImageSet:
             return self._packed
         return np.stack([self.view(row) for row in range(len(self))])
 
+    def some(self, count: int) -> Pixels:
+        """uint8 ``(m, S, S, 3)`` of ``count`` images spread evenly over the set; all of them if there are fewer."""
+        if count >= len(self):
+            return self.uint8()
+        rows = np.linspace(0, len(self) - 1, count).round().astype(np.int64)
+        return np.ascontiguousarray(self.batch(rows).permute(0, 2, 3, 1).numpy())
+
 
 class PreparedData:
     """What ``prepare`` wrote, opened for reading."""

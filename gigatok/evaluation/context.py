@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,21 +20,6 @@ from gigatok.config.sections import BaseSection, ReferenceSection
 from gigatok.data import DataSummary
 from gigatok.evaluation.cache import cached_features
 from gigatok.evaluation.extractors import Extractor, Features, Progress, load_extractor
-from gigatok.evaluation.frechet import Gaussian
-
-Pool = npt.NDArray[np.float32]
-
-
-class RealFeatures(NamedTuple):
-    """The judge's features of the real images: pooled ones, and moments of spatial ones where it has them (sFID)."""
-
-    train: Pool
-    validation: Pool
-    train_sha256: str
-    """Of the training images, the key of their features in the cache."""
-    validation_sha256: str
-    train_spatial: Gaussian | None = None
-    validation_spatial: Gaussian | None = None
 
 
 def open_judge(section: ReferenceSection, device: torch.device | str = "cpu") -> Extractor:
@@ -46,30 +30,6 @@ def open_judge(section: ReferenceSection, device: torch.device | str = "cpu") ->
         section.extractor_size,
         device=device,
     )
-
-
-def read_real_features(workspace: Workspace) -> RealFeatures:
-    """What the stage ``reference`` stored.
-
-    Raises:
-        GigatokError: it has not run.
-    """
-    path = workspace.reference / "features.npz"
-    try:
-        with np.load(path) as arrays:
-            spatial = [
-                Gaussian(arrays[f"{split}_mean"], arrays[f"{split}_covariance"]) if f"{split}_mean" in arrays else None
-                for split in ("train_spatial", "validation_spatial")
-            ]
-            return RealFeatures(
-                arrays["train"],
-                arrays["validation"],
-                str(arrays["train_sha256"]),
-                str(arrays["validation_sha256"]),
-                *spatial,
-            )
-    except FileNotFoundError:
-        raise GigatokError(f"{path} does not exist: run 'dvc repro reference'") from None
 
 
 def further_judges(section: ReferenceSection, device: torch.device | str = "cpu") -> tuple[list[Extractor], list[str]]:
@@ -114,7 +74,7 @@ def _extraction_code() -> str:
     return digest.hexdigest()
 
 
-def judge_protocol(judge: Extractor, *, reference: str, reference_count: int, sample_count: int) -> Protocol:
+def judge_protocol(judge: Extractor, *, reference: str, reference_count: int | None, sample_count: int) -> Protocol:
     """Protocol of a score on the judge's features; arrays throughout, no image files in between."""
     return Protocol(
         extractor=judge.name,
@@ -129,10 +89,10 @@ def judge_protocol(judge: Extractor, *, reference: str, reference_count: int, sa
     )
 
 
-def pixel_protocol(count: int) -> Protocol:
-    """Protocol of PSNR and SSIM: uint8 reconstructions against uint8 originals."""
+def pixel_protocol(originals: str, count: int) -> Protocol:
+    """Protocol of PSNR and SSIM: uint8 reconstructions against uint8 originals of that name."""
     return Protocol(
-        reference="validation originals",
+        reference=originals,
         reference_count=count,
         sample_count=count,
         rounding="adm",

@@ -12,6 +12,7 @@ from gigatok.config.sections import EvaluateTokenizerSection, ProbeSection, Trai
 from gigatok.data import ImageSet, PreparedData
 from gigatok.evaluation.names import ENCODER_PROBE, encoder_probe_at
 from gigatok.evaluation.probe_scores import Labels, Pool, accuracy_scores, encoder_pool, probe_spec
+from gigatok.evaluation.real_images import training_reference
 from gigatok.interop.native import load_tokenizer_dir
 from gigatok.models.tokenizer import Tokenizer
 from gigatok.tracking.progress import StageProgress
@@ -69,7 +70,7 @@ def _probe(
         return encoder_pool(tokenizer, images, told), np.asarray(images.labels)
 
     train, test = pooled(data.train, 0), pooled(data.validation, len(data.train))
-    return accuracy_scores(metric, train, test, spec)
+    return accuracy_scores(metric, train, test, spec, training_reference(data.summary))
 
 
 def _tell(progress: StageProgress, start: int, done: int) -> None:

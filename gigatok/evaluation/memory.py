@@ -35,20 +35,20 @@ def remember(cache: Path, score: Score, inputs: Inputs, moments: Moments | None)
 _MEASURED = {
     "rfid": "fid",
     "gfid": "fid",
-    "gfid_best_cfg": "fid",
     "rfd": "fid",
     "gfd": "fid",
     "rsfid": "sfid",
     "gsfid": "sfid",
     **{name: name for name in ("kid", "inception_score", "precision", "recall")},
 }
+_BEST = "_best_cfg"
 """The pipeline's metrics, and what ``feature_scores.measure`` calls them."""
 
 
 def remember_scores(cache: Path, scores: Iterable[Score], samples: Sequence[str], reference: str, seed: int) -> None:
     """Keep the inputs of the pipeline's scores, by content hashes; scores that no single pass gives are left out."""
     for score in scores:
-        metric = _MEASURED.get(score.metric.split("/")[0])
+        metric = _MEASURED.get(score.metric.split("/")[0].removesuffix(_BEST))
         if metric is not None:
             inputs = Inputs(metric=metric, samples="+".join(samples), reference=reference, protocol="ours", seed=seed)
             remember(cache, score, inputs, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -76,6 +77,47 @@ def memberships(
         fake_in_real=_inside(fake, real, real_radii, distances),
         real_in_fake=_inside(real, fake, squared_radii(fake, neighbours, distances), distances),
     )
+
+
+def recalls_without(
+    real: npt.ArrayLike,
+    fake: npt.ArrayLike,
+    groups: Sequence[npt.NDArray[np.int64]],
+    neighbours: int = 3,
+    *,
+    distances: Distances = "float64",
+) -> npt.NDArray[np.float64]:
+    """Recall of ``fake`` (m, d) without each of some groups of its rows; one pass over all distances.
+
+    Raises:
+        GigatokError: a group leaves no more than ``neighbours`` samples.
+    """
+    real, fake = np.asarray(real, dtype=np.float64), np.asarray(fake, dtype=np.float64)
+    if len(fake) - max(map(len, groups)) <= neighbours:
+        raise GigatokError(f"{len(fake)} samples without {max(map(len, groups))}: must stay more than {neighbours}")
+    left_out = np.zeros((len(groups), len(fake)), dtype=bool)
+    for row, group in zip(left_out, groups, strict=True):
+        row[group] = True
+    radii = _radii_without(fake, left_out, neighbours, distances)
+    inside = np.zeros(len(groups))
+    for start in range(0, len(real), _BLOCK):
+        squared = _squared_distances(real[start : start + _BLOCK], fake, distances)
+        inside += [(squared <= each).any(axis=1).sum() for each in radii]
+    return np.asarray(inside / len(real))
+
+
+def _radii_without(
+    fake: Floats, left_out: npt.NDArray[np.bool_], neighbours: int, distances: Distances
+) -> npt.NDArray[np.float64]:
+    """(groups, m) squared radii among the rows that stay; -1, which holds nothing, for those that are left out."""
+    radii = np.empty(left_out.shape)
+    for start in range(0, len(fake), _BLOCK):
+        squared = _squared_distances(fake[start : start + _BLOCK], fake, distances).astype(np.float64)
+        for each, out in zip(radii, left_out, strict=True):
+            stays = np.partition(squared[:, ~out], neighbours, axis=1)[:, neighbours]
+            each[start : start + _BLOCK] = stays
+    radii[left_out] = -1.0
+    return radii
 
 
 def squared_radii(features: Floats, neighbours: int = 3, distances: Distances = "float64") -> Floats:

@@ -24,12 +24,12 @@ _BATCH = 128
 
 
 def accuracy_scores(
-    metric: str, train: tuple[Pool, Labels], test: tuple[Pool, Labels], spec: ProbeSpec
+    metric: str, train: tuple[Pool, Labels], test: tuple[Pool, Labels], spec: ProbeSpec, reference: str
 ) -> tuple[Score, Score]:
-    """Accuracy of a linear probe, and of always naming the commonest class."""
+    """Accuracy of a linear probe, and of always naming the commonest class; ``reference`` names its training set."""
     labels, expected = train[1], test[1]
     protocol = Protocol(
-        reference="training images",
+        reference=reference,
         reference_count=len(labels),
         sample_count=len(expected),
         probe=spec.describe(),

@@ -21,14 +21,26 @@ from gigatok.config import GigatokError
 from gigatok.evaluation.frechet import FewSamplesWarning, Gaussian, covariance_factor, frechet_distance, gaussian
 from gigatok.evaluation.inception_score import inception_score
 from gigatok.evaluation.kernel_distance import kernel_diagonal, kernel_row_sums
-from gigatok.evaluation.precision_recall import memberships, squared_radii
-from gigatok.evaluation.uncertainty import GROUPS, LEVEL, Extrapolation, Interval, jackknife_interval, mean_interval
+from gigatok.evaluation.precision_recall import Distances, memberships, recalls_without, squared_radii
+from gigatok.evaluation.uncertainty import (
+    GROUPS,
+    LEVEL,
+    Extrapolation,
+    Interval,
+    groups_interval,
+    jackknife_groups,
+    jackknife_interval,
+    mean_interval,
+)
 
 Float64 = npt.NDArray[np.float64]
 _Z = float(ndtri((1 + LEVEL) / 2))
+_FEWEST = 2 * GROUPS
+"""Samples for an interval of recall."""
 
 INTERVAL_NOTE = "95% interval: infinitesimal jackknife"
 MEAN_NOTE = "95% interval: bootstrap over images"
+SHARE_NOTE = "95% interval: Wilson's, over samples"
 GROUPS_NOTE = f"95% interval: jackknife over {GROUPS} groups of samples"
 
 
@@ -44,10 +56,15 @@ class RealSet:
 
     Args:
         features: (m, d), at least 2
+        moments: stored ones in the place of the features' own, for Fréchet distances
+        distances: of precision and recall
     """
 
-    def __init__(self, features: npt.ArrayLike) -> None:
+    def __init__(
+        self, features: npt.ArrayLike, *, moments: Gaussian | None = None, distances: Distances = "float64"
+    ) -> None:
         self.features: Float64 = np.asarray(features, dtype=np.float64)
+        self.stored_moments, self.distances = moments, distances
 
     def __len__(self) -> int:
         return len(self.features)
@@ -55,12 +72,12 @@ class RealSet:
     @cached_property
     def moments(self) -> Gaussian:
         """Mean and covariance."""
-        return gaussian(self.features)
+        return gaussian(self.features) if self.stored_moments is None else self.stored_moments
 
     @cached_property
     def _factor(self) -> Float64:
         """F (d, r) with F F^T = covariance; from the features themselves where they are fewer than dimensions."""
-        if len(self.features) <= self.features.shape[1]:
+        if self.stored_moments is None and len(self.features) <= self.features.shape[1]:
             return np.asarray((self.features - self.moments.mean).T / np.sqrt(len(self) - 1))
         return covariance_factor(self.moments.covariance)
 
@@ -71,12 +88,13 @@ class RealSet:
 
     @cached_property
     def _radii(self) -> npt.NDArray[np.floating]:
-        return squared_radii(self.features)
+        return squared_radii(self.features, distances=self.distances)
 
     def few_samples(self, count: int) -> str | None:
         """What a reader must know about Fréchet distances of ``count`` samples; ``None``: nothing."""
         dimensions = self.features.shape[1]
-        if min(count, len(self)) > dimensions:
+        known = count if self.stored_moments else min(count, len(self))
+        if known > dimensions:
             return None
         return (
             f"Fréchet distances of {count} samples to {len(self)} images in {dimensions} dimensions are biased "
@@ -145,10 +163,22 @@ class RealSet:
         return _estimate(value, 2.0 * (within - across))
 
     def precision_recall(self, samples: npt.ArrayLike) -> tuple[Estimate, Estimate]:
-        """Improved precision and recall with k = 3, and bootstrap intervals over images."""
-        inside = memberships(self.features, samples, real_radii=self._radii)
-        precision, recall = (mean_estimate(hits) for hits in inside)
-        return precision, recall
+        """Improved precision and recall with k = 3, and intervals over samples.
+
+        Precision is a share of the samples. Recall is a share of the real images, which are the protocol's; what other
+        samples would change is their manifold, so its interval comes from sets that lack a group of samples.
+        """
+        x = np.asarray(samples, dtype=np.float64)
+        inside = memberships(self.features, x, distances=self.distances, real_radii=self._radii)
+        recall = float(inside.real_in_fake.mean())
+        return share_estimate(inside.fake_in_real), Estimate(recall, self._recall_interval(x, recall))
+
+    def _recall_interval(self, x: Float64, recall: float) -> Interval:
+        if len(x) < _FEWEST:
+            return 0.0, 1.0  # nothing is known
+        without = recalls_without(self.features, x, jackknife_groups(len(x)), distances=self.distances)
+        low, high = groups_interval(list(without), recall)
+        return max(low, 0.0), min(high, 1.0)
 
     def _kernel_means(self, y: Float64) -> tuple[Float64, Float64]:
         """(n,) mean kernel of each sample with the other samples, and with the real set."""
@@ -231,12 +261,7 @@ class RealMoments(RealSet):
     """A real set of which only mean and covariance are known: Fréchet distances, nothing else."""
 
     def __init__(self, moments: Gaussian) -> None:
-        super().__init__(np.empty((0, len(moments.mean))))
-        self.__dict__["moments"] = moments
-
-    @cached_property
-    def _factor(self) -> Float64:
-        return covariance_factor(self.moments.covariance)
+        super().__init__(np.empty((0, len(moments.mean))), moments=moments)
 
 
 def inception_estimate(probabilities: npt.ArrayLike, splits: int = 10) -> Estimate:
@@ -259,6 +284,14 @@ def mean_estimate(values: npt.ArrayLike) -> Estimate:
     """Mean of one value an image, and its bootstrap interval."""
     array = np.asarray(values, dtype=np.float64)
     return Estimate(float(array.mean()), mean_interval(array))
+
+
+def share_estimate(hits: npt.NDArray[np.bool_]) -> Estimate:
+    """Share of samples with a property, and Wilson's interval: also at 0 and 1 it has a width."""
+    n, share = len(hits), float(hits.mean())
+    middle = (share + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
+    half = _Z / (1 + _Z**2 / n) * float(np.sqrt(share * (1 - share) / n + (_Z / (2 * n)) ** 2))
+    return Estimate(share, (max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half))))
 
 
 def accuracy_estimate(accuracy: float, count: int) -> Estimate:

@@ -11,16 +11,17 @@ import torch
 from torch import Tensor
 
 from gigatok.artifacts import Protocol, Score, Workspace
-from gigatok.config.sections import EvaluateGeneratorSection
+from gigatok.config.sections import EvaluateGeneratorSection, ReferenceSection
 from gigatok.data import PreparedData
-from gigatok.evaluation.context import RealFeatures, judge_protocol, judged_features
+from gigatok.evaluation.context import judge_protocol, judged_features
 from gigatok.evaluation.drawing import Drawn
 from gigatok.evaluation.extractors import Extractor
 from gigatok.evaluation.guidance import Guidance, GuidanceReport
 from gigatok.evaluation.guidance_search import GuidanceSearch
 from gigatok.evaluation.memory import remember_scores
-from gigatok.evaluation.real_set import INTERVAL_NOTE, Estimate, RealSet
-from gigatok.evaluation.set_scores import infinity_score, sample_scores, scored, spatial_score
+from gigatok.evaluation.real_images import RealFeatures, held_against
+from gigatok.evaluation.real_set import Estimate, RealSet
+from gigatok.evaluation.set_scores import frechet_score, infinity_score, sample_scores, scored, spatial_score
 from gigatok.evaluation.uncertainty import seed_interval
 
 
@@ -43,34 +44,44 @@ class SampleScores:
     base_seed: int
     workspace: Workspace
     known: RealFeatures
+    reference: ReferenceSection
     judges: Sequence[Extractor] = ()
     """Further extractors."""
 
     def scores(self) -> list[Score]:
-        """Without guidance all metrics; with it gFID of every setting and of the best."""
+        """All metrics without guidance and with the best; gFID of every setting that was tried."""
         judge, real = self.search.studio.judge.name, self.search.real
         count = self.report.unguided.samples
         plain, protocol = self.search.unguided(count), self.protocol(Guidance())
         scores = [*sample_scores(real, plain, protocol), *infinity_score("gfid_infinity", real, plain, protocol)]
-        scores += spatial_score("gsfid", self.known.train_spatial, plain, protocol)
+        scores += spatial_score("gsfid", self.known.samples_spatial, plain, protocol)
         scores += self._further_scores(count)
         self._remember(scores, Guidance(), count)
         for trial in self.report.curve:
             name = f"{self._curve_name(trial.guidance)}/{judge}".replace(".", "p")
             scores.append(self._gfid(name, trial.guidance, count))
-        best = self._gfid(f"gfid_best_cfg/{judge}", self.report.best.guidance, count)
-        self._remember([best], self.report.best.guidance, count)
-        return [*scores, best]
+        best = self._best(count, self.search.seed)
+        self._remember(best, self.report.best.guidance, count)
+        return [*scores, *best]
+
+    def _best(self, count: int, seed: int) -> list[Score]:
+        """All metrics of samples with the best guidance, as ``<metric>_best_cfg``; no guidance may be the best."""
+        guidance = self.report.best.guidance
+        features = self.search.studio.features(Drawn(guidance, count, seed))
+        scores = sample_scores(self.search.real, features, self.protocol(guidance))
+        return [score.replace(metric=score.metric.replace("/", "_best_cfg/", 1)) for score in scores]
 
     def _further_scores(self, count: int) -> list[Score]:
-        """Fréchet distances without guidance by the other extractors; the training images' features are kept."""
+        """Fréchet distances without guidance by the other extractors; the real images' features are kept."""
         if not self.judges:
             return []
         scores, studio = [], self.search.studio
         images = studio.images(Drawn(Guidance(), count, self.search.seed))
-        train = PreparedData.open(self.workspace.data).train.uint8()
+        originals = held_against(self.reference, PreparedData.open(self.workspace.data)).images
         for judge in self.judges:
-            real, fake = (judged_features(judge, each, self.workspace, studio.judge_batch) for each in (train, images))
+            real, fake = (
+                judged_features(judge, each, self.workspace, studio.judge_batch) for each in (originals, images)
+            )
             protocol = self.protocol(Guidance(), judge)
             scores.append(scored(f"gfd/{judge.name}", RealSet(real.pool).frechet(fake.pool), protocol))
         return scores
@@ -79,11 +90,11 @@ class SampleScores:
         """Keep what the scores were computed from, for ``explain``."""
         studio, seed = self.search.studio, self.search.seed
         content = studio.content(Drawn(guidance, count, seed))
-        remember_scores(studio.features_root, scores, content, self.known.train_sha256, seed)
+        remember_scores(studio.features_root, scores, content, self.known.samples_sha256, seed)
 
     def seed_scores(self) -> list[Score]:
         """Means over several seeds, where the settings name several."""
-        section, judge = self.section, self.search.studio.judge.name
+        section = self.section
         if len(section.seeds) < 2:
             return []
         count = self.report.unguided.samples
@@ -92,10 +103,8 @@ class SampleScores:
             plain = self.search.studio.features(Drawn(Guidance(), count, seed))
             for score in sample_scores(self.search.real, plain, self.protocol(Guidance())):
                 values.setdefault((score.metric, Guidance()), []).append(score.value)
-            best = self.report.best.guidance
-            guided = plain if best == Guidance() else self.search.studio.features(Drawn(best, count, seed))
-            gfid = self.search.real.frechet(guided.pool).value
-            values.setdefault((f"gfid_best_cfg/{judge}", best), []).append(gfid)
+            for score in self._best(count, seed):
+                values.setdefault((score.metric, self.report.best.guidance), []).append(score.value)
         seeds = ", ".join(str(self.base_seed + each) for each in section.seeds)
         note = f"mean over samples of seeds {seeds}; 95% interval: Student's t"
         return [
@@ -121,7 +130,7 @@ class SampleScores:
         """How samples with this guidance are judged."""
         return judge_protocol(
             judge or self.search.studio.judge,
-            reference="training images",
+            reference=self.known.samples_name,
             reference_count=len(self.search.real),
             sample_count=self.report.unguided.samples,
         ).replace(
@@ -131,7 +140,7 @@ class SampleScores:
         )
 
     def _gfid(self, metric: str, guidance: Guidance, count: int) -> Score:
-        return scored(metric, self.search.estimate(guidance, count), self.protocol(guidance), INTERVAL_NOTE)
+        return frechet_score(metric, self.search.real, self.search.estimate(guidance, count), self.protocol(guidance))
 
     def _curve_name(self, guidance: Guidance) -> str:
         """``gfid_cfg_<scale>``; with schedule and start where they are not the settings' own."""

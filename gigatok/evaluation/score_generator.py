@@ -8,10 +8,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from gigatok.artifacts import Protocol, Score, ScoreSheet, Workspace, load_weights, replacing
+from gigatok.artifacts import Protocol, Score, ScoreSheet, Workspace, code_fingerprint, load_weights, replacing
 from gigatok.config import Params, fingerprint
 from gigatok.config.sections import EvaluateGeneratorSection, ProbeSection
-from gigatok.data import PreparedData
+from gigatok.data import DataSummary, PreparedData
 from gigatok.data.transforms import CENTRE_OF_TEN
 from gigatok.evaluation.context import (
     feature_cache,
@@ -19,7 +19,6 @@ from gigatok.evaluation.context import (
     limit_threads,
     open_judge,
     provenance,
-    read_real_features,
     sample_cache,
     timed_evaluation,
 )
@@ -27,7 +26,8 @@ from gigatok.evaluation.drawing import Drawn, Studio
 from gigatok.evaluation.guidance import Guidance, GuidanceReport
 from gigatok.evaluation.guidance_search import GuidanceSearch
 from gigatok.evaluation.probe_scores import accuracy_scores, ar_pool, probe_spec
-from gigatok.evaluation.real_set import MEAN_NOTE, RealSet, mean_estimate
+from gigatok.evaluation.real_images import read_real_features, training_reference, validation_reference
+from gigatok.evaluation.real_set import MEAN_NOTE, mean_estimate
 from gigatok.evaluation.sample_scores import SampleScores, Tokens
 from gigatok.evaluation.set_scores import few_samples_notes, scored
 from gigatok.interop.native import file_sha256, load_ar_dir, load_tokenizer_dir
@@ -48,7 +48,7 @@ def score_generator(name: str, params: Params, workspace: Workspace) -> None:
     tokenizer, tokens, tokenizer_sha256 = _open_tokenizer(name, params, workspace)
     tokenizer, ar = tokenizer.to(device), load_ar_dir(run.path).to(device)
     known = read_real_features(workspace)
-    real = RealSet(known.train)
+    real = known.real_set(params.reference)
     total = _sets(section) * section.samples
     with timed_evaluation(run), open_progress(f"evaluate_generator@{name}", total) as bar:
         studio = Studio(
@@ -62,18 +62,24 @@ def score_generator(name: str, params: Params, workspace: Workspace) -> None:
             features_root=feature_cache(workspace),
             progress=_SetProgress(bar, section.samples),
         )
+        # Of the code too: a study must not go on with values that the code of today would not give.
         identity = fingerprint(
-            studio.weights_sha256, tokenizer_sha256, studio.judge.sha256, params.reference, data.data_sha256
+            studio.weights_sha256,
+            tokenizer_sha256,
+            studio.judge.sha256,
+            params.reference,
+            data.data_sha256,
+            code_fingerprint(["evaluation", "models", "sampling", "teachers"]),
         )
         search = GuidanceSearch(
             studio, real, params.base.seed + section.seeds[0], identity, workspace.runs / "studies", run
         )
         report = search.search()
         judges, absent = further_judges(params.reference, device)
-        judged = SampleScores(search, report, section, params.base.seed, workspace, known, judges)
+        judged = SampleScores(search, report, section, params.base.seed, workspace, known, params.reference, judges)
         scores, floors = [*judged.scores(), *judged.seed_scores()], judged.floors(tokens)
-        probe, majority = _probe(ar, tokens, section.probe, params.base.seed)
-        scores += [_loss_score(ar, tokens), probe]
+        probe, majority = _probe(ar, tokens, section.probe, params.base.seed, data)
+        scores += [_loss_score(ar, tokens, data), probe]
         floors.append(majority)
         _write_samples(run.path / "samples.npz", studio, report, search.seed)
         bar.update(total)
@@ -160,7 +166,7 @@ def _write_samples(path: Path, studio: Studio, report: GuidanceReport, seed: int
 
 
 @torch.inference_mode()
-def _loss_score(ar: ArModel, tokens: Tokens) -> Score:
+def _loss_score(ar: ArModel, tokens: Tokens, data: DataSummary) -> Score:
     """Mean cross-entropy in nats a token on the validation tokens."""
     device = next(ar.parameters()).device
     losses = []
@@ -170,14 +176,14 @@ def _loss_score(ar: ArModel, tokens: Tokens) -> Score:
         loss = F.cross_entropy(logits.flatten(0, 1), part.to(device).flatten(), reduction="none")
         losses.append(loss.view(part.shape).double().mean(dim=1).cpu())
     protocol = Protocol(
-        reference="validation originals",
+        reference=validation_reference(data),
         sample_count=len(tokens.validation),
         notes="mean cross-entropy in nats a token, true class given",
     )
     return scored("ar_val_loss", mean_estimate(torch.cat(losses).numpy()), protocol, MEAN_NOTE)
 
 
-def _probe(ar: ArModel, tokens: Tokens, section: ProbeSection, seed: int) -> tuple[Score, Score]:
+def _probe(ar: ArModel, tokens: Tokens, section: ProbeSection, seed: int, data: DataSummary) -> tuple[Score, Score]:
     """Classes read from the middle layer, and the commonest class."""
     layer = ar.config.depth // 2
     features = f"AR block {layer} of {ar.config.depth}, null class, mean over {ar.config.num_tokens} tokens"
@@ -186,4 +192,5 @@ def _probe(ar: ArModel, tokens: Tokens, section: ProbeSection, seed: int) -> tup
         (ar_pool(ar, tokens.train, layer), tokens.train_labels.numpy()),
         (ar_pool(ar, tokens.validation, layer), tokens.validation_labels.numpy()),
         probe_spec(section, features, seed),
+        training_reference(data),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from gigatok.artifacts import Score, ScoreSheet, Workspace, replacing
+from gigatok.artifacts import Protocol, Score, ScoreSheet, Workspace, replacing
 from gigatok.config import Params
 from gigatok.data import PreparedData
 from gigatok.evaluation.context import (
@@ -16,16 +16,19 @@ from gigatok.evaluation.context import (
     pixel_protocol,
     provenance,
 )
-from gigatok.evaluation.extractors import Extractor, Features
-from gigatok.evaluation.frechet import gaussian
+from gigatok.evaluation.extractors import Features
+from gigatok.evaluation.frechet import Gaussian, gaussian
 from gigatok.evaluation.image_quality import psnr, ssim
 from gigatok.evaluation.image_sets import content_sha256
 from gigatok.evaluation.kmeans import PatchKMeans
+from gigatok.evaluation.real_images import held_against, validation_reference
 from gigatok.evaluation.real_set import MEAN_NOTE, Originals, mean_estimate
 from gigatok.evaluation.set_scores import few_samples_notes, reconstruction_scores, scored
 from gigatok.tracking.progress import open_progress
 
 Images = npt.NDArray[np.uint8]
+KMEANS_IMAGES = 20_000
+"""Training images that the floors are made from, at most: beyond them a mean and a codebook change no more."""
 
 
 def score_reference(params: Params, workspace: Workspace) -> None:
@@ -34,8 +37,10 @@ def score_reference(params: Params, workspace: Workspace) -> None:
     section, model = params.reference, params.train_tokenizer.model
     data = PreparedData.open(workspace.data)
     judge = open_judge(section, device)
-    train, validation = data.train.uint8(), data.validation.uint8()
-    with open_progress("reference", len(train) + 3 * len(validation)) as progress:
+    drawn, validation = held_against(section, data), data.validation.uint8()
+    sample = data.train.some(KMEANS_IMAGES)
+    originals = validation_reference(data.summary)
+    with open_progress("reference", len(drawn.images) + 3 * len(validation)) as progress:
 
         def extract(images: Images, offset: int) -> Features:
             return judged_features(
@@ -46,31 +51,35 @@ def score_reference(params: Params, workspace: Workspace) -> None:
                 lambda done, _: progress.update(offset + done, phase="images"),
             )
 
-        of_train, of_validation = extract(train, 0), extract(validation, len(train))
-        real = Originals(of_validation.pool)
-        mean = np.broadcast_to(train.mean(axis=0).round().astype(np.uint8), validation.shape)
+        of_drawn, of_validation = extract(drawn.images, 0), extract(validation, len(drawn.images))
+        real, before = Originals(of_validation.pool), len(drawn.images) + len(validation)
+        mean = np.broadcast_to(sample.mean(axis=0).round().astype(np.uint8), validation.shape)
         kmeans = PatchKMeans(
             image_size=data.summary.image_size,
             num_tokens=model.num_tokens or (data.summary.image_size // model.cnn.downsample) ** 2,
             codebook_size=model.codebook_size,
-        ).fit(train, iterations=section.kmeans_iterations, seed=params.base.seed)
+        ).fit(sample, iterations=section.kmeans_iterations, seed=params.base.seed)
         patches = kmeans.reconstruct(validation)
+        protocol = judge_protocol(
+            judge, reference=originals, reference_count=len(validation), sample_count=len(validation)
+        )
         floors = [
-            *_floor("mean image", validation, mean, real, extract(mean[:1], len(train) + len(validation)), judge),
-            *_floor(
-                "k-means patches",
-                validation,
-                patches,
-                real,
-                extract(patches, len(train) + 2 * len(validation)),
-                judge,
-            ),
+            *_floor("mean image", validation, mean, real, extract(mean[:1], before), protocol),
+            *_floor("k-means patches", validation, patches, real, extract(patches, before + len(validation)), protocol),
         ]
     source = provenance(params, data.summary, "reference", model)
     with replacing(workspace.reference / "features.npz") as path, path.open("wb") as file:
-        spatial = {**_spatial("train", of_train), **_spatial("validation", of_validation)}
-        hashes = {"train_sha256": content_sha256(train), "validation_sha256": content_sha256(validation)}
-        np.savez(file, train=of_train.pool, validation=of_validation.pool, **hashes, **spatial)  # type: ignore[arg-type]
+        values = {
+            "samples": of_drawn.pool,
+            "validation": of_validation.pool,
+            "samples_sha256": np.array(content_sha256(drawn.images)),
+            "validation_sha256": np.array(content_sha256(validation)),
+            "samples_name": np.array(drawn.name),
+            **_stored("samples_moments", drawn.moments.pool if drawn.moments else None),
+            **_stored("samples_spatial", drawn.moments.spatial if drawn.moments else _spatial(of_drawn)),
+            **_stored("validation_spatial", _spatial(of_validation)),
+        }
+        np.savez(file, **values)  # type: ignore[arg-type]
     with replacing(workspace.reference / "pictures.npz") as path, path.open("wb") as file:
         count = params.evaluate_tokenizer.pictures
         rows = picture_rows(len(validation), count)
@@ -92,29 +101,28 @@ def picture_rows(total: int, count: int) -> npt.NDArray[np.int64]:
     return np.linspace(0, total - 1, min(count, total)).round().astype(np.int64)
 
 
-def _spatial(split: str, features: Features) -> dict[str, npt.NDArray[np.float64]]:
-    """Moments of the spatial features, for sFID; nothing where the judge has none."""
-    if features.spatial is None:
-        return {}
-    moments = gaussian(features.spatial)
-    return {f"{split}_spatial_mean": moments.mean, f"{split}_spatial_covariance": moments.covariance}
+def _spatial(features: Features) -> Gaussian | None:
+    """Moments of the spatial features, for sFID; ``None``: the judge has none."""
+    return None if features.spatial is None else gaussian(features.spatial)
+
+
+def _stored(name: str, moments: Gaussian | None) -> dict[str, npt.NDArray[np.float64]]:
+    return {} if moments is None else {f"{name}_mean": moments.mean, f"{name}_covariance": moments.covariance}
 
 
 def _floor(
-    name: str, originals: Images, images: Images, real: Originals, features: Features, judge: Extractor
+    name: str, originals: Images, images: Images, real: Originals, features: Features, protocol: Protocol
 ) -> list[Score]:
     """Scores of ``images`` in the place of reconstructions. One row of ``features`` stands for equal images."""
-    count = len(originals)
     if len(features.pool) == 1:
-        features = Features(np.repeat(features.pool, count, axis=0), None, None)
-    protocol = judge_protocol(judge, reference="validation originals", reference_count=count, sample_count=count)
-    scores = [*pixel_scores(originals, images), *reconstruction_scores(real, features, protocol)]
-    return [score.replace(floor=name) for score in scores]
+        features = Features(np.repeat(features.pool, len(originals), axis=0), None, None)
+    pixels = pixel_scores(originals, images, str(protocol.reference))
+    return [score.replace(floor=name) for score in (*pixels, *reconstruction_scores(real, features, protocol))]
 
 
-def pixel_scores(originals: Images, images: Images) -> list[Score]:
-    """PSNR and SSIM, means over images."""
-    protocol = pixel_protocol(len(originals))
+def pixel_scores(originals: Images, images: Images, name: str) -> list[Score]:
+    """PSNR and SSIM against originals of that name, means over images."""
+    protocol = pixel_protocol(name, len(originals))
     return [
         scored("psnr", mean_estimate(psnr(originals, images)), protocol, MEAN_NOTE),
         scored("ssim", mean_estimate(ssim(originals, images)), protocol, MEAN_NOTE),

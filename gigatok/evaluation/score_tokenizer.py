@@ -22,15 +22,15 @@ from gigatok.evaluation.context import (
     open_judge,
     pixel_protocol,
     provenance,
-    read_real_features,
     timed_evaluation,
 )
 from gigatok.evaluation.encoder_probes import encoder_probes, probed_steps
-from gigatok.evaluation.extractors import Extractor, Features
+from gigatok.evaluation.extractors import Extractor
 from gigatok.evaluation.image_quality import psnr
 from gigatok.evaluation.image_sets import content_sha256
 from gigatok.evaluation.memory import remember_scores
 from gigatok.evaluation.perceptual import perceptual_distances, perceptual_metric
+from gigatok.evaluation.real_images import read_real_features, validation_reference
 from gigatok.evaluation.real_set import INTERVAL_NOTE, MEAN_NOTE, Estimate, Originals, mean_estimate
 from gigatok.evaluation.score_reference import picture_rows, pixel_scores
 from gigatok.evaluation.set_scores import (
@@ -83,18 +83,21 @@ def score_tokenizer(name: str, params: Params, workspace: Workspace) -> None:
         known = read_real_features(workspace)
         real = Originals(known.validation)
         judges, absent = further_judges(params.reference, device)
-        judged = _judge_scores(real, features, judge)
-        judged += _further_scores(originals, images, judges, params, workspace)
-        judged += spatial_score(
-            "rsfid", known.validation_spatial, features, _reconstruction_protocol(judge, len(images))
-        )
+        reference = validation_reference(data.summary)
+        protocol = _reconstruction_protocol(judge, reference, len(images))
+        judged = [
+            *reconstruction_scores(real, features, protocol),
+            *infinity_score("rfid_infinity", real, features, protocol),
+            *spatial_score("rsfid", known.validation_spatial, features, protocol),
+            *_further_scores(originals, images, reference, judges, params, workspace),
+        ]
         content = [content_sha256(images)]
         remember_scores(feature_cache(workspace), judged, content, known.validation_sha256, params.base.seed)
         scores = [
-            *pixel_scores(originals, images),
+            *pixel_scores(originals, images, reference),
             *judged,
-            _perceptual_score(originals, images, params, device),
-            *_codebook_scores(run.indices_path, tokenizer.config.codebook_size),
+            _perceptual_score(originals, images, reference, params, device),
+            *_codebook_scores(run.indices_path, tokenizer.config.codebook_size, reference),
         ]
         floors: list[Score] = []
         if section.probe is not None and steps is not None:
@@ -161,12 +164,17 @@ def _write_pictures(path: Path, validation: ImageSet, originals: Images, images:
         )
 
 
-def _reconstruction_protocol(judge: Extractor, count: int) -> Protocol:
-    return judge_protocol(judge, reference="validation originals", reference_count=count, sample_count=count)
+def _reconstruction_protocol(judge: Extractor, name: str, count: int) -> Protocol:
+    return judge_protocol(judge, reference=name, reference_count=count, sample_count=count)
 
 
 def _further_scores(
-    originals: Images, images: Images, judges: Sequence[Extractor], params: Params, workspace: Workspace
+    originals: Images,
+    images: Images,
+    reference: str,
+    judges: Sequence[Extractor],
+    params: Params,
+    workspace: Workspace,
 ) -> list[Score]:
     """Fréchet distances by the other extractors; features of the originals are kept for the next tokenizer."""
     scores = []
@@ -174,35 +182,27 @@ def _further_scores(
         real, fake = (
             judged_features(judge, each, workspace, params.reference.batch_size) for each in (originals, images)
         )
-        protocol = _reconstruction_protocol(judge, len(images))
+        protocol = _reconstruction_protocol(judge, reference, len(images))
         note = f"{INTERVAL_NOTE} over pairs of original and reconstruction"
         scores.append(scored(f"rfd/{judge.name}", Originals(real.pool).frechet(fake.pool), protocol, note))
     return scores
 
 
-def _judge_scores(real: Originals, features: Features, judge: Extractor) -> list[Score]:
-    protocol = _reconstruction_protocol(judge, len(features.pool))
-    return [
-        *reconstruction_scores(real, features, protocol),
-        *infinity_score("rfid_infinity", real, features, protocol),
-    ]
-
-
-def _perceptual_score(originals: Images, images: Images, params: Params, device: torch.device) -> Score:
+def _perceptual_score(originals: Images, images: Images, reference: str, params: Params, device: torch.device) -> Score:
     """Mean distance of the training loss's own network: how well the loss was fitted, not an independent score."""
     loss = params.train_tokenizer.loss
     name = loss.perceptual_network
     weights = Path(loss.perceptual_weights) if loss.perceptual_weights else None
     network = load_perceptual(name, weights=weights).to(device)
     distances = perceptual_distances(network, originals, images)
-    protocol = pixel_protocol(len(originals)).replace(extractor=name, extractor_sha256=network.sha256)
+    protocol = pixel_protocol(reference, len(originals)).replace(extractor=name, extractor_sha256=network.sha256)
     return scored(perceptual_metric(name), mean_estimate(distances), protocol, MEAN_NOTE)
 
 
-def _codebook_scores(indices_path: Path, codebook_size: int) -> list[Score]:
+def _codebook_scores(indices_path: Path, codebook_size: int, reference: str) -> list[Score]:
     with np.load(indices_path) as arrays:
         indices = arrays["validation"]
-    protocol = Protocol(sample_count=len(indices), reference="validation originals")
+    protocol = Protocol(sample_count=len(indices), reference=reference)
     scores = []
     for metric, statistic in (("codebook_usage", codebook_usage), ("codebook_perplexity", codebook_perplexity)):
         value = statistic(indices, codebook_size)

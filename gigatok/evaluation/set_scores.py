@@ -10,7 +10,7 @@ from gigatok.evaluation.frechet import Gaussian
 from gigatok.evaluation.real_set import (
     GROUPS_NOTE,
     INTERVAL_NOTE,
-    MEAN_NOTE,
+    SHARE_NOTE,
     Estimate,
     Originals,
     RealMoments,
@@ -49,14 +49,21 @@ def sample_scores(real: RealSet, features: Features, protocol: Protocol) -> list
     name = protocol.extractor
     precision, recall = real.precision_recall(features.pool)
     scores = [
-        scored(f"gfid/{name}", real.frechet(features.pool), protocol),
+        frechet_score(f"gfid/{name}", real, real.frechet(features.pool), protocol),
         scored(f"kid/{name}", real.kernel(features.pool), protocol),
-        scored(f"precision/{name}", precision, protocol, MEAN_NOTE),
-        scored(f"recall/{name}", recall, protocol, MEAN_NOTE),
+        scored(f"precision/{name}", precision, protocol, f"k = 3, {real.distances} distances; {SHARE_NOTE}"),
+        scored(f"recall/{name}", recall, protocol, f"k = 3, {real.distances} distances; {GROUPS_NOTE}"),
     ]
     if features.probabilities is not None:
         scores.append(scored(f"inception_score/{name}", inception_estimate(features.probabilities), protocol))
     return scores
+
+
+def frechet_score(metric: str, real: RealSet, estimate: Estimate, protocol: Protocol) -> Score:
+    """Record of a Fréchet distance; how many images stored moments were made from, nothing in them says."""
+    if real.stored_moments is None:
+        return scored(metric, estimate, protocol)
+    return scored(metric, estimate, protocol.replace(reference_count=None, notes="reference: its stored statistics"))
 
 
 def infinity_score(metric: str, real: RealSet, features: Features, protocol: Protocol) -> list[Score]:

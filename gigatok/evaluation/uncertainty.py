@@ -85,13 +85,28 @@ def jackknife_interval(
         count: samples, at least ``GROUPS``
         value: the score of all samples
     """
-    if count < GROUPS:
-        raise GigatokError(f"an interval over {GROUPS} groups needs as many samples: there are {count}")
-    groups = np.array_split(np.random.default_rng(seed).permutation(count), GROUPS)
+    groups = jackknife_groups(count, seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FewSamplesWarning)
-        values = np.array([statistic(np.delete(np.arange(count), group)) for group in groups])
-    spread = (GROUPS - 1) / GROUPS * float(((values - values.mean()) ** 2).sum())
+        values = [statistic(np.delete(np.arange(count), group)) for group in groups]
+    return groups_interval(values, value, level=level)
+
+
+def jackknife_groups(count: int, seed: int = 0) -> list[Rows]:
+    """``GROUPS`` groups of about equal size that together are all of ``count`` samples.
+
+    Raises:
+        GigatokError: there are fewer samples than groups.
+    """
+    if count < GROUPS:
+        raise GigatokError(f"an interval over {GROUPS} groups needs as many samples: there are {count}")
+    return np.array_split(np.random.default_rng(seed).permutation(count), GROUPS)
+
+
+def groups_interval(values: Sequence[float], value: float, *, level: float = LEVEL) -> Interval:
+    """Interval ``value`` -+ t sd from the scores of sets that each lack one of ``GROUPS`` groups."""
+    without = np.asarray(values)
+    spread = (GROUPS - 1) / GROUPS * float(((without - without.mean()) ** 2).sum())
     half = float(stdtrit(GROUPS - 1, (1 + level) / 2)) * spread**0.5
     return value - half, value + half
 

@@ -94,6 +94,7 @@ def test_paper_stops_at_once_and_says_what_is_missing(
     assert "prepare.path" in ended.err
     assert "ImageNet" in ended.err
     assert "NVIDIA GPU" in ended.err
+    assert "reference.samples is not set: it names ADM's reference batch" in ended.err
     assert (project / "params.yaml").read_text() == before
 
 

@@ -7,6 +7,7 @@ from torch_fidelity.metric_prc import prc_features_to_metric
 
 from gigatok.config import GigatokError
 from gigatok.evaluation import precision_recall
+from gigatok.evaluation.precision_recall import Distances, recalls_without
 
 
 def test_points_on_a_line() -> None:
@@ -59,3 +60,16 @@ def test_half_precision_distances_are_near_and_survive_overflow() -> None:
 def test_too_many_neighbours_are_refused() -> None:
     with pytest.raises(GigatokError, match="neighbours 3 with 3 real"):
         precision_recall(np.zeros((3, 2)), np.zeros((9, 2)))
+
+
+@pytest.mark.parametrize("distances", ["float64", "float16"])
+def test_recall_without_groups_is_the_recall_of_those_that_stay(distances: Distances) -> None:
+    random = np.random.default_rng(5)
+    real, fake = random.normal(size=(1100, 5)), random.normal(size=(1050, 5))
+    groups = np.array_split(random.permutation(1050), 4)
+    found = recalls_without(real, fake, groups, distances=distances)
+    for group, value in zip(groups, found, strict=True):
+        stays = np.delete(fake, group, axis=0)
+        assert value == precision_recall(real, stays, distances=distances).recall
+    with pytest.raises(GigatokError, match="must stay more than 3"):
+        recalls_without(real, fake[:5], [np.arange(2)])

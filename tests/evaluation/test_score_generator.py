@@ -36,6 +36,10 @@ def test_all_scores_are_there_with_intervals(project) -> None:
         "gfid_cfg_1/tiny",
         "gfid_cfg_2/tiny",
         "gfid_best_cfg/tiny",
+        "kid_best_cfg/tiny",
+        "precision_best_cfg/tiny",
+        "recall_best_cfg/tiny",
+        "inception_score_best_cfg/tiny",
         "ar_val_loss",
         "linear_probe_accuracy",
     ]
@@ -46,6 +50,9 @@ def test_all_scores_are_there_with_intervals(project) -> None:
     assert {floor.floor for floor in sheet.floors} == {"shuffled tokens", "majority class"}
     assert sheet.value("gfid") == sheet.value("gfid_cfg_1")
     assert sheet.value("gfid_best_cfg") == min(sheet.value("gfid_cfg_1"), sheet.value("gfid_cfg_2"))
+    assert sheet.score("recall_best_cfg").protocol == sheet.score("recall").protocol.replace(
+        sampler=sheet.score("gfid_best_cfg").protocol.sampler
+    )
     assert sheet.score("gfid_cfg_2").protocol.sampler["cfg_scale"] == 2.0
 
 
@@ -63,7 +70,7 @@ def test_the_samples_are_those_of_a_plain_run_and_carry_the_score(project) -> No
     assert arrays["samples_cfg_2"].shape == plain.shape
     with np.load(project.workspace.reference / "features.npz") as real:
         pool = project.judge.extract(arrays["samples"]).pool
-        assert sheet.value("gfid") == pytest.approx(frechet_distance_of_features(real["train"], pool))
+        assert sheet.value("gfid") == pytest.approx(frechet_distance_of_features(real["samples"], pool))
 
 
 def test_killed_sampling_goes_on_and_scoring_again_draws_and_judges_nothing(

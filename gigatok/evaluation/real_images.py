@@ -1,0 +1,107 @@
+"""The real images that samples and reconstructions are held against, and the judge's features of them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from gigatok.artifacts import Workspace
+from gigatok.config import ConfigError, GigatokError
+from gigatok.config.sections import ReferenceSection
+from gigatok.data import DataSummary, PreparedData
+from gigatok.evaluation.frechet import Gaussian
+from gigatok.evaluation.image_sets import Moments, open_set
+from gigatok.evaluation.protocols import find_protocol
+from gigatok.evaluation.real_set import RealSet
+
+Pool = npt.NDArray[np.float32]
+
+
+class RealFeatures(NamedTuple):
+    """The judge's features of real images, as the stage ``reference`` stores them."""
+
+    samples: Pool
+    """(m, d) of the images that samples are held against: the training images, or ADM's reference batch."""
+    validation: Pool
+    """(n, d) of the images that reconstructions are held against."""
+    samples_sha256: str
+    """Of the images, the key of their features in the cache."""
+    validation_sha256: str
+    samples_name: str
+    """What they are, as scores record their reference."""
+    samples_moments: Gaussian | None = None
+    """Stored statistics that stand in the place of the features' own: ADM's are of all training images."""
+    samples_spatial: Gaussian | None = None
+    """Moments of spatial features, for sFID; ``None``: the judge has none."""
+    validation_spatial: Gaussian | None = None
+
+    def real_set(self, section: ReferenceSection) -> RealSet:
+        """What the distances of samples are taken from."""
+        distances = find_protocol(section.protocol).distances
+        return RealSet(self.samples, moments=self.samples_moments, distances=distances)
+
+
+def training_reference(data: DataSummary) -> str:
+    """Name of the training images as a reference: other data or another size is another reference."""
+    return f"training images, data {data.data_sha256[:12]}"
+
+
+def validation_reference(data: DataSummary) -> str:
+    """Name of the validation images as a reference."""
+    return f"validation originals, data {data.data_sha256[:12]}"
+
+
+def read_real_features(workspace: Workspace) -> RealFeatures:
+    """What the stage ``reference`` stored.
+
+    Raises:
+        GigatokError: it has not run.
+    """
+    path = workspace.reference / "features.npz"
+    try:
+        with np.load(path) as arrays:
+            moments = {
+                name: Gaussian(arrays[f"{name}_mean"], arrays[f"{name}_covariance"])
+                for name in ("samples_moments", "samples_spatial", "validation_spatial")
+                if f"{name}_mean" in arrays
+            }
+            return RealFeatures(
+                samples=arrays["samples"],
+                validation=arrays["validation"],
+                samples_sha256=str(arrays["samples_sha256"]),
+                validation_sha256=str(arrays["validation_sha256"]),
+                samples_name=str(arrays["samples_name"]),
+                **moments,
+            )
+    except FileNotFoundError:
+        raise GigatokError(f"{path} does not exist: run 'dvc repro reference'") from None
+
+
+class HeldAgainst(NamedTuple):
+    """The real images of samples."""
+
+    images: npt.NDArray[np.uint8]
+    """(m, S, S, 3)"""
+    name: str
+    moments: Moments | None = None
+    """Of Inception features of more images than these."""
+
+
+def held_against(section: ReferenceSection, data: PreparedData) -> HeldAgainst:
+    """The images of ``reference.samples``; without it all training images.
+
+    Raises:
+        GigatokError: the file is missing or damaged, holds no images, or images of another size.
+    """
+    if section.samples is None:
+        return HeldAgainst(data.train.uint8(), training_reference(data.summary))
+    found = open_set(section.samples)
+    images, side = found.needed_images("reference.samples"), data.summary.image_size
+    if images.shape[1:3] != (side, side):
+        raise ConfigError(
+            f"reference.samples {section.samples!r} has images {images.shape[1:3]}, prepare.image_size is {side}: "
+            "use a reference batch of that size"
+        )
+    return HeldAgainst(images, found.identity, found.moments if section.extractor == "inception-2015" else None)

@@ -1,0 +1,73 @@
+"""What samples are held against: the training images, or a reference batch in ADM's layout."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gigatok.artifacts import ScoreSheet, protocol_differences
+from gigatok.config import ConfigError, GigatokError
+from gigatok.config.sections import ReferenceSection
+from gigatok.data import PreparedData
+from gigatok.evaluation.frechet import Gaussian
+from gigatok.evaluation.image_sets import Moments, write_adm_npz
+from gigatok.evaluation.real_images import held_against, read_real_features, training_reference
+from gigatok.evaluation.score_generator import score_generator
+from gigatok.evaluation.score_reference import score_reference
+
+SIDE = 16
+
+
+def batch(folder: Path, side: int = SIDE, images: bool = True) -> Path:
+    """Forty images and statistics that are not theirs."""
+    random = np.random.default_rng(0)
+    pixels = random.integers(0, 256, (40, side, side, 3), dtype=np.uint8)
+    moments = Moments(Gaussian(np.full(4, 7.0), np.eye(4)), None)
+    write_adm_npz(folder / "batch.npz", pixels if images else None, moments)
+    return folder / "batch.npz"
+
+
+def test_samples_are_held_against_a_reference_batch(project, tmp_path: Path) -> None:
+    before = read_real_features(project.workspace)
+    section = project.params.reference.replace(samples=str(batch(tmp_path)), protocol="adm")
+    params = project.params.model_copy(update={"reference": section})
+    score_reference(params, project.workspace)
+    known = read_real_features(project.workspace)
+    assert len(known.samples) == 40
+    assert known.samples_moments is None  # stored statistics are of Inception features, the judge is another
+    assert np.array_equal(known.validation, before.validation)
+    score_generator("S-S", params, project.workspace)
+    sheet = ScoreSheet.read(project.workspace.generator("S-S").summary_path)
+    gfid, recall = sheet.score("gfid"), sheet.score("recall")
+    assert str(gfid.protocol.reference).startswith("batch.npz (")
+    assert gfid.protocol.reference_count == 40
+    assert "float16 distances" in str(recall.protocol.notes)
+
+
+def test_stored_statistics_are_those_of_inception_features(project, tmp_path: Path) -> None:
+    section = ReferenceSection(extractor="inception-2015", samples=str(batch(tmp_path)))
+    found = held_against(section, PreparedData.open(project.workspace.data))
+    assert found.moments is not None
+    assert found.moments.pool.mean[0] == 7.0
+    assert found.images.shape == (40, SIDE, SIDE, 3)
+
+
+def test_other_images_are_another_reference(project) -> None:
+    sheet = ScoreSheet.read(project.workspace.reference / "summary.json")
+    floor = sheet.floors[0]
+    data = PreparedData.open(project.workspace.data).summary
+    other = floor.replace(
+        protocol=floor.protocol.replace(reference=training_reference(data.replace(data_sha256="0" * 64)))
+    )
+    assert data.data_sha256[:12] in str(floor.protocol.reference)
+    assert any(line.startswith("reference:") for line in protocol_differences(floor, other))
+
+
+def test_a_batch_that_does_not_fit_is_refused(project, tmp_path: Path) -> None:
+    data = PreparedData.open(project.workspace.data)
+    with pytest.raises(ConfigError, match=r"prepare.image_size is 16: use a reference batch of that size"):
+        held_against(ReferenceSection(samples=str(batch(tmp_path, side=8))), data)
+    with pytest.raises(GigatokError, match=r"statistics only: reference\.samples needs images"):
+        held_against(ReferenceSection(samples=str(batch(tmp_path, images=False))), data)
+    with pytest.raises(GigatokError, match="does not exist"):
+        held_against(ReferenceSection(samples=str(tmp_path / "none.npz")), data)
