@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from gigatok.artifacts import Journal, RunFolder, read_journal, write_json
 from gigatok.config import fingerprint
 from gigatok.config.sections import EvaluateGeneratorSection
 from gigatok.evaluation.drawing import Drawn, Studio
 from gigatok.evaluation.extractors import Features
-from gigatok.evaluation.guidance import NO_GUIDANCE, Guidance, GuidanceReport, Trial, zero_order_search
+from gigatok.evaluation.guidance import NO_GUIDANCE, Guidance, GuidanceReport, Schedule, Trial, zero_order_search
 from gigatok.evaluation.real_set import Estimate, RealSet
 from gigatok.tracking import note_artifact
 
-_NAME = "guidance/gfid"
+_PREFIX = "guidance/"
+SCHEDULES: tuple[Schedule, ...] = get_args(Schedule)
+"""Trackers hold numbers only: ``guidance/schedule`` is a place in this list."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ class GuidanceSearch:
             name=f"{self.run.name}-{name}",
             storage=self.studies / f"{self.run.name}.log",
             seed=self.seed,
-            on_trial=lambda trial, finished: self._tell(trial),
+            on_trial=self._tell,
         )
 
     def _score(self, guidance: Guidance, samples: int) -> float:
@@ -101,18 +103,22 @@ class GuidanceSearch:
         self._tell(Trial(guidance, samples, value))
         return value
 
-    def _tell(self, trial: Trial) -> None:
+    def _tell(self, trial: Trial, finished: bool = True) -> None:
         """A point of the run's journal, from which MLflow is fed. A search that is repeated tells nothing twice."""
-        told = {point.step: point.value for point in read_journal(self.run.journal_path) if point.name == _NAME}
-        if trial.value in told.values():
-            return
+        told: dict[int, dict[str, float]] = {}
+        for point in read_journal(self.run.journal_path):
+            if point.name.startswith(_PREFIX):
+                told.setdefault(point.step, {})[point.name] = point.value
         values = {
-            _NAME: trial.value,
-            "guidance/scale": trial.guidance.scale,
-            "guidance/start": trial.guidance.start,
-            "guidance/samples": trial.samples,
+            f"{_PREFIX}gfid": trial.value,
+            f"{_PREFIX}scale": trial.guidance.scale,
+            f"{_PREFIX}schedule": float(SCHEDULES.index(trial.guidance.schedule)),
+            f"{_PREFIX}start": trial.guidance.start,
+            f"{_PREFIX}samples": float(trial.samples),
+            f"{_PREFIX}finished": float(finished),
         }
-        Journal(self.run.journal_path).log(max(told, default=0) + 1, values)
+        if values not in told.values():
+            Journal(self.run.journal_path).log(max(told, default=0) + 1, values)
 
     def _keep(self, report: GuidanceReport) -> None:
         path = self.studies / f"{self.run.name}-{fingerprint(self.identity, report)}.json"

@@ -149,7 +149,10 @@ def _guidance(trial: optuna.Trial | FrozenTrial) -> Guidance:
     scale, schedule = trial.params["scale"], trial.params["schedule"]
     if scale == NO_GUIDANCE:
         return Guidance()
-    return Guidance(scale, schedule, trial.params["start"] if schedule == "step" else 0.0)
+    if schedule != "step":
+        return Guidance(scale, schedule)
+    # A step at the beginning is a constant scale.
+    return Guidance(scale, "step", trial.params["start"]) if trial.params["start"] else Guidance(scale)
 
 
 def _complete(trial: FrozenTrial) -> bool:

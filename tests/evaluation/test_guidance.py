@@ -95,3 +95,16 @@ def test_a_killed_study_goes_on_from_its_journal_and_two_processes_share_it(tmp_
 def test_counts_must_rise() -> None:
     with pytest.raises(ConfigError, match="must rise"):
         guidance_study(_Valley(2.0), StudySpace(), samples=(50, 10), trials=3)
+
+
+def test_a_step_at_the_beginning_is_a_constant_scale() -> None:
+    """So that the same samples are not drawn twice under two names."""
+    tried: list[Guidance] = []
+
+    def score(guidance: Guidance, samples: int) -> float:
+        tried.append(guidance)
+        return guidance.scale
+
+    space = StudySpace(scales=(2.0,), schedules=("constant", "step"), starts=(0.0,))
+    guidance_study(score, space, samples=(10,), trials=8, name="steps")
+    assert set(tried) == {Guidance(), Guidance(2.0)}
