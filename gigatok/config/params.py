@@ -65,7 +65,10 @@ class Params(Section):
         entry = _entry(self.tokenizers, name, "tokenizers")
         if not entry.teacher:
             return self.teacher
-        return _overridden(self.teacher, {**entry.teacher, "cache": False}, f"tokenizers.{name}.teacher")
+        # Weights belong to a network: another one does not inherit them.
+        weights = {"weights": None} if entry.teacher.get("name", self.teacher.name) != self.teacher.name else {}
+        own = {**weights, **entry.teacher, "cache": False}
+        return _overridden(self.teacher, own, f"tokenizers.{name}.teacher")
 
     def tokenizer_model(self, name: str, *, alignment_dim: int) -> TokenizerConfig:
         """Architecture of tokenizer ``name``; ``alignment_dim`` is the teacher's feature width."""

@@ -240,6 +240,11 @@ def share_of(steps: int, percent: int) -> int:
     return max(1, round(steps * percent / 100))
 
 
+def checkpoints(params: Params, name: str) -> tuple[int, ...]:
+    """Steps after which a tokenizer's weights are kept besides the last; none where the settings have no such one."""
+    return params.tokenizer_training(name).keep_steps if name in params.tokenizers else ()
+
+
 def duration_name(percent: int, semantic: bool) -> str:
     """Tokenizer of figure 12; the recipe itself is the plain S-S."""
     stem = "S-S" if percent == 100 else f"S-S-{percent}pct"

@@ -64,6 +64,12 @@ def test_weights_add_the_runs_that_need_them(profile):
     teacher = params.tokenizer_teacher("S-B-clip")
     assert (teacher.name, teacher.weights, teacher.image_size, teacher.cache) == ("clip-dfn-l", "clip.pt", 224, False)
     assert params.tokenizer_teacher("S-B") == params.teacher
+    # a local file of the common teacher is not a file of another network
+    local = params.model_copy(update={"teacher": params.teacher.replace(weights="dinov2.safetensors")})
+    clip = local.model_copy(
+        update={"tokenizers": {"S-B-clip": params.tokenizers["S-B-clip"].replace(teacher={"name": "clip-dfn-l"})}}
+    )
+    assert clip.tokenizer_teacher("S-B-clip").weights is None
     discriminator = params.tokenizer_training("B-L-dino-disc").loss.discriminator
     assert (discriminator.kind, discriminator.weights) == ("dino", "dino.pth")
     with pytest.raises(ConfigError, match="no run needs 'vgg'"):
