@@ -80,7 +80,7 @@ def write_profile(
     """Write ``params.yaml`` at ``root`` and say on stderr which settings changed.
 
     Raises:
-        ConfigError: profile or suite is unknown, or ``seeds`` or ``only`` cannot be (see ``repeated``).
+        ConfigError: profile, suite or a network of ``weights`` is unknown, or ``seeds`` or ``only`` cannot be.
     """
     import yaml
 
@@ -152,13 +152,13 @@ def rendered(
     """Text of ``params.yaml``.
 
     Raises:
-        ConfigError: profile or suite is unknown, or ``seeds`` or ``only`` cannot be (see ``repeated``).
+        ConfigError: profile, suite or a network of ``weights`` is unknown, or ``seeds`` or ``only`` cannot be.
     """
     from gigatok.config.profiles import PROFILES, render
     from gigatok.paper.matrix import suite_entries
 
     entries = suite_entries(suite, name, weights) if name in PROFILES else ()
-    return render(name, suite, *entries, seeds=seeds, only=only)
+    return render(name, suite, *entries, seeds=seeds, only=only, weights=weights)
 
 
 def changed_settings(before: object, after: object) -> list[str]:

@@ -11,7 +11,6 @@ import typer
 if TYPE_CHECKING:
     from gigatok.artifacts import Score
     from gigatok.config import Params
-    from gigatok.paper.cells import PaperCell
 
 SCALING = "scaling"
 Pedigree = list[tuple[str, str]]
@@ -23,7 +22,7 @@ def register(app: typer.Typer) -> None:
 
 
 def trace(
-    table: Annotated[str, typer.Argument(help="table2 ... table10, or 'scaling'.")],
+    table: Annotated[str, typer.Argument(help="table2, 3, 5, 6, 7, 10, or 'scaling'.")],
     row: Annotated[str, typer.Argument(help="Name of the row, e.g. B-L; a size (s, b, l, xl, 3b) of 'scaling'.")],
     column: Annotated[str, typer.Argument(help="Name of the column, e.g. gfid.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -59,7 +58,7 @@ def table_pedigree(runs: Path, params: Params, table: str, row: str, column: str
     if cell.score is None:
         return cell.pedigree
     *known, paper, command = cell.pedigree
-    beside = [paper, ("ours", _in_papers_unit(cell)), ("verdict", cell.verdict)]
+    beside = [paper, ("ours", cell.text_with_interval), ("verdict", cell.verdict)]
     return [*beside, *known, *protocol_fields(cell.score), command]
 
 
@@ -108,10 +107,3 @@ def protocol_fields(score: Score) -> Pedigree:
         ("sampling seed", protocol.seed),
     ]
     return [(label, str(value)) for label, value in known if value is not None]
-
-
-def _in_papers_unit(cell: PaperCell) -> str:
-    if cell.score is None or cell.score.interval is None:
-        return cell.text
-    low, high = (end * (100 if cell.name == "lin_acc" else 1) for end in cell.score.interval)
-    return f"{cell.text} [{low:.4g}, {high:.4g}]"

@@ -42,10 +42,12 @@ def render(
     *,
     seeds: Sequence[int] = (),
     only: Sequence[str] = (),
+    weights: Mapping[str, str] | None = None,
 ) -> str:
     """Text of ``params.yaml`` for a profile and a suite's entries.
 
-    With ``seeds`` the tokenizers ``only`` names (none: all) are trained once with each, see ``repeated``.
+    With ``seeds`` the tokenizers ``only`` names (none: all) are trained once with each, see ``repeated``. ``weights``
+    are the files that some of ``tokenizers`` need: the command in the first line names them.
 
     A profile file is a ``params.yaml`` without ``tokenizers`` and ``generators``, plus, at its end: ``per_tokenizer``
     and ``per_generator``, what it changes whatever the suite (the epochs of a size at paper scale, say),
@@ -69,6 +71,8 @@ def render(
         _lay_under(entry, "overrides", own["per_generator"], *keys)
         _lay_under(entry, "evaluation", own["per_evaluation"], *keys)
     command = f"gigatok-bench profile {profile} --suite {suite}"
+    if weights:
+        command += f" --weights {','.join(f'{name}={file}' for name, file in weights.items())}"
     if seeds:
         entries, chosen = repeated(entries, chosen, seeds, only)
         command += f" --seeds {','.join(map(str, seeds))}" + (f" --only {','.join(only)}" if only else "")

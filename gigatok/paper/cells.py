@@ -9,27 +9,27 @@ from pathlib import Path
 
 from gigatok.artifacts import Score
 from gigatok.config import ConfigError, Params
-from gigatok.paper.columns import find
+from gigatok.config.seeds import repeat_name
+from gigatok.paper.columns import PAPER_GFID, find
+from gigatok.paper.comparable import difference
 from gigatok.paper.matrix import TABLES, Line, TableSpec
 from gigatok.paper.measured import pedigree
 from gigatok.paper.paper_values import paper_values, without_guidance
-from gigatok.paper.runs import Run, command_for
+from gigatok.paper.runs import Run
 from gigatok.paper.seeds import read_repeated
-
-COMPARABLE_EXTRACTOR = "inception-2015"
-"""The only judge whose distances may stand beside the paper's."""
 
 _METRICS = {
     "rfid": ("rfid",),
     "lpips": ("lpips", "perceptual_distance"),
-    "gfid": ("gfid_best_cfg", "gfid"),
+    "gfid": (PAPER_GFID, "gfid"),
     "lin_acc": ("linear_probe_accuracy",),
     "psnr": ("psnr",),
     "ssim": ("ssim",),
-    "inception_score": ("inception_score",),
-    "precision": ("precision",),
-    "recall": ("recall",),
+    "inception_score": ("inception_score_best_cfg", "inception_score"),
+    "precision": ("precision_best_cfg", "precision"),
+    "recall": ("recall_best_cfg", "recall"),
 }
+"""Ours for a column of the paper, best first; the last one is without guidance."""
 _OF_TOKENIZER = ("rfid", "lpips", "psnr", "ssim")
 LABELS = {
     "rfid": "rFID",
@@ -42,7 +42,6 @@ LABELS = {
     "precision": "Precision",
     "recall": "Recall",
 }
-HIGHER = ("lin_acc", "psnr", "ssim", "inception_score", "precision", "recall")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,29 +104,33 @@ class PaperCell:
             return "not measured" if self.run.sheet else "not run"
         if self.params.profile != "paper":
             return "proxy scale"
-        judge = self.score.metric.partition("/")[2]
-        if judge not in ("", COMPARABLE_EXTRACTOR, "vgg16"):
-            return "other judge"
+        if difference(self.name, self.score) is not None:
+            return "other protocol"
         if self.paper is None or self.ends is None:
             return "no interval"
         return "agrees" if self.ends[0] <= self.paper <= self.ends[1] else "differs"
 
     @property
     def command(self) -> str:
-        """The command that makes just this number."""
+        """The command that makes just this number, over all seeds it is the mean of."""
         stage, name = (self.run.kind, self.run.name)
-        if self.line.weights and self.line.tokenizer not in self.params.tokenizers:
-            with_weights = (
-                f"gigatok-bench profile {self.params.profile} --suite full --weights {self.line.weights}=FILE"
-            )
-            return f"{with_weights} && dvc repro evaluate_{stage}@{name}"
         entries = self.params.tokenizers if stage == "tokenizer" else self.params.generators
-        return f"dvc repro evaluate_{stage}@{name}" if name in entries else command_for(self.params, name)
+        if name not in entries:
+            missing = self.line.weights if self.line.tokenizer not in self.params.tokenizers else None
+            more = f" --weights {missing}=FILE" if missing else ""
+            profile = f"gigatok-bench profile {self.params.profile} --suite full{more}"
+            return f"{profile} && dvc repro evaluate_{stage}@{name}"
+        repeated = self.params.tokenizers.get(name)
+        seeds = repeated.seeds[1:] if repeated else ()
+        names = [name, *(repeat_name(name, seed) for seed in seeds)]
+        return f"dvc repro {' '.join(f'evaluate_{stage}@{each}' for each in names)}"
 
     @cached_property
     def pedigree(self) -> list[tuple[str, str]]:
         """Everything known about our number; only the command where it was not run."""
         known = pedigree(self.score, self.run) if self.score else [("value", "not run")]
+        why_not = difference(self.name, self.score) if self.score else None
+        known += [("not the paper's protocol", why_not)] if why_not else []
         return [*known, ("paper", "-" if self.paper is None else f"{self.paper:g}"), ("command", self.command)]
 
 
@@ -176,8 +179,12 @@ def find_cell(runs_root: Path, params: Params, table: str, row: str, name: str) 
 
 
 def order_agreement(rows: list[list[PaperCell]], place: int) -> tuple[int, int]:
-    """Pairs of rows that our values order like the paper's, and all pairs that can be compared."""
-    known = [(cell.paper, cell.ours) for cell in (row[place] for row in rows)]
+    """Pairs of runs that our values order like the paper's, and all pairs that can be compared.
+
+    A run that stands in several rows (a tokenizer with two AR models, say) counts once.
+    """
+    cells = {cell.run.name: cell for cell in (row[place] for row in rows)}
+    known = [(cell.paper, cell.ours) for cell in cells.values()]
     pairs = [
         (p1 - p2) * (o1 - o2)
         for (p1, o1), (p2, o2) in combinations(known, 2)
@@ -187,7 +194,7 @@ def order_agreement(rows: list[list[PaperCell]], place: int) -> tuple[int, int]:
 
 
 def _score(run: Run, name: str, unguided: bool) -> Score | None:
-    keys = ("gfid",) if name == "gfid" and unguided else _METRICS[name]
+    keys = _METRICS[name][-1:] if unguided and name != "lpips" else _METRICS[name]
     named = {score.metric: score for score in run.scores}
     found = next((metric for key in keys if (metric := find(named, key))), None)
     return named[found] if found else None

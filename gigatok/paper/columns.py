@@ -83,6 +83,9 @@ COLUMNS = (
 )
 """In the order of the scaling table."""
 
+PAPER_GFID = "gfid_best_cfg"
+"""The paper's gFID: the lowest over the guidance scales tried."""
+
 MORE_COLUMNS = (
     Column(
         key="tokenizer_probe_accuracy",

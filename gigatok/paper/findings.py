@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from gigatok.artifacts import Score, protocol_differences
-from gigatok.paper.columns import column
+from gigatok.paper.columns import PAPER_GFID, column
 
 Verdict = Literal["confirmed", "contradicted", "inconclusive", "not run"]
 Direction = Literal["<", ">"]
@@ -18,6 +18,7 @@ Reader = Callable[[str, str], Score | None]
 
 DRAWS = 2000
 MIN_PAIRS = 3
+LEVEL = 0.05
 
 
 @dataclass(frozen=True)
@@ -39,11 +40,12 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True)
 class Correlation:
-    """What is said of pairs of scores: the correlation lies above (or below) 0."""
+    """What is said of pairs of scores: their correlation lies above (or below) a bound."""
 
     text: str
     pairs: tuple[tuple[Point, Point], ...]
     direction: Direction = ">"
+    bound: float = 0.0
     paper: str = ""
     """What the paper prints of it."""
 
@@ -80,18 +82,18 @@ def compare(contrast: Contrast, score: Reader) -> Finding:
         return Finding(contrast, "not run", None, f"{claimed}: {' and '.join(missing)} not run")
     effect = left.value - right.value
     text = f"{claimed}: {_number(left)} and {_number(right)}, difference {effect:+.4g}"
-    differences = protocol_differences(left, right)
+    differences = _differences(left, right)
     if differences:
         return Finding(contrast, "inconclusive", effect, f"{text}; measured differently ({'; '.join(differences)})")
     return Finding(contrast, judge(left, contrast.direction, right), effect, text)
 
 
 def correlate(claim: Correlation, score: Reader, seed: int = 0) -> Finding:
-    """Pearson's correlation over the pairs that were run, with an interval from the scores' own.
+    """Pearson's correlation over the pairs that were run, against the claim's bound.
 
-    Every score is drawn from a normal distribution as wide as its interval. The claim holds when the whole interval
-    lies on its side of 0, and is contradicted when it lies on the other; three pairs at least. Scores of one side
-    that were measured differently decide nothing.
+    Two chances are ruled out before it counts: that the scores' own noise made it (an interval over scores drawn from
+    normal distributions as wide as theirs), and that so few pairs did (a test at 5%: the exact one of no correlation,
+    Fisher's of another bound). Scores of one side that were measured differently decide nothing.
     """
     pairs = [(score(*a), score(*b)) for a, b in claim.pairs]
     known = [(a, b) for a, b in pairs if a and b]
@@ -103,18 +105,35 @@ def correlate(claim: Correlation, score: Reader, seed: int = 0) -> Finding:
     if reason:
         return Finding(claim, "inconclusive", None, f"{claim.text}: {reason}")
     found, low, high = _correlation(known, seed)
+    chance = chance_of(found, len(known), claim.bound)
     above, below = ("confirmed", "contradicted") if claim.direction == ">" else ("contradicted", "confirmed")
     verdict: Verdict = "inconclusive"
-    if low > 0 or high < 0:
-        verdict = above if low > 0 else below  # type: ignore[assignment]
+    if chance < LEVEL and (low > claim.bound or high < claim.bound):
+        verdict = above if low > claim.bound else below  # type: ignore[assignment]
     text = f"{claim.text}: r {found:+.2f} [{low:+.2f}, {high:+.2f}], R2 {found**2:.2f} over {len(known)} pairs"
+    text += f", p {chance:.2g}"
     return Finding(claim, verdict, found, text + (f" (paper: {claim.paper})" if claim.paper else ""))
+
+
+def chance_of(r: float, count: int, bound: float = 0.0) -> float:
+    """Two-sided p-value of a correlation over ``count`` pairs where the true one is ``bound``.
+
+    Of no correlation it is exact for normal scores (Student's t); of another bound Fisher's approximation, which
+    three pairs cannot refute.
+    """
+    from scipy.stats import norm, t
+
+    if abs(r) >= 1:
+        return 0.0 if bound == 0 or count > MIN_PAIRS else 1.0
+    if bound == 0:
+        return float(2 * t.sf(abs(r) * ((count - 2) / (1 - r * r)) ** 0.5, count - 2))
+    return float(2 * norm.sf(abs(np.arctanh(r) - np.arctanh(bound)) * max(count - 3, 0) ** 0.5))
 
 
 def _undecidable(known: Sequence[tuple[Score, Score]]) -> str | None:
     """Why these pairs have no correlation that says anything; ``None``: they have."""
     for side in zip(*known, strict=True):
-        differences = [each for score in side[1:] for each in protocol_differences(side[0], score)]
+        differences = [each for score in side[1:] for each in _differences(side[0], score)]
         differences = list(dict.fromkeys(each for each in differences if not each.startswith("seed:")))
         if differences:
             return f"measured differently ({'; '.join(differences)})"
@@ -133,6 +152,14 @@ def _correlation(known: Sequence[tuple[Score, Score]], seed: int) -> tuple[float
     drawn = values + spread * np.random.default_rng(seed).standard_normal((DRAWS, *values.shape))
     low, high = np.quantile([np.corrcoef(each.T)[0, 1] for each in drawn], (0.025, 0.975))
     return float(np.corrcoef(values.T)[0, 1]), float(low), float(high)
+
+
+def _differences(a: Score, b: Score) -> list[str]:
+    """As ``protocol_differences``; each run may have its own best guidance."""
+    own = ("sampler:",) if a.metric.split("/")[0] == PAPER_GFID else ()
+    return (
+        [each for each in protocol_differences(a, b) if not each.startswith(own)] if own else protocol_differences(a, b)
+    )
 
 
 def _number(score: Score) -> str:

@@ -19,8 +19,12 @@ def short(text: str | None) -> str:
     return text[:_SHORT] if text else "-"
 
 
-def protocol_line(protocol: Protocol) -> str:
-    """Judge, reference, counts and seed in one line; what does not apply is left out."""
+def protocol_line(protocol: Protocol, *, own_guidance: bool = False) -> str:
+    """Judge, reference, counts, guidance and seed in one line; what does not apply is left out.
+
+    Args:
+        own_guidance: the line is for several runs, each with the guidance that is best for it
+    """
     judge = protocol.extractor
     if judge and protocol.extractor_sha256:
         judge += f" (sha256 {short(protocol.extractor_sha256)})"
@@ -34,11 +38,19 @@ def protocol_line(protocol: Protocol) -> str:
         f"reference: {reference}" if reference else None,
         f"{protocol.sample_count:,} images scored" if protocol.sample_count is not None else None,
         protocol.class_policy,
+        "each run at its best guidance" if own_guidance else _guidance(protocol),
         f"rounding {protocol.rounding}" if protocol.rounding else None,
         protocol.probe,
         f"seed {protocol.seed}" if protocol.seed is not None else None,
     ]
     return "; ".join(part for part in parts if part)
+
+
+def _guidance(protocol: Protocol) -> str | None:
+    scale = (protocol.sampler or {}).get("cfg_scale")
+    if not isinstance(scale, int | float):
+        return None
+    return "no guidance" if scale == 1 else f"guidance {scale:g}"
 
 
 def metric_label(metric: str) -> str:
@@ -55,7 +67,8 @@ def measured_with(scores: Iterable[Score]) -> list[str]:
     by_protocol: dict[str, list[str]] = {}
     for score in scores:
         label = metric_label(score.metric)
-        labels = by_protocol.setdefault(protocol_line(score.protocol), [])
+        own = "_best_cfg" in score.metric
+        labels = by_protocol.setdefault(protocol_line(score.protocol, own_guidance=own), [])
         if label not in labels:
             labels.append(label)
     lines = [f"{', '.join(labels)}: {line or 'no protocol recorded'}." for line, labels in by_protocol.items()]

@@ -11,10 +11,18 @@ from gigatok.config.seeds import repeat_name
 from gigatok.evaluation import require_comparable, seed_interval
 from gigatok.paper.runs import Kind, Run, read_run
 
+OVER_SEEDS = "the mean over training seeds"
+
+
+def over_seeds(score: Score) -> bool:
+    """Whether a score is a mean over several trainings, so that its interval holds what another seed would change."""
+    return OVER_SEEDS in (score.protocol.notes or "")
+
 
 def read_repeated(runs_root: Path, kind: Kind, name: str, params: Params) -> Run:
     """The run ``name``; where ``seeds`` asks for repeats that are there, its scores are means over them.
 
+    A run that the settings do not have counts as not run: what lies in its folder was made with others.
     A mean has Student's t interval over the seeds in the place of the single runs' own. Its floors, pictures and
     curves stay those of the first seed.
 
@@ -22,6 +30,8 @@ def read_repeated(runs_root: Path, kind: Kind, name: str, params: Params) -> Run
         GigatokError: the runs were measured differently, or a folder holds a damaged file.
     """
     run = read_run(runs_root, kind, name, params.profile)
+    if name not in (params.tokenizers if kind == "tokenizer" else params.generators):
+        return replace(run, sheet=None)
     entry = params.tokenizers.get(name)
     if run.sheet is None or entry is None or len(entry.seeds) < 2:
         return run
@@ -48,7 +58,7 @@ def _mean(scores: dict[int, Score]) -> Score:
     values = [score.value for score in scores.values()]
     seeds = ", ".join(map(str, scores))
     own = [part for part in (first.protocol.notes or "").split("; ") if part and "interval:" not in part]
-    notes = [*own, f"95% interval: Student's t around the mean over training seeds {seeds}"]
+    notes = [*own, f"95% interval: Student's t around {OVER_SEEDS} {seeds}"]
     return first.replace(
         value=sum(values) / len(values),
         interval=seed_interval(values),

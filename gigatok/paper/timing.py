@@ -19,6 +19,7 @@ from gigatok.config.sections import GeneratorEntry, TokenizerEntry
 from gigatok.models import ArModel, Tokenizer, build_ar, build_tokenizer
 from gigatok.paper.times import DECODERS, GENERATORS, Timing, TimingTable, scale_name, timing_path
 from gigatok.sampling import generate
+from gigatok.training.device import set_up
 
 CFG_SCALE = 2.0
 """As images are sampled: two passes of the AR model a token."""
@@ -30,11 +31,9 @@ _CLASSES = 9
 
 def time_profile(params: Params, workspace: Workspace) -> None:
     """Stage ``timing``: the profile's models with as many threads as every stage has."""
-    cuda = params.base.device == "cuda" or (params.base.device == "auto" and torch.cuda.is_available())
+    device = set_up(params.base)
     threads = params.base.threads or torch.get_num_threads()
-    table = measure_times(
-        params, batch_size=BATCH_SIZE, repeats=REPEATS, device="cuda" if cuda else "cpu", threads=threads
-    )
+    table = measure_times(params, batch_size=BATCH_SIZE, repeats=REPEATS, device=device.type, threads=threads)
     table.write(timing_path(workspace.runs))
 
 
@@ -123,3 +122,5 @@ def _ar(params: Params | None, size: str, tokens: int, codes: int) -> ArModel:
 def _wait(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()

@@ -47,7 +47,7 @@ def test_verify_prints_every_claim_with_its_scale(command: Command, project: Pat
     ended = command("verify")
     assert ended.status == 0
     assert "INCONCLUSIVE  dilemma  [proxy scale: profile nano]" in ended.out  # the loss has no interval here
-    assert "confirmed: gFID of B-L-no-sem > S-S-no-sem" in ended.out
+    assert "confirmed: gFID, guided of B-L-no-sem > S-S-no-sem" in ended.out
     assert "not run: rFID of S-S < S-S-layer2: S-S-layer2 not run" in ended.out
 
 
@@ -237,7 +237,7 @@ def test_paper_says_where_everything_is(command: Command, project: Path, monkeyp
     assert ended.status == 0
     assert "table02: 9 of 16 cells measured" in ended.out
     assert "reports/claims.md" in ended.out
-    assert f"{len(CLAIMS) + 1} claims: " in ended.out
+    assert f"{len(CLAIMS) + 2} claims: " in ended.out
 
 
 def _values(suite: str) -> dict[str, object]:

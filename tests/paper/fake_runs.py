@@ -10,9 +10,10 @@ import yaml
 from gigatok.artifacts import Protocol, Provenance, Score, ScoreSheet, write_json
 from gigatok.config import Params, parse_params
 from gigatok.config.suites import CORE_TOKENIZERS, default_generators
+from gigatok.paper.matrix import suite_entries
 
 EXTRACTOR = "efficientnet-lite2"
-PARAMETERS = {"S-S": 550_000, "S-B": 900_000, "S-L": 1_600_000, "B-L": 2_000_000, "L-XL": 4_000_000}
+PARAMETERS = {"S-S": 550_000, "B-S": 800_000, "S-B": 900_000, "S-L": 1_600_000, "B-L": 2_000_000, "L-XL": 4_000_000}
 PARAMETERS["XL-XXL"] = 8_000_000
 CLASSES = ["Smileys & Emotion", "People & Body", "Animals & Nature", "Food & Drink", "Travel & Places"]
 CLASSES += ["Activities", "Objects", "Symbols", "Flags"]
@@ -63,6 +64,15 @@ def fake_params(**changes: object) -> Params:
         "generators": default_generators(CORE_TOKENIZERS),
     }
     return parse_params({**values, **changes})
+
+
+def full_params() -> Params:
+    """Settings of suite ``full`` with the same small models."""
+    tokenizers, generators = suite_entries("full", "nano")
+    del tokenizers["S-S-layer4"], generators["S-S-layer4"]  # these decoders have three layers
+    small = yaml.safe_load(_SIZES)["S"]
+    training = {"sizes": {f"GPT-{size}": small for size in ("B", "L", "XL", "XXL")}, "steps": 1000, "batch_size": 32}
+    return fake_params(suite="full", tokenizers=tokenizers, generators=generators, train_generator=training)
 
 
 def write_reference(runs: Path, profile: str = "nano") -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import pytest
-from fake_runs import fake_params, write_core, write_generator, write_tokenizer
+import yaml
+from fake_runs import fake_params, full_params, write_core, write_generator, write_tokenizer
+from scipy.stats import pearsonr
 
 from gigatok.artifacts import Score, ScoreSheet
+from gigatok.config import parse_params
+from gigatok.config.profiles import render
 from gigatok.evaluation.names import ENCODER_PROBE, encoder_probe_at
-from gigatok.paper.findings import judge
-from gigatok.paper.ledger import check_claims, contradictions, ledger_markdown, write_ledger
-from gigatok.paper.matrix import CHECKPOINTS, PROBED, share_of
+from gigatok.paper.findings import chance_of, judge
+from gigatok.paper.ledger import check_claims, contradictions, decoder_claim, ledger_markdown, write_ledger
+from gigatok.paper.matrix import PROBED, checkpoints, suite_entries
 
 
 @pytest.fixture
@@ -19,7 +23,11 @@ def runs(tmp_path):
 
 
 def entries(runs):
-    return {entry.claim.key: entry for entry in check_claims(runs, fake_params())}
+    return {entry.claim.key: entry for entry in check_claims(runs, full_params())}
+
+
+def load(profile):
+    return parse_params(yaml.safe_load(render(profile, "full", *suite_entries("full", profile))))
 
 
 def score(low, high):
@@ -99,16 +107,27 @@ def with_larger(runs, values):
 @pytest.mark.parametrize(
     ("large", "width", "verdict"),
     [
-        ((110, 100, 95), 0.5, "confirmed"),
-        ((95, 100, 110), 0.5, "contradicted"),
-        ((110, 100, 95), 60.0, "inconclusive"),
+        ((120.2, 104.1, 96.0), 0.01, "confirmed"),
+        ((100.1, 116.0, 124.1), 0.01, "contradicted"),
+        ((120.2, 104.1, 96.0), 60.0, "inconclusive"),  # noise of the scores alone could make it
+        ((120.0, 118.0, 96.0), 0.01, "inconclusive"),  # r 0.9: so could three pairs
     ],
 )
-def test_ar_probing_is_judged_by_the_interval_of_its_correlation(runs, large, width, verdict):
+def test_ar_probing_is_judged_by_noise_and_by_chance(runs, large, width, verdict):
     with_larger(runs, {name: (gfid, width) for name, gfid in zip(("S-S", "S-L", "B-L"), large, strict=True)})
     finding = entries(runs)["ar-probing"].findings[0]
     assert finding.verdict == verdict
     assert "paper: R2 0.99" in finding.text
+
+
+def test_chance_of_a_correlation():
+    x, y = [1.0, 2.0, 4.0, 7.0, 8.0], [2.0, 1.0, 5.0, 6.0, 9.0]
+    found = pearsonr(x, y)
+    assert chance_of(found.statistic, 5) == pytest.approx(found.pvalue)
+    low, high = found.confidence_interval(0.95)
+    assert chance_of(found.statistic, 5, low) == pytest.approx(0.05)
+    assert chance_of(found.statistic, 5, high) == pytest.approx(0.05)
+    assert chance_of(0.999, 3, 0.9) == 1.0
 
 
 def test_ar_probing_without_larger_models_is_not_run(runs):
@@ -134,27 +153,64 @@ def test_correlations_of_scores_measured_differently_decide_nothing(runs):
 def with_encoder_probes(runs, params, encoder, ar):
     """Checkpoints of figure 13 whose encoder and AR probes have these accuracies."""
     for name in PROBED:
-        steps = [share_of(params.tokenizer_training(name).steps, percent) for percent in CHECKPOINTS]
+        steps = checkpoints(params, name)
         path = runs / "tokenizers" / name / "summary.json"
         sheet = ScoreSheet.read(path)
         names = [*map(encoder_probe_at, steps), ENCODER_PROBE]
-        more = [Score(metric=m, value=v, interval=(v - 0.005, v + 0.005)) for m, v in zip(names, encoder, strict=True)]
+        more = [Score(metric=m, value=v, interval=(v - 0.001, v + 0.001)) for m, v in zip(names, encoder, strict=True)]
         sheet.model_copy(update={"scores": (*sheet.scores, *more)}).write(path)
         for run, value in zip([*(f"{name}-step{step}" for step in steps), name], ar, strict=True):
             write_generator(runs, run, gfid=100, loss=5.0)
             path = runs / "generators" / run / "summary.json"
             sheet = ScoreSheet.read(path)
             plain = [score for score in sheet.scores if score.metric != "linear_probe_accuracy"]
-            probe = Score(metric="linear_probe_accuracy", value=value, interval=(value - 0.005, value + 0.005))
+            probe = Score(metric="linear_probe_accuracy", value=value, interval=(value - 0.001, value + 0.001))
             sheet.model_copy(update={"scores": (*plain, probe)}).write(path)
 
 
 @pytest.mark.parametrize(
-    ("ar", "verdict"), [((0.5, 0.45, 0.4, 0.35), "confirmed"), ((0.35, 0.4, 0.45, 0.5), "contradicted")]
+    ("ar", "verdict"),
+    [
+        ((0.5, 0.45, 0.4, 0.35), "confirmed"),  # falls while the encoder's rises
+        ((0.4, 0.5, 0.39, 0.41), "inconclusive"),  # unrelated, but four pairs do not exclude R2 0.80
+        ((0.2001, 0.25, 0.3, 0.3501), "contradicted"),  # foretells it
+    ],
 )
-def test_an_encoder_probe_that_falls_where_the_ar_probe_rises_misleads(runs, ar, verdict):
+def test_an_encoder_probe_misleads_where_it_foretells_less_than_ar_probing(runs, ar, verdict):
     assert entries(runs)["encoder-probe"].verdict == "not run"
-    with_encoder_probes(runs, fake_params(), (0.2, 0.25, 0.3, 0.35), ar)
-    finding = entries(runs)["encoder-probe"].findings[0]
-    assert finding.verdict == verdict
-    assert "over 8 pairs" in finding.text
+    with_encoder_probes(runs, full_params(), (0.2, 0.25, 0.3, 0.35), ar)
+    for finding, name in zip(entries(runs)["encoder-probe"].findings, PROBED, strict=True):
+        assert finding.verdict == verdict
+        assert f"over checkpoints of {name}" in finding.text
+        assert "over 4 pairs" in finding.text
+
+
+def test_the_decoder_claim_rests_on_table_2s_own_runs():
+    """At paper scale S-B is trained twice as long as B-S, but for the run that table 2 prints."""
+    names = [(each.left, each.right) for each in decoder_claim(load("paper")).contrasts]
+    assert set(names) == {("S-B-100ep", "B-S")}
+    assert {(each.left, each.right) for each in decoder_claim(full_params()).contrasts} == {("S-B", "B-S")}
+
+
+def test_runs_of_other_settings_count_as_not_run(runs):
+    write_tokenizer(runs, "B-S", rfid=50, psnr=20)
+    assert "B-S not run" not in entries(runs)["decoder-over-encoder"].findings[0].text
+    core = {entry.claim.key: entry for entry in check_claims(runs, fake_params())}
+    assert "B-S not run" in core["decoder-over-encoder"].findings[0].text
+
+
+def test_each_run_may_have_its_own_best_guidance(runs):
+    path = runs / "generators" / "B-L-no-sem" / "summary.json"
+    path.write_text(path.read_text().replace('"cfg_scale": 2.0', '"cfg_scale": 1.5'))
+    finding = entries(runs)["dilemma"].findings[1]
+    assert "measured differently" not in finding.text
+    assert finding.verdict == "confirmed"
+
+
+def test_ledger_says_over_what_its_intervals_are(runs):
+    found = check_claims(runs, full_params())
+    assert "Seeds: Every run was trained with one seed." in ledger_markdown(found, full_params())
+    entry = full_params().tokenizers["S-S"].replace(seeds=(0, 1))
+    params = full_params()
+    several = params.model_copy(update={"tokenizers": {**params.tokenizers, "S-S": entry}})
+    assert "Seeds: S-S have means over several trainings" in ledger_markdown(found, several)

@@ -6,11 +6,12 @@ import csv
 import io
 
 import pytest
-from fake_runs import EXTRACTOR, fake_params, write_core, write_generator
+from fake_runs import EXTRACTOR, fake_params, full_params, write_core, write_generator
 
-from gigatok.artifacts import ScoreSheet
+from gigatok.artifacts import Protocol, Score, ScoreSheet
 from gigatok.config import ConfigError
 from gigatok.paper.cells import find_cell, order_agreement, table_cells
+from gigatok.paper.comparable import difference
 from gigatok.paper.exact_tables import exact_tables
 from gigatok.paper.matrix import TABLES
 from gigatok.paper.paper_tables import (
@@ -39,7 +40,10 @@ def test_markdown_has_paper_and_ours_side_by_side(runs):
     row = "| S-L | 0.83 | 60 [58.8, 61.2] | 0.206 | not measured | 5.19 | 106 [103.9, 108.1] | 60.6 | 48 | "
     assert f"{row}proxy scale, not measured |" in text
     assert "| B-S | 0.98 | not run | 0.221 | not run | 6.56 | not run | 64.5 | not run | not run |" in text
-    assert "- not run: B-S (tokenizer): `gigatok-bench profile nano --suite full && dvc repro`" in text
+    assert (
+        "- not run: B-S (tokenizer): `gigatok-bench profile nano --suite full && dvc repro evaluate_tokenizer@B-S`"
+        in text
+    )
     assert "rFID 3 of 3" in text
     assert "proxy scale: not the paper's data" in text
 
@@ -55,7 +59,7 @@ def test_rows_that_need_weights_say_the_command_that_takes_them(runs):
 
 
 def test_guided_gfid_unless_the_paper_has_none(runs):
-    params = fake_params()
+    params = full_params()
     assert find_cell(runs, params, "table3", "GigaTok-S-S, LlamaGen-B (1d)", "gfid").ours == 116
     write_generator(runs, "B-L", gfid=105, loss=5)
     folder = runs / "generators"
@@ -75,23 +79,65 @@ def test_perceptual_distance_in_the_place_of_lpips_is_starred(runs):
     assert "- *: perceptual_distance/efficientnet-lite0, the training loss's own network; not LPIPS" in text
 
 
-def paper_scale(runs, judge, interval):
-    """The S-L tokenizer's sheet as a paper-scale run with another judge would have written it."""
+def paper_scale(runs, judge="inception-2015", interval=(0.82, 0.86), **changes):
+    """The S-L tokenizer's rFID as a paper-scale run would have written it."""
     path = runs / "tokenizers" / "S-L" / "summary.json"
     sheet = ScoreSheet.read(path)
     old = sheet.score("rfid")
-    provenance = old.provenance.replace(profile="paper")
-    score = old.replace(metric=f"rfid/{judge}", value=0.84, interval=interval, provenance=provenance)
+    protocol = old.protocol.replace(extractor=judge, extractor_sha256="6726825d" + "0" * 56, sample_count=50_000)
+    score = old.replace(
+        metric=f"rfid/{judge}",
+        value=0.84,
+        interval=interval,
+        protocol=protocol.replace(**changes),
+        provenance=old.provenance.replace(profile="paper"),
+    )
     ScoreSheet.model_validate({**sheet.model_dump(by_alias=True), "scores": (score,)}).write(path)
     params = fake_params().model_copy(update={"profile": "paper"})
-    return find_cell(runs, params, "table2", "S-L", "rfid").verdict
+    return find_cell(runs, params, "table2", "S-L", "rfid")
 
 
-def test_only_the_papers_judge_at_paper_scale_is_compared(runs):
-    assert paper_scale(runs, "inception-2015", (0.82, 0.86)) == "agrees"
-    assert paper_scale(runs, "inception-2015", (0.84, 0.86)) == "differs"
-    assert paper_scale(runs, "inception-2015", None) == "no interval"
-    assert paper_scale(runs, EXTRACTOR, (0.82, 0.86)) == "other judge"
+def test_only_the_papers_protocol_at_paper_scale_is_compared(runs):
+    assert paper_scale(runs).verdict == "agrees"
+    assert paper_scale(runs, interval=(0.84, 0.86)).verdict == "differs"
+    assert paper_scale(runs, interval=None).verdict == "no interval"
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"judge": EXTRACTOR}, f"extractor {EXTRACTOR}, the paper's is inception-2015"),
+        ({"extractor_sha256": "1" * 64}, "weights of inception-2015 are not the published ones (sha256 6726825d...)"),
+        ({"sample_count": 5000}, "5000 images scored, the paper's 50,000"),
+    ],
+)
+def test_another_protocol_is_named_and_not_judged(runs, changes, reason):
+    cell = paper_scale(runs, **changes)
+    assert cell.verdict == "other protocol"
+    assert dict(cell.pedigree)["not the paper's protocol"] == reason
+
+
+def test_samples_and_probes_have_the_papers_protocol_too():
+    score = Score(metric="recall", value=0.5, protocol=Protocol(extractor="inception-2015", sample_count=50_000))
+    known = score.protocol.replace(extractor_sha256="6726825d", reference="VIRTUAL_imagenet256_labeled.npz (0)")
+    half = known.replace(notes="k = 3, float16 distances")
+    assert difference("ssim", score) is not None
+    assert difference("gfid", score.replace(protocol=known)) is None
+    assert "reference training images" in str(
+        difference("gfid", score.replace(protocol=known.replace(reference="training images")))
+    )
+    assert difference("recall", score.replace(protocol=known)) == "not with float16 distances"
+    assert difference("recall", score.replace(protocol=half)) is None
+    assert difference("lin_acc", score.replace(protocol=Protocol(sample_count=50_000, probe="L-BFGS"))) is not None
+    assert difference("lin_acc", score.replace(protocol=Protocol(sample_count=50_000, probe="LARS"))) is None
+
+
+def test_the_command_makes_all_seeds_of_a_mean(runs):
+    params = fake_params()
+    entry = params.tokenizers["S-L"].replace(seeds=(0, 3))
+    several = params.model_copy(update={"tokenizers": {**params.tokenizers, "S-L": entry}})
+    command = find_cell(runs, several, "table2", "S-L", "rfid").command
+    assert command == "dvc repro evaluate_tokenizer@S-L evaluate_tokenizer@S-L-seed3"
 
 
 def test_trace_gives_pedigree_and_the_cells_own_command(runs):
@@ -139,6 +185,12 @@ def test_order_agreement_counts_pairs(runs):
     assert order_agreement(rows, 1) == (0, 0)
     write_generator(runs, "B-L", gfid=300, loss=5)
     assert order_agreement(table_cells(spec(2), runs, fake_params()), 2) == (1, 3)
+
+
+def test_a_tokenizer_with_two_generators_counts_once(runs):
+    """Table 10 has B-L and XL-XXL twice: four tokenizers are six pairs."""
+    _, pairs = order_agreement(table_cells(spec(10), runs, fake_params()), 0)
+    assert pairs == 6
 
 
 def test_exact_tables_agree_with_the_paper_but_for_its_largest_count():
