@@ -6,6 +6,7 @@ Published probes differ in layer, pooling and optimizer, and cannot be compared 
 
 from __future__ import annotations
 
+import sys
 from typing import Literal, Self
 
 import numpy as np
@@ -48,7 +49,10 @@ class ProbeSpec(Section):
     def describe(self) -> str:
         """One line for a score's protocol; only what applies to this kind."""
         if self.kind == "lbfgs":
-            return f"{self.features}; standardised, L-BFGS multinomial logistic regression, l2 {self.l2:g}"
+            return (
+                f"{self.features}; standardised, L-BFGS multinomial logistic regression, l2 {self.l2:g}, "
+                f"at most {self.max_iterations} iterations"
+            )
         return (
             f"{self.features}; batch norm, LARS, {self.epochs} epochs ({self.warmup_epochs} warm-up), "
             f"batch at most {self.batch_size}, learning rate {self.base_learning_rate:g} x batch/256, "
@@ -124,5 +128,11 @@ def _logistic_regression(x: Floats, y: Labels, spec: ProbeSpec) -> tuple[Floats,
         method="L-BFGS-B",
         options={"maxiter": spec.max_iterations, "gtol": 1e-6},
     )
+    if not found.success:
+        print(
+            f"warning: the linear probe stopped before it converged ({found.message}, max_iterations "
+            f"{spec.max_iterations}): its accuracy may still rise",
+            file=sys.stderr,
+        )
     solution = np.asarray(found.x, dtype=np.float64)
     return solution[: d * classes].reshape(d, classes), solution[d * classes :]

@@ -80,3 +80,12 @@ def test_the_recipe_is_described_and_checked() -> None:
         ProbeSpec(warmup_epochs=90)
     with pytest.raises(GigatokError, match="expected \\(n, d\\)"):
         linear_probe(np.zeros((4, 2)), np.zeros(3), np.zeros((4, 2)), np.zeros(4))
+
+
+def test_a_probe_that_did_not_converge_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    random = np.random.default_rng(0)
+    x, y = random.normal(size=(60, 5)), random.integers(3, size=60)
+    linear_probe(x, y, x, y)
+    assert capsys.readouterr().err == ""
+    linear_probe(x, y, x, y, ProbeSpec(max_iterations=1))
+    assert "stopped before it converged" in capsys.readouterr().err
