@@ -45,7 +45,7 @@ def evaluate(
     count_plot: Annotated[
         Path | None, typer.Option(help="Picture of FID over the number of samples (.png, .svg); adds --infinity.")
     ] = None,
-    allow_lossy: Annotated[bool, typer.Option("--allow-lossy", help="Take JPEG files.")] = False,
+    allow_lossy: Annotated[bool, typer.Option("--allow-lossy", help="Take JPEG and lossy WebP files.")] = False,
     cache: Annotated[Path | None, typer.Option(help="Folder for features; 'explain' reads it.")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 32,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",

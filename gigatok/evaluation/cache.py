@@ -21,7 +21,7 @@ from safetensors.numpy import load_file, save_file
 
 from gigatok.artifacts import Protocol, replacing, write_json
 from gigatok.evaluation.extractors import Extractor, Features, Progress
-from gigatok.evaluation.image_sets import content_sha256
+from gigatok.evaluation.image_sets import content_sha256, split_crop
 
 Arrays = dict[str, npt.NDArray[np.generic]]
 UInt8 = npt.NDArray[np.uint8]
@@ -97,12 +97,12 @@ class PartStore:
 
 
 def stored_feature_key(protocol: Protocol, images_sha256: str) -> dict[str, Any]:
-    """``feature_key`` from a score's record."""
+    """``feature_key`` from a score's record; a crop is in the pixels already."""
     return {
         "kind": "features",
         "extractor": protocol.extractor,
         "weights": protocol.extractor_sha256,
-        "preprocessing": protocol.preprocessing,
+        "preprocessing": split_crop(protocol.preprocessing)[1],
         "images": images_sha256,
     }
 

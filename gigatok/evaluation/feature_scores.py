@@ -34,6 +34,11 @@ class ReferenceFeatures(NamedTuple):
         """Images of the Fréchet distance's reference; ``None``: stored statistics do not say."""
         return None if self.moments is not None or self.features is None else len(self.features.pool)
 
+    @property
+    def known(self) -> int:
+        """Images there are features of, or 2 where stored statistics stand for more."""
+        return 2 if self.features is None else len(self.features.pool)
+
     def only(self, rows: Rows) -> ReferenceFeatures:
         """What reconstructions of these rows alone are held against: their own originals."""
         return ReferenceFeatures(select(self.needed_features(), rows), None)
@@ -97,6 +102,8 @@ def measure(
     """
     if metric in ("precision", "recall"):
         return _precision_or_recall(metric, samples, reference, protocol, resamples, seed)
+    if metric != "inception_score" and min(len(samples.pool), reference.known) < 2:
+        raise Unavailable("it needs at least 2 images in both sets")
     compute = METRICS[metric](reference, protocol, seed)
     value = compute(samples)
     if not resamples:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +21,10 @@ from gigatok.evaluation.frechet import Gaussian
 
 UInt8 = npt.NDArray[np.uint8]
 
-LOSSLESS = {".png": "png", ".webp": "webp", ".bmp": "bmp"}
-LOSSY = {".jpg": "jpeg", ".jpeg": "jpeg"}
+CODECS = {".png": "png", ".webp": "webp", ".bmp": "bmp", ".jpg": "jpeg", ".jpeg": "jpeg"}
+"""By file name; the content decides between JPEG and the two kinds of WebP."""
+LOSSY = ("jpeg", "lossy webp")
+_CROP_END = ", then "
 
 
 class Moments(NamedTuple):
@@ -42,6 +46,22 @@ class JudgedSet:
     moments: Moments | None = None
     codec: str = "none"
     """Of the files the images came in; ``none`` for arrays."""
+    crop: int | None = None
+    """Side in pixels of the centre crop, where it changed an image."""
+
+    @cached_property
+    def images_sha256(self) -> str:
+        """Of the images alone, by which their features are cached; without images, ``sha256``."""
+        return self.sha256 if self.moments is None or self.images is None else content_sha256(self.images)
+
+    @property
+    def content(self) -> str:
+        """What finds statistics and cached features again: ``sha256``, and ``+`` the images' where it is another."""
+        return self.sha256 if self.images_sha256 == self.sha256 else f"{self.sha256}+{self.images_sha256}"
+
+    def without_statistics(self) -> JudgedSet:
+        """The images alone, as a set of their own."""
+        return replace(self, sha256=self.images_sha256, moments=None)
 
     @property
     def identity(self) -> str:
@@ -60,11 +80,11 @@ def open_set(path: Path | str, *, crop: int | None = None, allow_lossy: bool = F
 
     Args:
         crop: ADM centre crop of folder images to this side; ``None``: they must have one common size
-        allow_lossy: take JPEG files. Compression alone moves FID by more than most papers' gains, so they are
-            refused unless asked for; the codec is recorded either way.
+        allow_lossy: take JPEG and lossy WebP files. Compression alone moves FID by more than most papers' gains, so
+            they are refused unless asked for; the codec is recorded either way.
 
     Raises:
-        GigatokError: nothing there, unreadable, JPEG without ``allow_lossy``, or sizes that differ.
+        GigatokError: nothing there, unreadable, lossy without ``allow_lossy``, or sizes that differ.
     """
     path = Path(path)
     if path.is_dir():
@@ -77,6 +97,19 @@ def open_set(path: Path | str, *, crop: int | None = None, allow_lossy: bool = F
 def array_set(images: UInt8, name: str, codec: str = "none") -> JudgedSet:
     """Images that are in memory, e.g. fresh samples."""
     return JudgedSet(name=name, sha256=content_sha256(images), images=images, codec=codec)
+
+
+def after_crop(crop: str | None, preprocessing: str) -> str:
+    """What was done to images before an extractor's own preprocessing, and this, as scores record them."""
+    return preprocessing if crop is None else f"{crop}{_CROP_END}{preprocessing}"
+
+
+def split_crop(preprocessing: str | None) -> tuple[str | None, str | None]:
+    """``after_crop`` taken apart: the crop and the extractor's own preprocessing."""
+    if preprocessing is None or _CROP_END not in preprocessing:
+        return None, preprocessing
+    crop, _, own = preprocessing.partition(_CROP_END)
+    return crop, own
 
 
 def content_sha256(*arrays: npt.NDArray[np.generic]) -> str:
@@ -118,6 +151,8 @@ def _open_npz(path: Path) -> JudgedSet:
         raise GigatokError(f"{str(path)!r} holds {', '.join(names) or 'nothing'}: expected arr_0, or mu and sigma")
     if images is not None and (images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3):
         raise GigatokError(f"{str(path)!r}: images {images.shape} {images.dtype}, expected uint8 (n, H, W, 3)")
+    if moments is None and images is not None:
+        return array_set(images, path.name)
     used = [found[key] for key in sorted(found)]
     return JudgedSet(name=path.name, sha256=content_sha256(*used), images=images, moments=moments)
 
@@ -137,18 +172,21 @@ def _gaussian(mean: npt.NDArray[np.generic], covariance: npt.NDArray[np.generic]
 
 
 def _open_folder(folder: Path, crop: int | None, allow_lossy: bool) -> JudgedSet:
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in LOSSLESS | LOSSY)
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in CODECS and path.is_file())
     if not files:
-        raise GigatokError(f"{str(folder)!r} holds no {', '.join(LOSSLESS | LOSSY)} files")
-    codecs = sorted({(LOSSLESS | LOSSY)[path.suffix.lower()] for path in files})
-    if "jpeg" in codecs and not allow_lossy:
+        raise GigatokError(f"{str(folder)!r} holds no {', '.join(CODECS)} files")
+    codecs = sorted({_codec(path) for path in files})
+    lossy = [codec for codec in LOSSY if codec in codecs]
+    if lossy and not allow_lossy:
         raise GigatokError(
-            f"{str(folder)!r} holds JPEG files, whose compression changes the score: "
-            "save PNG or .npz, or allow lossy files (--allow-lossy) for originals that exist as JPEG only"
+            f"{str(folder)!r} holds {' and '.join(lossy)} files, whose compression changes the score: "
+            "save PNG or .npz, or allow lossy files (--allow-lossy) for originals that exist as such only"
         )
     images: list[UInt8] = []
+    changed = False
     for path in files:
         picture = decode_rgb(path.read_bytes(), str(path))
+        changed |= crop is not None and picture.size != (crop, crop)
         pixels = center_crop(picture, crop) if crop is not None else np.asarray(picture)
         if images and pixels.shape != images[0].shape:
             raise GigatokError(
@@ -157,4 +195,27 @@ def _open_folder(folder: Path, crop: int | None, allow_lossy: bool) -> JudgedSet
             )
         images.append(pixels)
     stacked = np.stack(images)
-    return JudgedSet(name=folder.name, sha256=content_sha256(stacked), images=stacked, codec="+".join(codecs))
+    judged = array_set(stacked, folder.name, "+".join(codecs))
+    return replace(judged, crop=crop if changed else None)
+
+
+def _codec(path: Path) -> str:
+    """What compressed an image file: a name says neither whether WebP is lossy nor that a .png is a renamed JPEG."""
+    with path.open("rb") as file:
+        start = file.read(12)
+        if start[:3] == b"\xff\xd8\xff":
+            return "jpeg"
+        if start[:4] == b"RIFF" and start[8:] == b"WEBP":
+            return "lossy webp" if _holds_vp8(file) else "webp"
+    return CODECS[path.suffix.lower()]
+
+
+def _holds_vp8(file: BinaryIO) -> bool:
+    """Whether a WebP file, read up to its first chunk, has lossy pixels (``VP8 ``; lossless ones are ``VP8L``)."""
+    while len(head := file.read(8)) == 8:
+        name, size = head[:4], int.from_bytes(head[4:], "little")
+        if name == b"VP8 ":
+            return True
+        # A frame of an animation (ANMF) has 16 bytes of its own, then chunks; other chunks end on even bytes.
+        file.seek(16 if name == b"ANMF" else size + size % 2, os.SEEK_CUR)
+    return False

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
-from gigatok.artifacts import Protocol, Score, ScoreSheet
+import gigatok
+from gigatok.artifacts import Protocol, Provenance, Score, ScoreSheet, git_state
 from gigatok.config import ConfigError, GigatokError
 from gigatok.evaluation.cache import cached_features
 from gigatok.evaluation.count_plot import write_count_plot
@@ -22,12 +26,12 @@ from gigatok.evaluation.feature_scores import (
 )
 from gigatok.evaluation.frechet import FewSamplesWarning
 from gigatok.evaluation.image_quality import psnr, ssim
-from gigatok.evaluation.image_sets import JudgedSet, UInt8
+from gigatok.evaluation.image_sets import JudgedSet, UInt8, after_crop
 from gigatok.evaluation.memory import Inputs, remember
 from gigatok.evaluation.perceptual import perceptual_distances, perceptual_metric
-from gigatok.evaluation.protocols import EvaluationProtocol, find_protocol
+from gigatok.evaluation.protocols import EvaluationProtocol, find_protocol, usable_reference
 from gigatok.evaluation.real_set import GROUPS_NOTE, Originals, RealMoments, RealSet
-from gigatok.evaluation.uncertainty import Extrapolation, Interval, frechet_at_infinity, mean_interval
+from gigatok.evaluation.uncertainty import Extrapolation, frechet_at_infinity, mean_interval
 from gigatok.teachers import load_perceptual
 
 
@@ -58,6 +62,18 @@ class EvaluateOptions:
     device: str = "cpu"
     seed: int = 0
 
+    @property
+    def limit(self) -> bool:
+        """Whether the score for infinitely many samples is wanted."""
+        return self.infinity or self.count_plot is not None
+
+
+PerImage = Callable[[UInt8, UInt8], npt.NDArray[np.float64]]
+Scores = tuple[list[Score], list[str]]
+"""Scores, and a note for each that is absent or needs one."""
+_FEWEST_OF_A_LINE = 4
+"""Samples: the smallest set of a line has half of them, and a covariance needs 2."""
+
 
 def evaluate(
     samples: JudgedSet, reference: JudgedSet, options: EvaluateOptions, progress: Progress | None = None
@@ -69,95 +85,84 @@ def evaluate(
         reference: images, or statistics in ADM's layout (made by the same extractor: nothing in the file says so)
 
     Raises:
-        GigatokError: the extractor's weights are missing, or reconstructions do not match their originals.
+        ConfigError: an unknown name, or stored statistics that do not go with the extractor or protocol.
+        GigatokError: nothing can be measured: the extractor's weights are missing and no score does without (those
+            of reconstructions do); or reconstructions do not match their originals.
     """
     protocol = find_protocol(options.protocol)
-    if reference.moments is not None and options.extractor != "inception-2015":
-        raise ConfigError(
-            f"{reference.name} holds statistics of Inception features: use extractor inception-2015, or "
-            "a reference of images"
-        )
-    loaded = load_extractor(
-        options.extractor, weights=options.weights, image_size=options.extractor_size, device=options.device
-    )
-    extractor = protocol.prepared(loaded)
-    judged = JudgedPair(samples, reference, extractor, protocol, options)
+    reference, notes = usable_reference(reference, protocol, options.extractor)
+    pair = JudgedPair(samples, reference, protocol, options)
     if options.reconstructions:
-        judged.require_pairs()
-    scores, notes = judged.feature_scores(progress)
+        pair.require_pairs()
+    parts = [_feature_scores(pair, progress)]
     if options.reconstructions:
-        scores += judged.pixel_scores()
-        distances, absent = judged.perceptual_scores()
-        scores, notes = [*scores, *distances], [*notes, *absent]
-        if not any(score.metric == "psnr" for score in scores):
-            notes.append("psnr is absent: it is infinite for images that equal their originals, as some here do")
+        parts += [pair.pixel_scores(), pair.perceptual_scores()]
+    scores = [score for part, _ in parts for score in part]
+    notes += [note for _, part in parts for note in part]
+    if not scores:
+        raise GigatokError(f"nothing could be measured: {'; '.join(notes)}")
+    commit, dirty = git_state(Path(gigatok.__file__).parent)
+    source = Provenance(commit=commit, dirty=dirty)
     return ScoreSheet(
         name=samples.name,
         kind="evaluation",
-        scores=tuple(scores),
+        scores=tuple(score.replace(provenance=source) for score in scores),
         notes=(f"protocol {protocol.name}: {protocol.summary}", *notes),
     )
 
 
+def _feature_scores(pair: JudgedPair, progress: Progress | None) -> Scores:
+    """Scores by the extractor. Reconstructions have others too, which are not lost where its weights are missing."""
+    options = pair.options
+    try:
+        extractor = load_extractor(
+            options.extractor, weights=options.weights, image_size=options.extractor_size, device=options.device
+        )
+    except ConfigError:
+        raise
+    except GigatokError as reason:
+        if not options.reconstructions:
+            raise
+        names = [*ALL_METRICS, *(["fid_infinity"] if options.limit else [])]
+        return [], [f"{', '.join(names)} are absent: {reason}"]
+    judged = FeaturePair(pair.samples, pair.reference, pair.protocol, options, pair.protocol.prepared(extractor))
+    return judged.feature_scores(progress)
+
+
 @dataclass(frozen=True)
 class JudgedPair:
-    """Samples and reference under one extractor and protocol."""
+    """Samples and reference under one protocol: what needs no extractor."""
 
     samples: JudgedSet
     reference: JudgedSet
-    extractor: Extractor
     protocol: EvaluationProtocol
     options: EvaluateOptions
 
-    def feature_scores(self, progress: Progress | None) -> tuple[list[Score], list[str]]:
-        """Scores from one pass over each set, and notes."""
-        images = self.samples.needed_images("judging samples")
-        fake = self._features(self.samples, progress)
-        real = ReferenceFeatures(
-            self._features(self.reference, progress) if self.reference.images is not None else None,
-            self.reference.moments,
-        )
-        scores: list[Score] = []
-        notes: list[str] = []
-        for metric in ALL_METRICS:
-            try:
-                with warnings.catch_warnings(record=True) as caught:
-                    warnings.simplefilter("always", FewSamplesWarning)
-                    found = measure(
-                        metric,
-                        fake,
-                        real,
-                        self.protocol,
-                        resamples=self.options.resamples,
-                        seed=self.options.seed,
-                        paired=self.options.reconstructions,
-                    )
-            except Unavailable as reason:
-                notes.append(f"{metric} is absent: {reason}")
-                continue
-            notes += [f"{metric}: {warning.message}" for warning in caught]
-            scores.append(self._score(metric, found, real.images, len(images)))
-        if self.options.infinity or self.options.count_plot is not None:
-            scores.append(self._at_infinity(fake, real, len(images)))
-        return scores, notes
-
-    def pixel_scores(self) -> list[Score]:
+    def pixel_scores(self) -> Scores:
         """PSNR and SSIM of reconstructions."""
         originals, reconstructions = self.require_pairs()
-        values = {
-            "psnr": (psnr(originals, reconstructions), "mean over images, range 1"),
-            "ssim": (ssim(originals, reconstructions, self.protocol.ssim), f"mean over images, {self.protocol.ssim}"),
+        kind = self.protocol.ssim
+        metrics: dict[str, tuple[PerImage, str]] = {
+            "psnr": (psnr, "mean over images, range 1"),
+            "ssim": (partial(ssim, kind=kind), f"mean over images, {kind}"),
         }
-        scores = []
-        for metric, (each, details) in values.items():
+        scores, notes = [], []
+        for metric, (measured, details) in metrics.items():
+            try:
+                each = measured(originals, reconstructions)
+            except GigatokError as reason:
+                notes.append(f"{metric} is absent: {reason}")
+                continue
             if not np.isfinite(each).all():
+                why = "it is infinite for images that equal their originals, as some here do"
+                notes.append(f"{metric} is absent: {why}")
                 continue
             interval = mean_interval(each, seed=self.options.seed) if self.options.resamples else None
             record = self._base_protocol(len(originals), len(originals)).replace(notes=details)
             scores.append(Score(metric=metric, value=float(each.mean()), interval=interval, protocol=record))
-        return scores
+        return scores, notes
 
-    def perceptual_scores(self) -> tuple[list[Score], list[str]]:
+    def perceptual_scores(self) -> Scores:
         """Mean perceptual distances of reconstructions, and a note for each network whose weights are not there."""
         scores, notes = [], []
         originals, reconstructions = self.require_pairs()
@@ -194,6 +199,61 @@ class JudgedPair:
             )
         return originals, reconstructions
 
+    def _base_protocol(self, reference_count: int | None, count: int) -> Protocol:
+        codecs = sorted({self.samples.codec, self.reference.codec})
+        return Protocol(
+            reference=self.reference.identity,
+            reference_count=reference_count,
+            sample_count=count,
+            preprocessing=self._crop(),
+            codec=codecs[0] if len(codecs) == 1 else f"samples {self.samples.codec}, reference {self.reference.codec}",
+        )
+
+    def _crop(self) -> str | None:
+        sides = {"samples": self.samples.crop, "reference": self.reference.crop}
+        cropped = [f"{name} to {side}x{side}" for name, side in sides.items() if side is not None]
+        return f"ADM centre crop of {' and '.join(cropped)}" if cropped else None
+
+
+@dataclass(frozen=True)
+class FeaturePair(JudgedPair):
+    """Samples and reference as an extractor sees them."""
+
+    extractor: Extractor
+
+    def feature_scores(self, progress: Progress | None) -> Scores:
+        """Scores from one pass over each set, and notes."""
+        images = self.samples.needed_images("judging samples")
+        fake = self._features(self.samples, progress)
+        real = ReferenceFeatures(
+            self._features(self.reference, progress) if self.reference.images is not None else None,
+            self.reference.moments,
+        )
+        scores: list[Score] = []
+        notes: list[str] = []
+        for metric in ALL_METRICS:
+            try:
+                with warnings.catch_warnings(record=True) as caught:
+                    warnings.simplefilter("always", FewSamplesWarning)
+                    found = measure(
+                        metric,
+                        fake,
+                        real,
+                        self.protocol,
+                        resamples=self.options.resamples,
+                        seed=self.options.seed,
+                        paired=self.options.reconstructions,
+                    )
+            except Unavailable as reason:
+                notes.append(f"{metric} is absent: {reason}")
+                continue
+            notes += [f"{metric}: {warning.message}" for warning in caught]
+            scores.append(self._score(metric, found, real.images, len(images)))
+        if self.options.limit:
+            limit, absent = self._at_infinity(fake, real)
+            scores, notes = [*scores, *limit], [*notes, *absent]
+        return scores, notes
+
     def _features(self, judged: JudgedSet, progress: Progress | None) -> Features:
         return cached_features(
             self.extractor,
@@ -207,11 +267,12 @@ class JudgedPair:
         counted = metric in ("fid", "sfid", "kid", "precision", "recall")
         if metric in ("kid", "precision", "recall") and self.reference.images is not None:
             reference_count = len(self.reference.images)
-        record = self._base_protocol(reference_count if counted else None, count).replace(
+        record = self._base_protocol(reference_count if counted else None, count)
+        record = record.replace(
             extractor=self.extractor.name,
             extractor_sha256=self.extractor.sha256,
             extractor_size=self.extractor.image_size,
-            preprocessing=self.extractor.preprocessing,
+            preprocessing=after_crop(record.preprocessing, self.extractor.preprocessing),
             notes=found.details,
         )
         if not counted:
@@ -225,51 +286,53 @@ class JudgedPair:
         if self.options.cache is not None:
             inputs = Inputs(
                 metric=metric,
-                samples=self.samples.sha256,
-                reference=self.reference.sha256,
+                samples=self.samples.images_sha256,
+                reference=self.reference.content,
                 protocol=self.protocol.name,
                 seed=self.options.seed,
             )
             remember(self.options.cache, score, inputs, self.reference.moments)
         return score
 
-    def _at_infinity(self, fake: Features, real: ReferenceFeatures, count: int) -> Score:
-        line, interval = self._line(fake, real)
-        details = f"line over 1/n through {len(line.counts)} counts, {line.counts[0]} to {line.counts[-1]}"
-        if self.options.count_plot is not None:
-            write_count_plot(line, f"{self._prefix('fid')}fid/{self.extractor.name}", self.options.count_plot)
-        if interval is not None:
-            details += f"; {GROUPS_NOTE}"
-        score = self._score("fid", Measured(line.infinity, details, interval), real.images, count)
-        return score.replace(metric=f"{self._prefix('fid')}fid_infinity/{self.extractor.name}")
+    def _at_infinity(self, fake: Features, real: ReferenceFeatures) -> Scores:
+        """The distance for infinitely many samples, with its plot; absent with too few samples for a line.
 
-    def _line(self, fake: Features, real: ReferenceFeatures) -> tuple[Extrapolation, Interval | None]:
-        """The line to infinitely many samples, and its interval if intervals are asked for.
+        As in the pipeline (``set_scores.infinity_score``) there is no interval with fewer samples than dimensions:
+        there distances leave the line, and how far is not a matter of which samples were drawn.
+        """
+        metric, (count, dim) = f"{self._prefix('fid')}fid", fake.pool.shape
+        if count < _FEWEST_OF_A_LINE:
+            reason = f"{count} samples make no line over 1/n, {_FEWEST_OF_A_LINE} are needed"
+            return [], [f"fid_infinity is absent: {reason}"]
+        known, line = self._line(fake, real)
+        if self.options.count_plot is not None:
+            write_count_plot(line, f"{metric}/{self.extractor.name}", self.options.count_plot)
+        details = f"line over 1/n through {len(line.counts)} counts, {line.counts[0]} to {line.counts[-1]}"
+        interval = None
+        if line.counts[0] <= dim:
+            details += ": fewer samples than dimensions, where distances leave the line, so a rough guide only"
+        elif self.options.resamples:
+            interval = known.infinity_interval(fake.pool, line.infinity, seed=self.options.seed)
+            details += f"; {GROUPS_NOTE}" if interval is not None else ""
+        score = self._score("fid", Measured(line.infinity, details, interval), real.images, count)
+        return [score.replace(metric=f"{metric}_infinity/{self.extractor.name}")], []
+
+    def _line(self, fake: Features, real: ReferenceFeatures) -> tuple[RealSet, Extrapolation]:
+        """The set that samples are held against, and the line to infinitely many of them.
 
         Reconstructions are held against their own originals: against all of them fewer would look worse than they
         are.
         """
-        seed = self.options.seed
-        known: RealSet = RealMoments(real.pool_gaussian())
-        line: Extrapolation | None = None
-        if self.options.reconstructions:
-            known = Originals(real.needed_features().pool)
-            line = known.frechet_at_infinity(fake.pool, points=10, seed=seed)
+        if not self.options.reconstructions:
+            moments = RealMoments(real.pool_gaussian())
+            return moments, frechet_at_infinity(moments.moments, fake.pool, seed=self.options.seed)
+        originals = Originals(real.needed_features().pool)
+        line = originals.frechet_at_infinity(fake.pool, points=10, seed=self.options.seed)
         if line is None:
-            line = frechet_at_infinity(known.moments, fake.pool, seed=seed)
-        wanted = self.options.resamples > 0
-        return line, known.infinity_interval(fake.pool, line.infinity, seed=seed) if wanted else None
+            raise GigatokError(f"{len(fake.pool)} reconstructions make no line over 1/n")
+        return originals, line
 
     def _prefix(self, metric: str) -> str:
         if metric not in ("fid", "sfid"):
             return ""
         return "r" if self.options.reconstructions else "g"
-
-    def _base_protocol(self, reference_count: int | None, count: int) -> Protocol:
-        codecs = sorted({self.samples.codec, self.reference.codec})
-        return Protocol(
-            reference=self.reference.identity,
-            reference_count=reference_count,
-            sample_count=count,
-            codec=codecs[0] if len(codecs) == 1 else f"samples {self.samples.codec}, reference {self.reference.codec}",
-        )

@@ -11,12 +11,16 @@ from dataclasses import dataclass, replace
 from gigatok.config import ConfigError
 from gigatok.evaluation.extractors import Extractor
 from gigatok.evaluation.image_quality import SsimKind
+from gigatok.evaluation.image_sets import JudgedSet
 from gigatok.evaluation.precision_recall import Distances
 from gigatok.evaluation.resize import Resize
 
 _SIZE = 299
 _CENTRE = (128 / 255,) * 3
 _HALF = (0.5,) * 3
+
+TENSORFLOW_RESIZE = Resize(size=_SIZE, mode="tensorflow-bilinear", mean=_CENTRE, std=_CENTRE, antialias=False)
+"""Also of the stored statistics in ADM's files."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,15 +40,16 @@ class EvaluationProtocol:
     kernel_subsets: int | None = None
     """Random subsets of the kernel distance; ``None``: one unbiased estimate on all samples."""
     kernel_subset_size: int = 1000
-    rounding: str = "adm"
-    """How images in [-1, 1] become uint8 before they are judged."""
+
+    @property
+    def takes_statistics(self) -> bool:
+        """Whether samples may stand beside stored statistics: only if they are resized as those images were."""
+        return self.inception_resize == TENSORFLOW_RESIZE
 
     def prepared(self, extractor: Extractor) -> Extractor:
         """``extractor`` with this protocol's resize where it has one for it."""
         return replace(extractor, resize=self.inception_resize) if extractor.name == "inception-2015" else extractor
 
-
-_TENSORFLOW = Resize(size=_SIZE, mode="tensorflow-bilinear", mean=_CENTRE, std=_CENTRE, antialias=False)
 
 PROTOCOLS = {
     protocol.name: protocol
@@ -52,18 +57,18 @@ PROTOCOLS = {
         EvaluationProtocol(
             name="ours",
             summary="all samples in the kernel distance, float64 everywhere, standard SSIM",
-            inception_resize=_TENSORFLOW,
+            inception_resize=TENSORFLOW_RESIZE,
         ),
         EvaluationProtocol(
             name="adm",
             summary="ADM's evaluator: TensorFlow's resize, logits without bias, half-precision distances",
-            inception_resize=_TENSORFLOW,
+            inception_resize=TENSORFLOW_RESIZE,
             distances="float16",
         ),
         EvaluationProtocol(
             name="gigatok-release",
             summary="ADM's evaluator, and the official SSIM with data range 2 on images in 0..1",
-            inception_resize=_TENSORFLOW,
+            inception_resize=TENSORFLOW_RESIZE,
             distances="float16",
             ssim="gigatok-release",
         ),
@@ -87,3 +92,27 @@ def find_protocol(name: str) -> EvaluationProtocol:
     if name not in PROTOCOLS:
         raise ConfigError(f"protocol {name!r} is not one of {', '.join(PROTOCOLS)}")
     return PROTOCOLS[name]
+
+
+def usable_reference(reference: JudgedSet, protocol: EvaluationProtocol, extractor: str) -> tuple[JudgedSet, list[str]]:
+    """``reference`` without stored statistics that were made with another resize than the protocol's, and a note.
+
+    Raises:
+        ConfigError: there are statistics alone, or the extractor is not theirs.
+    """
+    if reference.moments is None:
+        return reference, []
+    if extractor != "inception-2015":
+        raise ConfigError(
+            f"{reference.name} holds statistics of Inception features: use extractor inception-2015, or "
+            "a reference of images"
+        )
+    if protocol.takes_statistics:
+        return reference, []
+    rule = f"made with TensorFlow's resize, and protocol {protocol.name} has another"
+    if reference.images is None:
+        raise ConfigError(
+            f"the statistics in {reference.name} are {rule}: use --protocol adm, or a reference with images"
+        )
+    note = f"the statistics in {reference.name} are left out: they are {rule}; the reference is its images"
+    return reference.without_statistics(), [note]

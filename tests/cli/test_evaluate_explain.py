@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer
+from PIL import Image
 from typer.testing import CliRunner
 
 from gigatok.artifacts import ScoreSheet
@@ -47,6 +48,23 @@ def test_scores_are_shown_with_how_they_were_measured(
     assert "reference b.npz (" in text
     assert "note: inception_score is absent: 10 splits need as many samples" in text
     assert json.loads(_run(app, "evaluate", *sets, *options, "--json"))["scores"][0]["metric"].startswith("rfid/")
+
+
+def test_a_crop_is_recorded_and_missing_weights_leave_pixel_scores(app: typer.Typer, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for number in range(2):
+            picture = Image.fromarray(random.integers(0, 256, (20, 16, 3), dtype=np.uint8))
+            picture.save(tmp_path / name / f"{number}.png")
+    folders = (tmp_path / "a", tmp_path / "b")
+    missing = ("--extractor", "inception-2015", "--weights", tmp_path / "none.pth", "--perceptual", "")
+    text = _run(app, "evaluate", *folders, *missing, "--crop", 16, "--reconstructions")
+    assert [line.split()[0] for line in text.splitlines() if line[0] not in " n"] == ["psnr", "ssim"]
+    assert "preprocessing ADM centre crop of samples to 16x16 and reference to 16x16" in text
+    assert "note: fid, sfid, kid, inception_score, precision, recall are absent: " in text
+    with pytest.raises(GigatokError, match=r"none\.pth"):
+        _run(app, "evaluate", *folders, *missing, "--crop", 16)
 
 
 def test_explain_sizes_the_gap_between_two_preprocessings(

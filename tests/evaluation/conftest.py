@@ -1,6 +1,7 @@
 """A small extractor that is cheap and knows classes, in the place of a pretrained one; and a whole small project."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -54,6 +55,21 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> Extractor:
         return extractor if image_size is None else tiny_extractor(size=image_size)
 
     monkeypatch.setattr(judging, "load_extractor", load)
+    return extractor
+
+
+class PooledNetwork(TinyNetwork):
+    """Without the spatial map, which at Inception's 299 px has too many dimensions for a fast test."""
+
+    def forward(self, images: Tensor) -> NetworkOutput:
+        return super().forward(images)._replace(spatial=None)
+
+
+@pytest.fixture
+def inception(monkeypatch: pytest.MonkeyPatch) -> Extractor:
+    """What ``evaluate`` gets under Inception's name: it has the protocols' resizes."""
+    extractor = replace(tiny_extractor("inception-2015"), network=PooledNetwork())
+    monkeypatch.setattr(judging, "load_extractor", lambda *_, **__: extractor)
     return extractor
 
 

@@ -1,13 +1,24 @@
 """Why two scores differ: each part's effect is the score that one would have measured."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from gigatok.evaluation import EvaluateOptions, Extractor, array_set, evaluate, explain
+from gigatok.evaluation import (
+    EvaluateOptions,
+    Extractor,
+    array_set,
+    evaluate,
+    explain,
+    find_protocol,
+    gaussian,
+    open_set,
+    write_adm_npz,
+)
 from gigatok.evaluation.explanation import Explanation
-from gigatok.evaluation.image_sets import JudgedSet
+from gigatok.evaluation.image_sets import JudgedSet, Moments
 
 
 def _set(seed: int, low: int, count: int = 40) -> JudgedSet:
@@ -68,6 +79,72 @@ def test_sheets_of_two_projects_are_taken_apart_with_the_features_of_both(tiny: 
     effects = {effect.change: effect.value for effect in _of("gfid/tiny", explain(first, second, ours, theirs)).effects}
     assert effects["samples (not a matter of protocol)"] == pytest.approx(second.value("gfid/tiny"), rel=1e-9)
     assert effects["sample count"] is not None
+
+
+def _stored(inception: Extractor, path: Path, judged: JudgedSet) -> JudgedSet:
+    """``judged`` as ADM's files are: images, and statistics of more than these."""
+    more = np.random.default_rng(9).integers(0, 256, (60, 12, 12, 3), dtype=np.uint8)
+    write_adm_npz(
+        path, judged.images, Moments(gaussian(find_protocol("adm").prepared(inception).extract(more).pool), None)
+    )
+    return open_set(path)
+
+
+def test_images_beside_stored_statistics_are_found_again(inception: Extractor, tmp_path: Path) -> None:
+    options = EvaluateOptions(extractor="inception-2015", protocol="adm", cache=tmp_path / "cache")
+    samples = _stored(inception, tmp_path / "samples.npz", _set(0, 30))
+    first, second = (
+        evaluate(samples, _stored(inception, tmp_path / f"{seed}.npz", _set(seed, low)), options)
+        for seed, low in ((1, 0), (2, 60))
+    )
+    for metric in ("gfid", "kid", "precision", "recall"):
+        (effect,) = _of(f"{metric}/inception-2015", explain(first, second, tmp_path / "cache")).effects
+        assert (effect.change, effect.reason) == ("reference", None)
+        assert effect.value == pytest.approx(second.value(metric), rel=1e-9)
+
+
+def test_stored_statistics_are_not_held_against_another_resize(inception: Extractor, tmp_path: Path) -> None:
+    adm = EvaluateOptions(extractor="inception-2015", protocol="adm", cache=tmp_path / "cache")
+    samples, reference = _set(0, 30), _stored(inception, tmp_path / "reference.npz", _set(1, 0))
+    first = evaluate(samples, reference, adm)
+    second = evaluate(samples, reference, replace(adm, protocol="pytorch-fid"))
+    explanations = explain(first, second, tmp_path / "cache")
+    effects = {effect.change: effect for effect in _of("gfid/inception-2015", explanations).effects}
+    assert effects["extractor and preprocessing"].value is None
+    assert "statistics belong to inception-2015 with TensorFlow's resize" in str(
+        effects["extractor and preprocessing"].reason
+    )
+    alone = evaluate(samples, _set(1, 0), adm)
+    assert effects["reference"].value == pytest.approx(alone.value("gfid"), rel=1e-9)
+    kid = {effect.change: effect for effect in _of("kid/inception-2015", explanations).effects}
+    assert kid["extractor and preprocessing"].value == pytest.approx(second.value("kid"), rel=1e-9)
+
+
+def test_fewer_reconstructions_are_held_against_their_own_originals(tiny: Extractor, tmp_path: Path) -> None:
+    originals = _set(1, 0)
+    assert originals.images is not None
+    # almost perfect reconstructions, with one grey level less
+    near = array_set(originals.images - (originals.images > 0).astype(np.uint8), "near")
+    assert near.images is not None
+    fewer = (array_set(images[:20], name) for images, name in ((near.images, "few"), (originals.images, "first")))
+    options = EvaluateOptions(extractor="tiny", cache=tmp_path, reconstructions=True)
+    first, second = evaluate(near, originals, options), evaluate(*fewer, options)
+    for metric in ("rfid/tiny", "kid/tiny"):
+        effects = {effect.change: effect.value for effect in _of(metric, explain(first, second, tmp_path)).effects}
+        assert effects["sample count"] == pytest.approx(second.value(metric), rel=0.2)
+
+
+def test_a_crop_is_no_effect_of_the_extractor(tiny: Extractor, tmp_path: Path) -> None:
+    whole, reference = _set(0, 30), _set(1, 0)
+    assert whole.images is not None
+    cropped = replace(array_set(np.ascontiguousarray(whole.images[:, 2:-2, 2:-2]), whole.name), crop=8)
+    options = EvaluateOptions(extractor="tiny", cache=tmp_path)
+    first, second = (evaluate(samples, reference, options) for samples in (whole, cropped))
+    item = _of("gfid/tiny", explain(first, second, tmp_path))
+    assert [difference.split(":")[0] for difference in item.differences] == ["preprocessing"]
+    (effect,) = item.effects
+    assert effect.change == "samples, with their crop"
+    assert effect.value == pytest.approx(second.value("gfid/tiny"), rel=1e-9)
 
 
 def test_settings_of_a_metric_are_an_effect_of_their_own(tiny: Extractor, tmp_path: Path) -> None:

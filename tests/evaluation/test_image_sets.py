@@ -63,6 +63,51 @@ def test_jpeg_is_refused_unless_asked_for(tmp_path: Path) -> None:
     assert open_set(folder, allow_lossy=True).codec == "jpeg"
 
 
+def test_lossy_webp_is_refused_as_jpeg_is_and_lossless_is_not(tmp_path: Path) -> None:
+    pictures = [Image.fromarray(image) for image in _images(2)]
+    clear = pictures[0].convert("RGBA")
+    clear.putalpha(100)
+    for name, picture, options in (
+        ("plain", pictures[0], {"lossless": False}),
+        ("alpha", clear, {"lossless": False}),  # VP8X before VP8
+        ("animated", pictures[0], {"lossless": False, "save_all": True, "append_images": pictures[1:]}),
+    ):
+        (tmp_path / name).mkdir()
+        picture.save(tmp_path / name / "0.webp", **options)
+        with pytest.raises(GigatokError, match="holds lossy webp files, whose compression changes the score"):
+            open_set(tmp_path / name)
+        assert open_set(tmp_path / name, allow_lossy=True).codec == "lossy webp"
+    (tmp_path / "lossless").mkdir()
+    pictures[0].save(tmp_path / "lossless" / "0.webp", lossless=True)
+    clear.save(tmp_path / "lossless" / "1.webp", lossless=True, exact=True)
+    assert open_set(tmp_path / "lossless").codec == "webp"
+
+
+def test_a_renamed_jpeg_is_a_jpeg(tmp_path: Path) -> None:
+    _save(tmp_path / "jpg", _images(1), ".jpg")
+    (tmp_path / "jpg" / "000.jpg").rename(tmp_path / "jpg" / "000.png")
+    with pytest.raises(GigatokError, match="holds jpeg files"):
+        open_set(tmp_path / "jpg")
+
+
+def test_statistics_beside_images_leave_the_images_their_own_checksum(tmp_path: Path) -> None:
+    images, pool = _images(), gaussian(np.random.default_rng(0).standard_normal((9, 4)))
+    write_adm_npz(tmp_path / "both.npz", images, Moments(pool, None))
+    both, alone = open_set(tmp_path / "both.npz"), array_set(images, "both.npz")
+    assert both.sha256 != alone.sha256
+    assert both.images_sha256 == alone.images_sha256 == alone.sha256
+    assert both.content == f"{both.sha256}+{alone.sha256}"
+    assert alone.content == alone.sha256
+    bare = both.without_statistics()
+    assert (bare.sha256, bare.identity, bare.moments) == (alone.sha256, alone.identity, None)
+
+
+def test_a_crop_that_changes_nothing_is_none(tmp_path: Path) -> None:
+    folder = _save(tmp_path / "png", _images(), ".png")
+    assert open_set(folder, crop=8).crop is None
+    assert open_set(folder, crop=6).crop == 6
+
+
 def test_sizes_must_agree_or_be_cropped(tmp_path: Path) -> None:
     folder = _save(tmp_path / "mixed", _images(2, 8), ".png")
     Image.fromarray(_images(1, 12)[0]).save(folder / "999.png")

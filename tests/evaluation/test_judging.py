@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gigatok.artifacts import protocol_differences
+import gigatok
+from gigatok.artifacts import Provenance, protocol_differences
 from gigatok.config import ConfigError, GigatokError
 from gigatok.evaluation import (
     EvaluateOptions,
@@ -15,6 +16,7 @@ from gigatok.evaluation import (
     evaluate,
     frechet_distance_of_features,
     gaussian,
+    judging,
     kernel_distance,
     precision_recall,
     psnr,
@@ -153,6 +155,94 @@ def test_statistics_serve_as_reference_for_inception_alone(tiny: Extractor, monk
     assert sheet.value("gfid/tiny") == pytest.approx(plain.value("gfid/tiny"))
     assert sheet.score("gfid").protocol.reference_count is None
     assert any("kid is absent: the reference holds statistics only" in note for note in sheet.notes)
+
+
+@pytest.mark.parametrize("name", ["clean-fid", "pytorch-fid"])
+def test_statistics_of_one_resize_are_not_held_against_another(name: str, inception: Extractor) -> None:
+    fake, real = _sets()
+    moments = Moments(gaussian(inception.extract(real.images[:20]).pool), None)
+    options = EvaluateOptions(extractor="inception-2015", protocol=name)
+    stored = JudgedSet(name="stats.npz", sha256="f" * 64, images=None, moments=moments)
+    with pytest.raises(
+        ConfigError, match=rf"statistics in stats\.npz .*protocol {name} has another: use --protocol adm"
+    ):
+        evaluate(fake, stored, options)
+    both = JudgedSet(name="real", sha256="f" * 64, images=real.images, moments=moments)
+    sheet = evaluate(fake, both, options)
+    assert any("the statistics in real are left out" in note for note in sheet.notes)
+    assert sheet.score("gfid") == evaluate(fake, real, options).score("gfid")
+    adm = evaluate(fake, both, replace(options, protocol="adm"))
+    assert adm.score("gfid").protocol.reference_count is None
+    assert not any("left out" in note for note in adm.notes)
+
+
+def test_the_limit_is_a_rough_guide_with_fewer_samples_than_dimensions(tiny: Extractor) -> None:
+    for paired, name in ((False, "gfid_infinity"), (True, "rfid_infinity")):
+        options = EvaluateOptions(extractor="tiny", infinity=True, resamples=5, reconstructions=paired)
+        few, enough = (evaluate(*_sets(count), options).score(name) for count in (11, 80))
+        assert few.interval is None
+        assert "fewer samples than dimensions, where distances leave the line, so a rough guide only" in str(
+            few.protocol.notes
+        )
+        assert enough.interval is not None
+        assert "rough guide" not in str(enough.protocol.notes)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_with_too_few_samples_for_a_line_the_limit_is_absent(count: int, tiny: Extractor, tmp_path: Path) -> None:
+    plot = tmp_path / "counts.svg"
+    for paired in (False, True)[count == 1 :]:  # of one sample alone nothing can be measured
+        options = EvaluateOptions(extractor="tiny", infinity=True, count_plot=plot, reconstructions=paired)
+        sheet = evaluate(*_sets(count), options)
+        assert not any("infinity" in score.metric for score in sheet.scores)
+        assert f"fid_infinity is absent: {count} samples make no line over 1/n, 4 are needed" in sheet.notes
+        assert not plot.exists()
+
+
+def test_missing_weights_cost_only_what_needs_them(tiny: Extractor, monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(*_: object, **__: object) -> Extractor:
+        raise GigatokError("weights are missing: pass --weights")
+
+    fake, real = _sets()
+    options = EvaluateOptions(extractor="tiny", reconstructions=True, infinity=True)
+    whole = evaluate(fake, real, options)
+    monkeypatch.setattr(judging, "load_extractor", load)
+    sheet = evaluate(fake, real, options)
+    assert [score.metric for score in sheet.scores] == ["psnr", "ssim"]
+    assert sheet.score("psnr") == whole.score("psnr")
+    absent = "fid, sfid, kid, inception_score, precision, recall, fid_infinity are absent: weights are missing"
+    assert any(note.startswith(absent) for note in sheet.notes)
+    with pytest.raises(GigatokError, match=r"^weights are missing: pass --weights$"):
+        evaluate(fake, real, replace(options, reconstructions=False))
+    # too small for SSIM, and PSNR is infinite
+    same = array_set(np.zeros((4, 4, 4, 3), dtype=np.uint8), "same")
+    with pytest.raises(GigatokError, match=r"^nothing could be measured: fid, .*; psnr is absent: .*; ssim is absent"):
+        evaluate(same, same, options)
+
+
+def test_scores_say_which_code_measured_them(tiny: Extractor, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Path] = []
+
+    def state(root: Path) -> tuple[str, bool]:
+        asked.append(root)
+        return "c0de", True
+
+    monkeypatch.setattr(judging, "git_state", state)
+    sheet = evaluate(*_sets(), EvaluateOptions(extractor="tiny", reconstructions=True, infinity=True))
+    assert all(score.provenance == Provenance(commit="c0de", dirty=True) for score in sheet.scores)
+    assert asked == [Path(gigatok.__file__).parent]  # the code's folder: the command may be called from any other
+
+
+def test_a_crop_is_part_of_the_preprocessing(tiny: Extractor) -> None:
+    fake, real = _sets()
+    options = EvaluateOptions(extractor="tiny", reconstructions=True)
+    cropped = evaluate(fake, replace(real, crop=12), options)
+    own = "ADM centre crop of reference to 12x12"
+    assert cropped.score("rfid").protocol.preprocessing == f"{own}, then {tiny.preprocessing}"
+    assert cropped.score("psnr").protocol.preprocessing == own
+    both = evaluate(replace(fake, crop=12), replace(real, crop=12), options).score("psnr").protocol.preprocessing
+    assert both == "ADM centre crop of samples to 12x12 and reference to 12x12"
+    assert evaluate(fake, real, options).score("psnr").protocol.preprocessing is None
 
 
 def test_one_pass_over_each_set_and_none_with_a_cache(tiny: Extractor, tmp_path: Path) -> None:
