@@ -88,6 +88,54 @@ PAPER_GFID = "gfid_best_cfg"
 
 MORE_COLUMNS = (
     Column(
+        key="inception_score_best_cfg",
+        label="IS, guided",
+        better="higher",
+        what="inception score of the samples with the guidance of the lowest gFID",
+    ),
+    Column(
+        key="kid_best_cfg",
+        label="KID, guided",
+        better="lower",
+        what="kernel distance, samples with the guidance of the lowest gFID to real images",
+    ),
+    Column(
+        key="precision",
+        label="Precision",
+        better="higher",
+        what="share of samples that lie among real images, no guidance",
+    ),
+    Column(
+        key="recall",
+        label="Recall",
+        better="higher",
+        what="share of real images that lie among samples, no guidance",
+    ),
+    Column(
+        key="precision_best_cfg",
+        label="Precision, guided",
+        better="higher",
+        what="share of samples that lie among real images, with the guidance of the lowest gFID",
+    ),
+    Column(
+        key="recall_best_cfg",
+        label="Recall, guided",
+        better="higher",
+        what="share of real images that lie among samples, with the guidance of the lowest gFID",
+    ),
+    Column(
+        key="rfid_infinity",
+        label="rFID, infinite samples",
+        better="lower",
+        what="rFID extrapolated to infinitely many images",
+    ),
+    Column(
+        key="gfid_infinity",
+        label="gFID, infinite samples",
+        better="lower",
+        what="gFID without guidance extrapolated to infinitely many samples",
+    ),
+    Column(
         key="tokenizer_probe_accuracy",
         label="Encoder probe",
         better="higher",
@@ -95,7 +143,7 @@ MORE_COLUMNS = (
         what="accuracy of a linear classifier on the tokenizer's encoder, before quantisation",
     ),
 )
-"""Metrics that figures show but the scaling table does not."""
+"""Metrics of score sheets and figures that the scaling table does not show."""
 
 
 def column(key: str) -> Column | None:

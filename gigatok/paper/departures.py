@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from gigatok.config import Params
+import yaml
+
+from gigatok.config import Params, parse_params
+from gigatok.config.profiles import render
+from gigatok.config.sections import TrainGeneratorSection, TrainTokenizerSection
 from gigatok.paper.claims import load_claims
 
 
@@ -51,6 +57,7 @@ def differences(params: Params) -> list[Departure]:
     model, loss = params.train_tokenizer.model, params.train_tokenizer.loss
     tokens = model.num_tokens or (params.prepare.image_size // model.cnn.downsample) ** 2
     common: dict[str, Any] = table9["common"]
+    paper = _paper()
     pairs: list[tuple[str, object, object]] = [
         ("data", _data(params), load_claims()["paper"]["dataset"]),
         ("image size", f"{params.prepare.image_size} px", "256 px"),
@@ -62,19 +69,36 @@ def differences(params: Params) -> list[Departure]:
         ("aligned decoder layer", model.alignment_layer, defaults["align_layer"]),
         ("semantic weight", f"{loss.semantic_weight:g}", f"{defaults['semantic_weight']:g}"),
         ("perceptual network", loss.perceptual_network, "vgg16"),
+        ("perceptual weight", f"{loss.perceptual_weight:g}", f"{paper.train_tokenizer.loss.perceptual_weight:g}"),
+        ("adversarial weight", _adversary(params), _adversary(paper)),
         ("judge of rFID and gFID", params.reference.extractor, "inception-2015"),
         (
-            "base learning rate",
+            "tokenizer base learning rate",
             f"{params.train_tokenizer.optimizer.learning_rate:g}",
             f"{common['base_lr']:g}",
         ),
+        (
+            "tokenizer learning-rate warm-up",
+            _warmup(params.tokenizers, params.tokenizer_training),
+            _warmup(paper.tokenizers, paper.tokenizer_training),
+        ),
         ("tokenizer steps x batch", _product(params.train_tokenizer), "100-300 epochs, batch 128-256"),
+        (
+            "AR base learning rate",
+            f"{params.train_generator.optimizer.learning_rate:g}",
+            f"{paper.train_generator.optimizer.learning_rate:g}",
+        ),
+        (
+            "AR learning-rate warm-up",
+            _warmup(params.generators, params.generator_training),
+            _warmup(paper.generators, paper.generator_training),
+        ),
         (
             "AR steps x batch",
             _product(params.train_generator),
             "300 epochs (50 for AR probing), batch 256-512",
         ),
-        ("images sampled", params.evaluate_generator.samples, "50,000"),
+        ("images sampled", f"{params.evaluate_generator.samples:,}", "50,000"),
     ]
     return [Departure(name, str(ours), str(paper)) for name, ours, paper in pairs if str(ours) != str(paper)]
 
@@ -82,6 +106,26 @@ def differences(params: Params) -> list[Departure]:
 def _data(params: Params) -> str:
     source = params.prepare.source
     return "emoji by three designers (embedded)" if source == "emoji" else f"{source}: {params.prepare.path}"
+
+
+@cache
+def _paper() -> Params:
+    """The built-in profile ``paper``, which says where each of its values comes from."""
+    return parse_params(yaml.safe_load(render("paper")))
+
+
+def _adversary(params: Params) -> str:
+    """The weight, or that there is no adversary: with weight 0, or where it would start after the last step."""
+    training = params.train_tokenizer
+    if not training.loss.adversarial_weight or training.loss.discriminator.start_step >= training.steps:
+        return "none: tokenizers are trained without an adversary"
+    return f"{training.loss.adversarial_weight:g}"
+
+
+def _warmup(names: Iterable[str], training: Callable[[str], TrainTokenizerSection | TrainGeneratorSection]) -> str:
+    """Steps over all runs: sizes may differ."""
+    steps = [training(name).optimizer.warmup_steps for name in names] or [0]
+    return f"{' to '.join(dict.fromkeys(f'{end:,}' for end in (min(steps), max(steps))))} steps"
 
 
 def _product(training: Any) -> str:

@@ -22,6 +22,7 @@ _IMAGES = 8
 def write_feature_maps(runs_root: Path, params: Params, path: Path, layer: int = 1) -> Drawn:
     """One row of originals, one of maps for each tokenizer; colours are comparable within a row only."""
     lines: list[tuple[str, Block]] = []
+    originals: list[npt.NDArray[np.uint8]] = []
     scores: list[Score] = []
     for name in TOKENIZERS:
         run = read_run(runs_root, "tokenizer", name, params.profile)
@@ -32,9 +33,10 @@ def write_feature_maps(runs_root: Path, params: Params, path: Path, layer: int =
             continue
         scores += [score for score in run.scores if score.metric == "psnr"]
         images = arrays["originals"][_one_class(arrays["labels"])]
-        if not lines:
-            lines.append(("originals", list(images)))
+        originals = originals or list(images)
         lines.append((f"{name}\nlayer {layer}", list(_maps(run.folder, images, layer))))
+    if originals:
+        lines.insert(0, ("originals", originals))
     write_sheet(lines, _IMAGES, path)
     title = "Decoder features with and without semantic regularization, first three principal components"
     return Drawn(8, title, path, tuple(scores))

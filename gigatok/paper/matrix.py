@@ -8,15 +8,13 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 
 from gigatok.config import ConfigError, Params
 from gigatok.config.profiles import profile_text
 from gigatok.config.suites import CORE_TOKENIZERS, NO_SEMANTIC, Entry, default_generators
-
-Suite = Literal["core", "full"]
 
 DURATIONS = (40, 60, 80, 100, 120)
 """Figure 12: epochs in the paper, where 100 is the S-S recipe; percent of the recipe's steps elsewhere."""

@@ -14,8 +14,9 @@ from gigatok.config import Params
 from gigatok.evaluation.names import ENCODER_PROBE, encoder_probe_at
 from gigatok.paper import style
 from gigatok.paper.claims import load_claims
-from gigatok.paper.columns import column, find
-from gigatok.paper.matrix import CHECKPOINTS, DURATIONS, PROBED, duration_name, share_of
+from gigatok.paper.columns import PAPER_GFID, column, find
+from gigatok.paper.matrix import DURATIONS, PROBED, checkpoints, duration_name
+from gigatok.paper.mixed import are_mixed, say_mixed
 from gigatok.paper.runs import Run
 from gigatok.paper.scaling import total_parameters
 from gigatok.paper.seeds import read_repeated
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_OF_GENERATOR = ("gfid", "gfid_best_cfg", "ar_val_loss", "linear_probe_accuracy")
+_OF_GENERATOR = ("gfid", PAPER_GFID, "ar_val_loss", "linear_probe_accuracy")
 _SIZES = ("S-S", "S-L", "B-L")
 _CORE = ("S-S", "S-B", "S-L", "B-L", "L-XL", "XL-XXL")
 _LOOKS: tuple[dict[str, Any], ...] = (style.WITH, style.WITHOUT)
@@ -97,7 +98,11 @@ class Reader:
 
 
 def write_paper_figures(runs_root: Path, params: Params, folder: Path) -> list[Drawn]:
-    """``fig03`` ... ``fig13`` as .png and .svg (figure 8 is ``write_feature_maps``)."""
+    """``fig03`` ... ``fig13`` as .png and .svg (figure 8 is ``write_feature_maps``).
+
+    Raises:
+        GigatokError: scores of one panel were measured differently, and ``report.force`` is false.
+    """
     reader = Reader(runs_root, params)
     by_size = _size_series(reader, _CORE, ("", "-no-sem"), ("with semantic regularization", "without"))
     without = _size_series(reader, _SIZES, ("-no-sem",), ("without semantic regularization",))
@@ -105,13 +110,13 @@ def write_paper_figures(runs_root: Path, params: Params, folder: Path) -> list[D
     lpips = _perceptual_key(reader)
     size, steps = "tokenizer parameters", "tokenizer training steps"
     probe = "linear_probe_accuracy"
-    full = ("rfid", lpips, "ar_val_loss", "gfid", probe)
+    full = ("rfid", lpips, "ar_val_loss", PAPER_GFID, probe)
     reader.drawn(0, "", folder)  # what was looked up until now is shown in none
     writers: tuple[tuple[int, str, Callable[[Path], Path]], ...] = (
         (
             3,
             "The dilemma: larger tokenizers without semantic regularization",
-            lambda stem: _lines(reader, stem, ("rfid", "ar_val_loss", "gfid"), without, size, log=True),
+            lambda stem: _lines(reader, stem, ("rfid", "ar_val_loss", PAPER_GFID), without, size, log=True),
         ),
         (5, "Entropy loss and convergence of the largest tokenizer", lambda stem: _entropy(reader, stem)),
         (6, "AR probing against larger AR models", lambda stem: _probing(reader, stem)),
@@ -123,13 +128,13 @@ def write_paper_figures(runs_root: Path, params: Params, folder: Path) -> list[D
         (
             9,
             "1D against 2D tokenizers",
-            lambda stem: _lines(reader, stem, ("rfid", "gfid", probe), layouts, size, log=True),
+            lambda stem: _lines(reader, stem, ("rfid", PAPER_GFID, probe), layouts, size, log=True),
         ),
         (12, "Longer tokenizer training", lambda stem: _lines(reader, stem, full, _durations(params), steps)),
         (
             13,
             "AR probing of intermediate checkpoints",
-            lambda stem: _lines(reader, stem, (ENCODER_PROBE, probe, "gfid"), _checkpoints(params), steps),
+            lambda stem: _lines(reader, stem, (ENCODER_PROBE, probe, PAPER_GFID), _checkpoints(params), steps),
         ),
     )
     return [reader.drawn(number, title, write(folder / f"fig{number:02d}")) for number, title, write in writers]
@@ -158,10 +163,10 @@ def _durations(params: Params) -> list[Series]:
 def _checkpoints(params: Params) -> list[Series]:
     found = []
     for name in PROBED:
-        steps = params.tokenizer_training(name).steps if name in params.tokenizers else 0
-        kept = [share_of(steps, percent) for percent in CHECKPOINTS] if steps else []
-        spots = [Spot(step, name, f"{name}-step{step}", step) for step in kept]
-        found.append(Series(name, (*spots, Spot(steps, name, name))))
+        spots = [Spot(step, name, f"{name}-step{step}", step) for step in checkpoints(params, name)]
+        if name in params.tokenizers:
+            spots.append(Spot(params.tokenizer_training(name).steps, name, name))
+        found.append(Series(name, tuple(spots)))  # without spots too: the other keeps its look
     return found
 
 
@@ -189,10 +194,14 @@ def _panel(axes: Axes, reader: Reader, key: str, series: Sequence[Series]) -> No
     shown = column(key)
     scale = 100 if shown and shown.percent else 1
     axes.set_title(f"{shown.label if shown else key}{' (%)' if scale == 100 else ''}")
+    drawn: list[Score] = []
     for each, look in zip(series, _LOOKS, strict=False):
         points = [(spot.x, score) for spot in each.spots if (score := reader.score(spot, key))]
         if points:
             _draw(axes, points, scale, {**look, "label": each.label})
+            drawn += [score for _, score in points]
+    if are_mixed(drawn, force=reader.params.report.force):
+        say_mixed(axes)
     if not axes.lines:
         style.not_run(axes)
 
@@ -235,7 +244,7 @@ def _probing(reader: Reader, stem: Path) -> Path:
     """Figure 6: does the small AR model's score foretell the large one's?"""
     paper = load_claims()["figures"]["fig6"]["r2"]
     with style.figure(7.2, 3.4) as drawing:
-        for place, (key, name) in enumerate((("gfid", "gfid"), ("linear_probe_accuracy", "lin_acc"))):
+        for place, (key, name) in enumerate(((PAPER_GFID, "gfid"), ("linear_probe_accuracy", "lin_acc"))):
             axes = drawing.add_subplot(1, 2, place + 1)
             _scatter(axes, reader, key, paper[name])
         _save(drawing, reader, stem)
@@ -248,11 +257,15 @@ def _scatter(axes: Axes, reader: Reader, key: str, paper: float) -> None:
     label = shown.label if shown else key
     axes.set(title=label, xlabel=f"{label}, GPT-B", ylabel=f"{label}, GPT-XL")
     named = {name: (Spot(0, name, name), Spot(0, name, f"{name}-GPT-XL")) for name in _SIZES}
-    pairs = {name: (reader.score(small, key), reader.score(large, key)) for name, (small, large) in named.items()}
-    points = {name: (a.value * scale, b.value * scale) for name, (a, b) in pairs.items() if a and b}
-    if not points:
+    scores = {name: (reader.score(small, key), reader.score(large, key)) for name, (small, large) in named.items()}
+    pairs = {name: (a, b) for name, (a, b) in scores.items() if a and b}
+    if not pairs:
         style.not_run(axes)
         return
+    # each axis by itself: a probe of the large model's middle layer is not one of the small model's
+    if any(are_mixed(side, force=reader.params.report.force) for side in zip(*pairs.values(), strict=True)):
+        say_mixed(axes)
+    points = {name: (a.value * scale, b.value * scale) for name, (a, b) in pairs.items()}
     xs, ys = np.array(list(points.values())).T
     axes.scatter(xs, ys, color=style.WITH["color"], marker=style.WITH["marker"])
     for name, point in points.items():

@@ -15,7 +15,8 @@ from gigatok.artifacts import Score, write_bytes
 from gigatok.config import RUNGS, Params, TokenizerConfig
 from gigatok.paper import style
 from gigatok.paper.claims import load_claims
-from gigatok.paper.columns import column, find
+from gigatok.paper.columns import PAPER_GFID, column, find
+from gigatok.paper.mixed import MIXED, are_mixed
 from gigatok.paper.paper_figures import Drawn
 from gigatok.paper.paper_values import paper_values
 from gigatok.paper.power_law import Interval, Point, PowerLaw, fit
@@ -25,9 +26,9 @@ from gigatok.paper.scaling_table import markdown_table
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-METRICS = ("rfid", "perceptual_distance", "ar_val_loss", "gfid")
+METRICS = ("rfid", "perceptual_distance", "ar_val_loss", PAPER_GFID)
 """Metrics that fall as tokenizers get better."""
-_PAPERS = {"rfid": "rfid", "perceptual_distance": "lpips", "lpips": "lpips", "gfid": "gfid"}
+_PAPERS = {"rfid": "rfid", "perceptual_distance": "lpips", "lpips": "lpips", PAPER_GFID: "gfid"}
 _MILLION = 1e6
 _NUMBERS = ("a", "a_low", "a_high", "b", "b_low", "b_high", "c", "c_low", "c_high")
 _COLUMNS = ("metric", "against", "points", "x0", *_NUMBERS, "r2", "why_not")
@@ -35,7 +36,12 @@ Fitted = list[tuple[str, str, list[Point], PowerLaw | str]]
 
 
 def write_scaling_laws(runs_root: Path, params: Params, out: Path) -> Drawn:
-    """``figures/scaling-law.{png,svg}`` and ``tables/scaling-law.{md,csv}``."""
+    """``figures/scaling-law.{png,svg}`` and ``tables/scaling-law.{md,csv}``.
+
+    Raises:
+        GigatokError: scores of one metric were measured differently, and ``report.force`` is false. With it they are
+            drawn without a law.
+    """
     rows = [tokenizer_row(runs_root, params, name) for name in RUNGS.values() if name in params.tokenizers]
     fitted: Fitted = []
     scores: list[Score] = []
@@ -43,6 +49,7 @@ def write_scaling_laws(runs_root: Path, params: Params, out: Path) -> Drawn:
         for place, key in enumerate(_measured_metrics(rows)):
             known = [(row, row.scores[name]) for row in rows if (name := find(row.metrics, key)) and row.params]
             scores += [score for _, score in known]
+            mixed = are_mixed([score for _, score in known], force=params.report.force)
             by_parameters = [_point(row, score, float(row.params or 0)) for row, score in known]
             by_compute = [_point(row, score, training_flops(params, row.tokenizer)) for row, score in known]
             shown = column(key)
@@ -53,7 +60,7 @@ def write_scaling_laws(runs_root: Path, params: Params, out: Path) -> Drawn:
                 ("LPIPS, the paper's" if _PAPERS.get(key) == "lpips" else f"{label}, the paper's", "", _papers(key)),
             )
             for line, (title, xlabel, points) in enumerate(panels):
-                law = fit(points)
+                law = MIXED if mixed and line < 2 else fit(points)
                 fitted.append((title, xlabel or "tokenizer parameters (paper)", points, law))
                 axes = drawing.add_subplot(3, len(METRICS), line * len(METRICS) + place + 1)
                 _panel(axes, title, xlabel or "tokenizer parameters (paper)", points, law, ours=line < 2)

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gigatok.config import GigatokError
-from gigatok.evaluation import require_comparable
+from gigatok.artifacts import Score
 from gigatok.paper import style
 from gigatok.paper.columns import COLUMNS, Column, find
+from gigatok.paper.mixed import are_mixed, say_mixed
 from gigatok.paper.scaling import ScalingRow, is_baseline
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 PLOTTED = ("rfid", "gfid", "kid", "inception_score", "psnr", "ssim", "ar_val_loss", "linear_probe_accuracy")
 _OVERVIEW_COLUMNS = 4
-MIXED = "measured differently: values cannot be compared"
 _FAR = 0.75
 """A floor farther from the data than this share of the data's range is drawn at the edge, not to scale."""
 
@@ -35,7 +34,7 @@ def write_scaling_plots(rows: Sequence[ScalingRow], folder: Path, *, force: bool
             With ``force`` the plot says so.
     """
     columns = plotted_columns()
-    mixed = {column.key for column in columns if _differences(rows, column, force)}
+    mixed = {column.key for column in columns if are_mixed(_scores(rows, column), force=force)}
     written = []
     for column in columns:
         stem = folder / f"scaling-{column.key.replace('_', '-')}"
@@ -54,13 +53,8 @@ def write_scaling_plots(rows: Sequence[ScalingRow], folder: Path, *, force: bool
     return [folder / "scaling.png", *written]
 
 
-def _differences(rows: Sequence[ScalingRow], column: Column, force: bool) -> list[str]:
-    """How the scores of a column were measured differently."""
-    scores = [row.scores[name] for row in rows if (name := find(row.metrics, column.key))]
-    try:
-        return require_comparable(scores, force=force)
-    except GigatokError as error:
-        raise GigatokError(f"{error} with report.force") from None
+def _scores(rows: Sequence[ScalingRow], column: Column) -> list[Score]:
+    return [row.scores[name] for row in rows if (name := find(row.metrics, column.key))]
 
 
 def plot_metric(axes: Axes, rows: Sequence[ScalingRow], column: Column, *, mixed: bool = False) -> None:
@@ -69,7 +63,7 @@ def plot_metric(axes: Axes, rows: Sequence[ScalingRow], column: Column, *, mixed
     ``mixed``: its scores were measured differently, which the plot says.
     """
     if mixed:
-        axes.text(0.5, 0.02, MIXED, transform=axes.transAxes, ha="center", fontsize=6.5, color="#b3341a", zorder=5)
+        say_mixed(axes)
     axes.set_title(f"{column.label} ({'lower' if column.better == 'lower' else 'higher'} is better)")
     axes.set_xlabel("tokenizer parameters")
     axes.set_ylabel(f"{column.label}{f' ({column.unit})' if column.unit else ' (%)' * column.percent}")

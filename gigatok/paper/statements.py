@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal
 
 from gigatok.artifacts import Score
 from gigatok.config import Params
-from gigatok.paper.columns import COLUMNS, Column, column, find
+from gigatok.paper.columns import COLUMNS, PAPER_GFID, Column, column, find
 from gigatok.paper.scaling import ScalingRow, is_baseline
 
 Verdict = Literal["yes", "no", "mixed", "not run"]
+_HALVES = ("precision", "recall")
+"""Each trades against the other, so beating a floor in one alone says nothing: no comparison is made of them."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ def statements(rows: Sequence[ScalingRow], params: Params) -> list[Statement]:
         beats_floors(rows),
         beats_kmeans(rows),
         trend("Does rFID fall from the smallest to the largest rung?", rungs, "rfid", falls=True),
-        trend("Does gFID fall from the smallest to the largest rung?", rungs, "gfid", falls=True),
+        trend("Does guided gFID fall from the smallest to the largest rung?", rungs, PAPER_GFID, falls=True),
         dilemma(without, scale),
         cure(rows, scale),
     ]
@@ -45,12 +47,12 @@ def beats_floors(rows: Sequence[ScalingRow]) -> Statement:
     contests = _contests(rows, baseline=False)
     if not contests:
         return Statement(question, "not run", "No trained model has a score beside a floor yet.")
-    won, lost = sum(len(each.won) for each in contests), sum(len(each.lost) for each in contests)
+    won, lost, close = _counts(contests)
     if not lost:
         names = _and(sorted({each.floor for each in contests}))
-        return Statement(question, "yes", f"All {won} comparisons with {names} are won.")
+        return Statement(question, "yes", f"All {won} comparisons with {names} are won{_unsure(close, 'them')}.")
     shown = " ".join(each.losses() for each in contests if each.lost)
-    return Statement(question, "no", f"{won} comparisons won, {lost} lost. {shown}")
+    return Statement(question, "no", f"{lost} of {won + lost} comparisons lost{_unsure(close, 'the others')}. {shown}")
 
 
 def beats_kmeans(rows: Sequence[ScalingRow]) -> Statement:
@@ -59,11 +61,12 @@ def beats_kmeans(rows: Sequence[ScalingRow]) -> Statement:
     contests = _contests(rows, baseline=True)
     if not contests:
         return Statement(question, "not run", "No tokenizer has a score beside the k-means baseline yet.")
-    won, lost = sum(len(each.won) for each in contests), sum(len(each.lost) for each in contests)
+    won, lost, close = _counts(contests)
     if not lost:
-        return Statement(question, "yes", f"In all {won} comparisons the trained tokenizer is better.")
+        text = f"In all {won} comparisons the trained tokenizer is better{_unsure(close, 'them')}."
+        return Statement(question, "yes", text)
     shown = " ".join(each.losses() for each in contests if each.lost)
-    how = f"all {lost} comparisons" if not won else f"{lost} of {won + lost} comparisons"
+    how = f"all {lost} comparisons" if not won else f"{lost} of {won + lost} comparisons{_unsure(close, 'the others')}"
     return Statement(question, "mixed" if won else "no", f"k-means still wins {how}. {shown}")
 
 
@@ -84,9 +87,9 @@ def trend(question: str, rows: Sequence[ScalingRow], key: str, falls: bool) -> S
 
 def dilemma(without: Sequence[ScalingRow], scale: str) -> Statement:
     """Paper figure 3: without regularization a bigger tokenizer reconstructs better and generates worse."""
-    question = "Without semantic regularization, does gFID get worse with size while rFID improves?"
+    question = "Without semantic regularization, does guided gFID get worse with size while rFID improves?"
     rfid = trend("", without, "rfid", falls=True)
-    gfid = trend("", without, "gfid", falls=False)
+    gfid = trend("", without, PAPER_GFID, falls=False)
     if "not run" in (rfid.verdict, gfid.verdict):
         return Statement(question, "not run", "Needs two sizes without regularization, tokenizer and generator.")
     seen = [rfid.verdict != "no", gfid.verdict != "no"]
@@ -94,22 +97,22 @@ def dilemma(without: Sequence[ScalingRow], scale: str) -> Statement:
     if verdict == "yes" and "mixed" in (rfid.verdict, gfid.verdict):
         verdict = "mixed"
     words = {"yes": "The dilemma's shape is seen", "mixed": "Seen in part", "no": "The dilemma is not seen"}[verdict]
-    return Statement(question, verdict, f"{words}. rFID falls? {rfid.text} gFID rises? {gfid.text}{scale}")
+    return Statement(question, verdict, f"{words}. rFID falls? {rfid.text} Guided gFID rises? {gfid.text}{scale}")
 
 
 def cure(rows: Sequence[ScalingRow], scale: str) -> Statement:
-    """Paper figure 7: at equal size, gFID with regularization against without."""
-    question = "At equal size, is gFID lower with semantic regularization than without?"
+    """Paper figure 7: at equal size, guided gFID with regularization against without."""
+    question = "At equal size, is guided gFID lower with semantic regularization than without?"
     with_it = {row.tokenizer: row for row in rows if row.semantic}
     pairs = [
         (row.tokenizer.removesuffix("-no-sem"), a, b)
         for row in rows
-        if not row.semantic and (b := _score(row, "gfid"))
-        if (partner := with_it.get(row.tokenizer.removesuffix("-no-sem"))) and (a := _score(partner, "gfid"))
+        if not row.semantic and (b := _score(row, PAPER_GFID))
+        if (partner := with_it.get(row.tokenizer.removesuffix("-no-sem"))) and (a := _score(partner, PAPER_GFID))
     ]
-    shown = column("gfid")
+    shown = column(PAPER_GFID)
     if not pairs or shown is None:
-        return Statement(question, "not run", "Needs a size with gFID both with and without regularization.")
+        return Statement(question, "not run", "Needs a size with guided gFID both with and without regularization.")
     lower = [a.value < b.value for _, a, b in pairs]
     verdict: Verdict = "yes" if all(lower) else "mixed" if any(lower) else "no"
     parts = [f"{name} {shown.text(a.value)} with, {shown.text(b.value)} without{_near(a, b)}" for name, a, b in pairs]
@@ -118,12 +121,14 @@ def cure(rows: Sequence[ScalingRow], scale: str) -> Statement:
 
 @dataclass(frozen=True)
 class _Contest:
-    """One metric of all rows against one floor; values as texts with their tokenizers."""
+    """One metric of all rows against one floor."""
 
     shown: Column
     floor: str
-    won: list[str]
-    lost: list[tuple[str, str]]
+    won: list[bool] = field(default_factory=list)
+    """For each win, whether the interval of the score that won holds the floor's value."""
+    lost: list[tuple[str, str]] = field(default_factory=list)
+    """The floor's value, and the tokenizer with its own, as texts."""
 
     def losses(self) -> str:
         by_value: dict[str, list[str]] = {}
@@ -138,15 +143,25 @@ def _contests(rows: Sequence[ScalingRow], baseline: bool) -> list[_Contest]:
     for row in rows:
         for floor in row.floor_scores:
             shown, score = column(floor.metric), row.scores.get(floor.metric)
-            if is_baseline(floor.floor) is not baseline or score is None or shown is None:
+            if is_baseline(floor.floor) is not baseline or score is None or shown is None or shown.key in _HALVES:
                 continue
-            contest = found.setdefault((floor.metric, str(floor.floor)), _Contest(shown, str(floor.floor), [], []))
-            text = f"{row.tokenizer} {shown.text(score.value)}"
+            contest = found.setdefault((floor.metric, str(floor.floor)), _Contest(shown, str(floor.floor)))
             if shown.beats(score.value, floor.value):
-                contest.won.append(text)
+                contest.won.append(bool(score.interval and score.interval[0] <= floor.value <= score.interval[1]))
             else:
-                contest.lost.append((shown.text(floor.value), text))
+                contest.lost.append((shown.text(floor.value), f"{row.tokenizer} {shown.text(score.value)}"))
     return list(found.values())
+
+
+def _counts(contests: Sequence[_Contest]) -> tuple[int, int, int]:
+    """Comparisons won, lost, and won by a score whose interval holds the floor's value."""
+    won = [close for each in contests for close in each.won]
+    return len(won), sum(len(each.lost) for each in contests), sum(won)
+
+
+def _unsure(close: int, which: str) -> str:
+    """Says how many wins may be chance; empty where none."""
+    return f"; in {close} of {which} the interval holds the floor's value" if close else ""
 
 
 def losing_to(row: ScalingRow, shown: Column) -> list[str]:

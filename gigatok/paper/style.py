@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 WITH = {"color": "#0072B2", "marker": "o", "linestyle": "-"}
 WITHOUT = {"color": "#D55E00", "marker": "s", "linestyle": "-."}
 ACCENTS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999", "#F0E442")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<")
 FLOOR: dict[str, Any] = {"color": "#767676", "linestyle": (0, (4, 3)), "linewidth": 1.0}
 
 _RC: dict[str, Any] = {

@@ -10,7 +10,7 @@ from gigatok.config.profiles import render
 from gigatok.config.suites import CORE_TOKENIZERS
 from gigatok.paper.claims import load_claims
 from gigatok.paper.ledger import CLAIMS
-from gigatok.paper.matrix import TABLES, duration_name, recipe_steps, share_of, suite_entries
+from gigatok.paper.matrix import TABLES, checkpoints, duration_name, recipe_steps, share_of, suite_entries
 from gigatok.paper.paper_values import other_systems, paper_values, without_guidance
 
 
@@ -113,6 +113,15 @@ def test_probed_checkpoints_are_kept_by_their_tokenizer():
     for generator in params.generators.values():
         if generator.checkpoint != "final":
             assert generator.checkpoint in params.tokenizer_training(generator.tokenizer).keep_steps
+
+
+def test_checkpoints_are_the_steps_that_are_kept():
+    params = full()
+    kept = params.tokenizer_training("B-L").keep_steps
+    assert checkpoints(params, "B-L") == kept
+    assert len(kept) == 3
+    assert checkpoints(params, "S-S") == ()
+    assert checkpoints(params, "Z-Z") == ()
 
 
 def test_building_full_leaves_core_as_it_was():

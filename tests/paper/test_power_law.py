@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from fake_runs import fake_params, write_core
+from remeasured import remeasure
 
+from gigatok.config import GigatokError
+from gigatok.paper.mixed import MIXED
 from gigatok.paper.power_law import Point, PowerLaw, fit
 from gigatok.paper.power_law_plots import training_flops, write_scaling_laws
 
@@ -76,6 +79,25 @@ def test_figure_and_tables_show_ours_and_the_papers_points(tmp_path):
     assert "| rFID | tokenizer parameters | 5 |" in text
     assert "| rFID, the paper's | tokenizer parameters (paper) | 4 |" in text
     assert len((tmp_path / "tables" / "scaling-law.csv").read_text().splitlines()) == 13
+
+
+def test_generation_is_the_papers_guided_gfid(tmp_path):
+    write_core(tmp_path / "runs")
+    drawn = write_scaling_laws(tmp_path / "runs", fake_params(), tmp_path)
+    assert "gfid" not in {score.metric.split("/")[0] for score in drawn.scores}
+    text = (tmp_path / "tables" / "scaling-law.md").read_text()
+    assert "| gFID, guided | training FLOPs | 5 |" in text
+    assert "| gFID, guided, the paper's | tokenizer parameters (paper) | 4 |" in text
+
+
+def test_scores_measured_differently_make_no_law(tmp_path):
+    write_core(tmp_path / "runs")
+    remeasure(tmp_path / "runs" / "tokenizers" / "B-L", "rfid", sample_count=10)
+    with pytest.raises(GigatokError, match=r"rfid.*measured differently, in sample_count: 567 \| 10.*report\.force"):
+        write_scaling_laws(tmp_path / "runs", fake_params(), tmp_path)
+    write_scaling_laws(tmp_path / "runs", fake_params(report={"force": True}), tmp_path)
+    text = (tmp_path / "tables" / "scaling-law.md").read_text()
+    assert text.count(f"| 5 | - | {MIXED} |") == 2
 
 
 def test_training_compute_follows_steps_and_size():

@@ -12,8 +12,9 @@ from gigatok.config.seeds import repeated
 from gigatok.config.suites import CORE_TOKENIZERS, default_generators
 from gigatok.paper.ledger import check_claims
 from gigatok.paper.measured import pedigree
+from gigatok.paper.mixed import MIXED
 from gigatok.paper.scaling import series_rows, tokenizer_row
-from gigatok.paper.scaling_plots import MIXED, write_scaling_plots
+from gigatok.paper.scaling_plots import write_scaling_plots
 from gigatok.paper.seeds import read_repeated
 
 RFID = f"rfid/{EXTRACTOR}"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from fake_runs import fake_params, write_core, write_generator, write_reference, write_tokenizer
+from fake_runs import EXTRACTOR, fake_params, write_core, write_generator, write_reference, write_tokenizer
 
+from gigatok.artifacts import ScoreSheet
 from gigatok.paper.columns import column
 from gigatok.paper.scaling import series_rows
 from gigatok.paper.statements import beats_floors, beats_kmeans, cure, dilemma, losing_to, statements, trend
@@ -38,7 +39,7 @@ def test_a_lost_floor_is_named_with_both_numbers(runs):
     write_generator(runs, "S-B", gfid=241, loss=5)
     found = beats_floors(rows(runs))
     assert found.verdict == "no"
-    assert found.text.endswith("1 lost. gFID: shuffled tokens 240.0 is better than S-B 241.0.")
+    assert found.text == "1 of 36 comparisons lost. gFID: shuffled tokens 240.0 is better than S-B 241.0."
 
 
 def test_a_tie_with_a_floor_is_lost(runs):
@@ -54,6 +55,41 @@ def test_kmeans_that_wins_everything_and_something(runs):
     assert "k-means still wins 17 of 18" in found.text
     assert "XL-XXL 18.00" in found.text
     assert "XL-XXL 40" not in found.text
+
+
+def test_wins_whose_interval_holds_the_floor_are_counted(runs):
+    for row in rows(runs):
+        write_tokenizer(runs, row.tokenizer, rfid=47.5 if row.tokenizer == "S-B" else 40, psnr=23)
+    assert beats_kmeans(rows(runs)).text == (
+        "In all 18 comparisons the trained tokenizer is better; in 1 of them the interval holds the floor's value."
+    )
+    write_tokenizer(runs, "B-L", rfid=60, psnr=23)
+    assert "k-means still wins 1 of 18 comparisons; in 1 of the others the interval" in beats_kmeans(rows(runs)).text
+
+
+def test_floors_within_an_interval_are_counted(runs):
+    write_generator(runs, "S-B", gfid=238, loss=5)
+    assert beats_floors(rows(runs)).text.endswith("are won; in 1 of them the interval holds the floor's value.")
+    write_generator(runs, "S-L", gfid=241, loss=5)
+    assert beats_floors(rows(runs)).text.startswith("1 of 36 comparisons lost; in 1 of the others the interval holds")
+
+
+@pytest.mark.parametrize("metric", ["precision", "recall"])
+def test_half_a_metric_is_no_contest(runs, metric):
+    path = runs / "generators" / "S-B" / "summary.json"
+    sheet = ScoreSheet.read(path)
+    score = sheet.scores[0].replace(metric=f"{metric}/{EXTRACTOR}", value=0.1, interval=None)
+    floor = score.replace(value=0.2, floor="shuffled tokens")
+    sheet.model_copy(update={"scores": (*sheet.scores, score), "floors": (*sheet.floors, floor)}).write(path)
+    assert beats_floors(rows(runs)).verdict == "yes"
+
+
+def test_generation_is_judged_by_the_papers_guided_gfid(runs):
+    texts = {each.question: each.text for each in statements(rows(runs), fake_params())}
+    fall = texts["Does guided gFID fall from the smallest to the largest rung?"]
+    assert fall.startswith("Yes, at every step: S-S 116.0, S-B 111.0")
+    assert "Guided gFID rises? Yes, at every step: S-S-no-sem 114.0" in dilemma(without(runs), "").text
+    assert sum("guided gFID" in question for question in texts) == 3
 
 
 def test_trend_falls_falls_in_the_end_or_not(runs):
@@ -77,7 +113,7 @@ def test_dilemma_needs_both_directions(runs):
 def test_cure_compares_equal_sizes_only(runs):
     found = cure(rows(runs), "")
     assert found.verdict == "mixed"
-    assert found.text.startswith("S-S 120.0 with, 118.0 without (intervals overlap); S-L 110.0 with, 127.0 without")
+    assert found.text.startswith("S-S 116.0 with, 114.0 without (intervals overlap); S-L 106.0 with, 123.0 without")
     assert "XL-XXL" not in found.text
 
 

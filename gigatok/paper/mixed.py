@@ -1,0 +1,34 @@
+"""Scores of one plot that were measured differently: refused, or drawn with a note (``report.force``)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from gigatok.artifacts import Score
+from gigatok.config import GigatokError
+from gigatok.evaluation import require_comparable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MIXED = "measured differently: values cannot be compared"
+
+
+def are_mixed(scores: Sequence[Score], *, force: bool) -> bool:
+    """Whether scores of one plot were measured differently.
+
+    Raises:
+        GigatokError: they were, and ``force`` is false; the differences are listed.
+    """
+    # each run has its own best guidance: of guided scores the samplers may differ
+    guided = bool(scores) and all("_best_cfg" in score.metric for score in scores)
+    try:
+        return bool(require_comparable(scores, force=force, ignore=("seed", "sampler") if guided else ("seed",)))
+    except GigatokError as error:
+        raise GigatokError(f"{error} with report.force") from None
+
+
+def say_mixed(axes: Axes) -> None:
+    """Says at the foot of a panel that its values cannot be compared."""
+    axes.text(0.5, 0.02, MIXED, transform=axes.transAxes, ha="center", fontsize=6.5, color="#b3341a", zorder=5)
