@@ -41,6 +41,18 @@ COLUMNS = (
         better="lower",
         what="lowest gFID over the guidance scales tried",
     ),
+    Column(
+        key="rfid_infinity",
+        label="rFID, n to ∞",
+        better="lower",
+        what="rFID extrapolated to infinitely many images",
+    ),
+    Column(
+        key="gfid_infinity",
+        label="gFID, n to ∞",
+        better="lower",
+        what="gFID without guidance extrapolated to infinitely many samples",
+    ),
     Column(key="kid", label="KID", better="lower", what="kernel distance, samples to real images"),
     Column(key="inception_score", label="IS", better="higher", what="inception score of the samples"),
     Column(key="psnr", label="PSNR", better="higher", unit="dB", what="reconstruction, validation images"),
@@ -124,18 +136,6 @@ MORE_COLUMNS = (
         what="share of real images that lie among samples, with the guidance of the lowest gFID",
     ),
     Column(
-        key="rfid_infinity",
-        label="rFID, infinite samples",
-        better="lower",
-        what="rFID extrapolated to infinitely many images",
-    ),
-    Column(
-        key="gfid_infinity",
-        label="gFID, infinite samples",
-        better="lower",
-        what="gFID without guidance extrapolated to infinitely many samples",
-    ),
-    Column(
         key="tokenizer_probe_accuracy",
         label="Encoder probe",
         better="higher",
@@ -150,6 +150,11 @@ def column(key: str) -> Column | None:
     """The column of a metric name or key; ``None`` for metrics that no table shows."""
     base = key.split("/")[0]
     return next((each for each in (*COLUMNS, *MORE_COLUMNS) if each.key == base), None)
+
+
+def own_to_each_run(metric: str) -> tuple[str, ...]:
+    """Fields of a metric's protocol in which runs differ by design: each has its own best guidance."""
+    return ("sampler",) if "_best_cfg" in metric.split("/")[0] else ()
 
 
 def find(values: Iterable[str] | Mapping[str, object], key: str) -> str | None:

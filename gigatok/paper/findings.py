@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from gigatok.artifacts import Score, protocol_differences
-from gigatok.paper.columns import PAPER_GFID, column
+from gigatok.paper.columns import column, own_to_each_run
 
 Verdict = Literal["confirmed", "contradicted", "inconclusive", "not run"]
 Direction = Literal["<", ">"]
@@ -155,11 +155,9 @@ def _correlation(known: Sequence[tuple[Score, Score]], seed: int) -> tuple[float
 
 
 def _differences(a: Score, b: Score) -> list[str]:
-    """As ``protocol_differences``; each run may have its own best guidance."""
-    own = ("sampler:",) if a.metric.split("/")[0] == PAPER_GFID else ()
-    return (
-        [each for each in protocol_differences(a, b) if not each.startswith(own)] if own else protocol_differences(a, b)
-    )
+    """As ``protocol_differences``, without what is each run's own."""
+    own = tuple(f"{name}:" for name in own_to_each_run(a.metric))
+    return [each for each in protocol_differences(a, b) if not own or not each.startswith(own)]
 
 
 def _number(score: Score) -> str:

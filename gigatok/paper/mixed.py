@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from gigatok.artifacts import Score
 from gigatok.config import GigatokError
 from gigatok.evaluation import require_comparable
+from gigatok.paper.columns import own_to_each_run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,10 +22,9 @@ def are_mixed(scores: Sequence[Score], *, force: bool) -> bool:
     Raises:
         GigatokError: they were, and ``force`` is false; the differences are listed.
     """
-    # each run has its own best guidance: of guided scores the samplers may differ
-    guided = bool(scores) and all("_best_cfg" in score.metric for score in scores)
+    own = own_to_each_run(scores[0].metric) if scores else ()
     try:
-        return bool(require_comparable(scores, force=force, ignore=("seed", "sampler") if guided else ("seed",)))
+        return bool(require_comparable(scores, force=force, ignore=("seed", *own)))
     except GigatokError as error:
         raise GigatokError(f"{error} with report.force") from None
 

@@ -9,6 +9,7 @@ from gigatok.artifacts import Score
 from gigatok.config import Params
 from gigatok.config.seeds import repeat_name
 from gigatok.evaluation import require_comparable, seed_interval
+from gigatok.paper.columns import own_to_each_run
 from gigatok.paper.runs import Kind, Run, read_run
 
 OVER_SEEDS = "the mean over training seeds"
@@ -52,9 +53,7 @@ def _mean(scores: dict[int, Score]) -> Score:
     first = next(iter(scores.values()))
     if len(scores) < 2:
         return first
-    # the sampler may differ where each run has its own best guidance
-    best = ("sampler",) if "best" in first.metric else ()
-    require_comparable(list(scores.values()), ignore=("seed", *best))
+    require_comparable(list(scores.values()), ignore=("seed", *own_to_each_run(first.metric)))
     values = [score.value for score in scores.values()]
     seeds = ", ".join(map(str, scores))
     own = [part for part in (first.protocol.notes or "").split("; ") if part and "interval:" not in part]

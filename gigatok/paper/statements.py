@@ -13,6 +13,8 @@ from gigatok.paper.columns import COLUMNS, PAPER_GFID, Column, column, find
 from gigatok.paper.scaling import ScalingRow, is_baseline
 
 Verdict = Literal["yes", "no", "mixed", "not run"]
+_LISTED = 3
+"""Losing runs that are named one by one, at most."""
 _HALVES = ("precision", "recall")
 """Each trades against the other, so beating a floor in one alone says nothing: no comparison is made of them."""
 
@@ -127,15 +129,22 @@ class _Contest:
     floor: str
     won: list[bool] = field(default_factory=list)
     """For each win, whether the interval of the score that won holds the floor's value."""
-    lost: list[tuple[str, str]] = field(default_factory=list)
-    """The floor's value, and the tokenizer with its own, as texts."""
+    lost: list[tuple[str, str, float]] = field(default_factory=list)
+    """The floor's value as text, the tokenizer, its own value."""
 
     def losses(self) -> str:
-        by_value: dict[str, list[str]] = {}
-        for value, text in self.lost:
-            by_value.setdefault(value, []).append(text)
-        parts = [f"{self.floor} {value} is better than {', '.join(texts)}" for value, texts in by_value.items()]
+        by_value: dict[str, list[tuple[str, float]]] = {}
+        for floor, name, value in self.lost:
+            by_value.setdefault(floor, []).append((name, value))
+        parts = [f"{self.floor} {floor} is better than {self._beaten(runs)}" for floor, runs in by_value.items()]
         return f"{self.shown.label}: {'; '.join(parts)}."
+
+    def _beaten(self, runs: Sequence[tuple[str, float]]) -> str:
+        """Runs with their values; of many their number and range."""
+        if len(runs) <= _LISTED:
+            return ", ".join(f"{name} {self.shown.text(value)}" for name, value in runs)
+        values = sorted(value for _, value in runs)
+        return f"{len(runs)} tokenizers ({self.shown.text(values[0])} to {self.shown.text(values[-1])})"
 
 
 def _contests(rows: Sequence[ScalingRow], baseline: bool) -> list[_Contest]:
@@ -149,7 +158,7 @@ def _contests(rows: Sequence[ScalingRow], baseline: bool) -> list[_Contest]:
             if shown.beats(score.value, floor.value):
                 contest.won.append(bool(score.interval and score.interval[0] <= floor.value <= score.interval[1]))
             else:
-                contest.lost.append((shown.text(floor.value), f"{row.tokenizer} {shown.text(score.value)}"))
+                contest.lost.append((shown.text(floor.value), row.tokenizer, score.value))
     return list(found.values())
 
 

@@ -17,8 +17,8 @@ from gigatok.paper.columns import COLUMNS, MORE_COLUMNS, PAPER_GFID, column
         ("recall", "Recall", "higher"),
         ("precision_best_cfg", "Precision, guided", "higher"),
         ("recall_best_cfg", "Recall, guided", "higher"),
-        ("rfid_infinity", "rFID, infinite samples", "lower"),
-        ("gfid_infinity", "gFID, infinite samples", "lower"),
+        ("rfid_infinity", "rFID, n to ∞", "lower"),
+        ("gfid_infinity", "gFID, n to ∞", "lower"),
     ],
 )
 def test_metrics_of_the_sheets_are_named(metric, label, better):
