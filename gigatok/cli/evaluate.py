@@ -55,7 +55,7 @@ def evaluate(
 ) -> None:
     """Judge images and say with every number how it was measured."""
     from gigatok.evaluation.image_sets import open_set
-    from gigatok.evaluation.judging import EvaluateOptions
+    from gigatok.evaluation.judged_pair import EvaluateOptions
     from gigatok.evaluation.judging import evaluate as judge
 
     options = EvaluateOptions(

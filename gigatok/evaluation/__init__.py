@@ -64,10 +64,8 @@ if TYPE_CHECKING:
         open_set,
         write_adm_npz,
     )
-    from gigatok.evaluation.judging import (
-        EvaluateOptions,
-        evaluate,
-    )
+    from gigatok.evaluation.judged_pair import EvaluateOptions
+    from gigatok.evaluation.judging import evaluate
     from gigatok.evaluation.kmeans import PatchKMeans
     from gigatok.evaluation.optuna_study import (
         StudySpace,
@@ -147,10 +145,8 @@ _MODULES = {
         "PartStore",
         "cached_features",
     ),
-    "judging": (
-        "EvaluateOptions",
-        "evaluate",
-    ),
+    "judged_pair": ("EvaluateOptions",),
+    "judging": ("evaluate",),
     "explanation": (
         "Explanation",
         "explain",

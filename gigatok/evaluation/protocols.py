@@ -94,25 +94,29 @@ def find_protocol(name: str) -> EvaluationProtocol:
     return PROTOCOLS[name]
 
 
-def usable_reference(reference: JudgedSet, protocol: EvaluationProtocol, extractor: str) -> tuple[JudgedSet, list[str]]:
-    """``reference`` without stored statistics that were made with another resize than the protocol's, and a note.
+def usable_reference(
+    reference: JudgedSet, protocol: EvaluationProtocol, extractor: str, *, paired: bool = False
+) -> tuple[JudgedSet, list[str]]:
+    """``reference`` without stored statistics that its images must stand for, and a note that says why.
+
+    Args:
+        paired: the images are the originals of reconstructions, whose distance is between the two sets of images
 
     Raises:
-        ConfigError: there are statistics alone, or the extractor is not theirs.
+        ConfigError: there are statistics alone, and they do not go with the extractor or the protocol.
     """
     if reference.moments is None:
         return reference, []
     if extractor != "inception-2015":
-        raise ConfigError(
-            f"{reference.name} holds statistics of Inception features: use extractor inception-2015, or "
-            "a reference of images"
-        )
-    if protocol.takes_statistics:
+        rule, fix = "of Inception features", "use extractor inception-2015"
+    elif not protocol.takes_statistics:
+        rule = f"made with TensorFlow's resize, and protocol {protocol.name} has another"
+        fix = "use --protocol adm"
+    elif paired and reference.images is not None:
+        rule, fix = "not those of the originals alone", ""
+    else:
         return reference, []
-    rule = f"made with TensorFlow's resize, and protocol {protocol.name} has another"
     if reference.images is None:
-        raise ConfigError(
-            f"the statistics in {reference.name} are {rule}: use --protocol adm, or a reference with images"
-        )
+        raise ConfigError(f"the statistics in {reference.name} are {rule}: {fix}, or a reference with images")
     note = f"the statistics in {reference.name} are left out: they are {rule}; the reference is its images"
     return reference.without_statistics(), [note]

@@ -54,7 +54,9 @@ class SampleScores:
         count = self.report.unguided.samples
         plain, protocol = self.search.unguided(count), self.protocol(Guidance())
         scores = [*sample_scores(real, plain, protocol), *infinity_score("gfid_infinity", real, plain, protocol)]
-        scores += spatial_score("gsfid", self.known.samples_spatial, plain, protocol)
+        stored = self.search.real.stored_moments is not None
+        spatial = protocol.replace(reference_count=None) if stored else protocol
+        scores += spatial_score("gsfid", self.known.samples_spatial, plain, spatial)
         scores += self._further_scores(count)
         self._remember(scores, Guidance(), count)
         for trial in self.report.curve:

@@ -176,6 +176,21 @@ def test_statistics_of_one_resize_are_not_held_against_another(name: str, incept
     assert not any("left out" in note for note in adm.notes)
 
 
+def test_images_beside_statistics_do_for_pairs_and_other_extractors(inception: Extractor) -> None:
+    fake, real = _sets()
+    moments = Moments(gaussian(inception.extract(real.images[:20]).pool), None)
+    both = JudgedSet(name="real", sha256="f" * 64, images=real.images, moments=moments)
+    for options in (
+        EvaluateOptions(extractor="inception-2015", reconstructions=True),
+        EvaluateOptions(extractor="other"),
+    ):
+        sheet = evaluate(fake, both, options)
+        assert [(s.metric, s.value) for s in sheet.scores] == [
+            (s.metric, s.value) for s in evaluate(fake, real, options).scores
+        ]
+        assert any("the statistics in real are left out" in note for note in sheet.notes)
+
+
 def test_the_limit_is_a_rough_guide_with_fewer_samples_than_dimensions(tiny: Extractor) -> None:
     for paired, name in ((False, "gfid_infinity"), (True, "rfid_infinity")):
         options = EvaluateOptions(extractor="tiny", infinity=True, resamples=5, reconstructions=paired)
