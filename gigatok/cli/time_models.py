@@ -26,7 +26,7 @@ def time_models(
 ) -> None:
     """Measure table 4: the share of the time to make an image that the tokenizer's decoder takes.
 
-    Times are no results of the pipeline: they depend on the machine and on what else runs on it.
+    Here and now, on this machine, into reports/timing/. The report's own table 4 is measured by the stage 'timing'.
     """
     from gigatok.cli.pipeline import shown
     from gigatok.cli.project import project_root

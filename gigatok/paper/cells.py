@@ -159,6 +159,14 @@ def table_cells(table: TableSpec, runs_root: Path, params: Params) -> list[list[
     return rows
 
 
+_COUNTED = "is counted from the architectures, nothing in it is measured: see 'gigatok-bench models'"
+_ELSEWHERE = {
+    **{f"table{number}": _COUNTED for number in (1, 8, 9)},
+    "table4": "holds times, with their origin, in reports/tables/table04.md: 'dvc repro timing' measures them",
+}
+"""Tables without cells to trace, and where their numbers come from."""
+
+
 def find_cell(runs_root: Path, params: Params, table: str, row: str, name: str) -> PaperCell:
     """The cell that ``gigatok-bench trace table2 B-L gfid`` means.
 
@@ -166,6 +174,8 @@ def find_cell(runs_root: Path, params: Params, table: str, row: str, name: str) 
         ConfigError: there is no such table, row or column; the known ones are listed.
     """
     tables = {f"table{spec.number}": spec for spec in TABLES} | {spec.name: spec for spec in TABLES}
+    if table in _ELSEWHERE:
+        raise ConfigError(f"{table} {_ELSEWHERE[table]}")
     if table not in tables:
         known = ", ".join(f"table{spec.number}" for spec in sorted(TABLES, key=lambda spec: spec.number))
         raise ConfigError(f"table {table!r} has no measured cells: choose one of {known}")

@@ -153,7 +153,9 @@ def test_trace_gives_pedigree_and_the_cells_own_command(runs):
 @pytest.mark.parametrize(
     ("table", "row", "name", "message"),
     [
-        ("table4", "B", "gfid", "has no measured cells: choose one of table2, table3, table5"),
+        ("table11", "B", "gfid", "has no measured cells: choose one of table2, table3, table5"),
+        ("table4", "B", "L", "holds times, with their origin, in reports/tables/table04.md"),
+        ("table8", "B", "L", "is counted from the architectures"),
         ("table2", "B-L", "is", "no column 'is': choose one of rfid, lpips, gfid, lin_acc"),
         ("table2", "XL", "gfid", "no row 'XL': choose one of B-S, S-B, S-L, B-L"),
     ],
