@@ -54,6 +54,8 @@ def verify(
 
 def ledger_document(entries: Sequence[Entry], params: Params) -> dict[str, Any]:
     """What ``--json`` prints: profile, scale, one object a claim with its comparisons."""
+    from gigatok.paper.measured import scale
+
     return {
         "profile": params.profile,
         "suite": params.suite,
@@ -81,13 +83,10 @@ def tally(entries: Sequence[Entry]) -> str:
     return ", ".join(f"{verdict} {count}" for verdict, count in counts.items() if count)
 
 
-def scale(params: Params) -> str:
-    """Whether verdicts are about the paper's models or about a small proxy of them."""
-    return "paper scale" if params.profile == "paper" else f"proxy scale: profile {params.profile}"
-
-
 def print_ledger(entries: Sequence[Entry], params: Params) -> None:
     """A table on a terminal; elsewhere plain lines, one block a claim."""
+    from gigatok.paper.measured import scale
+
     if sys.stdout.isatty():
         from rich.console import Console
 
@@ -108,6 +107,8 @@ def ledger_table(entries: Sequence[Entry], params: Params) -> Table:
     """One row a claim: verdict, the paper's words, and every comparison in the colour of its verdict."""
     from rich.table import Table
     from rich.text import Text
+
+    from gigatok.paper.measured import scale
 
     table = Table(title=f"Claims of the paper ({scale(params)})", title_justify="left", show_lines=True)
     table.add_column("Verdict", no_wrap=True)

@@ -11,6 +11,7 @@ from gigatok.evaluation.names import ENCODER_PROBE, encoder_probe_at
 from gigatok.paper.columns import PAPER_GFID, find
 from gigatok.paper.findings import Contrast, Correlation, Finding, Point, Reader, Verdict, compare, correlate
 from gigatok.paper.matrix import PROBED, TABLES, checkpoints
+from gigatok.paper.measured import scale
 from gigatok.paper.scaling_table import markdown_table
 from gigatok.paper.seeds import read_repeated
 
@@ -186,8 +187,7 @@ def contradictions(entries: list[Entry]) -> list[Entry]:
 
 def ledger_markdown(entries: list[Entry], params: Params) -> str:
     """``claims.md``: one row a claim, then every comparison with its numbers."""
-    scale = "paper scale" if params.profile == "paper" else f"proxy scale: profile {params.profile}"
-    rows = [[entry.claim.key, entry.claim.text, entry.verdict, _tally(entry), scale] for entry in entries]
+    rows = [[entry.claim.key, entry.claim.text, entry.verdict, _tally(entry), scale(params)] for entry in entries]
     parts = [
         "# Claims of the paper, checked over our numbers\n",
         "Test: two scores differ when their 95% intervals do not overlap; a correlation lies on one side of a bound "

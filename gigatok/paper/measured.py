@@ -7,11 +7,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gigatok.artifacts import Protocol, Provenance, Score
+from gigatok.config import Params
 from gigatok.paper.columns import column
 from gigatok.paper.runs import Run
 
 _SHORT = 12
 _MANY = 3
+
+
+def scale(params: Params) -> str:
+    """Of the experiment, as tables, figures and claims name it."""
+    return "paper scale" if params.profile == "paper" else f"proxy scale: profile {params.profile}"
 
 
 def short(text: str | None) -> str:

@@ -16,6 +16,7 @@ from gigatok.paper import style
 from gigatok.paper.claims import load_claims
 from gigatok.paper.columns import PAPER_GFID, column, find
 from gigatok.paper.matrix import DURATIONS, PROBED, checkpoints, duration_name
+from gigatok.paper.measured import scale
 from gigatok.paper.mixed import are_mixed, say_mixed
 from gigatok.paper.runs import Run
 from gigatok.paper.scaling import total_parameters
@@ -275,9 +276,7 @@ def _scatter(axes: Axes, reader: Reader, key: str, paper: float) -> None:
 
 def _save(drawing: Figure, reader: Reader, stem: Path) -> None:
     """Write a figure with its scale in the corner, so that it says so wherever it is pasted."""
-    profile = reader.params.profile
-    scale = "paper scale" if profile == "paper" else f"profile {profile}: proxy scale, not the paper's numbers"
-    drawing.text(0.997, 0.995, scale, ha="right", va="top", fontsize=6.5, color="#767676")
+    drawing.text(0.997, 0.995, scale(reader.params), ha="right", va="top", fontsize=6.5, color="#767676")
     style.save(drawing, stem)
 
 

@@ -12,7 +12,7 @@ from gigatok.config import Params
 from gigatok.paper.cells import LABELS, PaperCell, order_agreement, table_cells
 from gigatok.paper.exact_tables import ExactTable
 from gigatok.paper.matrix import TABLES, TableSpec
-from gigatok.paper.measured import measured_with
+from gigatok.paper.measured import measured_with, scale
 from gigatok.paper.paper_values import other_systems
 from gigatok.paper.scaling_table import markdown_table
 
@@ -42,9 +42,8 @@ def table_markdown(spec: TableSpec, rows: list[list[PaperCell]], params: Params)
     """Paper and ours side by side, then what was measured how, and the commands of what was not run."""
     head = ["", *(f"{LABELS[name]} {who}" for name in spec.columns for who in ("paper", "ours")), "Verdict"]
     body = [[row[0].line.label, *_pairs(row), ", ".join(dict.fromkeys(c.verdict for c in row))] for row in rows]
-    scale = "paper scale" if params.profile == "paper" else "proxy scale: not the paper's data, size or judge"
     parts = [f"# Table {spec.number}: {spec.title}\n"]
-    parts += [f"Profile {params.profile} ({scale}). In brackets: 95% intervals of ours.\n"]
+    parts += [f"{_sentence(params)} In brackets: 95% intervals of ours.\n"]
     parts += [markdown_table(head, body), *_agreement(spec, rows)]
     parts += [f"- {line}" for line in measured_with([cell.score for row in rows for cell in row if cell.score])]
     parts += [f"- *: {text}" for text in _substitutes(rows)]
@@ -117,6 +116,11 @@ def _write(stem: Path, markdown: str, table: str, latex: str) -> Path:
 
 def _pairs(row: Sequence[PaperCell]) -> list[str]:
     return [text for cell in row for text in (_number(cell.paper), cell.text_with_interval)]
+
+
+def _sentence(params: Params) -> str:
+    other = "" if params.profile == "paper" else ", not the paper's data, size or judge"
+    return f"Ours at {scale(params)}{other}."
 
 
 def _agreement(spec: TableSpec, rows: list[list[PaperCell]]) -> list[str]:

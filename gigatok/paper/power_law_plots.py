@@ -16,6 +16,7 @@ from gigatok.config import RUNGS, Params, TokenizerConfig
 from gigatok.paper import style
 from gigatok.paper.claims import load_claims
 from gigatok.paper.columns import PAPER_GFID, column, find
+from gigatok.paper.measured import scale
 from gigatok.paper.mixed import MIXED, are_mixed
 from gigatok.paper.paper_figures import Drawn
 from gigatok.paper.paper_values import paper_values
@@ -64,8 +65,7 @@ def write_scaling_laws(runs_root: Path, params: Params, out: Path) -> Drawn:
                 fitted.append((title, xlabel or "tokenizer parameters (paper)", points, law))
                 axes = drawing.add_subplot(3, len(METRICS), line * len(METRICS) + place + 1)
                 _panel(axes, title, xlabel or "tokenizer parameters (paper)", points, law, ours=line < 2)
-        scale = "paper scale" if params.profile == "paper" else f"profile {params.profile}: proxy scale"
-        drawing.text(0.997, 0.998, scale, ha="right", va="top", fontsize=6.5, color="#767676")
+        drawing.text(0.997, 0.998, scale(params), ha="right", va="top", fontsize=6.5, color="#767676")
         style.save(drawing, out / "figures" / "scaling-law")
     write_bytes(out / "tables" / "scaling-law.md", _markdown(fitted, params).encode())
     write_bytes(out / "tables" / "scaling-law.csv", _csv(fitted).encode())
@@ -157,15 +157,14 @@ def _panel(axes: Axes, title: str, xlabel: str, points: Sequence[Point], law: Po
 
 
 def _markdown(fitted: Fitted, params: Params) -> str:
-    scale = "paper scale" if params.profile == "paper" else f"profile {params.profile}, proxy scale"
     body = [[title, against, str(len(points)), *_numbers(law)] for title, against, points, law in fitted if points]
     return "\n".join(
         [
             "# Power laws\n",
-            f"y = c + a (x / x0)^-b through the five rungs ({scale}); x0 is the smallest rung. Intervals: 95%, from "
-            "draws of every score within its own interval (over training seeds where there are several); no interval "
-            "where the scores have none. Three numbers through so few points: look at "
-            "the picture before believing an exponent.\n",
+            f"y = c + a (x / x0)^-b through the five rungs ({scale(params)}); x0 is the smallest rung. Intervals: "
+            "95%, from draws of every score within its own interval (over training seeds where there are several); no "
+            "interval where the scores have none. Three numbers through so few points: look at the picture before "
+            "believing an exponent.\n",
             markdown_table(["Metric", "Against", "Points", "a", "b", "c", "R2"], body, left=2),
         ]
     )

@@ -45,7 +45,7 @@ def test_markdown_has_paper_and_ours_side_by_side(runs):
         in text
     )
     assert "rFID 3 of 3" in text
-    assert "proxy scale: not the paper's data" in text
+    assert "proxy scale: profile nano, not the paper's data" in text
 
 
 def test_rows_that_need_weights_say_the_command_that_takes_them(runs):
