@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
+from threadpoolctl import threadpool_limits
 
 from gigatok.artifacts import Protocol, Provenance, RunFolder, Workspace, code_fingerprint, git_state, write_json
 from gigatok.config import ConfigError, GigatokError, Params, fingerprint
@@ -120,6 +121,10 @@ def limit_threads(section: BaseSection) -> torch.device:
     """Seed torch, fix the threads, choose the device for scoring."""
     if section.threads:
         torch.set_num_threads(section.threads)
+        # NumPy and SciPy bring a BLAS each, with threads of its own: two stages side by side would wait for each other.
+        import scipy.linalg  # noqa: F401  only a library that is loaded can be limited
+
+        threadpool_limits(section.threads)
     torch.manual_seed(section.seed)
     if section.device != "auto":
         return torch.device(section.device)

@@ -1,5 +1,7 @@
 """Stored samples: equal to a plain run for any batch size, resumed after a kill, a prefix of larger sets."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +51,63 @@ def test_a_killed_run_goes_on_where_it_stopped(model: ArModel, tmp_path: Path, m
     found = stored_indices(tmp_path, model, "w", 12, seed=0, spec=SampleSpec())
     assert drawn == [4, 4, 0, 4]
     assert torch.equal(found, sample_many(model, sample_classes(12, 3), 0, 5))
+
+
+_WORKER = """
+import sys, time
+import torch
+from pathlib import Path
+from gigatok.config import ArConfig
+from gigatok.evaluation import sample_store
+from gigatok.models import ArModel
+from gigatok.sampling import SampleSpec
+
+root, seconds = Path(sys.argv[1]), float(sys.argv[2])
+sample_store.PART = 4
+torch.manual_seed(0)
+ar = ArModel(ArConfig(width=16, depth=1, heads=2, ffn_multiple_of=8, codebook_size=11, num_tokens=4, num_classes=3))
+for parameter in ar.eval().parameters():
+    torch.nn.init.normal_(parameter, std=0.3)
+draw = sample_store.sample_many
+
+def slow(*args, **settings):
+    found = draw(*args, **settings)
+    print("part", flush=True)
+    time.sleep(seconds)
+    return found
+
+sample_store.sample_many = slow
+sample_store.stored_indices(root, ar, "w", 20, seed=0, spec=SampleSpec())
+print("done", flush=True)
+"""
+
+
+def _worker(root: Path, seconds: float) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", _WORKER, str(root), str(seconds)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def _lines(worker: subprocess.Popen[str]) -> list[str]:
+    return worker.communicate(timeout=120)[0].split()
+
+
+def test_a_process_that_is_killed_at_80_percent_loses_no_finished_part(model: ArModel, tmp_path: Path) -> None:
+    worker = _worker(tmp_path, 0.1)
+    assert worker.stdout is not None
+    for _ in range(5):  # the fifth part is drawn, not yet stored
+        assert worker.stdout.readline() == "part\n"
+    worker.kill()
+    worker.wait()
+    assert _lines(_worker(tmp_path, 0.0)) == ["part", "done"]
+    found = stored_indices(tmp_path, model, "w", 20, seed=0, spec=SampleSpec())
+    assert torch.equal(found, sample_many(model, sample_classes(20, 3), 0, 20))
+
+
+def test_two_processes_on_one_set_give_what_one_gives(model: ArModel, tmp_path: Path) -> None:
+    workers = [_worker(tmp_path, 0.05) for _ in range(2)]
+    assert [_lines(worker)[-1] for worker in workers] == ["done", "done"]
+    found = stored_indices(tmp_path, model, "w", 20, seed=0, spec=SampleSpec())
+    assert torch.equal(found, sample_many(model, sample_classes(20, 3), 0, 20))
 
 
 def test_weights_sampler_and_seed_make_other_entries(model: ArModel, tmp_path: Path) -> None:
