@@ -6,6 +6,7 @@ from pathlib import Path
 
 from gigatok.artifacts import write_bytes
 from gigatok.paper.claims import load_claims
+from gigatok.paper.measured import short
 from gigatok.paper.scaling_table import NOT_RUN, markdown_table
 from gigatok.paper.times import DECODERS, GENERATORS, Timing, TimingTable
 
@@ -40,7 +41,9 @@ def timing_head() -> list[str]:
 
 def measured_on(table: TimingTable) -> str:
     """What the times were measured on."""
-    return f"{table.scale}, measured. {', '.join(f'{key} {value}' for key, value in table.about.items())}."
+    commit = short(table.about.get("commit")) + (" with uncommitted changes" if table.about.get("dirty") else "")
+    about = {**{key: value for key, value in table.about.items() if key != "dirty"}, "commit": commit}
+    return f"{table.scale}, measured. {', '.join(f'{key} {value}' for key, value in about.items())}."
 
 
 def write_timing(table: TimingTable | None, folder: Path) -> Path:

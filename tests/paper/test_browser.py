@@ -11,6 +11,7 @@ import pytest
 from fake_runs import fake_params, write_core
 
 from gigatok.paper.report import build_report
+from gigatok.paper.times import Timing, TimingTable, timing_path
 
 BROWSER = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
@@ -28,6 +29,9 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """``index.html`` of suite ``core``."""
     runs, out = tmp_path_factory.mktemp("runs"), tmp_path_factory.mktemp("reports")
     write_core(runs)
+    same = dict.fromkeys(("B", "L", "XXL"), Timing(median=1.0, fastest=1.0, slowest=1.0))
+    about = {"clock": "CPU time of the one thread", "commit": "f00d" * 10, "dirty": True}
+    TimingTable(scale="profile nano", decode=same, sample=same, about=about).write(timing_path(runs))
     return build_report(runs, fake_params(), out)
 
 
