@@ -235,11 +235,13 @@ def _entry(claim: Claim, score: Reader) -> Entry:
 
 
 def _tally(entry: Entry) -> str:
-    signs = [f for f in entry.findings if f.effect is not None]
-    agree = sum((f.effect or 0) < 0 if _falls(f.contrast) else (f.effect or 0) > 0 for f in signs)
-    return f"{agree} of {len(entry.findings)} have the paper's sign" if signs else "none run"
+    run = [finding for finding in entry.findings if finding.effect is not None]
+    agree = sum(_on_the_papers_side(finding) for finding in run)
+    return f"{agree} of {len(entry.findings)} on the paper's side" if run else "none run"
 
 
-def _falls(contrast: Contrast | Correlation) -> bool:
-    """Whether the paper's sign is negative."""
-    return contrast.direction == "<"
+def _on_the_papers_side(finding: Finding) -> bool:
+    """Whether the effect, whatever its interval, lies where the paper says."""
+    bound = finding.contrast.bound if isinstance(finding.contrast, Correlation) else 0.0
+    effect = finding.effect or 0.0
+    return effect < bound if finding.contrast.direction == "<" else effect > bound
