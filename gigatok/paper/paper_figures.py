@@ -271,7 +271,9 @@ def _scatter(axes: Axes, reader: Reader, key: str, paper: float) -> None:
     axes.scatter(xs, ys, color=style.WITH["color"], marker=style.WITH["marker"])
     for name, point in points.items():
         axes.annotate(name, point, xytext=(5, 4), textcoords="offset points", fontsize=7)
-    axes.set_title(f"{label}: {_squared_correlation(xs, ys)} (paper {paper:g})")
+    found = f"{_squared_correlation(xs, ys)} (paper {paper:g})"
+    axes.text(0.03, 0.97, found, transform=axes.transAxes, va="top", fontsize=8)
+    axes.margins(y=0.15)
 
 
 def _save(drawing: Figure, reader: Reader, stem: Path) -> None:
