@@ -93,7 +93,7 @@ class RealSet:
     def few_samples(self, count: int) -> str | None:
         """What a reader must know about Fréchet distances of ``count`` samples; ``None``: nothing."""
         dimensions = self.features.shape[1]
-        known = count if self.stored_moments else min(count, len(self))
+        known = count if self.stored_moments is not None else min(count, len(self))
         if known > dimensions:
             return None
         return (

@@ -15,7 +15,7 @@ from gigatok.config.sections import EvaluateGeneratorSection, ReferenceSection
 from gigatok.data import PreparedData
 from gigatok.evaluation.context import judge_protocol, judged_features
 from gigatok.evaluation.drawing import Drawn
-from gigatok.evaluation.extractors import Extractor
+from gigatok.evaluation.extractors import Extractor, Features
 from gigatok.evaluation.guidance import Guidance, GuidanceReport
 from gigatok.evaluation.guidance_search import GuidanceSearch
 from gigatok.evaluation.memory import remember_scores
@@ -62,14 +62,14 @@ class SampleScores:
         for trial in self.report.curve:
             name = f"{self._curve_name(trial.guidance)}/{judge}".replace(".", "p")
             scores.append(self._gfid(name, trial.guidance, count))
-        best = self._best(count, self.search.seed)
+        best = self._best(count, self.search.seed, plain)
         self._remember(best, self.report.best.guidance, count)
         return [*scores, *best]
 
-    def _best(self, count: int, seed: int) -> list[Score]:
-        """All metrics of samples with the best guidance, as ``<metric>_best_cfg``; no guidance may be the best."""
+    def _best(self, count: int, seed: int, plain: Features) -> list[Score]:
+        """All metrics of samples with the best guidance, as ``<metric>_best_cfg``; ``plain`` where none is the best."""
         guidance = self.report.best.guidance
-        features = self.search.studio.features(Drawn(guidance, count, seed))
+        features = plain if guidance == Guidance() else self.search.studio.features(Drawn(guidance, count, seed))
         scores = sample_scores(self.search.real, features, self.protocol(guidance))
         return [score.replace(metric=score.metric.replace("/", "_best_cfg/", 1)) for score in scores]
 
@@ -105,7 +105,7 @@ class SampleScores:
             plain = self.search.studio.features(Drawn(Guidance(), count, seed))
             for score in sample_scores(self.search.real, plain, self.protocol(Guidance())):
                 values.setdefault((score.metric, Guidance()), []).append(score.value)
-            for score in self._best(count, seed):
+            for score in self._best(count, seed, plain):
                 values.setdefault((score.metric, self.report.best.guidance), []).append(score.value)
         seeds = ", ".join(str(self.base_seed + each) for each in section.seeds)
         note = f"mean over samples of seeds {seeds}; 95% interval: Student's t"
