@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from gigatok.artifacts import Score, write_json
 from gigatok.config import Section
@@ -45,13 +46,26 @@ _BEST = "_best_cfg"
 """The pipeline's metrics, and what ``feature_scores.measure`` calls them."""
 
 
-def remember_scores(cache: Path, scores: Iterable[Score], samples: Sequence[str], reference: str, seed: int) -> None:
+class HeldSet(NamedTuple):
+    """What the pipeline's scores are held against."""
+
+    content: str
+    """As ``JudgedSet.content`` has it."""
+    moments: Moments | None = None
+    protocol: str = "ours"
+
+
+def remember_scores(
+    cache: Path, scores: Iterable[Score], samples: Sequence[str], reference: HeldSet, seed: int
+) -> None:
     """Keep the inputs of the pipeline's scores, by content hashes; scores that no single pass gives are left out."""
+    content, moments, protocol = reference
     for score in scores:
         metric = _MEASURED.get(score.metric.split("/")[0].removesuffix(_BEST))
         if metric is not None:
-            inputs = Inputs(metric=metric, samples="+".join(samples), reference=reference, protocol="ours", seed=seed)
-            remember(cache, score, inputs, None)
+            parts = "+".join(samples)
+            inputs = Inputs(metric=metric, samples=parts, reference=content, protocol=protocol, seed=seed)
+            remember(cache, score, inputs, moments)
 
 
 def recall(cache: Path, score: Score) -> Inputs | None:

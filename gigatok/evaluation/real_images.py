@@ -12,7 +12,8 @@ from gigatok.config import ConfigError, GigatokError
 from gigatok.config.sections import ReferenceSection
 from gigatok.data import DataSummary, PreparedData
 from gigatok.evaluation.frechet import Gaussian
-from gigatok.evaluation.image_sets import Moments, open_set
+from gigatok.evaluation.image_sets import Moments, content_sha256, open_set
+from gigatok.evaluation.memory import HeldSet
 from gigatok.evaluation.protocols import find_protocol
 from gigatok.evaluation.real_set import RealSet
 
@@ -26,9 +27,10 @@ class RealFeatures(NamedTuple):
     """(m, d) of the images that samples are held against: the training images, or ADM's reference batch."""
     validation: Pool
     """(n, d) of the images that reconstructions are held against."""
-    samples_sha256: str
-    """Of the images, the key of their features in the cache."""
+    samples_content: str
+    """What finds statistics and cached features again, as ``JudgedSet.content`` has it."""
     validation_sha256: str
+    """Of the images, the key of their features in the cache."""
     samples_name: str
     """What they are, as scores record their reference."""
     samples_moments: Gaussian | None = None
@@ -41,6 +43,12 @@ class RealFeatures(NamedTuple):
         """What the distances of samples are taken from."""
         distances = find_protocol(section.protocol).distances
         return RealSet(self.samples, moments=self.samples_moments, distances=distances)
+
+    def held_set(self, section: ReferenceSection) -> HeldSet:
+        """The same for the memory of scores."""
+        stored = self.samples_moments
+        moments = None if stored is None else Moments(stored, self.samples_spatial)
+        return HeldSet(self.samples_content, moments, section.protocol)
 
 
 def training_reference(data: DataSummary) -> str:
@@ -70,7 +78,7 @@ def read_real_features(workspace: Workspace) -> RealFeatures:
             return RealFeatures(
                 samples=arrays["samples"],
                 validation=arrays["validation"],
-                samples_sha256=str(arrays["samples_sha256"]),
+                samples_content=str(arrays["samples_content"]),
                 validation_sha256=str(arrays["validation_sha256"]),
                 samples_name=str(arrays["samples_name"]),
                 **moments,
@@ -85,6 +93,8 @@ class HeldAgainst(NamedTuple):
     images: npt.NDArray[np.uint8]
     """(m, S, S, 3)"""
     name: str
+    content: str
+    """As ``JudgedSet.content`` has it."""
     moments: Moments | None = None
     """Of Inception features of more images than these."""
 
@@ -96,7 +106,8 @@ def held_against(section: ReferenceSection, data: PreparedData) -> HeldAgainst:
         GigatokError: the file is missing or damaged, holds no images, or images of another size.
     """
     if section.samples is None:
-        return HeldAgainst(data.train.uint8(), training_reference(data.summary))
+        images = data.train.uint8()
+        return HeldAgainst(images, training_reference(data.summary), content_sha256(images))
     found = open_set(section.samples)
     images, side = found.needed_images("reference.samples"), data.summary.image_size
     if images.shape[1:3] != (side, side):
@@ -104,4 +115,6 @@ def held_against(section: ReferenceSection, data: PreparedData) -> HeldAgainst:
             f"reference.samples {section.samples!r} has images {images.shape[1:3]}, prepare.image_size is {side}: "
             "use a reference batch of that size"
         )
-    return HeldAgainst(images, found.identity, found.moments if section.extractor == "inception-2015" else None)
+    if section.extractor == "inception-2015":
+        return HeldAgainst(images, found.identity, found.content, found.moments)
+    return HeldAgainst(images, found.identity, found.images_sha256)

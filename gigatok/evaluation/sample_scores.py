@@ -92,7 +92,7 @@ class SampleScores:
         """Keep what the scores were computed from, for ``explain``."""
         studio, seed = self.search.studio, self.search.seed
         content = studio.content(Drawn(guidance, count, seed))
-        remember_scores(studio.features_root, scores, content, self.known.samples_sha256, seed)
+        remember_scores(studio.features_root, scores, content, self.known.held_set(self.reference), seed)
 
     def seed_scores(self) -> list[Score]:
         """Means over several seeds, where the settings name several."""

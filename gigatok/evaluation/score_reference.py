@@ -72,7 +72,7 @@ def score_reference(params: Params, workspace: Workspace) -> None:
         values = {
             "samples": of_drawn.pool,
             "validation": of_validation.pool,
-            "samples_sha256": np.array(content_sha256(drawn.images)),
+            "samples_content": np.array(drawn.content),
             "validation_sha256": np.array(content_sha256(validation)),
             "samples_name": np.array(drawn.name),
             **_stored("samples_moments", drawn.moments.pool if drawn.moments else None),

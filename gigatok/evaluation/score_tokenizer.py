@@ -28,7 +28,7 @@ from gigatok.evaluation.encoder_probes import encoder_probes, probed_steps
 from gigatok.evaluation.extractors import Extractor
 from gigatok.evaluation.image_quality import psnr
 from gigatok.evaluation.image_sets import content_sha256
-from gigatok.evaluation.memory import remember_scores
+from gigatok.evaluation.memory import HeldSet, remember_scores
 from gigatok.evaluation.perceptual import perceptual_distances, perceptual_metric
 from gigatok.evaluation.real_images import read_real_features, validation_reference
 from gigatok.evaluation.real_set import INTERVAL_NOTE, MEAN_NOTE, Estimate, Originals, mean_estimate
@@ -92,7 +92,7 @@ def score_tokenizer(name: str, params: Params, workspace: Workspace) -> None:
             *_further_scores(originals, images, reference, judges, params, workspace),
         ]
         content = [content_sha256(images)]
-        remember_scores(feature_cache(workspace), judged, content, known.validation_sha256, params.base.seed)
+        remember_scores(feature_cache(workspace), judged, content, HeldSet(known.validation_sha256), params.base.seed)
         scores = [
             *pixel_scores(originals, images, reference),
             *judged,

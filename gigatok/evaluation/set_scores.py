@@ -18,6 +18,8 @@ from gigatok.evaluation.real_set import (
     inception_estimate,
 )
 
+STORED_NOTE = "reference: its stored statistics"
+
 
 def scored(metric: str, estimate: Estimate, protocol: Protocol, note: str = INTERVAL_NOTE) -> Score:
     """The record of an estimate; ``note`` says where its interval comes from."""
@@ -63,7 +65,7 @@ def frechet_score(metric: str, real: RealSet, estimate: Estimate, protocol: Prot
     """Record of a Fréchet distance; how many images stored moments were made from, nothing in them says."""
     if real.stored_moments is None:
         return scored(metric, estimate, protocol)
-    return scored(metric, estimate, protocol.replace(reference_count=None, notes="reference: its stored statistics"))
+    return scored(metric, estimate, protocol.replace(reference_count=None, notes=STORED_NOTE))
 
 
 def infinity_score(metric: str, real: RealSet, features: Features, protocol: Protocol) -> list[Score]:
@@ -82,6 +84,8 @@ def infinity_score(metric: str, real: RealSet, features: Features, protocol: Pro
     else:
         interval = real.infinity_interval(features.pool, line.infinity)
         note += f"; {GROUPS_NOTE}"
+    if real.stored_moments is not None:
+        protocol, note = protocol.replace(reference_count=None), f"{STORED_NOTE}; {note}"
     named = f"{metric}/{protocol.extractor}"
     return [Score(metric=named, value=line.infinity, interval=interval, protocol=protocol.replace(notes=note))]
 

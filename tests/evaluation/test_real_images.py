@@ -5,15 +5,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gigatok.artifacts import ScoreSheet, protocol_differences
+from gigatok.artifacts import Protocol, Score, ScoreSheet, protocol_differences
 from gigatok.config import ConfigError, GigatokError
 from gigatok.config.sections import ReferenceSection
 from gigatok.data import PreparedData
+from gigatok.evaluation.extractors import Features
 from gigatok.evaluation.frechet import Gaussian
-from gigatok.evaluation.image_sets import Moments, write_adm_npz
-from gigatok.evaluation.real_images import held_against, read_real_features, training_reference
+from gigatok.evaluation.image_sets import Moments, open_set, write_adm_npz
+from gigatok.evaluation.memory import recall, recall_moments, remember_scores
+from gigatok.evaluation.real_images import RealFeatures, held_against, read_real_features, training_reference
 from gigatok.evaluation.score_generator import score_generator
 from gigatok.evaluation.score_reference import score_reference
+from gigatok.evaluation.set_scores import infinity_score
 
 SIDE = 16
 
@@ -50,6 +53,37 @@ def test_stored_statistics_are_those_of_inception_features(project, tmp_path: Pa
     assert found.moments is not None
     assert found.moments.pool.mean[0] == 7.0
     assert found.images.shape == (40, SIDE, SIDE, 3)
+
+
+def with_statistics(content: str) -> RealFeatures:
+    pool = np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32)
+    return RealFeatures(pool, pool, content, "1" * 64, "batch", Gaussian(np.zeros(4), np.eye(4)))
+
+
+def test_stored_statistics_are_remembered_with_the_scores_they_gave(tmp_path: Path) -> None:
+    """``explain`` finds the statistics by what the reference contains, as the command ``evaluate`` names it."""
+    section = ReferenceSection(extractor="inception-2015", protocol="adm")
+    path = batch(tmp_path)
+    held = with_statistics(open_set(path).content).held_set(section)
+    score = Score(metric="gfid/inception-2015", value=3.0, protocol=Protocol(extractor="inception-2015"))
+    remember_scores(tmp_path, [score], ["2" * 64], held, seed=0)
+    inputs = recall(tmp_path, score)
+    assert inputs is not None
+    assert (inputs.protocol, inputs.reference) == ("adm", open_set(path).content)
+    assert "+" in inputs.reference
+    stored = recall_moments(tmp_path, inputs.reference)
+    assert stored is not None
+    assert np.array_equal(stored.pool.covariance, np.eye(4))
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_how_many_images_stored_statistics_are_of_is_not_known(stored: bool) -> None:
+    known = with_statistics("0" * 64)
+    real = (known if stored else known._replace(samples_moments=None)).real_set(ReferenceSection())
+    features = Features(np.random.default_rng(1).normal(size=(100, 4)).astype(np.float32), None, None)
+    [score] = infinity_score("gfid_infinity", real, features, Protocol(extractor="judge", reference_count=40))
+    assert score.protocol.reference_count == (None if stored else 40)
+    assert ("stored statistics" in str(score.protocol.notes)) is stored
 
 
 def test_other_images_are_another_reference(project) -> None:
