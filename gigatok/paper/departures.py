@@ -51,56 +51,43 @@ def helps(params: Params) -> list[Departure]:
     return found
 
 
+_COMPARED: list[tuple[str, Callable[[Params], str]]] = [
+    ("image size", lambda params: f"{params.prepare.image_size} px"),
+    ("tokens an image", lambda params: str(_tokens(params))),
+    ("codes", lambda params: str(params.train_tokenizer.model.codebook_size)),
+    ("code dimension", lambda params: str(params.train_tokenizer.model.codebook_dim)),
+    ("pixels a position", lambda params: f"{params.train_tokenizer.model.cnn.downsample}x"),
+    ("semantic teacher", lambda params: params.teacher.name),
+    ("aligned decoder layer", lambda params: str(params.train_tokenizer.model.alignment_layer)),
+    ("semantic weight", lambda params: f"{params.train_tokenizer.loss.semantic_weight:g}"),
+    ("perceptual network", lambda params: params.train_tokenizer.loss.perceptual_network),
+    ("perceptual weight", lambda params: f"{params.train_tokenizer.loss.perceptual_weight:g}"),
+    ("adversarial weight", lambda params: _adversary(params)),
+    ("judge of rFID and gFID", lambda params: params.reference.extractor),
+    ("tokenizer base learning rate", lambda params: f"{params.train_tokenizer.optimizer.learning_rate:g}"),
+    ("tokenizer learning-rate warm-up", lambda params: _warmup(params.tokenizers, params.tokenizer_training)),
+    ("AR base learning rate", lambda params: f"{params.train_generator.optimizer.learning_rate:g}"),
+    ("AR learning-rate warm-up", lambda params: _warmup(params.generators, params.generator_training)),
+    ("images sampled", lambda params: f"{params.evaluate_generator.samples:,}"),
+]
+"""What is read in the same way from a profile's settings and from the built-in profile ``paper``."""
+
+
 def differences(params: Params) -> list[Departure]:
     """Differences of data, networks and scale between this profile and the paper."""
-    defaults, table9 = load_claims()["defaults"], load_claims()["table9"]
-    model, loss = params.train_tokenizer.model, params.train_tokenizer.loss
-    tokens = model.num_tokens or (params.prepare.image_size // model.cnn.downsample) ** 2
-    common: dict[str, Any] = table9["common"]
     paper = _paper()
-    pairs: list[tuple[str, object, object]] = [
-        ("data", _data(params), load_claims()["paper"]["dataset"]),
-        ("image size", f"{params.prepare.image_size} px", "256 px"),
-        ("tokens an image", tokens, defaults["num_tokens"]),
-        ("codes", model.codebook_size, defaults["codebook_size"]),
-        ("code dimension", model.codebook_dim, defaults["codebook_dim"]),
-        ("pixels a position", f"{model.cnn.downsample}x", f"{defaults['downsample_ratio']}x"),
-        ("semantic teacher", params.teacher.name, "dinov2-b"),
-        ("aligned decoder layer", model.alignment_layer, defaults["align_layer"]),
-        ("semantic weight", f"{loss.semantic_weight:g}", f"{defaults['semantic_weight']:g}"),
-        ("perceptual network", loss.perceptual_network, "vgg16"),
-        ("perceptual weight", f"{loss.perceptual_weight:g}", f"{paper.train_tokenizer.loss.perceptual_weight:g}"),
-        ("adversarial weight", _adversary(params), _adversary(paper)),
-        ("judge of rFID and gFID", params.reference.extractor, "inception-2015"),
-        (
-            "tokenizer base learning rate",
-            f"{params.train_tokenizer.optimizer.learning_rate:g}",
-            f"{common['base_lr']:g}",
-        ),
-        (
-            "tokenizer learning-rate warm-up",
-            _warmup(params.tokenizers, params.tokenizer_training),
-            _warmup(paper.tokenizers, paper.tokenizer_training),
-        ),
+    rows = [
+        ("data", _data(params), str(load_claims()["paper"]["dataset"])),
+        *((name, read(params), read(paper)) for name, read in _COMPARED),
         ("tokenizer steps x batch", _product(params.train_tokenizer), "100-300 epochs, batch 128-256"),
-        (
-            "AR base learning rate",
-            f"{params.train_generator.optimizer.learning_rate:g}",
-            f"{paper.train_generator.optimizer.learning_rate:g}",
-        ),
-        (
-            "AR learning-rate warm-up",
-            _warmup(params.generators, params.generator_training),
-            _warmup(paper.generators, paper.generator_training),
-        ),
-        (
-            "AR steps x batch",
-            _product(params.train_generator),
-            "300 epochs (50 for AR probing), batch 256-512",
-        ),
-        ("images sampled", f"{params.evaluate_generator.samples:,}", "50,000"),
+        ("AR steps x batch", _product(params.train_generator), "300 epochs (50 for AR probing), batch 256-512"),
     ]
-    return [Departure(name, str(ours), str(paper)) for name, ours, paper in pairs if str(ours) != str(paper)]
+    return [Departure(*row) for row in rows if row[1] != row[2]]
+
+
+def _tokens(params: Params) -> int:
+    model = params.train_tokenizer.model
+    return model.num_tokens or (params.prepare.image_size // model.cnn.downsample) ** 2
 
 
 def _data(params: Params) -> str:

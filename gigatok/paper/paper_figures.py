@@ -268,7 +268,7 @@ def _scatter(axes: Axes, reader: Reader, key: str, paper: float) -> None:
         say_mixed(axes)
     points = {name: (a.value * scale, b.value * scale) for name, (a, b) in pairs.items()}
     xs, ys = np.array(list(points.values())).T
-    axes.scatter(xs, ys, color=style.WITH["color"], marker=style.WITH["marker"])
+    axes.scatter(xs, ys, color=style.WITH["color"], marker=style.WITH["marker"], zorder=3)  # above the grid
     for name, point in points.items():
         axes.annotate(name, point, xytext=(5, 4), textcoords="offset points", fontsize=7)
     found = f"{_squared_correlation(xs, ys)} (paper {paper:g})"
