@@ -34,12 +34,14 @@ def decode(
     """Decode a token file with the tokenizer that made it."""
     import torch
 
+    from gigatok.cli.choices import check_output
     from gigatok.cli.image_files import write_grid
     from gigatok.cli.model_folders import find_folder, open_tokenizer
     from gigatok.cli.token_files import read_tokens
     from gigatok.data import to_uint8
     from gigatok.interop.native import read_description
 
+    check_output(output, ".png")
     sha256 = read_description(find_folder(tokenizer, "tokenizers"))["sha256"]
     indices, manifest = read_tokens(tokens, sha256)
     model = open_tokenizer(tokenizer, device)

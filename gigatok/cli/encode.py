@@ -28,6 +28,7 @@ def encode(
     """Encode images (centre crops) to tokens, with a manifest that names files and tokenizer."""
     import torch
 
+    from gigatok.cli.choices import check_output
     from gigatok.cli.image_files import find_images, read_images
     from gigatok.cli.model_folders import find_folder, open_tokenizer
     from gigatok.cli.token_files import write_tokens
@@ -35,6 +36,7 @@ def encode(
     from gigatok.data import to_float
     from gigatok.interop.native import read_description
 
+    check_output(output, ".npz")
     files = find_images(images)
     folder = find_folder(tokenizer, "tokenizers")
     model = open_tokenizer(tokenizer, device)

@@ -48,40 +48,62 @@ def evaluate(
     allow_lossy: Annotated[bool, typer.Option("--allow-lossy", help="Take JPEG and lossy WebP files.")] = False,
     cache: Annotated[Path | None, typer.Option(help="Folder for features; 'explain' reads it.")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 32,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "cpu",
     seed: Annotated[int, typer.Option(help="Of the bootstrap and of random subsets.")] = 0,
     output: Annotated[Path | None, typer.Option(help="Write the score sheet (JSON) here.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the score sheet.")] = False,
 ) -> None:
     """Judge images and say with every number how it was measured."""
+    from gigatok.cli.choices import check_output, choose_device
     from gigatok.evaluation.image_sets import open_set
     from gigatok.evaluation.judged_pair import EvaluateOptions
     from gigatok.evaluation.judging import evaluate as judge
 
+    names = perceptual_names(perceptual, perceptual_weights)
+    if output is not None:
+        check_output(output)
     options = EvaluateOptions(
         extractor=extractor,
         protocol=protocol,
         weights=weights,
         extractor_size=extractor_size,
         reconstructions=reconstructions,
-        perceptual=tuple(filter(None, perceptual.split(","))),
+        perceptual=names,
         perceptual_weights=perceptual_weights,
         resamples=bootstrap,
         infinity=infinity,
         count_plot=count_plot,
         cache=cache,
         batch_size=batch_size,
-        device=device,
+        device=str(choose_device(device, ("auto", "cpu", "cuda"))),
         seed=seed,
     )
     first, second = (open_set(path, crop=crop, allow_lossy=allow_lossy) for path in (samples, reference))
     sheet = judge(first, second, options, progress=_show)
-    if output is not None:
-        sheet.write(output)
     if as_json:
         print(sheet.model_dump_json(indent=1, by_alias=True))
     else:
         print_sheet(sheet)
+    if output is not None:
+        sheet.write(output)
+
+
+def perceptual_names(text: str, weights: Path | None) -> tuple[str, ...]:
+    """``"efficientnet-lite0, vgg16"`` -> ``("efficientnet-lite0", "vgg16")``.
+
+    Raises:
+        ConfigError: an unknown network, or ``--perceptual-weights`` that none of them takes.
+    """
+    from gigatok.config import ConfigError
+    from gigatok.teachers import PERCEPTUAL_NETWORKS
+
+    names = tuple(part.strip() for part in text.split(",") if part.strip())
+    for name in names:
+        if name not in PERCEPTUAL_NETWORKS:
+            raise ConfigError(f"--perceptual {name!r} is not one of {', '.join(PERCEPTUAL_NETWORKS)}")
+    if weights is not None and "vgg16" not in names:
+        raise ConfigError(f"--perceptual-weights {weights} are vgg16's: name it, --perceptual vgg16")
+    return names
 
 
 def print_sheet(sheet: ScoreSheet) -> None:

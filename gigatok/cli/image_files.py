@@ -48,13 +48,15 @@ def read_images(files: Sequence[Path], size: int) -> ReadImages:
     import torch
 
     from gigatok.data import CorruptImageError
+    from gigatok.data.imagefolder import FileReader
     from gigatok.data.images import decode_rgb
     from gigatok.data.transforms import center_crop
 
+    read = FileReader()
     crops, kept = [np.empty((0, size, size, 3), np.uint8)], []
     for file in files:
         try:
-            crops.append(center_crop(decode_rgb(file.read_bytes(), str(file)), size)[None])
+            crops.append(center_crop(decode_rgb(read(str(file)), str(file)), size)[None])
             kept.append(str(file))
         except CorruptImageError as error:
             print(f"left out: {error}", file=sys.stderr)
@@ -84,16 +86,8 @@ def some_validation_images(count: int, size: int) -> torch.Tensor:
 
 
 def write_grid(path: Path, images: torch.Tensor, columns: int) -> None:
-    """PNG of (n, 3, H, W) uint8 images, row by row.
-
-    Raises:
-        ConfigError: the name does not end in ``.png``.
-    """
-    from gigatok.config import ConfigError
+    """PNG of (n, 3, H, W) uint8 images, row by row, in a folder that exists."""
     from gigatok.training.grids import save_grid
 
-    if path.suffix.lower() != ".png":
-        raise ConfigError(f"--output {path} is not a .png file")
-    path.parent.mkdir(parents=True, exist_ok=True)
     save_grid(path, images.cpu(), columns)
     print(f"pictures: {path}", file=sys.stderr)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import torch
+from gigatok.cli.choices import choose_device
 
+if TYPE_CHECKING:
     from gigatok.models import ArModel, Tokenizer
 
 
@@ -77,22 +77,3 @@ def open_tokenizer_of(generator: str, device: str) -> Tokenizer:
     if entry.checkpoint != "final":
         tokenizer.load_state_dict(load_weights(run.checkpoint_path(entry.checkpoint)))
     return tokenizer
-
-
-def choose_device(name: str) -> torch.device:
-    """``auto``, ``cpu``, ``cuda`` or ``mps``.
-
-    Raises:
-        ConfigError: another name, or this machine has no such device.
-    """
-    from pydantic import ValidationError
-
-    from gigatok.config import ConfigError
-    from gigatok.config.sections import BaseSection
-    from gigatok.training.device import set_up
-
-    try:
-        section = BaseSection.model_validate({"device": name, "threads": 0})
-    except ValidationError:
-        raise ConfigError(f"--device {name!r} is not one of auto, cpu, cuda, mps") from None
-    return set_up(section)

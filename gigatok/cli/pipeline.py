@@ -37,7 +37,7 @@ def planned_params(root: Path, profile: str | None, suite: str | None) -> Params
 
 def choose_params(root: Path, profile: str | None, suite: str | None) -> Params:
     """``planned_params``, written to the file (after saying so) where they differ from it."""
-    from gigatok.cli.profile import warn_of_lost_settings, write_profile
+    from gigatok.cli.profile import note_kept_settings, warn_of_lost_settings, write_profile
     from gigatok.config import load_params
 
     params = planned_params(root, profile, suite)
@@ -46,6 +46,8 @@ def choose_params(root: Path, profile: str | None, suite: str | None) -> Params:
         print(f"rewriting params.yaml: profile {params.profile}, suite {params.suite}", file=sys.stderr)
         warn_of_lost_settings(root, params.profile, params.suite)
         write_profile(root, params.profile, params.suite)
+    elif profile is not None or suite is not None:
+        note_kept_settings(root, params.profile, params.suite)
     return params
 
 

@@ -33,8 +33,11 @@ def profile(
 ) -> None:
     """Write params.yaml for a profile and a suite, and say what changed."""
     from gigatok.cli.project import project_root
+    from gigatok.config import ConfigError
 
     names = [part.strip() for part in only.split(",") if part.strip()]
+    if names and not seeds.strip():
+        raise ConfigError(f"--only {only} says which tokenizers --seeds is for: give --seeds 0,1,2 too")
     write_profile(project_root(), name, suite, seeds=parse_seeds(seeds), only=names, weights=parse_weights(weights))
 
 
@@ -112,6 +115,21 @@ def warn_of_lost_settings(root: Path, name: str, suite: str) -> None:
     lines = lost_settings(current, yaml.safe_load(rendered(name, suite)))
     if lines:
         print(f"rewriting loses {len(lines)} settings of {path.name} that its profile does not have:", file=sys.stderr)
+        _print_settings(lines)
+
+
+def note_kept_settings(root: Path, name: str, suite: str) -> None:
+    """Say on stderr that ``params.yaml``, already of this profile and suite, keeps settings of its own."""
+    import yaml
+
+    current = yaml.safe_load((root / "params.yaml").read_text())
+    lines = changed_settings(yaml.safe_load(rendered(name, suite)), current)
+    if lines:
+        reset = f"'gigatok-bench profile {name} --suite {suite}' resets them"
+        print(
+            f"params.yaml is {name}, {suite} already; {len(lines)} settings of its own are kept ({reset}):",
+            file=sys.stderr,
+        )
         _print_settings(lines)
 
 

@@ -33,12 +33,14 @@ def reconstruct(
     """Encode and decode images; a grid shows originals above reconstructions, stdout their PSNR."""
     import torch
 
+    from gigatok.cli.choices import check_output
     from gigatok.cli.image_files import find_images, read_images, some_validation_images, write_grid
     from gigatok.cli.model_folders import open_tokenizer
     from gigatok.config import GigatokError
     from gigatok.data import to_float, to_uint8
     from gigatok.evaluation import psnr
 
+    check_output(output, ".png")
     model = open_tokenizer(tokenizer, device)
     size = model.config.image_size
     place = next(model.parameters()).device

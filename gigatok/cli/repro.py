@@ -15,11 +15,11 @@ def register(app: typer.Typer) -> None:
 
 def repro(
     targets: Annotated[
-        list[str] | None, typer.Argument(help="DVC stages to bring up to date; none: all of them.")
+        list[str] | None, typer.Argument(help="DVC stages or groups (train_tokenizer) to bring up to date; none: all.")
     ] = None,
     jobs: Annotated[int, typer.Option(min=0, help="Stages at one time; 0: what the machine carries.")] = 0,
-    profile: Annotated[str | None, typer.Option(help="Rewrite params.yaml with this profile first.")] = None,
-    suite: Annotated[str | None, typer.Option(help="Rewrite params.yaml with this suite first.")] = None,
+    profile: Annotated[str | None, typer.Option(help="Rewrite params.yaml first, if it is of another profile.")] = None,
+    suite: Annotated[str | None, typer.Option(help="Rewrite params.yaml first, if it is of another suite.")] = None,
 ) -> None:
     """Bring the pipeline up to date: 'dvc repro' with independent stages side by side."""
     from gigatok.cli.pipeline import bring_up_to_date, print_ending

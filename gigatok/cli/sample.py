@@ -42,11 +42,13 @@ def sample(
     """Draw images with a generator and decode them: a grid with one row for each class."""
     import torch
 
+    from gigatok.cli.choices import check_output
     from gigatok.cli.image_files import write_grid
     from gigatok.cli.model_folders import open_generator, open_tokenizer, open_tokenizer_of
     from gigatok.data import to_uint8
     from gigatok.sampling import sample_many
 
+    check_output(output, ".png")
     model = open_generator(generator, device)
     chosen = parse_classes(classes, model.config.num_classes)
     decoder = open_tokenizer(tokenizer, device) if tokenizer else open_tokenizer_of(generator, device)

@@ -25,8 +25,8 @@ def register(app: typer.Typer) -> None:
 def scaling(
     sizes: Annotated[str, typer.Option(help="Any of s, b, l, xl, 3b, separated by commas.")] = "s,b,l,xl,3b",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, nothing else, on stdout.")] = False,
-    profile: Annotated[str | None, typer.Option(help="Rewrite params.yaml with this profile first.")] = None,
-    suite: Annotated[str | None, typer.Option(help="Rewrite params.yaml with this suite first.")] = None,
+    profile: Annotated[str | None, typer.Option(help="Rewrite params.yaml first, if it is of another profile.")] = None,
+    suite: Annotated[str | None, typer.Option(help="Rewrite params.yaml first, if it is of another suite.")] = None,
     jobs: Annotated[int, typer.Option(min=0, help="Stages at one time; 0: what the machine carries.")] = 0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run; change nothing.")] = False,
 ) -> None:

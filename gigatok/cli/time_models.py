@@ -28,20 +28,15 @@ def time_models(
 
     Here and now, on this machine, into reports/timing/. The report's own table 4 is measured by the stage 'timing'.
     """
+    from gigatok.cli.choices import choose_device
     from gigatok.cli.pipeline import shown
     from gigatok.cli.project import project_root
-    from gigatok.config import ConfigError, load_params
+    from gigatok.config import load_params
     from gigatok.paper.timing import measure_times
     from gigatok.paper.timing_table import write_timing
 
     root = project_root()
-    if device not in ("cpu", "cuda"):
-        raise ConfigError(f"--device {device!r}: choose cpu or cuda")
-    if device == "cuda":
-        import torch
-
-        if not torch.cuda.is_available():
-            raise ConfigError("--device cuda: this machine has no CUDA device: use cpu")
+    choose_device(device, ("cpu", "cuda"))
     params = None if paper_scale else load_params(root / "params.yaml")
     table = measure_times(params, batch_size=batch_size, repeats=repeats, device=device, threads=threads)
     path = write_timing(table, root / "reports" / "timing")

@@ -144,10 +144,48 @@ def test_missing_model_names_both_places(command: Command, tmp_path: Path, image
     assert "runs/tokenizers/S-Q/config.json" in ended.err
 
 
-def test_output_names_are_checked(command: Command, tokenizer_folder: Path, image_folder: Path) -> None:
-    ended = command("reconstruct", str(tokenizer_folder), str(image_folder / "a.png"), "--output", "grid.jpg")
+@pytest.mark.parametrize(
+    ("output", "status", "message"),
+    [
+        ("grid.jpg", 2, "grid.jpg is not a .png file"),
+        ("full.png", 2, "full.png is a folder"),
+        ("file.txt/grid.png", 1, "file.txt cannot be made"),
+    ],
+)
+def test_output_is_checked_before_anything_is_computed(
+    command: Command, tmp_path: Path, output: str, status: int, message: str
+) -> None:
+    (tmp_path / "full.png").mkdir()
+    (tmp_path / "file.txt").write_text("")
+    ended = command("reconstruct", "no-such-model", "--output", str(tmp_path / output))
+    assert ended.status == status
+    assert message in ended.err
+
+
+def test_tokens_go_to_an_npz_only(command: Command) -> None:
+    ended = command("encode", "no-such-model", "no-such-folder", "--output", "tokens")
     assert ended.status == 2
-    assert "grid.jpg is not a .png file" in ended.err
+    assert "--output tokens is not a .npz file" in ended.err
+
+
+def test_a_device_that_is_not_there_is_named_as_it_was_given(command: Command, tokenizer_folder: Path) -> None:
+    for device in {"cuda", "mps"} - {"cuda" if torch.cuda.is_available() else ""}:
+        if device == "mps" and torch.backends.mps.is_available():
+            continue
+        ended = command("reconstruct", str(tokenizer_folder), "--device", device)
+        assert ended.status == 2
+        assert f"--device {device}: this machine has none: use auto or cpu" in ended.err
+
+
+def test_a_folder_named_like_an_image_is_left_out(
+    command: Command, tmp_path: Path, tokenizer_folder: Path, image_folder: Path
+) -> None:
+    (image_folder / "z.png").mkdir()
+    ended = command("encode", str(tokenizer_folder), str(image_folder), "--output", str(tmp_path / "new" / "t.npz"))
+    assert ended.status == 0, ended.err
+    assert "left out" in ended.err
+    assert "z.png" in ended.err
+    assert (tmp_path / "new" / "t.json").exists()
 
 
 def test_an_official_file_makes_the_round_trip(command: Command, tmp_path: Path) -> None:

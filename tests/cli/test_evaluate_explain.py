@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer
+from cli_harness import Command
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -65,6 +66,20 @@ def test_a_crop_is_recorded_and_missing_weights_leave_pixel_scores(app: typer.Ty
     assert "note: fid, sfid, kid, inception_score, precision, recall are absent: " in text
     with pytest.raises(GigatokError, match=r"none\.pth"):
         _run(app, "evaluate", *folders, *missing, "--crop", 16)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--perceptual", "efficientnet-lite0, lpips"], "--perceptual 'lpips' is not one of"),
+        (["--perceptual-weights", "vgg.pth"], "name it, --perceptual vgg16"),
+        (["--device", "gpu"], "--device 'gpu' is not one of auto, cpu, cuda"),
+    ],
+)
+def test_wrong_options_end_it_before_a_file_is_read(command: Command, options: list[str], message: str) -> None:
+    ended = command("evaluate", "none.npz", "neither.npz", "--reconstructions", *options)
+    assert ended.status == 2
+    assert message in ended.err
 
 
 def test_explain_sizes_the_gap_between_two_preprocessings(

@@ -13,8 +13,9 @@ import yaml
 from cli_harness import Command
 
 from gigatok.cli.costs import expected_seconds
+from gigatok.cli.pipeline import choose_params
 from gigatok.cli.preflight import missing
-from gigatok.cli.profile import changed_settings
+from gigatok.cli.profile import changed_settings, write_profile
 from gigatok.cli.scaling import parse_sizes, scaling_targets
 from gigatok.config import ConfigError, Params, parse_params
 from gigatok.config.profiles import render
@@ -118,9 +119,28 @@ def test_profile_writes_and_names_the_changes(command: Command, project: Path) -
     assert "profile: 'smoke' -> 'nano'" in ended.err
     assert yaml.safe_load((project / "params.yaml").read_text())["profile"] == "nano"
     assert "no setting changed" in command("profile", "nano").err
+    ended = command("profile", "nano", "--only", "S-S")
+    assert ended.status == 2
+    assert "--only S-S says which tokenizers --seeds is for" in ended.err
     ended = command("profile", "giga")
     assert ended.status == 2
     assert "smoke, nano, mini, paper" in ended.err
+
+
+def test_settings_of_ones_own_are_kept_and_named(
+    project: Path, smoke: Params, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_profile(project, "smoke", "core")
+    choose_params(project, "smoke", None)
+    assert "settings of its own" not in capsys.readouterr().err
+    path = project / "params.yaml"
+    values = yaml.safe_load(path.read_text())
+    values["base"]["seed"] += 7
+    path.write_text(yaml.safe_dump(values))
+    assert choose_params(project, "smoke", "core").base.seed == smoke.base.seed + 7
+    err = capsys.readouterr().err
+    assert "params.yaml is smoke, core already; 1 settings of its own are kept" in err
+    assert f"base.seed: {smoke.base.seed} -> {smoke.base.seed + 7}" in err
 
 
 def test_changed_settings_sees_additions_and_removals() -> None:

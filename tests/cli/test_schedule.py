@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from pathlib import Path
 
@@ -11,8 +12,10 @@ import pytest
 from gigatok.cli.runner.display import View, clock, facts
 from gigatok.cli.runner.graph import Graph, Stage
 from gigatok.cli.runner.history import Estimates, read_seconds, record_seconds
+from gigatok.cli.runner.process import StageProcess
 from gigatok.cli.runner.progress import StageProgress
 from gigatok.cli.runner.schedule import by_priority, critical_seconds, ready, time_left
+from gigatok.config import GigatokError
 
 # data (2 s) -> small (1 s), large (6 s) -> report (1 s)
 GRAPH = Graph(
@@ -52,6 +55,31 @@ def test_time_left_counts_what_runs() -> None:
     assert time_left(GRAPH, {"small", "report"}, {"large": 4.0}, SECONDS, 2) == pytest.approx(5.0)
     assert time_left(GRAPH, {"small", "report"}, {"large": 4.0}, SECONDS, 1) == pytest.approx(6.0)
     assert time_left(GRAPH, set(), {}, SECONDS, 2) == 0.0
+
+
+def test_a_group_stands_for_its_stages() -> None:
+    names = ("data", "train@S-S", "train@B-L", "report")
+    graph = Graph({name: Stage(name=name, needs=("data",) if "@" in name else ()) for name in names})
+    assert set(graph.upstream(["train"]).stages) == {"data", "train@S-S", "train@B-L"}
+    assert set(graph.upstream(["train@S-S"]).stages) == {"data", "train@S-S"}
+    with pytest.raises(GigatokError, match=r"stage 'tra' is not in dvc\.yaml"):
+        graph.upstream(["tra"])
+
+
+@pytest.mark.parametrize(
+    ("said", "skipped"),
+    [
+        ("Stage 'a' didn't change, skipping", True),
+        ("Stage 'a' is cached - skipping run, checking out outputs", True),
+        ("S-S: already trained with these settings, data and code", True),
+        ("Running stage 'a'", False),
+    ],
+)
+def test_stages_that_had_nothing_to_do_are_no_measurements(tmp_path: Path, said: str, skipped: bool) -> None:
+    process = StageProcess("a", tmp_path, tmp_path, command=[sys.executable, "-c", f"print({said!r})"])
+    while process.poll() is None:
+        time.sleep(0.01)
+    assert process.skipped() is skipped
 
 
 def test_outdated_follows_changes_downstream() -> None:

@@ -31,19 +31,26 @@ class Graph:
     def upstream(self, targets: Iterable[str]) -> Graph:
         """The targets and everything they need.
 
+        Args:
+            targets: stages, or groups of them (``train_tokenizer``) as DVC takes them too.
+
         Raises:
-            GigatokError: a target is not a stage.
+            GigatokError: a target is neither.
         """
         kept: dict[str, Stage] = {}
-        waiting = list(targets)
+        waiting = [name for target in targets for name in self._named(target)]
         while waiting:
             name = waiting.pop()
-            if name not in self.stages:
-                raise GigatokError(f"stage {name!r} is not in dvc.yaml: 'dvc stage list' shows those that are")
             if name not in kept:
                 kept[name] = self.stages[name]
                 waiting.extend(kept[name].needs)
         return Graph({name: stage for name, stage in self.stages.items() if name in kept})
+
+    def _named(self, target: str) -> list[str]:
+        found = [name for name in self.stages if target in (name, name.partition("@")[0])]
+        if not found:
+            raise GigatokError(f"stage {target!r} is not in dvc.yaml: 'dvc stage list' shows those that are")
+        return found
 
     def outdated(self) -> set[str]:
         """Stages that DVC has to look at: the changed ones and all that follow from them."""
