@@ -65,6 +65,7 @@ def ledger_document(entries: Sequence[Entry], params: Params) -> dict[str, Any]:
             {
                 "claim": entry.claim.key,
                 "text": entry.claim.text,
+                "caveat": entry.claim.caveat,
                 "verdict": entry.verdict,
                 "comparisons": [
                     {"verdict": finding.verdict, "effect": finding.effect, "text": finding.text}
@@ -97,6 +98,8 @@ def print_ledger(entries: Sequence[Entry], params: Params) -> None:
     for entry in entries:
         print(f"{entry.verdict.upper()}  {entry.claim.key}  [{scale(params)}]")
         print(f"  {entry.claim.text}")
+        if entry.claim.caveat:
+            print(f"  mind that {entry.claim.caveat}")
         for finding in entry.findings:
             print(f"  - {finding.verdict}: {finding.text}")
         print()
@@ -116,6 +119,8 @@ def ledger_table(entries: Sequence[Entry], params: Params) -> Table:
     table.add_column("Comparisons", ratio=2)
     for entry in entries:
         claim = Text.assemble((entry.claim.key, "bold"), f"\n{entry.claim.text}")
+        if entry.claim.caveat:
+            claim.append(f"\nmind that {entry.claim.caveat}", "dim")
         findings = [Text.assemble((each.verdict, COLOURS[each.verdict]), f": {each.text}") for each in entry.findings]
         table.add_row(Text(entry.verdict, COLOURS[entry.verdict]), claim, Text("\n").join(findings))
     return table

@@ -101,10 +101,15 @@ def _paper() -> Params:
     return parse_params(yaml.safe_load(render("paper")))
 
 
+def has_adversary(training: TrainTokenizerSection) -> bool:
+    """Whether a discriminator takes part in at least the last step."""
+    return bool(training.loss.adversarial_weight) and training.loss.discriminator.start_step < training.steps
+
+
 def _adversary(params: Params) -> str:
     """The weight, or that there is no adversary: with weight 0, or where it would start after the last step."""
     training = params.train_tokenizer
-    if not training.loss.adversarial_weight or training.loss.discriminator.start_step >= training.steps:
+    if not has_adversary(training):
         return "none: tokenizers are trained without an adversary"
     return f"{training.loss.adversarial_weight:g}"
 

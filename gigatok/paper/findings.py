@@ -92,8 +92,8 @@ def correlate(claim: Correlation, score: Reader, seed: int = 0) -> Finding:
     """Pearson's correlation over the pairs that were run, against the claim's bound.
 
     Two chances are ruled out before it counts: that the scores' own noise made it (an interval over scores drawn from
-    normal distributions as wide as theirs), and that so few pairs did (a test at 5%: the exact one of no correlation,
-    Fisher's of another bound). Scores of one side that were measured differently decide nothing.
+    normal distributions as wide as theirs), and that so few pairs did (a one-sided test at 5%: the exact one of no
+    correlation, Fisher's of another bound). Scores of one side that were measured differently decide nothing.
     """
     pairs = [(score(*a), score(*b)) for a, b in claim.pairs]
     known = [(a, b) for a, b in pairs if a and b]
@@ -112,11 +112,13 @@ def correlate(claim: Correlation, score: Reader, seed: int = 0) -> Finding:
         verdict = above if low > claim.bound else below  # type: ignore[assignment]
     text = f"{claim.text}: r {found:+.2f} [{low:+.2f}, {high:+.2f}], R2 {found**2:.2f} over {len(known)} pairs"
     text += f", p {chance:.2g}"
+    if chance >= LEVEL:
+        text += f" ({_needed(len(known), claim.bound, found)})"
     return Finding(claim, verdict, found, text + (f" (paper: {claim.paper})" if claim.paper else ""))
 
 
 def chance_of(r: float, count: int, bound: float = 0.0) -> float:
-    """Two-sided p-value of a correlation over ``count`` pairs where the true one is ``bound``.
+    """One-sided p-value of a correlation over ``count`` pairs, on its side of the true one, ``bound``.
 
     Of no correlation it is exact for normal scores (Student's t); of another bound Fisher's approximation, which
     three pairs cannot refute.
@@ -126,8 +128,22 @@ def chance_of(r: float, count: int, bound: float = 0.0) -> float:
     if abs(r) >= 1:
         return 0.0 if bound == 0 or count > MIN_PAIRS else 1.0
     if bound == 0:
-        return float(2 * t.sf(abs(r) * ((count - 2) / (1 - r * r)) ** 0.5, count - 2))
-    return float(2 * norm.sf(abs(np.arctanh(r) - np.arctanh(bound)) * max(count - 3, 0) ** 0.5))
+        return float(t.sf(abs(r) * ((count - 2) / (1 - r * r)) ** 0.5, count - 2))
+    return float(norm.sf(abs(np.arctanh(r) - np.arctanh(bound)) * max(count - 3, 0) ** 0.5))
+
+
+def _needed(count: int, bound: float, r: float) -> str:
+    """The correlation from which on so few pairs would count, on the side of ``bound`` where ``r`` is."""
+    from scipy.stats import norm, t
+
+    if bound == 0:
+        level = t.isf(LEVEL, count - 2)
+        needed = level / (count - 2 + level**2) ** 0.5 * np.sign(r)
+    elif count <= MIN_PAIRS:
+        return f"{count} pairs cannot decide"
+    else:
+        needed = np.tanh(np.arctanh(bound) + np.sign(r - bound) * norm.isf(LEVEL) / (count - 3) ** 0.5)
+    return f"of {count} pairs only r {'above' if r > bound else 'below'} {needed:+.3f} would count"
 
 
 def _undecidable(known: Sequence[tuple[Score, Score]]) -> str | None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gigatok.artifacts import Score, write_bytes
 from gigatok.config import Params
 from gigatok.evaluation.names import ENCODER_PROBE, encoder_probe_at
 from gigatok.paper.columns import PAPER_GFID, find
+from gigatok.paper.departures import has_adversary
 from gigatok.paper.findings import Contrast, Correlation, Finding, Point, Reader, Verdict, compare, correlate
-from gigatok.paper.matrix import PROBED, TABLES, checkpoints
+from gigatok.paper.matrix import DURATIONS, PROBED, TABLES, checkpoints, duration_name
 from gigatok.paper.measured import scale
 from gigatok.paper.scaling_table import markdown_table
 from gigatok.paper.seeds import read_repeated
@@ -24,6 +25,8 @@ class Claim:
     text: str
     contrasts: tuple[Contrast, ...] = ()
     correlations: tuple[Correlation, ...] = ()
+    caveat: str = ""
+    """What else than the claim's cause these runs differ in, or share."""
 
 
 @dataclass(frozen=True)
@@ -55,10 +58,11 @@ CLAIMS = (
     ),
     Claim(
         "cure",
-        "With semantic regularization generation improves with size too (figure 7).",
+        "With semantic regularization generation improves with size too, and beats equal sizes without (figure 7).",
         (
             Contrast("rfid", "B-L", "<", "S-S"),
             Contrast(PAPER_GFID, "B-L", "<", "S-S"),
+            Contrast(PAPER_GFID, "XL-XXL", "<", "S-S"),
             Contrast("linear_probe_accuracy", "B-L", ">", "S-S"),
             *(Contrast(PAPER_GFID, name, "<", f"{name}-no-sem") for name in _SIZES),
         ),
@@ -102,11 +106,12 @@ CLAIMS = (
     ),
     Claim(
         "longer-training",
-        "Longer training keeps improving reconstruction; without regularization generation degrades (figure 12).",
+        "Longer training keeps improving reconstruction; without regularization tokens become harder to model and "
+        "generation degrades in the end (figure 12).",
         (
             Contrast("rfid", "S-S-120pct", "<", "S-S-40pct"),
             Contrast("rfid", "S-S-120pct-no-sem", "<", "S-S-40pct-no-sem"),
-            Contrast(PAPER_GFID, "S-S-120pct-no-sem", ">", "S-S-40pct-no-sem"),
+            Contrast(PAPER_GFID, "S-S-120pct-no-sem", ">", "S-S-no-sem"),
             Contrast("ar_val_loss", "S-S-120pct-no-sem", ">", "S-S-40pct-no-sem"),
         ),
     ),
@@ -121,13 +126,43 @@ CLAIMS = (
 )
 """Claims whose runs are the same in every profile; ``all_claims`` has the others too."""
 
+TEST = (
+    "two scores differ when their 95% intervals do not overlap. A correlation counts when its scores' intervals leave "
+    "it on one side of the bound and a one-sided test at 5% does, too: so few pairs are seldom that far out by chance. "
+    "A claim is confirmed when all its comparisons are, contradicted when one is. Without intervals a comparison is "
+    "inconclusive, whatever its sign. At proxy scale a verdict is about the proxy alone, not about the paper."
+)
+"""How claims are judged, in words."""
+
 FIGURE_6_R = 0.80**0.5
 """Correlation with which a small AR model's probe foretells the large one's in the paper."""
 
 
 def all_claims(params: Params) -> tuple[Claim, ...]:
     """Every claim that runs of the suite can speak about."""
-    return (*CLAIMS[:2], decoder_claim(params), *CLAIMS[2:], encoder_probe_claim(params))
+    caveats = {"longer-training": _adversary_caveat(params), "entropy-loss": _restart_caveat(params)}
+    found = (*CLAIMS[:2], decoder_claim(params), *CLAIMS[2:], encoder_probe_claim(params))
+    return tuple(replace(claim, caveat=caveats.get(claim.key, claim.caveat)) for claim in found)
+
+
+def _adversary_caveat(params: Params) -> str:
+    """Durations that end before the adversary starts are another recipe, not only a shorter one."""
+    names = [duration_name(percent, semantic) for percent in DURATIONS for semantic in (True, False)]
+    known = [params.tokenizer_training(name) for name in names if name in params.tokenizers]
+    steps = {each.steps for each in known}
+    without = sorted({each.steps for each in known if not has_adversary(each)})
+    if not without or set(without) == steps:
+        return ""
+    start = params.train_tokenizer.loss.discriminator.start_step
+    listed = ", ".join(f"{each:,}" for each in without)
+    return f"runs of {listed} steps end before the adversary starts (step {start:,}), the longer ones do not"
+
+
+def _restart_caveat(params: Params) -> str:
+    until = params.train_tokenizer.codebook_restart.until_step
+    if not until:
+        return ""
+    return f"until step {until:,} dead codes are restarted in both runs, which the paper does not do"
 
 
 def decoder_claim(params: Params) -> Claim:
@@ -190,21 +225,19 @@ def ledger_markdown(entries: list[Entry], params: Params) -> str:
     rows = [[entry.claim.key, entry.claim.text, entry.verdict, _tally(entry), scale(params)] for entry in entries]
     parts = [
         "# Claims of the paper, checked over our numbers\n",
-        "Test: two scores differ when their 95% intervals do not overlap; a correlation lies on one side of a bound "
-        "when the interval that its scores' intervals give it does, and so few pairs would show that by chance in "
-        "less than 5% of cases. Without intervals a comparison is inconclusive, whatever its sign. At proxy scale a "
-        "verdict is about the proxy alone.\n",
-        f"Seeds: {_seeds(params)}\n",
+        f"Test: {TEST}\n",
+        f"Seeds: {seeds_note(params)}\n",
         markdown_table(["Claim", "What the paper says", "Verdict", "Comparisons", "Scale"], rows, left=5),
     ]
     for entry in entries:
         parts.append(f"## {entry.claim.key}\n")
+        parts += [f"Mind that {entry.claim.caveat}.\n"] if entry.claim.caveat else []
         parts += [f"- {finding.verdict}: {finding.text}" for finding in entry.findings]
         parts.append("")
     return "\n".join(parts)
 
 
-def _seeds(params: Params) -> str:
+def seeds_note(params: Params) -> str:
     """Over what the intervals are."""
     several = [name for name, entry in params.tokenizers.items() if len(entry.seeds) > 1]
     one = (

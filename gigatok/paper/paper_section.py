@@ -7,7 +7,7 @@ from typing import Any
 from gigatok.config import Params
 from gigatok.paper.cells import LABELS, PaperCell
 from gigatok.paper.exact_tables import ExactTable
-from gigatok.paper.ledger import Entry
+from gigatok.paper.ledger import TEST, Entry, seeds_note
 from gigatok.paper.matrix import TableSpec
 from gigatok.paper.measured import measured_with
 from gigatok.paper.paper import PaperContent
@@ -31,6 +31,8 @@ def paper_context(content: PaperContent, params: Params) -> dict[str, Any]:
         },
         "claims": [_claim(entry) for entry in content.claims],
         "claims_scale": scale,
+        "claims_test": TEST[0].upper() + TEST[1:],
+        "claims_seeds": seeds_note(params),
     }
 
 
@@ -89,6 +91,7 @@ def _claim(entry: Entry) -> dict[str, Any]:
     return {
         "key": entry.claim.key,
         "text": entry.claim.text,
+        "caveat": entry.claim.caveat,
         "verdict": entry.verdict,
         "look": _LOOKS[entry.verdict],
         "findings": [

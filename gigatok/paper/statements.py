@@ -12,7 +12,7 @@ from gigatok.config import Params
 from gigatok.paper.columns import COLUMNS, PAPER_GFID, Column, column, find
 from gigatok.paper.scaling import ScalingRow, is_baseline
 
-Verdict = Literal["yes", "no", "mixed", "not run"]
+Verdict = Literal["yes", "no", "mixed", "not told apart", "not run"]
 _LISTED = 3
 """Losing runs that are named one by one, at most."""
 _HALVES = ("precision", "recall")
@@ -32,7 +32,7 @@ def statements(rows: Sequence[ScalingRow], params: Params) -> list[Statement]:
     """All statements, from ``series_rows``."""
     rungs = sorted((row for row in rows if row.size), key=lambda row: row.params or 0)
     without = sorted((row for row in rows if not row.semantic), key=lambda row: row.params or 0)
-    scale = "" if params.profile == "paper" else " Proxy scale: this neither confirms nor contradicts the paper."
+    scale = "" if params.profile == "paper" else " Proxy scale: this is about the proxy alone."
     return [
         beats_floors(rows),
         beats_kmeans(rows),
@@ -45,7 +45,7 @@ def statements(rows: Sequence[ScalingRow], params: Params) -> list[Statement]:
 
 def beats_floors(rows: Sequence[ScalingRow]) -> Statement:
     """Every tokenizer and generator against what needs no skill."""
-    question = "Does everything trained beat the floors?"
+    question = "Does everything trained beat the floors? (Precision and recall trade against each other: not asked.)"
     contests = _contests(rows, baseline=False)
     if not contests:
         return Statement(question, "not run", "No trained model has a score beside a floor yet.")
@@ -73,7 +73,10 @@ def beats_kmeans(rows: Sequence[ScalingRow]) -> Statement:
 
 
 def trend(question: str, rows: Sequence[ScalingRow], key: str, falls: bool) -> Statement:
-    """Whether a metric goes the way asked from the first row that was run to the last."""
+    """Whether a metric goes the way asked from the first row that was run to the last.
+
+    Neither way where the intervals of the two ends overlap, or are missing.
+    """
     run = [(row, score) for row in rows if (score := _score(row, key))]
     shown = column(key)
     if len(run) < 2 or shown is None:
@@ -82,6 +85,8 @@ def trend(question: str, rows: Sequence[ScalingRow], key: str, falls: bool) -> S
     first, last = run[0][1], run[-1][1]
     right_way = last.value < first.value if falls else last.value > first.value
     steps = [(b.value < a.value) == falls for (_, a), (_, b) in pairwise(run)]
+    if not _apart(first, last):
+        return Statement(question, "not told apart", f"Not told apart: {path}.{_overlap(first, last)}")
     verdict: Verdict = "no" if not right_way else "yes" if all(steps) else "mixed"
     words = {"yes": "Yes, at every step", "mixed": "End to end yes, but not at every step", "no": "No"}[verdict]
     return Statement(question, verdict, f"{words}: {path}.{_overlap(first, last)}")
@@ -94,11 +99,18 @@ def dilemma(without: Sequence[ScalingRow], scale: str) -> Statement:
     gfid = trend("", without, PAPER_GFID, falls=False)
     if "not run" in (rfid.verdict, gfid.verdict):
         return Statement(question, "not run", "Needs two sizes without regularization, tokenizer and generator.")
-    seen = [rfid.verdict != "no", gfid.verdict != "no"]
-    verdict: Verdict = "mixed" if not all(seen) and any(seen) else "yes" if all(seen) else "no"
-    if verdict == "yes" and "mixed" in (rfid.verdict, gfid.verdict):
-        verdict = "mixed"
-    words = {"yes": "The dilemma's shape is seen", "mixed": "Seen in part", "no": "The dilemma is not seen"}[verdict]
+    found = {rfid.verdict, gfid.verdict}
+    verdict: Verdict = "mixed"
+    if "not told apart" in found:
+        verdict = "not told apart"
+    elif len(found) == 1:
+        verdict = rfid.verdict
+    words = {
+        "yes": "The dilemma's shape is seen",
+        "mixed": "Seen in part",
+        "no": "The dilemma is not seen",
+        "not told apart": "Not told apart",
+    }[verdict]
     return Statement(question, verdict, f"{words}. rFID falls? {rfid.text} Guided gFID rises? {gfid.text}{scale}")
 
 
@@ -115,8 +127,12 @@ def cure(rows: Sequence[ScalingRow], scale: str) -> Statement:
     shown = column(PAPER_GFID)
     if not pairs or shown is None:
         return Statement(question, "not run", "Needs a size with guided gFID both with and without regularization.")
-    lower = [a.value < b.value for _, a, b in pairs]
-    verdict: Verdict = "yes" if all(lower) else "mixed" if any(lower) else "no"
+    told = [a.value < b.value for _, a, b in pairs if _apart(a, b)]
+    verdict: Verdict = "not told apart"
+    if told:
+        verdict = "yes" if all(told) else "mixed" if any(told) else "no"
+    if verdict in ("yes", "no") and len(told) < len(pairs):
+        verdict = "mixed"
     parts = [f"{name} {shown.text(a.value)} with, {shown.text(b.value)} without{_near(a, b)}" for name, a, b in pairs]
     return Statement(question, verdict, f"{'; '.join(parts)}.{scale}")
 
@@ -206,6 +222,10 @@ def _overlap(first: Score, last: Score) -> str:
     if first.interval is None or last.interval is None:
         return " No interval was measured, so the size of chance is unknown."
     return f" The intervals of the two ends {'overlap' if _touch(first, last) else 'do not overlap'}."
+
+
+def _apart(a: Score, b: Score) -> bool:
+    return bool(a.interval and b.interval) and not _touch(a, b)
 
 
 def _near(a: Score, b: Score) -> str:

@@ -110,6 +110,7 @@ def with_larger(runs, values):
         ((120.2, 104.1, 96.0), 0.01, "confirmed"),
         ((100.1, 116.0, 124.1), 0.01, "contradicted"),
         ((120.2, 104.1, 96.0), 60.0, "inconclusive"),  # noise of the scores alone could make it
+        ((120.0, 111.3, 105.0), 0.01, "confirmed"),  # R2 0.99, the paper's own, over its three sizes
         ((120.0, 118.0, 96.0), 0.01, "inconclusive"),  # r 0.9: so could three pairs
     ],
 )
@@ -123,11 +124,18 @@ def test_ar_probing_is_judged_by_noise_and_by_chance(runs, large, width, verdict
 def test_chance_of_a_correlation():
     x, y = [1.0, 2.0, 4.0, 7.0, 8.0], [2.0, 1.0, 5.0, 6.0, 9.0]
     found = pearsonr(x, y)
-    assert chance_of(found.statistic, 5) == pytest.approx(found.pvalue)
-    low, high = found.confidence_interval(0.95)
+    assert chance_of(found.statistic, 5) == pytest.approx(found.pvalue / 2)
+    low, high = found.confidence_interval(0.90)
     assert chance_of(found.statistic, 5, low) == pytest.approx(0.05)
     assert chance_of(found.statistic, 5, high) == pytest.approx(0.05)
-    assert chance_of(0.999, 3, 0.9) == 1.0
+    assert chance_of(0.999, 3, 0.9) == 0.5
+
+
+def test_what_so_few_pairs_could_show_is_said(runs):
+    with_larger(runs, {"S-S": (120, 0.01), "S-L": (118, 0.01), "B-L": (96, 0.01)})
+    finding = entries(runs)["ar-probing"].findings[0]
+    assert "(of 3 pairs only r above +0.988 would count)" in finding.text
+    assert chance_of(0.988, 3) == pytest.approx(0.05, abs=0.001)
 
 
 def test_ar_probing_without_larger_models_is_not_run(runs):
@@ -172,7 +180,7 @@ def with_encoder_probes(runs, params, encoder, ar):
     ("ar", "verdict"),
     [
         ((0.5, 0.45, 0.4, 0.35), "confirmed"),  # falls while the encoder's rises
-        ((0.4, 0.5, 0.39, 0.41), "inconclusive"),  # unrelated, but four pairs do not exclude R2 0.80
+        ((0.4, 0.5, 0.42, 0.47), "inconclusive"),  # unrelated, but four pairs do not exclude R2 0.80
         ((0.2001, 0.25, 0.3, 0.3501), "contradicted"),  # foretells it
     ],
 )

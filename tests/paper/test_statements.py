@@ -98,8 +98,19 @@ def test_trend_falls_falls_in_the_end_or_not(runs):
     assert trend("", rungs(runs), "rfid", falls=True).verdict == "mixed"
     write_tokenizer(runs, "XL-XXL", rfid=71, psnr=17)
     found = trend("", rungs(runs), "rfid", falls=True)
-    assert found.verdict == "no"
+    assert found.verdict == "not told apart"
     assert "intervals of the two ends overlap" in found.text
+    write_tokenizer(runs, "XL-XXL", rfid=90, psnr=17)
+    assert trend("", rungs(runs), "rfid", falls=True).verdict == "no"
+
+
+def test_scores_without_intervals_tell_nothing_apart(runs):
+    path = runs / "tokenizers" / "XL-XXL" / "summary.json"
+    sheet = ScoreSheet.read(path)
+    sheet.model_copy(update={"scores": tuple(each.replace(interval=None) for each in sheet.scores)}).write(path)
+    found = trend("", rungs(runs), "rfid", falls=True)
+    assert found.verdict == "not told apart"
+    assert "No interval was measured" in found.text
 
 
 def test_dilemma_needs_both_directions(runs):
@@ -108,6 +119,8 @@ def test_dilemma_needs_both_directions(runs):
     found = dilemma(without(runs), " Proxy scale.")
     assert found.verdict == "mixed"
     assert found.text.endswith("Proxy scale.")
+    write_generator(runs, "B-L-no-sem", gfid=119, loss=5)
+    assert dilemma(without(runs), "").verdict == "not told apart"
 
 
 def test_cure_compares_equal_sizes_only(runs):
@@ -119,7 +132,7 @@ def test_cure_compares_equal_sizes_only(runs):
 
 def test_proxy_scale_is_said_below_paper_scale_only(runs):
     proxy = " ".join(each.text for each in statements(rows(runs), fake_params()))
-    assert "neither confirms nor contradicts the paper" in proxy
+    assert "Proxy scale: this is about the proxy alone." in proxy
     paper = " ".join(
         each.text for each in statements(rows(runs), fake_params().model_copy(update={"profile": "paper"}))
     )
