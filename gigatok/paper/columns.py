@@ -27,6 +27,12 @@ class Column:
         digits = 1 if size >= 100 else 2 if size >= 10 else 3 if size >= 0.1 else 4
         return f"{shown:.{min(digits, 1) if self.percent else digits}f}{'%' if self.percent else ''}"
 
+    @property
+    def axis(self) -> str:
+        """Unit and direction, for the axis of a plot whose title is the label."""
+        unit = "%" if self.percent else self.unit
+        return f"{unit}, {self.better} is better" if unit else f"{self.better} is better"
+
     def beats(self, value: float, other: float) -> bool:
         """Whether ``value`` is strictly better than ``other``."""
         return value < other if self.better == "lower" else value > other

@@ -104,7 +104,7 @@ def correlate(claim: Correlation, score: Reader, seed: int = 0) -> Finding:
     reason = _undecidable(known)
     if reason:
         return Finding(claim, "inconclusive", None, f"{claim.text}: {reason}")
-    found, low, high = _correlation(known, seed)
+    found, low, high = correlation(known, seed)
     chance = chance_of(found, len(known), claim.bound)
     above, below = ("confirmed", "contradicted") if claim.direction == ">" else ("contradicted", "confirmed")
     verdict: Verdict = "inconclusive"
@@ -160,7 +160,7 @@ def _undecidable(known: Sequence[tuple[Score, Score]]) -> str | None:
     return None
 
 
-def _correlation(known: Sequence[tuple[Score, Score]], seed: int) -> tuple[float, float, float]:
+def correlation(known: Sequence[tuple[Score, Score]], seed: int = 0) -> tuple[float, float, float]:
     """r of the values, and the 95% interval over values drawn as their own intervals say."""
     values = np.array([[each.value for each in pair] for pair in known])  # (pairs, 2)
     ends = [[each.interval or (each.value, each.value) for each in pair] for pair in known]

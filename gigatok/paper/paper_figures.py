@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,6 +15,7 @@ from gigatok.evaluation.names import ENCODER_PROBE, encoder_probe_at
 from gigatok.paper import style
 from gigatok.paper.claims import load_claims
 from gigatok.paper.columns import PAPER_GFID, column, find
+from gigatok.paper.findings import MIN_PAIRS, correlation
 from gigatok.paper.matrix import DURATIONS, PROBED, checkpoints, duration_name
 from gigatok.paper.measured import scale
 from gigatok.paper.mixed import are_mixed, say_mixed
@@ -30,6 +31,8 @@ _OF_GENERATOR = ("gfid", PAPER_GFID, "ar_val_loss", "linear_probe_accuracy")
 _SIZES = ("S-S", "S-L", "B-L")
 _CORE = ("S-S", "S-B", "S-L", "B-L", "L-XL", "XL-XXL")
 _LOOKS: tuple[dict[str, Any], ...] = (style.WITH, style.WITHOUT)
+_OTHER_LOOKS: tuple[dict[str, Any], ...] = (style.WITH, style.OTHER)
+"""Of series that differ in something else than regularization."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,9 @@ class Series:
 
     label: str
     spots: tuple[Spot, ...]
+    look: Mapping[str, Any] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
+    """Of the sizes at its spots; empty: the x axis says enough."""
 
 
 class Drawn(NamedTuple):
@@ -105,9 +111,9 @@ def write_paper_figures(runs_root: Path, params: Params, folder: Path) -> list[D
         GigatokError: scores of one panel were measured differently, and ``report.force`` is false.
     """
     reader = Reader(runs_root, params)
-    by_size = _size_series(reader, _CORE, ("", "-no-sem"), ("with semantic regularization", "without"))
-    without = _size_series(reader, _SIZES, ("-no-sem",), ("without semantic regularization",))
-    layouts = _size_series(reader, ("S-S", "S-B", "B-L"), ("", "-2d"), ("1D", "2D"))
+    by_size = _size_series(reader, _CORE, ("", "-no-sem"), ("with semantic regularization", "without"), _LOOKS)
+    without = _size_series(reader, _SIZES, ("-no-sem",), ("without semantic regularization",), _LOOKS[1:])
+    layouts = _size_series(reader, ("S-S", "S-B", "B-L"), ("", "-2d"), ("1D", "2D"), _OTHER_LOOKS)
     lpips = _perceptual_key(reader)
     size, steps = "tokenizer parameters", "tokenizer training steps"
     probe = "linear_probe_accuracy"
@@ -141,33 +147,40 @@ def write_paper_figures(runs_root: Path, params: Params, folder: Path) -> list[D
     return [reader.drawn(number, title, write(folder / f"fig{number:02d}")) for number, title, write in writers]
 
 
-def _size_series(reader: Reader, sizes: Sequence[str], suffixes: Sequence[str], labels: Sequence[str]) -> list[Series]:
+def _size_series(
+    reader: Reader,
+    sizes: Sequence[str],
+    suffixes: Sequence[str],
+    labels: Sequence[str],
+    looks: Sequence[Mapping[str, Any]],
+) -> list[Series]:
     found = []
-    for suffix, label in zip(suffixes, labels, strict=True):
-        names = [f"{size}{suffix}" for size in sizes]
-        counts = {name: reader.parameters(name) for name in names}
-        spots = tuple(Spot(float(count), name, name) for name, count in counts.items() if count)
-        found.append(Series(label, spots))
+    for suffix, label, look in zip(suffixes, labels, looks, strict=True):
+        counts = {size: reader.parameters(f"{size}{suffix}") for size in sizes}
+        known = {size: float(count) for size, count in counts.items() if count}
+        spots = tuple(Spot(count, f"{size}{suffix}", f"{size}{suffix}") for size, count in known.items())
+        found.append(Series(label, spots, look, tuple(known)))
     return found
 
 
 def _durations(params: Params) -> list[Series]:
     found = []
-    for semantic, label in ((True, "with semantic regularization"), (False, "without")):
+    labels = ((True, "with semantic regularization"), (False, "without"))
+    for (semantic, label), look in zip(labels, _LOOKS, strict=True):
         names = {percent: duration_name(percent, semantic) for percent in DURATIONS}
         known = {percent: name for percent, name in names.items() if name in params.tokenizers}
         spots = tuple(Spot(params.tokenizer_training(n).steps, n, n) for n in known.values())
-        found.append(Series(label, spots))
+        found.append(Series(label, spots, look))
     return found
 
 
 def _checkpoints(params: Params) -> list[Series]:
     found = []
-    for name in PROBED:
+    for name, look in zip(PROBED, _OTHER_LOOKS, strict=True):
         spots = [Spot(step, name, f"{name}-step{step}", step) for step in checkpoints(params, name)]
         if name in params.tokenizers:
             spots.append(Spot(params.tokenizer_training(name).steps, name, name))
-        found.append(Series(name, tuple(spots)))  # without spots too: the other keeps its look
+        found.append(Series(name, tuple(spots), look))
     return found
 
 
@@ -179,43 +192,50 @@ def _perceptual_key(reader: Reader) -> str:
 def _lines(
     reader: Reader, stem: Path, keys: Sequence[str], series: Sequence[Series], xlabel: str, log: bool = False
 ) -> Path:
+    shown: set[str] = set()
     with style.figure(3.3 * len(keys), 3.2) as drawing:
         for place, key in enumerate(keys):
             axes = drawing.add_subplot(1, len(keys), place + 1)
-            _panel(axes, reader, key, series)
+            shown |= _panel(axes, reader, key, series)
             axes.set_xlabel(xlabel)
             if log and axes.lines:
                 style.parameter_axis(axes, [spot.x for each in series for spot in each.spots])
+        for each in series:
+            if each.label not in shown:  # a missing line would not be missed
+                drawing.axes[0].errorbar([], [], label=f"{each.label} (not run)", **each.look)
         style.legend_above(drawing)
         _save(drawing, reader, stem)
     return stem.with_suffix(".png")
 
 
-def _panel(axes: Axes, reader: Reader, key: str, series: Sequence[Series]) -> None:
+def _panel(axes: Axes, reader: Reader, key: str, series: Sequence[Series]) -> set[str]:
+    """Draw a metric; returns the labels of the series that have points in it."""
     shown = column(key)
     scale = 100 if shown and shown.percent else 1
-    axes.set_title(f"{shown.label if shown else key}{' (%)' if scale == 100 else ''}")
-    drawn: list[Score] = []
-    for each, look in zip(series, _LOOKS, strict=False):
+    axes.set_title(shown.label if shown else key)
+    axes.set_ylabel(shown.axis if shown else "")
+    drawn: dict[str, list[Score]] = {}
+    for each in series:
         points = [(spot.x, score) for spot in each.spots if (score := reader.score(spot, key))]
         if points:
-            _draw(axes, points, scale, {**look, "label": each.label})
-            drawn += [score for _, score in points]
-    if are_mixed(drawn, force=reader.params.report.force):
+            _draw(axes, points, scale, {**each.look, "label": each.label})
+            drawn[each.label] = [score for _, score in points]
+        if len(drawn) == 1 and len(points) == len(each.names):  # names of one series serve both: sizes are equal
+            named = [(x, score.value * scale, name) for (x, score), name in zip(points, each.names, strict=True)]
+            style.label_points(axes, named, "#444444")
+    scores = [score for each_scores in drawn.values() for score in each_scores]
+    if are_mixed(scores, force=reader.params.report.force):
         say_mixed(axes)
     if not axes.lines:
         style.not_run(axes)
+    return set(drawn)
 
 
 def _draw(axes: Axes, points: Sequence[tuple[float, Score]], scale: float, look: dict[str, Any]) -> None:
     """A line through the values, with bars where every value has an interval."""
-    ys = [score.value * scale for _, score in points]
-    ends = [score.interval for _, score in points if score.interval]
-    bars = None
-    if len(ends) == len(points):
-        lower = [y - low * scale for y, (low, _) in zip(ys, ends, strict=True)]
-        bars = [lower, [high * scale - y for y, (_, high) in zip(ys, ends, strict=True)]]
-    axes.errorbar([x for x, _ in points], ys, yerr=np.abs(bars) if bars else None, capsize=2.5, **look)
+    scores = [score for _, score in points]
+    ys = [score.value * scale for score in scores]
+    axes.errorbar([x for x, _ in points], ys, yerr=_bars(scores, scale), capsize=2.5, **look)
 
 
 def _entropy(reader: Reader, stem: Path) -> Path:
@@ -227,8 +247,10 @@ def _entropy(reader: Reader, stem: Path) -> Path:
         ):
             axes = drawing.add_subplot(1, 2, place + 1)
             axes.set_title(label)
+            if curve == "codebook_usage":
+                axes.set_ylim(0, 104)  # on a finer scale one code more or less would look like a collapse
             axes.set_xlabel("tokenizer training steps")
-            for (name, text), look in zip(names, _LOOKS, strict=True):
+            for (name, text), look in zip(names, _OTHER_LOOKS, strict=True):
                 points = reader.run("tokenizer", name).curves.get(curve, [])
                 if points:
                     xs, ys = zip(*points, strict=True)
@@ -256,7 +278,8 @@ def _scatter(axes: Axes, reader: Reader, key: str, paper: float) -> None:
     shown = column(key)
     scale = 100 if shown and shown.percent else 1
     label = shown.label if shown else key
-    axes.set(title=label, xlabel=f"{label}, GPT-B", ylabel=f"{label}, GPT-XL")
+    unit = " (%)" if scale == 100 else ""
+    axes.set(title=label, xlabel=f"{label}, GPT-B{unit}", ylabel=f"{label}, GPT-XL{unit}")
     named = {name: (Spot(0, name, name), Spot(0, name, f"{name}-GPT-XL")) for name in _SIZES}
     scores = {name: (reader.score(small, key), reader.score(large, key)) for name, (small, large) in named.items()}
     pairs = {name: (a, b) for name, (a, b) in scores.items() if a and b}
@@ -266,23 +289,33 @@ def _scatter(axes: Axes, reader: Reader, key: str, paper: float) -> None:
     # each axis by itself: a probe of the large model's middle layer is not one of the small model's
     if any(are_mixed(side, force=reader.params.report.force) for side in zip(*pairs.values(), strict=True)):
         say_mixed(axes)
-    points = {name: (a.value * scale, b.value * scale) for name, (a, b) in pairs.items()}
-    xs, ys = np.array(list(points.values())).T
-    axes.scatter(xs, ys, color=style.WITH["color"], marker=style.WITH["marker"], zorder=3)  # above the grid
-    for name, point in points.items():
-        axes.annotate(name, point, xytext=(5, 4), textcoords="offset points", fontsize=7)
-    found = f"{_squared_correlation(xs, ys)} (paper {paper:g})"
-    axes.text(0.03, 0.97, found, transform=axes.transAxes, va="top", fontsize=8)
-    axes.margins(y=0.15)
+    xs, ys = (np.array([each.value * scale for each in side]) for side in zip(*pairs.values(), strict=True))
+    xerr, yerr = (_bars(side, scale) for side in zip(*pairs.values(), strict=True))
+    axes.errorbar(xs, ys, xerr=xerr, yerr=yerr, capsize=2.5, elinewidth=0.9, **{**style.WITH, "linestyle": "none"})
+    style.label_points(axes, zip(xs, ys, pairs, strict=True), "#444444")
+    axes.text(0.03, 0.97, _foretold(list(pairs.values()), paper), transform=axes.transAxes, va="top", fontsize=8)
+    axes.margins(x=0.15, y=0.35)
+
+
+def _bars(scores: Sequence[Score], scale: float) -> np.ndarray[Any, Any] | None:
+    """Lengths below and above the values (2, n); ``None`` where a score has no interval."""
+    ends = [score.interval for score in scores if score.interval]
+    if len(ends) < len(scores):
+        return None
+    values = np.array([score.value for score in scores])
+    low, high = np.array(ends).T
+    return np.abs(np.stack([values - low, high - values])) * scale
+
+
+def _foretold(pairs: Sequence[tuple[Score, Score]], paper: float) -> str:
+    """R² of the pairs beside the paper's, and the interval of r that the scores' intervals give."""
+    if len(pairs) < MIN_PAIRS or any(len({score.value for score in side}) == 1 for side in zip(*pairs, strict=True)):
+        return f"too few points for R² (paper {paper:.2f})"
+    r, low, high = correlation(pairs)
+    return f"R² {r * r:.2f} over {len(pairs)} points (paper {paper:.2f})\nr {r:+.2f} [{low:+.2f}, {high:+.2f}]"
 
 
 def _save(drawing: Figure, reader: Reader, stem: Path) -> None:
     """Write a figure with its scale in the corner, so that it says so wherever it is pasted."""
     drawing.text(0.997, 0.995, scale(reader.params), ha="right", va="top", fontsize=6.5, color="#767676")
     style.save(drawing, stem)
-
-
-def _squared_correlation(xs: np.ndarray[Any, Any], ys: np.ndarray[Any, Any]) -> str:
-    if len(xs) < 3 or np.ptp(xs) == 0 or np.ptp(ys) == 0:
-        return "too few points for R²"
-    return f"R² {np.corrcoef(xs, ys)[0, 1] ** 2:.2f} over {len(xs)} points"

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from gigatok.artifacts import Score
 from gigatok.paper import style
 from gigatok.paper.columns import COLUMNS, Column, find
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 PLOTTED = ("rfid", "gfid", "kid", "inception_score", "psnr", "ssim", "ar_val_loss", "linear_probe_accuracy")
 _OVERVIEW_COLUMNS = 4
+_ORDER = ("S", "B", "L", "XL", "XXL")
 _FAR = 0.75
 """A floor farther from the data than this share of the data's range is drawn at the edge, not to scale."""
 
@@ -83,34 +86,38 @@ def _series(axes: Axes, rows: Sequence[ScalingRow], column: Column, semantic: bo
     scores = [row.scores[str(find(row.metrics, column.key))] for row in chosen]
     if not scores:
         return []
-    xs = [float(row.params or 0) for row in chosen]
-    ys = [score.value * scale for score in scores]
-    bars = [score.interval or (score.value, score.value) for score in scores]
-    errors = [[abs(y - low * scale) for y, (low, _) in zip(ys, bars, strict=True)]]
-    errors.append([abs(high * scale - y) for y, (_, high) in zip(ys, bars, strict=True)])
+    xs = np.array([float(row.params or 0) for row in chosen])
+    ys = np.array([score.value * scale for score in scores])
+    bars = np.array([score.interval or (score.value, score.value) for score in scores]) * scale
+    errors = np.abs(bars - ys[:, None]).T  # below, above
     look: dict[str, Any] = style.WITH if semantic else style.WITHOUT
     label = "with semantic regularization" if semantic else "without"
     with_bars = any(score.interval for score in scores)
-    axes.errorbar(xs, ys, yerr=errors if with_bars else None, label=label, capsize=2.5, elinewidth=0.9, **look)
-    for row, x, y in zip(chosen, xs, ys, strict=True):
-        name = row.tokenizer.removesuffix("-no-sem")
-        axes.annotate(
-            name,
-            (x, y),
-            xytext=(5, 6) if semantic else (-5, -6),
-            textcoords="offset points",
-            fontsize=6.5,
-            ha="left" if semantic else "right",
-            va="center",
-            color=look["color"],
-            zorder=1.5,
-            bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.3},
-        )
-    return ys + [value * scale for bar in bars for value in bar]
+    aside = np.array([_encoder_first(row.tokenizer) for row in chosen])
+    for place, (rows_of_it, line) in enumerate(((~aside, look), (aside, {**look, "linestyle": "none"}))):
+        if rows_of_it.any():
+            axes.errorbar(
+                xs[rows_of_it],
+                ys[rows_of_it],
+                yerr=errors[:, rows_of_it] if with_bars else None,
+                label=label if place == 0 else None,
+                capsize=2.5,
+                elinewidth=0.9,
+                **line,
+            )
+    names = [row.tokenizer.removesuffix("-no-sem") for row in chosen]
+    style.label_points(axes, zip(xs.tolist(), ys.tolist(), names, strict=True), look["color"], below=not semantic)
+    return [*ys.tolist(), *bars.ravel().tolist()]
+
+
+def _encoder_first(tokenizer: str) -> bool:
+    """Whether the encoder is the larger part (B-S): such a size is no rung, and no line goes through it."""
+    encoder, decoder = tokenizer.split("-")[:2]
+    return _ORDER.index(encoder) > _ORDER.index(decoder)
 
 
 def _floors(axes: Axes, rows: Sequence[ScalingRow], column: Column, values: list[float]) -> None:
-    """A dashed line for each floor: the mean over the rungs where it differs by rung (shuffled tokens)."""
+    """A dashed line for each floor: the mean over the tokenizers where each has its own (shuffled tokens)."""
     scale = 100 if column.percent else 1
     named: dict[str, list[float]] = {}
     for row in rows:
@@ -129,7 +136,7 @@ def _floors(axes: Axes, rows: Sequence[ScalingRow], column: Column, values: list
         place = value if inside else (low - 0.9 * margin if value < low else high + 0.9 * margin)
         axes.axhline(place, zorder=1, **style.FLOOR)
         axes.annotate(
-            f"{name} {value:.4g}{beyond}",
+            f"{name}{', mean' if len(set(named[name])) > 1 else ''} {value:.4g}{beyond}",
             (0.99, place),
             xycoords=("axes fraction", "data"),
             xytext=(0, 2 if place < (low + high) / 2 else -2),

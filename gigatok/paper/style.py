@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 # Okabe and Ito's palette; marker and line differ too, so that colour is never the only sign.
 WITH = {"color": "#0072B2", "marker": "o", "linestyle": "-"}
 WITHOUT = {"color": "#D55E00", "marker": "s", "linestyle": "-."}
+OTHER = {"color": "#009E73", "marker": "^", "linestyle": "--"}
+"""A second series that differs in something else than regularization."""
 ACCENTS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999", "#F0E442")
 FLOOR: dict[str, Any] = {"color": "#767676", "linestyle": (0, (4, 3)), "linewidth": 1.0}
 
@@ -69,6 +71,25 @@ def save(drawing: Figure, stem: Path) -> None:
         drawing.savefig(path, format="png", metadata={"Software": None})
     with replacing(stem.with_suffix(".svg")) as path:
         drawing.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
+
+
+def label_points(axes: Axes, points: Iterable[tuple[float, float, str]], color: str, below: bool = False) -> None:
+    """Names beside points, legible over lines and grid."""
+    from matplotlib.patheffects import withStroke
+
+    for x, y, name in points:
+        axes.annotate(
+            name,
+            (x, y),
+            xytext=(-5, -6) if below else (5, 6),
+            textcoords="offset points",
+            fontsize=6.5,
+            ha="right" if below else "left",
+            va="center",
+            color=color,
+            zorder=4,
+            path_effects=[withStroke(linewidth=2, foreground="white")],
+        )
 
 
 def not_run(axes: Axes) -> None:

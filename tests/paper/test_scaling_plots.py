@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from fake_runs import fake_params, write_core
+from fake_runs import fake_params, full_params, write_core, write_tokenizer
 
 from gigatok.paper import style
 from gigatok.paper.columns import column
@@ -33,6 +33,17 @@ def test_two_series_over_a_log_axis(rows):
     assert with_it[0] == [550_000, 120]
     assert len(with_it) == 6
     assert without == [[550_000, 118], [1_600_000, 127], [2_000_000, 136]]
+
+
+def test_no_line_goes_through_a_size_whose_encoder_is_the_larger_part(tmp_path):
+    write_core(tmp_path)
+    write_tokenizer(tmp_path, "B-S", rfid=75, psnr=17)
+    axes = draw(series_rows(tmp_path, full_params()), "rfid")
+    assert "B-S" in [text.get_text() for text in axes.texts]
+    ladder, aside, without = (container[0] for container in axes.containers)
+    assert (ladder.get_linestyle(), len(ladder.get_xdata())) == ("-", 6)
+    assert (aside.get_linestyle(), len(aside.get_xdata())) == ("None", 1)
+    assert len(without.get_xdata()) == 3
 
 
 def test_floors_are_dashed_and_named(rows):
