@@ -74,28 +74,39 @@ class PaperCell:
 
     @property
     def ends(self) -> tuple[float, float] | None:
-        """Our interval in the paper's unit."""
+        """Our interval in the paper's unit; ``None`` too where it has no width, which is no measured certainty."""
         if self.score is None or self.score.interval is None:
             return None
         low, high = self.score.interval
+        if low == high:
+            return None
         return low * self._factor, high * self._factor
 
     @property
     def text(self) -> str:
-        """Our value as printed; starred where it is another metric than the paper's."""
+        """Our value as printed; starred where it is another metric than the paper's, ``†`` without guidance."""
         if self.ours is None:
             return "not measured" if self.run.sheet else "not run"
-        return f"{self.ours:.4g}{'*' if self.substitute else ''}"
+        return f"{_printed(self.ours)}{'*' if self.substitute else ''}{'†' if self.unguided else ''}"
 
     @property
     def text_with_interval(self) -> str:
         """``600.9 [579.4, 622.5]``."""
-        return self.text if self.ends is None else f"{self.text} [{self.ends[0]:.4g}, {self.ends[1]:.4g}]"
+        if self.ends is None:
+            return self.text
+        low, high = self.ends
+        return f"{self.text} [{_printed(low)}, {_printed(high)}]"
 
     @property
     def substitute(self) -> str | None:
         """Our metric where it is not the paper's own: a perceptual distance in the place of LPIPS."""
         return self.score.metric if self.score and self.name == "lpips" and self.shown_key != "lpips" else None
+
+    @property
+    def unguided(self) -> bool:
+        """Whether our samples were drawn without guidance in a column that has guided ones."""
+        guided = f"{_METRICS[self.name][-1]}_best_cfg"
+        return guided in _METRICS[self.name] and self.shown_key not in (None, guided)
 
     @property
     def verdict(self) -> str:
@@ -132,6 +143,11 @@ class PaperCell:
         why_not = difference(self.name, self.score) if self.score else None
         known += [("not the paper's protocol", why_not)] if why_not else []
         return [*known, ("paper", "-" if self.paper is None else f"{self.paper:g}"), ("command", self.command)]
+
+
+def _printed(value: float) -> str:
+    """Four digits; two of shares below a tenth, which hundreds of images do not resolve finer."""
+    return f"{value:.4g}" if abs(value) >= 0.1 else f"{value:.2g}"
 
 
 def table_cells(table: TableSpec, runs_root: Path, params: Params) -> list[list[PaperCell]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from gigatok.config import Params, parse_params
+from gigatok.config.models import TransformerSize
 from gigatok.config.profiles import render
 from gigatok.config.sections import TrainGeneratorSection, TrainTokenizerSection
 from gigatok.paper.claims import load_claims
@@ -51,6 +52,7 @@ def helps(params: Params) -> list[Departure]:
     return found
 
 
+_PROBES = {"lbfgs": "logistic regression to convergence (L-BFGS)", "sgd": "LARS"}
 _COMPARED: list[tuple[str, Callable[[Params], str]]] = [
     ("image size", lambda params: f"{params.prepare.image_size} px"),
     ("tokens an image", lambda params: str(_tokens(params))),
@@ -58,17 +60,22 @@ _COMPARED: list[tuple[str, Callable[[Params], str]]] = [
     ("code dimension", lambda params: str(params.train_tokenizer.model.codebook_dim)),
     ("pixels a position", lambda params: f"{params.train_tokenizer.model.cnn.downsample}x"),
     ("semantic teacher", lambda params: params.teacher.name),
-    ("aligned decoder layer", lambda params: str(params.train_tokenizer.model.alignment_layer)),
+    ("transformer blocks, S to XXL", lambda params: _depths(params.train_tokenizer.model.sizes)),
+    ("aligned decoder layer of S", lambda params: _aligned(params)),
     ("semantic weight", lambda params: f"{params.train_tokenizer.loss.semantic_weight:g}"),
     ("perceptual network", lambda params: params.train_tokenizer.loss.perceptual_network),
     ("perceptual weight", lambda params: f"{params.train_tokenizer.loss.perceptual_weight:g}"),
     ("adversarial weight", lambda params: _adversary(params)),
+    ("adversary takes part in", lambda params: _adversarial_share(params)),
     ("judge of rFID and gFID", lambda params: params.reference.extractor),
     ("tokenizer base learning rate", lambda params: f"{params.train_tokenizer.optimizer.learning_rate:g}"),
     ("tokenizer learning-rate warm-up", lambda params: _warmup(params.tokenizers, params.tokenizer_training)),
+    ("AR blocks, GPT-B to GPT-XXL", lambda params: _depths(params.train_generator.sizes)),
     ("AR base learning rate", lambda params: f"{params.train_generator.optimizer.learning_rate:g}"),
     ("AR learning-rate warm-up", lambda params: _warmup(params.generators, params.generator_training)),
     ("images sampled", lambda params: f"{params.evaluate_generator.samples:,}"),
+    ("guidance search", lambda params: _guidance(params)),
+    ("linear probe", lambda params: _PROBES[params.evaluate_generator.probe.kind]),
 ]
 """What is read in the same way from a profile's settings and from the built-in profile ``paper``."""
 
@@ -99,6 +106,30 @@ def _data(params: Params) -> str:
 def _paper() -> Params:
     """The built-in profile ``paper``, which says where each of its values comes from."""
     return parse_params(yaml.safe_load(render("paper")))
+
+
+def _depths(sizes: Mapping[str, TransformerSize]) -> str:
+    return ", ".join(str(size.depth) for size in sizes.values())
+
+
+def _aligned(params: Params) -> str:
+    model = params.train_tokenizer.model
+    return f"{model.alignment_layer} of {model.sizes['S'].depth}"
+
+
+def _adversarial_share(params: Params) -> str:
+    training = params.train_tokenizer
+    left = max(0, training.steps - training.loss.discriminator.start_step) if has_adversary(training) else 0
+    return f"the last {100 * left / training.steps:.0f}% of steps"
+
+
+def _guidance(params: Params) -> str:
+    section = params.evaluate_generator
+    if section.guidance.kind == "list":
+        return f"scales {', '.join(f'{scale:g}' for scale in section.cfg_scales)}"
+    return {"zero-order": "hill climb in steps of 0.25", "study": f"{section.guidance.trials} trials"}[
+        section.guidance.kind
+    ]
 
 
 def has_adversary(training: TrainTokenizerSection) -> bool:

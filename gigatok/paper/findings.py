@@ -81,7 +81,9 @@ def compare(contrast: Contrast, score: Reader) -> Finding:
         missing = [name for name, each in ((contrast.left, left), (contrast.right, right)) if each is None]
         return Finding(contrast, "not run", None, f"{claimed}: {' and '.join(missing)} not run")
     effect = left.value - right.value
-    text = f"{claimed}: {_number(left)} and {_number(right)}, difference {effect:+.4g}"
+    scale = 100 if shown and shown.percent else 1
+    change = f"{scale * effect:+.3g} points" if scale == 100 else f"{effect:+.4g}"
+    text = f"{claimed}: {_number(left, scale)} and {_number(right, scale)}, difference {change}"
     differences = _differences(left, right)
     if differences:
         return Finding(contrast, "inconclusive", effect, f"{text}; measured differently ({'; '.join(differences)})")
@@ -176,6 +178,9 @@ def _differences(a: Score, b: Score) -> list[str]:
     return [each for each in protocol_differences(a, b) if not own or not each.startswith(own)]
 
 
-def _number(score: Score) -> str:
-    interval = f" [{score.interval[0]:.4g}, {score.interval[1]:.4g}]" if score.interval else ""
-    return f"{score.value:.4g}{interval}"
+def _number(score: Score, scale: int) -> str:
+    """A value with its interval; with ``scale`` 100 in percent."""
+    unit = "%" if scale == 100 else ""
+    low, high = (scale * end for end in score.interval or (0.0, 0.0))
+    interval = f" [{low:.4g}{unit}, {high:.4g}{unit}]" if score.interval else ""
+    return f"{scale * score.value:.4g}{unit}{interval}"

@@ -19,7 +19,7 @@ from gigatok.paper.paper_section import paper_context
 from gigatok.paper.runs import command_for
 from gigatok.paper.scaling import ScalingRow, is_baseline
 from gigatok.paper.scaling_plots import plotted_columns
-from gigatok.paper.scaling_table import NOT_RUN, cell, floor_cells, header, markdown_scaling, shown_columns
+from gigatok.paper.scaling_table import NOT_RUN, cell, floor_cells, header, markdown_scaling, shown_columns, table_notes
 from gigatok.paper.statements import Statement, losing_to
 from gigatok.paper.style import compact
 
@@ -75,13 +75,15 @@ def render_html(page: Page) -> str:
 
 
 def _common(page: Page) -> dict[str, Any]:
-    scores = [score for row in page.rows for score in row.scores.values()]
+    shown = shown_columns(page.rows)
+    scores = [row.scores[name] for row in page.rows for each in shown if (name := find(row.metrics, each.key))]
     return {
         "title": page.params.report.title,
         "params": page.params,
         "banner": _banner(page),
         "statements": page.statements,
         "table_measured": measured_with(scores),
+        "table_notes": table_notes(page.rows),
         "missing": [_missing(row, page.params) for row in page.rows if _incomplete(row)],
         "pictures": pictures(page),
         "rungs": [rung(page, row) for row in page.rows if row.size],

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from gigatok.paper.page import Page
 
 
+_WINDOW = "65,536"
+"""Indices that training looks back on for usage (``training/code_usage.py``)."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Shown:
     """A figure: its file, and what stands under it."""
@@ -96,7 +100,8 @@ def codebook(page: Page) -> Shown:
         "codebook.svg",
         title="Codebook usage while training",
         alt="Share of codes used and perplexity over training steps",
-        caption="As logged while training, on training batches; dash-dotted without semantic regularization.",
+        caption=f"As logged while training, over the last {_WINDOW} indices; dash-dotted without semantic "
+        "regularization.",
         scores=_scores(page.rows, "codebook_usage"),
         name_protocol=False,
     )
@@ -110,9 +115,16 @@ def paper_figure(page: Page, drawn: Drawn) -> Shown:
         svg.name if svg.exists() else drawn.file.name,
         title=f"Figure {drawn.number}",
         alt=f"Figure {drawn.number} of the paper over our runs",
-        caption=f"Figure {drawn.number}. {drawn.title}.",
+        caption=f"Figure {drawn.number}. {drawn.title}.{_more(drawn)}",
         scores=drawn.scores,
     )
+
+
+def _more(drawn: Drawn) -> str:
+    """What its marks mean."""
+    if drawn.number == 5:
+        return f" Usage: share of codes among the last {_WINDOW} indices, as logged while training."
+    return " Bars: 95% intervals of the scores." if any(score.interval for score in drawn.scores) else ""
 
 
 def laws(page: Page) -> Shown:
@@ -122,8 +134,10 @@ def laws(page: Page) -> Shown:
         "scaling-law.svg",
         title="Scaling laws",
         alt="Metrics against parameters and training FLOPs with fitted power laws",
-        caption="Power laws y = c + a (x / x0)^-b through the rungs with semantic regularization; bands: 95%, from the "
-        "scores' own intervals. Bottom row: the points that the paper prints, at its own scale.",
+        caption="Power laws y = c + a (x / x0)^-b through the rungs with semantic regularization, where there are "
+        "enough points that fall; under a panel without a curve stands why. Bands: 95%, from the scores' own "
+        "intervals. FLOPs: of the tokenizer's training alone. Bottom row: the points that the paper prints, at its own "
+        "scale.",
         scores=page.paper.laws.scores,
     )
 

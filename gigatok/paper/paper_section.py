@@ -11,6 +11,7 @@ from gigatok.paper.ledger import TEST, Entry, seeds_note
 from gigatok.paper.matrix import TableSpec
 from gigatok.paper.measured import measured_with
 from gigatok.paper.paper import PaperContent
+from gigatok.paper.paper_tables import marks
 from gigatok.paper.timing_table import COMMAND, TITLE, measured_on, timing_cells, timing_head
 
 _LOOKS = {"confirmed": "yes", "contradicted": "no", "inconclusive": "mixed", "not run": "absent"}
@@ -70,7 +71,7 @@ def _measured(spec: TableSpec, rows: list[list[PaperCell]]) -> dict[str, Any]:
         "cells": len(cells),
         "measured": measured_with(cell.score for cell in cells if cell.score),
         "notes": list(dict.fromkeys(f"{row[0].line.label}: {row[0].line.note}" for row in rows if row[0].line.note)),
-        "substitutes": any(cell.substitute for cell in cells),
+        "marks": marks(spec, rows),
     }
 
 

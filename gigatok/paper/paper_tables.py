@@ -11,9 +11,10 @@ from gigatok.artifacts import write_bytes
 from gigatok.config import Params
 from gigatok.paper.cells import LABELS, PaperCell, order_agreement, table_cells
 from gigatok.paper.exact_tables import ExactTable
+from gigatok.paper.latex import escape, tabular
 from gigatok.paper.matrix import TABLES, TableSpec
 from gigatok.paper.measured import measured_with, scale
-from gigatok.paper.paper_values import other_systems
+from gigatok.paper.paper_values import other_systems, without_guidance
 from gigatok.paper.scaling_table import markdown_table
 
 Measured = list[tuple[TableSpec, list[list[PaperCell]]]]
@@ -28,7 +29,7 @@ def write_paper_tables(exact: Sequence[ExactTable], measured: Measured, params: 
     for table in exact:
         written.append(_write(folder / table.name, exact_markdown(table), exact_csv(table), exact_latex(table)))
     for spec, rows in measured:
-        texts = (table_markdown(spec, rows, params), table_csv(rows), table_latex(spec, rows))
+        texts = (table_markdown(spec, rows, params), table_csv(rows), table_latex(spec, rows, params))
         written.append(_write(folder / spec.name, *texts))
     return sorted(written)
 
@@ -43,10 +44,10 @@ def table_markdown(spec: TableSpec, rows: list[list[PaperCell]], params: Params)
     head = ["", *(f"{LABELS[name]} {who}" for name in spec.columns for who in ("paper", "ours")), "Verdict"]
     body = [[row[0].line.label, *_pairs(row), ", ".join(dict.fromkeys(c.verdict for c in row))] for row in rows]
     parts = [f"# Table {spec.number}: {spec.title}\n"]
-    parts += [f"{_sentence(params)} In brackets: 95% intervals of ours.\n"]
+    parts += [f"{_sentence(params)} In brackets: 95% intervals of ours.{_one_training(spec, params)}\n"]
     parts += [markdown_table(head, body), *_agreement(spec, rows)]
     parts += [f"- {line}" for line in measured_with([cell.score for row in rows for cell in row if cell.score])]
-    parts += [f"- *: {text}" for text in _substitutes(rows)]
+    parts += [f"- {text}" for text in marks(spec, rows)]
     parts += [f"- {label}: {note}" for label, note in _notes(rows)]
     parts += [f"- not run: {text}" for text in _commands(rows)]
     others = other_systems(spec.number)
@@ -72,12 +73,13 @@ def table_csv(rows: Sequence[Sequence[PaperCell]]) -> str:
     return out.getvalue()
 
 
-def table_latex(spec: TableSpec, rows: list[list[PaperCell]]) -> str:
-    """A ``tabular`` with a pair of columns, paper and ours, for each metric."""
-    head = " & ".join(["", *(rf"\multicolumn{{2}}{{c}}{{{_escape(LABELS[name])}}}" for name in spec.columns)])
+def table_latex(spec: TableSpec, rows: list[list[PaperCell]], params: Params) -> str:
+    """A ``tabular`` with a pair of columns, paper and ours, for each metric, and under it what ours are."""
+    head = " & ".join(["", *(rf"\multicolumn{{2}}{{c}}{{{escape(LABELS[name])}}}" for name in spec.columns)])
     under = " & ".join(["", *("paper & ours" for _ in spec.columns)])
-    lines = [" & ".join(_escape(text) for text in (row[0].line.label, *_pairs(row))) for row in rows]
-    return _tabular("l" + "rr" * len(spec.columns), [head, under], lines)
+    lines = [" & ".join(escape(text) for text in (row[0].line.label, *_pairs(row))) for row in rows]
+    notes = [f"{_sentence(params)} In brackets: 95% intervals.", *marks(spec, rows)]
+    return tabular("l" + "rr" * len(spec.columns), [head, under], lines, notes)
 
 
 def exact_markdown(table: ExactTable) -> str:
@@ -103,9 +105,9 @@ def exact_csv(table: ExactTable) -> str:
 
 def exact_latex(table: ExactTable) -> str:
     """Our numbers, with the paper's parameter count in the last column."""
-    head = " & ".join(["", *(_escape(name) for name in table.columns), "params (paper)"])
-    lines = [" & ".join([_escape(r.label), *(_number(v) for v in r.ours), _number(r.paper[0])]) for r in table.rows]
-    return _tabular("l" + "r" * (len(table.columns) + 1), [head], lines)
+    head = " & ".join(["", *(escape(name) for name in table.columns), "params (paper)"])
+    lines = [" & ".join([escape(r.label), *(_number(v) for v in r.ours), _number(r.paper[0])]) for r in table.rows]
+    return tabular("l" + "r" * (len(table.columns) + 1), [head], lines)
 
 
 def _write(stem: Path, markdown: str, table: str, latex: str) -> Path:
@@ -134,9 +136,23 @@ def _notes(rows: list[list[PaperCell]]) -> list[tuple[str, str]]:
     return [(row[0].line.label, row[0].line.note) for row in rows if row[0].line.note]
 
 
-def _substitutes(rows: list[list[PaperCell]]) -> list[str]:
-    names = {cell.substitute for row in rows for cell in row if cell.substitute}
-    return [f"{name}, the training loss's own network; not LPIPS" for name in sorted(names)]
+def _one_training(spec: TableSpec, params: Params) -> str:
+    """Tables 3 and 10 hold systems, whose AR models the paper trains longer than its probes."""
+    if params.profile == "paper" or spec.number not in (3, 10):
+        return ""
+    return " The AR models named LlamaGen-B are those of AR probing: each tokenizer has one at this scale."
+
+
+def marks(spec: TableSpec, rows: list[list[PaperCell]]) -> list[str]:
+    """What the marks behind values mean."""
+    cells = [cell for row in rows for cell in row]
+    names = {cell.substitute for cell in cells if cell.substitute}
+    found = [f"*: {name}, the training loss's own network; not LPIPS" for name in sorted(names)]
+    unguided = {cell.line.label for cell in cells if cell.unguided}
+    if unguided:
+        both = " as is the paper's" if unguided <= without_guidance(spec.number) else ""
+        found.append(f"†: without guidance{',' if both else ''}{both}")
+    return found
 
 
 def _commands(rows: list[list[PaperCell]]) -> list[str]:
@@ -150,12 +166,3 @@ def _exact_verdict(agrees: bool) -> str:
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.5g}"
-
-
-def _escape(text: str) -> str:
-    return "".join(f"\\{letter}" if letter in "%&_#" else letter for letter in text)
-
-
-def _tabular(columns: str, heads: Sequence[str], lines: Sequence[str]) -> str:
-    body = ["\\hline", *(f"{head} \\\\" for head in heads), "\\hline", *(f"{line} \\\\" for line in lines), "\\hline"]
-    return "\n".join([f"\\begin{{tabular}}{{{columns}}}", *body, "\\end{tabular}", ""])

@@ -141,8 +141,7 @@ def _panel(axes: Axes, title: str, xlabel: str, points: Sequence[Point], law: Po
     for point in points:
         axes.annotate(point.label, (point.x, point.y), xytext=(4, 5), textcoords="offset points", fontsize=6.5)
     if "FLOPs" in xlabel:
-        axes.set_xscale("log")
-        axes.margins(x=0.2)
+        style.log_axis(axes, xs.tolist(), lambda value: f"{value:.0e}".replace("e+", "e"))
     else:
         style.parameter_axis(axes, xs.tolist())
     if isinstance(law, str):
@@ -161,10 +160,12 @@ def _markdown(fitted: Fitted, params: Params) -> str:
     return "\n".join(
         [
             "# Power laws\n",
-            f"y = c + a (x / x0)^-b through the five rungs ({scale(params)}); x0 is the smallest rung. Intervals: "
-            "95%, from draws of every score within its own interval (over training seeds where there are several); no "
-            "interval where the scores have none. Three numbers through so few points: look at the picture before "
-            "believing an exponent.\n",
+            f"y = c + a (x / x0)^-b through our rungs ({scale(params)}) and through the paper's of table 10; x0 is the "
+            "smallest. Intervals: 95%, from draws of every score within its own interval (over training seeds where "
+            "there are several); no interval where the scores have none, as in the paper. FLOPs are those of training "
+            "the tokenizer: forward and backward, without teacher, perceptual network, adversary and AR model. Three "
+            "numbers through so few points, at paper scale of tokenizers trained for different numbers of epochs: look "
+            "at the picture before believing an exponent.\n",
             markdown_table(["Metric", "Against", "Points", "a", "b", "c", "R2"], body, left=2),
         ]
     )

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gigatok.artifacts import write_bytes, write_json
+from gigatok.artifacts import Score, write_bytes, write_json
 from gigatok.config import Params
 from gigatok.paper.columns import COLUMNS, Column, find
 from gigatok.paper.runs import command_for
@@ -27,9 +27,25 @@ def shown_columns(rows: Sequence[ScalingRow]) -> list[Column]:
 
 
 def cell(row: ScalingRow, column: Column) -> str:
-    """The value of a row in a column as text, or ``not run``."""
+    """The value of a row in a column as text, or ``not run``; ``~`` before a rough one."""
     name = find(row.metrics, column.key)
-    return column.text(row.metrics[name]) if name else NOT_RUN
+    if name is None:
+        return NOT_RUN
+    return f"{'~' if _rough(row.scores[name]) else ''}{column.text(row.metrics[name])}"
+
+
+def _rough(score: Score) -> bool:
+    """Whether its own record says that the value is a rough guide only."""
+    return "rough guide" in (score.protocol.notes or "")
+
+
+def table_notes(rows: Sequence[ScalingRow]) -> list[str]:
+    """What a reader must know of the table: rough values, and distances that are biased by few images."""
+    scores = [score for row in rows for score in row.scores.values()]
+    notes = ["~: fewer images than feature dimensions, a rough guide only."] if any(map(_rough, scores)) else []
+    sheets = [run.sheet for row in rows for run in (row.tokenizer_run, row.generator_run) if run.sheet]
+    biased = dict.fromkeys(note for sheet in sheets for note in sheet.notes if note.startswith("Fréchet distances of"))
+    return [*notes, *(f"{note}." for note in biased)]
 
 
 def header(column: Column) -> str:
@@ -70,7 +86,7 @@ def markdown_table(head: Sequence[str], body: Sequence[Sequence[str]], left: int
 
 def scaling_markdown(rows: Sequence[ScalingRow], params: Params) -> str:
     """The table with a line on what it is and the commands of what was not run."""
-    lines = [markdown_scaling(rows), _caption(params)]
+    lines = [markdown_scaling(rows), *(f"{note}\n" for note in table_notes(rows)), _caption(params)]
     lines += [f"- not run: {row.tokenizer}: `{command_for(params, row.tokenizer)}`" for row in rows if _missing(row)]
     return "\n".join(lines) + "\n"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -110,15 +110,20 @@ def legend_above(drawing: Figure) -> None:
 
 def parameter_axis(axes: Axes, counts: Sequence[float]) -> None:
     """A logarithmic x axis around parameter counts, labelled ``500K``, ``2M``."""
+    log_axis(axes, counts, compact)
+
+
+def log_axis(axes: Axes, counts: Sequence[float], text: Callable[[float], str]) -> None:
+    """A logarithmic x axis around ``counts``, with room for names at its ends and few labels."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     low, high = min(counts) / 1.6, max(counts) * 1.6
     axes.set_xscale("log")
     axes.set_xlim(low, high)
-    steps = [digit * 10**power for power in range(3, 12) for digit in (1, 2, 5)]
+    steps = [digit * 10**power for power in range(3, 26) for digit in (1, 2, 5)]
     axes.xaxis.set_major_locator(FixedLocator([step for step in steps if low <= step <= high]))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: compact(value)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: text(value)))
 
 
 def compact(value: float) -> str:

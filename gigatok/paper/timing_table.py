@@ -6,6 +6,7 @@ from pathlib import Path
 
 from gigatok.artifacts import write_bytes
 from gigatok.paper.claims import load_claims
+from gigatok.paper.latex import escape, tabular
 from gigatok.paper.measured import short
 from gigatok.paper.scaling_table import NOT_RUN, markdown_table
 from gigatok.paper.times import DECODERS, GENERATORS, Timing, TimingTable
@@ -65,14 +66,11 @@ def write_timing(table: TimingTable | None, folder: Path) -> Path:
             ours = "" if table is None else str(table.share(row, column))
             lines.append(f"{row},{column},{printed[row][place]},{ours}")
     write_bytes(path.with_suffix(".csv"), ("\n".join(lines) + "\n").encode())
-    latex = [
-        r"\begin{tabular}{l" + "rr" * len(GENERATORS) + "}",
-        " & ".join(head) + r" \\",
-        *(" & ".join(line) + r" \\" for line in rows),
-        r"\end{tabular}",
-        "",
-    ]
-    write_bytes(path.with_suffix(".tex"), "\n".join(latex).encode())
+    notes = [] if table is None else [f"Ours: {table.scale}, measured."]
+    latex = tabular(
+        "l" + "rr" * len(GENERATORS), [" & ".join(escape(text) for text in head)], [" & ".join(r) for r in rows], notes
+    )
+    write_bytes(path.with_suffix(".tex"), latex.encode())
     return path
 
 

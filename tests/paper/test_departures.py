@@ -49,6 +49,15 @@ def test_weights_rates_and_warm_up_are_among_the_differences():
     assert found["AR learning-rate warm-up"] == ("50 steps", "0 to 5,000 steps")
 
 
+def test_depths_search_and_probe_are_among_the_differences():
+    found = of_profile("nano")
+    assert found["transformer blocks, S to XXL"] == ("4, 4, 4, 5, 6", "6, 12, 24, 36, 48")
+    assert found["aligned decoder layer of S"] == ("3 of 4", "3 of 6")
+    assert found["adversary takes part in"] == ("the last 20% of steps", "the last 98% of steps")
+    assert found["guidance search"] == ("scales 1, 2", "hill climb in steps of 0.25")
+    assert found["linear probe"] == ("logistic regression to convergence (L-BFGS)", "LARS")
+
+
 @pytest.mark.parametrize("change", [{"adversarial_weight": 0.0}, {"discriminator": {"start_step": 1000}}])
 def test_training_without_an_adversary_is_said_in_words(change):
     training = fake_params().model_dump()["train_tokenizer"]

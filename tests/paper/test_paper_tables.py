@@ -175,10 +175,40 @@ def test_csv_has_a_line_a_cell_and_percent_as_the_paper(runs):
 
 
 def test_latex_has_as_many_columns_as_it_says(runs):
-    lines = table_latex(spec(2), table_cells(spec(2), runs, fake_params())).splitlines()
+    lines = table_latex(spec(2), table_cells(spec(2), runs, fake_params()), fake_params()).splitlines()
     assert lines[0] == r"\begin{tabular}{lrrrrrrrr}"
     body = [line for line in lines if line.endswith(r"\\") and "multicolumn" not in line]
     assert {line.count("&") for line in body} == {8}
+
+
+def test_latex_carries_its_scale_and_its_marks(runs):
+    write_generator(runs, "B-L-GPT-XXL", gfid=100, loss=5)
+    params = full_params()
+    text = table_latex(spec(3), table_cells(spec(3), runs, params), params)
+    assert r"\multicolumn{7}{l}{\footnotesize Ours at proxy scale: profile nano, not the paper's data" in text
+    assert r"$^\dagger$: without guidance, as is the paper's" in text
+    assert "†" not in text
+
+
+def test_rows_without_guidance_are_marked(runs):
+    write_generator(runs, "B-L-GPT-XXL", gfid=100, loss=5)
+    rows = table_cells(spec(3), runs, full_params())
+    marked = {cell.line.label for row in rows for cell in row if cell.text.endswith("†")}
+    assert marked == {"GigaTok-B-L, LlamaGen-XXL (1d)"}
+    text = table_markdown(spec(3), rows, full_params())
+    assert "- †: without guidance, as is the paper's" in text
+    assert "those of AR probing: each tokenizer has one" in text
+
+
+def test_an_interval_without_width_is_not_shown(runs):
+    path = runs / "generators" / "S-S" / "summary.json"
+    sheet = ScoreSheet.read(path)
+    recall = next(each for each in sheet.scores if each.metric == f"kid/{EXTRACTOR}")
+    for value, interval, text in ((0.0, (0.0, 0.0), "0"), (0.0005881, (0.0, 0.0077), "0.00059 [0, 0.0077]")):
+        score = recall.replace(metric=f"recall_best_cfg/{EXTRACTOR}", value=value, interval=interval)
+        sheet.model_copy(update={"scores": (*sheet.scores, score)}).write(path)
+        cell = find_cell(runs, fake_params(), "table10", "GigaTok-S-S, LlamaGen-B (1d)", "recall")
+        assert cell.text_with_interval == text
 
 
 def test_order_agreement_counts_pairs(runs):

@@ -8,7 +8,9 @@ from html.parser import HTMLParser
 import pytest
 from fake_runs import fake_params, write_core, write_reference, write_tokenizer
 
+from gigatok.paper import page_figures
 from gigatok.paper.report import build_report, report_files
+from gigatok.training.code_usage import WINDOW
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +118,10 @@ def test_other_profiles_are_not_mixed_in(tmp_path):
     text = (tmp_path / "out" / "README.md").read_text()
     assert "61.25" not in text
     assert "S-S (its folder holds profile smoke)" in text
+
+
+def test_captions_name_the_window_of_training():
+    assert f"{WINDOW:,}" == page_figures._WINDOW
 
 
 def test_title_is_escaped(tmp_path):

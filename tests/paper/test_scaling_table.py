@@ -9,8 +9,9 @@ import json
 import pytest
 from fake_runs import EXTRACTOR, fake_params, write_core, write_tokenizer
 
+from gigatok.artifacts import ScoreSheet
 from gigatok.paper.columns import COLUMNS, column, find
-from gigatok.paper.scaling import scaling_rows
+from gigatok.paper.scaling import scaling_rows, series_rows
 from gigatok.paper.scaling_table import (
     scaling_csv,
     scaling_json,
@@ -34,6 +35,21 @@ def test_markdown_has_a_row_a_rung_and_says_which_scale(rows):
     assert lines[2].startswith("| s | S-S | yes | 550K | 70.00 | 120.0 |")
     assert lines[3].startswith("| 3b | XL-XXL | yes | 8M | 52.00 |")
     assert "not comparable with the paper" in text
+
+
+def test_rough_values_and_few_images_are_said(tmp_path):
+    write_core(tmp_path)
+    path = tmp_path / "tokenizers" / "S-S" / "summary.json"
+    sheet = ScoreSheet.read(path)
+    rfid = next(each for each in sheet.scores if each.metric.startswith("rfid/"))
+    protocol = rfid.protocol.replace(notes="line over 1/n: fewer samples than dimensions, so a rough guide only")
+    rough = rfid.replace(metric=rfid.metric.replace("rfid", "rfid_infinity"), value=60.0, protocol=protocol)
+    biased = "Fréchet distances of 5 samples to 5 images in 9 dimensions are biased upwards"
+    sheet.model_copy(update={"scores": (*sheet.scores, rough), "notes": (biased,)}).write(path)
+    text = scaling_markdown(series_rows(tmp_path, fake_params()), fake_params())
+    assert "| ~60.00 |" in text
+    assert "~: fewer images than feature dimensions, a rough guide only." in text
+    assert f"{biased}." in text
 
 
 def test_missing_values_are_not_run_with_the_command(tmp_path):

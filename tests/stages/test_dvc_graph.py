@@ -148,7 +148,21 @@ def test_every_dependency_exists_and_is_used(name: str) -> None:
         later = {package.replace(".", "/") for file in files for package in imported_later(file)}
         # the evaluation loads its parts by name on first use
         by_name = name in ("reference", "evaluate_generator") and dep == "gigatok/teachers"
-        assert by_name or is_named(dep, list(later)) or any(is_named(file, [dep]) for file in files), dep
+        settings = dep.endswith(".yaml")  # see below
+        assert by_name or settings or is_named(dep, list(later)) or any(is_named(file, [dep]) for file in files), dep
+
+
+def test_the_report_depends_on_what_it_compares_settings_with() -> None:
+    """It says in what a profile differs from the built-in profile ``paper``, and which runs a suite has."""
+    config = {Path(file).name for module, file in loaded("report").items() if module.startswith("gigatok.config")}
+    named = {Path(dep).name for dep in code_deps("report") if dep.startswith("gigatok/config")}
+    assert {"profiles.py", "suites.py", "seeds.py"} <= config & named
+    assert "paper.yaml" in named
+
+
+def test_the_floor_depends_on_all_that_sets_its_rate() -> None:
+    """Patches of k-means are as many as tokens: of a 2D tokenizer, what the CNN leaves of the image."""
+    assert "train_tokenizer.model.cnn" in stage("reference")["params"]
 
 
 @pytest.mark.parametrize("name", ["prepare", "teacher", "reference"])
