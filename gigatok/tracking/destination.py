@@ -15,6 +15,9 @@ from urllib.parse import urlsplit, urlunsplit
 from gigatok.config import GigatokError, Section
 from gigatok.config.sections import TrackingSection
 
+FAILURES_IN_A_ROW = 3
+"""Runs that fail one after the other before the rest is left for later."""
+
 
 class Health(Section):
     """How the feeder fares with the server."""
@@ -68,7 +71,7 @@ def find_destination(section: TrackingSection, runs_root: Path) -> Destination:
     root = runs_root.resolve()
     uri = section.uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root.parent / 'mlflow.db'}"
     if uri.startswith("sqlite:///") and not uri.startswith("sqlite:////"):
-        uri = f"sqlite:///{Path(uri.removeprefix('sqlite:///')).absolute()}"
+        uri = f"sqlite:///{root.parent / uri.removeprefix('sqlite:///')}"  # from any working directory
     return Destination(root, uri, section.experiment)
 
 

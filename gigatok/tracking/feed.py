@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from gigatok.artifacts import RunFolder, write_json
 from gigatok.config import GigatokError
-from gigatok.tracking.destination import Destination, Health, locked, try_lock
+from gigatok.tracking.destination import FAILURES_IN_A_ROW, Destination, Health, locked, try_lock
 from gigatok.tracking.record import Record, is_pending, read_record, run_folders
 
 if TYPE_CHECKING:
@@ -86,15 +86,23 @@ class Feeder:
         return [run for run, record in self._records() if record.effective_status(run) == "RUNNING"]
 
     def _pass(self, work: list[tuple[RunFolder, Record]]) -> bool:
-        """Feed each run; False if one failed."""
-        try:
-            for run, record in work:
+        """Feed each run; False if one failed. It keeps the others from nothing, unless several fail in a row."""
+        failed: list[Exception] = []
+        in_a_row = 0
+        for run, record in work:
+            try:
                 self._feed(run, record)
-        except Exception as error:  # whatever a server or a database can throw: note it, try again
-            now = time.monotonic()
-            self._failing_since = self._failing_since or now
-            logger.warning("%s: %s", type(error).__name__, error)
-            self._report(ok=False, error=f"{type(error).__name__}: {_first_line(error)}")
+                in_a_row = 0
+            except Exception as error:  # whatever a server or a database can throw: note it, try again
+                self._feeds.pop(run.path, None)  # what it knew of MLflow may be wrong: it was deleted there, say
+                logger.warning("%s/%s: %s: %s", run.kind, run.name, type(error).__name__, error)
+                failed.append(error)
+                in_a_row += 1
+                if in_a_row == FAILURES_IN_A_ROW:  # the server is away: each further try would wait for it
+                    break
+        if failed:
+            self._failing_since = self._failing_since or time.monotonic()
+            self._report(ok=False, error=f"{type(failed[0]).__name__}: {_first_line(failed[0])}")
             return False
         self._failing_since = None
         self._report(ok=True)

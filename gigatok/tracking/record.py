@@ -152,7 +152,7 @@ def describe_record(run: RunFolder, info: RunInfo, experiment: str, destination:
         now = time.time()
         record = Record(
             **_described(info),
-            uid=identity(run),
+            uid=_known_uid(run, destination),
             experiment=experiment,
             destination=destination,
             status="FINISHED",
@@ -174,7 +174,7 @@ def infer_record(run: RunFolder, experiment: str, destination: str) -> Record:
     profile, parameters = _from_summary(run)
     times = [path.stat().st_mtime for name in WATCHED if (path := run.path / name).exists()]
     return Record(
-        uid=identity(run),
+        uid=_known_uid(run, destination),
         suite_run=profile or "unknown",
         name=run.name,
         kind=KINDS[run.kind],
@@ -185,6 +185,18 @@ def infer_record(run: RunFolder, experiment: str, destination: str) -> Record:
         started=min(times),
         ended=max(times),
     )
+
+
+def _known_uid(run: RunFolder, destination: str) -> str:
+    """Of a folder without a record: as it was sent before, whatever files have come since, else ``identity``."""
+    ledger = read_ledger(run, destination)
+    return ledger.uid if ledger else identity(run)
+
+
+def last_heard(run: RunFolder) -> float:
+    """When a run last wrote a value, in unix seconds; 0: never."""
+    paths = (run.path / name for name in ("metrics.jsonl", "system.jsonl"))
+    return max((path.stat().st_mtime for path in paths if path.exists()), default=0.0)
 
 
 def identity(run: RunFolder) -> str:

@@ -16,9 +16,9 @@ from gigatok.tracking.record import (
     PICTURES,
     Ledger,
     Record,
+    last_heard,
     ledger_path,
     read_ledger,
-    read_record,
     signature,
 )
 from gigatok.tracking.store import Store, is_running
@@ -49,6 +49,7 @@ class RunFeed:
         self._described: Record | None = None
         self._uploaded: dict[str, Any] = {}
         self._last_step = 0
+        self._journalled: set[str] = set()
 
     def feed(self, store: Store, record: Record, destination: str) -> None:
         """Bring MLflow up to the files. Raises what MLflow raises."""
@@ -61,7 +62,7 @@ class RunFeed:
             self._feed_files(store, run_id, record, before["files"])
         self._feed_artifacts(store, run_id, before["files"])
         if before["status"] != self._status:
-            store.set_status(run_id, before["status"], record.ended or self._last_change(before))
+            store.set_status(run_id, before["status"], record.ended or last_heard(self.run))
             self._status = before["status"]
         if before["status"] != "RUNNING":
             self._note(store, run_id, destination, before)
@@ -91,17 +92,23 @@ class RunFeed:
 
     def _points(self) -> list[Point]:
         points = [point for tail in self._tails.values() for point in parse_lines(tail.lines())]
-        return points or self._points_of_curves()
+        self._journalled |= {point.name for point in points}
+        return points + self._points_of_curves()
 
     def _points_of_curves(self) -> list[Point]:
-        """Without a journal (a folder that DVC checked out): the curves, all at the time of the file."""
+        """What no journal has (DVC checked the folder out): the curves, all at the time of the file."""
         path = self.run.curves_path
-        if self.run.journal_path.exists() or not path.exists():
+        if not path.exists():
             return []
         moment = path.stat().st_mtime
         try:
             curves = json.loads(path.read_text()).items()
-            return [Point(int(step), moment, name, float(value)) for name, items in curves for step, value in items]
+            return [
+                Point(int(step), moment, name, float(value))
+                for name, items in curves
+                if name not in self._journalled
+                for step, value in items
+            ]
         except (ValueError, TypeError, AttributeError):
             return []  # half-written or of another kind: evaluation will say so
 
@@ -184,23 +191,12 @@ class RunFeed:
         new = [(name, value, max(moment, times.get(name, 0)), step) for name, value in changed.items()]
         store.log_metrics(run.info.run_id, new)
 
-    def _last_change(self, before: dict[str, Any]) -> float:
-        """When a killed run was last heard of, in unix seconds."""
-        files = before["files"]
-        return max((files[name][1] / 1e9 for name in ("metrics.jsonl", SYSTEM_FILE) if name in files), default=0.0)
-
     def _note(self, store: Store, run_id: str, destination: str, fed: dict[str, Any]) -> None:
         ledger = Ledger(
             destination=destination, uid=self.uid, experiment_id=store.experiment_id, run_id=run_id, fed=fed
         )
         if ledger != read_ledger(self.run, destination):
             write_json(ledger_path(self.run), ledger.model_dump(mode="json"))
-
-
-def current_record(run: RunFolder, destination: str) -> Record | None:
-    """The run's record if it is meant for ``destination``."""
-    record = read_record(run)
-    return record if record and record.destination == destination else None
 
 
 def _read_sheet(path: Path) -> ScoreSheet | None:

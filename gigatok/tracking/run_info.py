@@ -17,6 +17,8 @@ def tokenizer_info(name: str, params: Params, model: TokenizerConfig, parameters
         params={
             "model": model.model_dump(mode="json"),
             "training": training.model_dump(mode="json", exclude={"model"}),
+            "seed": params.training_seed("tokenizer", name),
+            "teacher": params.tokenizer_teacher(name).name,
         },
         tags={
             "profile": params.profile,
@@ -41,6 +43,7 @@ def generator_info(name: str, params: Params, model: ArConfig, parameters: int, 
         params={
             "model": model.model_dump(mode="json"),
             "training": training.model_dump(mode="json", exclude={"sizes"}),
+            "seed": params.training_seed("generator", name),
         },
         tags={
             "profile": params.profile,

@@ -14,9 +14,9 @@ import psutil
 from gigatok.artifacts import RunFolder
 from gigatok.config import GigatokError
 from gigatok.config.sections import TrackingSection
-from gigatok.tracking.destination import Destination, find_destination, locked
+from gigatok.tracking.destination import FAILURES_IN_A_ROW, Destination, find_destination, locked
 from gigatok.tracking.feeder import ENVIRONMENT
-from gigatok.tracking.record import WATCHED, Record, infer_record, read_record, run_folders
+from gigatok.tracking.record import WATCHED, Record, infer_record, last_heard, read_record, run_folders
 
 
 class SyncReport(NamedTuple):
@@ -35,23 +35,41 @@ def sync(runs_root: Path, section: TrackingSection) -> SyncReport:
     MLflow that lost its data.
 
     Raises:
-        GigatokError: the server does not answer, or refuses.
+        GigatokError: the server does not answer, or refuses some runs: the others have been sent.
     """
     destination = find_destination(section, runs_root)
     from gigatok.tracking.run_feed import RunFeed
 
     done: list[str] = []
-    points = 0
+    refused: dict[str, Exception] = {}
+    points = in_a_row = 0
     with _connected(destination) as store:
         for run in run_folders(destination.runs_root):
             record = _record(run, destination)
             if record is None:
                 continue
-            feed = RunFeed(run, record.uid)
-            with locked(destination.file(f"{run.kind}-{run.name}.lock"), timeout=60):
-                feed.feed(store, record, destination.fingerprint)
+            feed, name = RunFeed(run, record.uid), f"{run.kind}/{run.name}"
+            try:
+                with locked(destination.file(f"{run.kind}-{run.name}.lock"), timeout=60):
+                    feed.feed(store, record, destination.fingerprint)
+            except Exception as error:  # whatever a server can throw about one run must not keep the others away
+                refused[name] = error
+                in_a_row += 1
+                if in_a_row == FAILURES_IN_A_ROW:
+                    break
+                continue
+            in_a_row = 0
             points += feed.points_logged
-            done.append(f"{run.kind}/{run.name}")
+            done.append(name)
+        if refused and not done:
+            raise next(iter(refused.values()))
+    if refused:
+        first, error = next(iter(refused.items()))
+        more = f" and {len(refused) - 1} more" if len(refused) > 1 else ""
+        raise GigatokError(
+            f"MLflow at {destination.shown} has {len(done)} runs, but not {first}{more}: {_first_line(error)}; "
+            "run it again"
+        )
     return SyncReport(destination.shown, tuple(done), points)
 
 
@@ -73,16 +91,16 @@ def doctor(runs_root: Path, section: TrackingSection) -> list[str]:
         from gigatok.tracking.store import HOST, PID, SUITE, UID
 
         for item in store.running():
-            tags = item.data.tags
+            tags, ended = item.data.tags, None
             if tags.get(UID) in known:
                 run, record = known[tags[UID]]
-                status = record.effective_status(run)
+                status, ended = record.effective_status(run), record.ended or last_heard(run)
             elif tags.get(HOST) == socket.gethostname() and UID in tags:
                 status = "RUNNING" if _lives(tags.get(PID)) else "KILLED"
             else:
                 status = "FINISHED" if SUITE in tags else "RUNNING"
             if status != "RUNNING":
-                store.set_status(item.info.run_id, status)
+                store.set_status(item.info.run_id, status, ended)
                 closed.append(f"{item.info.run_name}: {status}")
     return closed
 
@@ -100,9 +118,9 @@ def _connected(destination: Destination) -> Iterator[Any]:
     try:
         yield Store(destination)
     except (MlflowException, SQLAlchemyError, OSError) as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)[:120]
         raise GigatokError(
-            f"MLflow at {destination.shown}: {reason}; check MLFLOW_TRACKING_URI and the server, then run it again"
+            f"MLflow at {destination.shown}: {_first_line(error)}; check MLFLOW_TRACKING_URI and the server, then run "
+            "it again"
         ) from error
 
 
@@ -113,6 +131,10 @@ def _record(run: RunFolder, destination: Destination) -> Record | None:
     if not any((run.path / name).exists() for name in WATCHED):
         return None
     return infer_record(run, destination.experiment, destination.fingerprint)
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)[:120]
 
 
 def _lives(pid: str | None) -> bool:

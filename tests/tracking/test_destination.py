@@ -22,8 +22,11 @@ def test_the_section_wins_over_the_environment_and_sqlite_is_the_default(
 
 
 def test_a_relative_sqlite_path_means_the_same_file_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert find_destination(TrackingSection(uri="sqlite:///x.db"), tmp_path).uri == f"sqlite:///{tmp_path}/x.db"
+    (tmp_path / "reports").mkdir()
+    for folder in (tmp_path, tmp_path / "reports"):
+        monkeypatch.chdir(folder)
+        found = find_destination(TrackingSection(uri="sqlite:///x.db"), tmp_path / "runs")
+        assert found.uri == f"sqlite:///{tmp_path}/x.db"
 
 
 def test_a_password_is_not_shown(tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ def test_a_tokenizer_run_can_be_filtered_and_plotted_by_size(params: Params) -> 
     assert info.metrics == {"parameters": 1234.0}
     assert info.tags["encoder"] == params.tokenizers[name].encoder
     flat = flatten(info.params)
+    assert flat["seed"] == str(params.training_seed("tokenizer", name))
+    assert flat["teacher"] == params.tokenizer_teacher(name).name
     assert flat["image_size"] == str(params.prepare.image_size)
     assert flat["codebook_size"] == str(model.codebook_size)  # once: the shape is not repeated by the settings
     assert all(len(key) <= 30 for key in flat)

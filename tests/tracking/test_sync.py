@@ -13,7 +13,9 @@ from tracking_helpers import SECTION, destination_of, info, score, train
 from gigatok.artifacts import Journal, RunFolder, Workspace, write_json
 from gigatok.config import GigatokError
 from gigatok.config.sections import TrackingSection
+from gigatok.tracking.feed import Feeder
 from gigatok.tracking.record import begin_record, read_record
+from gigatok.tracking.run_feed import RunFeed
 from gigatok.tracking.sync import doctor, sync
 
 
@@ -122,6 +124,57 @@ def test_a_folder_with_curves_but_no_journal_is_shown(project: Workspace) -> Non
     assert item.data.metrics["rfid/efficientnet-lite2"] == 7.5
 
 
+def test_a_checked_out_folder_that_is_scored_again_keeps_its_curves_and_its_run(project: Workspace) -> None:
+    """Scoring writes a journal of its own: the guidance trials."""
+    run = project.tokenizer("S-B")
+    write_json(run.curves_path, {"loss": [[10, 0.5], [20, 0.25]]})
+    score(run)
+    sync(project.runs, SECTION)
+    Journal(run.journal_path).log(1, {"trial_gfid": 9.0})
+    assert sync(project.runs, SECTION).points_added == 1
+    (item,) = _runs(project)
+    assert _history(project, item, "loss") == [(10, 0.5), (20, 0.25)]
+    assert _history(project, item, "trial_gfid") == [(1, 9.0)]
+
+
+def test_a_run_that_is_refused_does_not_keep_the_others_away(
+    project: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("B-L", "S-B", "S-S"):
+        _finished(project, name)
+    feed = RunFeed.feed
+
+    def refuse(self: RunFeed, *arguments: Any) -> None:
+        if self.run.name == "B-L":
+            raise OSError("artifacts cannot be written\nmore")
+        feed(self, *arguments)
+
+    monkeypatch.setattr(RunFeed, "feed", refuse)
+    with pytest.raises(GigatokError, match=r"has 2 runs, but not tokenizers/B-L: artifacts cannot be written; run it"):
+        sync(project.runs, SECTION)
+    assert {item.info.run_name for item in _runs(project)} == {"S-B", "S-S"}
+
+
+def test_the_feeder_goes_on_after_a_run_that_is_refused(project: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = [_finished(project, name) for name in ("B-L", "S-B")]
+    feed = RunFeed.feed
+
+    def refuse(self: RunFeed, *arguments: Any) -> None:
+        if self.run.name == "B-L":
+            raise OSError("no")
+        feed(self, *arguments)
+
+    feeder = Feeder(destination_of(project))
+    monkeypatch.setattr(RunFeed, "feed", refuse)
+    work = feeder._work()
+    assert [run.name for run, _ in work] == [run.name for run in runs]
+    assert not feeder._pass(work)
+    assert [run.name for run, _ in feeder._work()] == ["B-L"]
+    monkeypatch.setattr(RunFeed, "feed", feed)
+    assert feeder._pass(feeder._work())
+    assert feeder._work() == []
+
+
 def test_five_rungs_can_be_compared(project: Workspace) -> None:
     for number, name in enumerate(("S-S", "S-B", "B-L", "L-XL", "XL-XXL")):
         _finished(project, name, parameters=1000 * number, rfid=9.0 - number)
@@ -172,7 +225,10 @@ def test_doctor_closes_what_nobody_trains(project: Workspace) -> None:
     gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
     record.replace(status="RUNNING", ended=None, pid=int(gone.stdout)).write(run)
     assert doctor(project.runs, SECTION) == ["S-S: KILLED"]
-    assert {item.info.run_name: item.info.status for item in _runs(project)} == {"S-S": "KILLED", "S-B": "RUNNING"}
+    items = {item.info.run_name: item.info for item in _runs(project)}
+    assert {name: item.status for name, item in items.items()} == {"S-S": "KILLED", "S-B": "RUNNING"}
+    heard = run.journal_path.stat().st_mtime  # a run killed on Friday and closed on Monday did not last three days
+    assert items["S-S"].end_time == pytest.approx(1000 * heard, abs=2)
 
 
 def test_two_processes_may_create_the_database_at_once(tmp_path: Path) -> None:
