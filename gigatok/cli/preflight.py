@@ -27,9 +27,11 @@ def missing(params: Params, root: Path, *, cuda: bool | None = None) -> list[str
         found.append(f"prepare.path {path!r} does not exist: it names the {_sources[source]}")
     cuda = has_cuda() if cuda is None else cuda
     if params.base.device == "cuda" and not cuda:
-        found.append("base.device is cuda but no NVIDIA driver was found: use auto or cpu")
+        found.append("base.device is cuda but no NVIDIA GPU was found, or torch is built without CUDA: use auto or cpu")
     elif params.profile == "paper" and not cuda:
-        found.append("profile paper needs an NVIDIA GPU (none was found): a CPU would take years")
+        found.append(
+            "profile paper needs an NVIDIA GPU (none was found, or torch is built without CUDA): a CPU would take years"
+        )
     if params.profile == "paper" and params.reference.samples is None:
         found.append(f"reference.samples is not set: it names ADM's reference batch, from {_ADM_REFERENCE}")
     for setting, weights in _files(params).items():

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 MEMORY_PER_STAGE = 2 * 1024**3
 """Bytes of free memory for each stage that runs beside others on the CPU."""
+CONTAINER = Path("/sys/fs/cgroup")
+"""Where Linux tells a container its limits (cgroup v2)."""
 
 
 def project_root() -> Path:
@@ -35,20 +37,44 @@ def default_jobs(params: Params) -> int:
         return 1
     if params.base.threads == 0:  # every stage takes all cores
         return 1
+    return max(1, min(cores() // params.base.threads, free_memory() // MEMORY_PER_STAGE))
+
+
+def cores(limits: Path = CONTAINER) -> int:
+    """CPU cores this process may use; a container may have fewer than its machine."""
+    try:
+        found = len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS and Windows do not pin processes
+        found = os.cpu_count() or 1
+    quota, _, period = _limit(limits / "cpu.max").partition(" ")
+    return max(1, min(found, int(quota) // int(period))) if quota.isdigit() and period.isdigit() else found
+
+
+def free_memory(limits: Path = CONTAINER) -> int:
+    """Bytes this process may still take; a container may have less than its machine."""
     import psutil
 
-    by_memory = int(psutil.virtual_memory().available // MEMORY_PER_STAGE)
-    return max(1, min(cores() // params.base.threads, by_memory))
+    found = int(psutil.virtual_memory().available)
+    most, used = _limit(limits / "memory.max"), _limit(limits / "memory.current")
+    return min(found, int(most) - int(used)) if most.isdigit() and used.isdigit() else found
 
 
-def cores() -> int:
-    """CPU cores this process may use."""
+def _limit(path: Path) -> str:
     try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # macOS and Windows do not pin processes
-        return os.cpu_count() or 1
+        return path.read_text().strip()
+    except OSError:
+        return ""
 
 
 def has_cuda() -> bool:
-    """Whether an NVIDIA driver is installed: asked without importing torch."""
+    """Whether torch may find an NVIDIA GPU: asked without importing it."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
+        return False
+    try:
+        if version("torch").endswith("+cpu"):
+            return False
+    except PackageNotFoundError:
+        return False
     return Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi") is not None

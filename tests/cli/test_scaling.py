@@ -16,6 +16,7 @@ from gigatok.cli.costs import expected_seconds
 from gigatok.cli.pipeline import choose_params
 from gigatok.cli.preflight import missing
 from gigatok.cli.profile import changed_settings, write_profile
+from gigatok.cli.project import cores, free_memory, has_cuda
 from gigatok.cli.scaling import parse_sizes, scaling_targets
 from gigatok.config import ConfigError, Params, parse_params
 from gigatok.config.profiles import render
@@ -110,6 +111,31 @@ def test_missing_files_and_devices(smoke: Params, tmp_path: Path) -> None:
     assert missing(folder, tmp_path, cuda=False) == []
     weights = smoke.replace(teacher=smoke.teacher.replace(weights="dino.pt"))
     assert missing(weights, tmp_path, cuda=False) == ["teacher.weights 'dino.pt' does not exist"]
+
+
+def test_jobs_look_at_what_a_container_may_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    free, most = free_memory(tmp_path), cores(tmp_path)
+    assert (free > 0, most > 0) == (True, True)
+    (tmp_path / "cpu.max").write_text("100000 100000\n")
+    (tmp_path / "memory.max").write_text("3000\n")
+    (tmp_path / "memory.current").write_text("1000\n")
+    assert (cores(tmp_path), free_memory(tmp_path)) == (1, 2000)
+    (tmp_path / "cpu.max").write_text("max 100000\n")
+    (tmp_path / "memory.max").write_text("max\n")
+    assert cores(tmp_path) == most
+    assert free_memory(tmp_path) > 2000
+
+
+@pytest.mark.parametrize(
+    ("devices", "torch", "found"), [("0", "2.9", True), ("", "2.9", False), ("0", "2.9+cpu", False)]
+)
+def test_a_gpu_that_torch_cannot_use_is_none(
+    monkeypatch: pytest.MonkeyPatch, devices: str, torch: str, found: bool
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", devices)
+    monkeypatch.setattr("importlib.metadata.version", lambda name: torch)
+    monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
+    assert has_cuda() is found
 
 
 def test_profile_writes_and_names_the_changes(command: Command, project: Path) -> None:
