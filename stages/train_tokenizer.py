@@ -2,7 +2,16 @@
 
 from common import run_named_stage
 
+from gigatok.artifacts import Workspace
+from gigatok.config import Params
 from gigatok.training.train_tokenizer import train_tokenizer
 
+
+def train(name: str, params: Params, workspace: Workspace) -> None:
+    """Train, and leave a folder of kept checkpoints: most tokenizers keep none, and DVC wants every output to exist."""
+    train_tokenizer(name, params, workspace)
+    workspace.tokenizer(name).checkpoint_path(0).parent.mkdir(exist_ok=True)
+
+
 if __name__ == "__main__":
-    run_named_stage(train_tokenizer)
+    run_named_stage(train)

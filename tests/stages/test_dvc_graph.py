@@ -216,10 +216,17 @@ def test_training_keeps_what_is_there_and_depends_on_one_entry_only(kind: str) -
     entry = stage(f"train_{kind}")
     outs = {name: options for out in entry["outs"] for name, options in out.items()}
     assert all(options == {"persist": True} for options in outs.values())
-    expected = {"weights.safetensors", "config.json", "curves.json", *(["indices.npz"] if kind == "tokenizer" else [])}
+    expected = {"weights.safetensors", "config.json", "curves.json"}
+    expected |= {"indices.npz", "checkpoints"} if kind == "tokenizer" else set()
     assert {Path(out).name for out in outs} == expected
     assert f"{kind}s.${{key}}" in entry["params"]
     assert f"{kind}s" not in entry["params"]
+
+
+def test_kept_checkpoints_belong_to_the_training_that_made_them() -> None:
+    """Else a checkout of other weights would leave, or lack, those of figure 13."""
+    for name in ("evaluate_tokenizer", "train_generator", "evaluate_generator"):
+        assert any(dep.endswith("/checkpoints") for dep in stage(name)["deps"])
 
 
 @pytest.mark.parametrize("name", STAGES)
