@@ -207,14 +207,16 @@ def find_cell(runs_root: Path, params: Params, table: str, row: str, name: str) 
 def order_agreement(rows: list[list[PaperCell]], place: int) -> tuple[int, int]:
     """Pairs of runs that our values order like the paper's, and all pairs that can be compared.
 
-    A run that stands in several rows (a tokenizer with two AR models, say) counts once.
+    A run that stands in several rows (a tokenizer with two AR models, say) counts once; values with guidance are not
+    held against values without.
     """
     cells = {cell.run.name: cell for cell in (row[place] for row in rows)}
-    known = [(cell.paper, cell.ours) for cell in cells.values()]
+    known = [(cell.paper, cell.ours, cell.unguided) for cell in cells.values()]
     pairs = [
         (p1 - p2) * (o1 - o2)
-        for (p1, o1), (p2, o2) in combinations(known, 2)
+        for (p1, o1, unguided1), (p2, o2, unguided2) in combinations(known, 2)
         if p1 is not None and p2 is not None and o1 is not None and o2 is not None and p1 != p2
+        if unguided1 == unguided2
     ]
     return sum(product > 0 for product in pairs), len(pairs)
 

@@ -200,6 +200,14 @@ def test_rows_without_guidance_are_marked(runs):
     assert "those of AR probing: each tokenizer has one" in text
 
 
+def test_the_order_of_guided_and_unguided_rows_is_not_counted(runs):
+    for name, gfid in (("B-L-GPT-XXL", 100), ("XL-XXL-GPT-XXL", 90)):
+        write_generator(runs, name, gfid=gfid, loss=5)
+    rows = table_cells(spec(3), runs, full_params())
+    guided, unguided = 4, 2  # S-S, S-B, B-L and XL-XXL with their probes; the two XXL models
+    assert order_agreement(rows, 1)[1] == guided * (guided - 1) // 2 + unguided * (unguided - 1) // 2
+
+
 def test_an_interval_without_width_is_not_shown(runs):
     path = runs / "generators" / "S-S" / "summary.json"
     sheet = ScoreSheet.read(path)
