@@ -77,6 +77,7 @@ class TrainingState:
         Raises:
             GigatokError: the disk is full or not writable; older states are then unharmed.
         """
+        _drop_torn(Path(folder))
         existing = _files(Path(folder))
         number = _number(existing[-1]) + 1 if existing else 1
         content = {
@@ -112,6 +113,13 @@ class TrainingState:
         return None
 
     @staticmethod
+    def drop(folder: Path) -> None:
+        """Remove every state, whole or torn."""
+        _drop_torn(Path(folder))
+        for path in _files(Path(folder)):
+            path.unlink()
+
+    @staticmethod
     def peek(folder: Path) -> dict[str, Any] | None:
         """``meta`` of the newest readable state, restoring nothing."""
         for path in reversed(_files(Path(folder))):
@@ -128,6 +136,12 @@ def _check_sums(path: Path) -> None:
         damaged = file.testzip()
     if damaged is not None:
         raise ValueError(f"{damaged} is damaged")
+
+
+def _drop_torn(folder: Path) -> None:
+    """Remove what processes left that were killed while they saved: as large as a state each, and never read."""
+    for path in folder.glob(".state-*.part"):
+        path.unlink(missing_ok=True)
 
 
 def _files(folder: Path) -> list[Path]:

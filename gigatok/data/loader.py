@@ -104,10 +104,12 @@ class BatchLoader:
 
 
 def _leave_interrupts_to_the_run(_worker: int) -> None:
-    """Ctrl-C reaches all processes of a terminal. The run ends its step, stores its state and then its workers;
-    a worker that died first would take the batches with it that this step waits for.
+    """Ctrl-C reaches all processes of a terminal, SIGTERM all of a job that a cluster stops. The run ends its step,
+    stores its state and then its workers; a worker that died first would take the batches with it that this step waits
+    for.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 class _Visits:

@@ -147,7 +147,7 @@ class TrainingSession:
                 f"{self.plan.stage} interrupted after step {done} of {self.plan.steps}: its state is saved, "
                 "the same command goes on from there"
             )
-        if done % self.plan.save_every == 0 and done < self.plan.steps:
+        if self.due(self.plan.save_every, done):  # after the last step too: encoding all images may take longer
             self._save(done, terms)
 
     def _save(self, done: int, terms: Mapping[str, Tensor]) -> None:
@@ -170,8 +170,7 @@ class TrainingSession:
             "images_per_second": self.plan.steps * self.plan.batch_size / seconds,
         }
         write_json(self.run.provenance_path, values)
-        for path in self.run.state_dir.glob("state-*.pt"):
-            path.unlink()
+        TrainingState.drop(self.run.state_dir)
 
     def _ask_to_stop(self, number: int, frame: FrameType | None) -> None:
         if self._stop_asked:

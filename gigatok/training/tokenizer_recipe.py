@@ -144,11 +144,13 @@ class TokenizerRecipe:
         self.discriminator_optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(self.discriminator_scaler.scale(self.section.loss.discriminator_weight * loss))
         self.discriminator_scaler.unscale_(self.discriminator_optimizer)
-        nn.utils.clip_grad_norm_(self.discriminator.parameters(), self.section.optimizer.gradient_clip)
+        norm = nn.utils.clip_grad_norm_(self.discriminator.parameters(), self.section.optimizer.gradient_clip)
         self.discriminator_scaler.step(self.discriminator_optimizer)
         self.discriminator_scaler.update()
         return {
             "discriminator": loss.detach(),
+            # not finite, it keeps weights that this step has spoilt from being saved
+            "discriminator_gradient_norm": reported_norm(norm, self.discriminator_scaler),
             "discriminator_real": real_logits.detach().float().mean(),
             "discriminator_fake": fake_logits.detach().float().mean(),
         }

@@ -96,6 +96,15 @@ def test_only_the_newest_states_are_kept(tmp_path: Path) -> None:
     assert TrainingState.peek(tmp_path) == {"step": 4}
 
 
+def test_what_a_killed_save_left_is_removed(tmp_path: Path) -> None:
+    torn = tmp_path / ".state-000001.pt.abc.part"
+    for clean in (lambda: TrainingState.save(tmp_path, {}, {"step": 1}), lambda: TrainingState.drop(tmp_path)):
+        torn.write_bytes(b"half of 35 GB")
+        clean()
+        assert not torn.exists()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_empty_folder_has_no_state(tmp_path: Path) -> None:
     assert TrainingState.load(tmp_path / "absent", {}) is None
     assert TrainingState.peek(tmp_path) is None

@@ -146,6 +146,30 @@ def test_a_torn_state_falls_back_to_the_one_before(new_project: Callable[..., An
     assert_logged_once(run)
 
 
+def test_a_failure_after_the_last_step_repeats_no_training(
+    new_project: Callable[..., Any], same_results: Same, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Encoding all images may take longer than training, and needs the room of its file."""
+    project = new_project("full")
+
+    def full(*_: object) -> None:
+        raise OSError("no space left")
+
+    def again(*_: object) -> None:
+        raise AssertionError("a step was repeated")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("gigatok.training.train_tokenizer.encode_images", full)
+        with pytest.raises(OSError, match="no space left"):
+            project.tokenizer()
+    with monkeypatch.context() as patch:
+        patch.setattr(TokenizerRecipe, "step", again)
+        run = project.tokenizer()
+    same_results(new_project("whole").tokenizer(), run)
+    assert_logged_once(run)
+    assert list(run.state_dir.glob("*")) == []
+
+
 def test_a_second_interruption_stops_at_once_and_is_no_failure(project: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     ended: list[str] = []
 

@@ -256,7 +256,7 @@ def test_kept_weights_are_those_of_a_run_of_that_length(project: Any, new_projec
 def test_results_do_not_depend_on_workers_nor_on_an_interruption(
     new_project: Callable[..., Any], same_results: Same
 ) -> None:
-    """A terminal sends Ctrl-C to the worker processes too: they must go on until the state is saved."""
+    """A terminal sends Ctrl-C to the worker processes too, a cluster SIGTERM: they go on until the state is saved."""
     augmented = {"prepare": {"augmentation": "crop-flip"}}
     first = new_project("here", "crop-flip").tokenizer({"workers": 0}, **augmented)
     project = new_project("spread", "crop-flip")
@@ -269,6 +269,7 @@ def test_results_do_not_depend_on_workers_nor_on_an_interruption(
             for process in workers:
                 assert process.pid is not None
                 os.kill(process.pid, signal.SIGINT)
+                os.kill(process.pid, signal.SIGTERM)
         if number == 6:  # by now everything that was prepared ahead is used up
             os.kill(os.getpid(), signal.SIGINT)
         return step(self, number, *batch)
