@@ -291,7 +291,8 @@ def _scatter(axes: Axes, reader: Reader, key: str, paper: float) -> None:
         say_mixed(axes)
     xs, ys = (np.array([each.value * scale for each in side]) for side in zip(*pairs.values(), strict=True))
     xerr, yerr = (_bars(side, scale) for side in zip(*pairs.values(), strict=True))
-    axes.errorbar(xs, ys, xerr=xerr, yerr=yerr, capsize=2.5, elinewidth=0.9, **{**style.WITH, "linestyle": "none"})
+    look: dict[str, Any] = {**style.WITH, "linestyle": "none"}
+    axes.errorbar(xs, ys, xerr=xerr, yerr=yerr, capsize=2.5, elinewidth=0.9, **look)
     style.label_points(axes, zip(xs, ys, pairs, strict=True), "#444444")
     axes.text(0.03, 0.97, _foretold(list(pairs.values()), paper), transform=axes.transAxes, va="top", fontsize=8)
     axes.margins(x=0.15, y=0.35)
@@ -304,7 +305,8 @@ def _bars(scores: Sequence[Score], scale: float) -> np.ndarray[Any, Any] | None:
         return None
     values = np.array([score.value for score in scores])
     low, high = np.array(ends).T
-    return np.abs(np.stack([values - low, high - values])) * scale
+    lengths: np.ndarray[Any, Any] = np.abs(np.stack([values - low, high - values])) * scale
+    return lengths
 
 
 def _foretold(pairs: Sequence[tuple[Score, Score]], paper: float) -> str:

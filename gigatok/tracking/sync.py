@@ -64,10 +64,10 @@ def sync(runs_root: Path, section: TrackingSection) -> SyncReport:
         if refused and not done:
             raise next(iter(refused.values()))
     if refused:
-        first, error = next(iter(refused.items()))
+        first, reason = next(iter(refused.items()))
         more = f" and {len(refused) - 1} more" if len(refused) > 1 else ""
         raise GigatokError(
-            f"MLflow at {destination.shown} has {len(done)} runs, but not {first}{more}: {_first_line(error)}; "
+            f"MLflow at {destination.shown} has {len(done)} runs, but not {first}{more}: {_first_line(reason)}; "
             "run it again"
         )
     return SyncReport(destination.shown, tuple(done), points)
