@@ -56,7 +56,11 @@ def free_memory(limits: Path = CONTAINER) -> int:
 
     found = int(psutil.virtual_memory().available)
     most, used = _limit(limits / "memory.max"), _limit(limits / "memory.current")
-    return min(found, int(most) - int(used)) if most.isdigit() and used.isdigit() else found
+    if not (most.isdigit() and used.isdigit()):
+        return found
+    lines = (line.partition(" ") for line in _limit(limits / "memory.stat").splitlines())
+    cached = next((int(value) for name, _, value in lines if name == "inactive_file"), 0)  # let go of when needed
+    return min(found, int(most) - int(used) + cached)
 
 
 def _limit(path: Path) -> str:
