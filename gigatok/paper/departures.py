@@ -114,7 +114,7 @@ def _depths(sizes: Mapping[str, TransformerSize]) -> str:
 
 def _aligned(params: Params) -> str:
     model = params.train_tokenizer.model
-    return f"{model.alignment_layer} of {model.sizes['S'].depth}"
+    return f"{model.alignment_layer} of {next(iter(model.sizes.values())).depth}"
 
 
 def _adversarial_share(params: Params) -> str:

@@ -111,9 +111,12 @@ def _series(axes: Axes, rows: Sequence[ScalingRow], column: Column, semantic: bo
 
 
 def _encoder_first(tokenizer: str) -> bool:
-    """Whether the encoder is the larger part (B-S): such a size is no rung, and no line goes through it."""
+    """Whether the encoder is the larger part (B-S): such a size is no rung, and no line goes through it.
+
+    Sizes that are none of the paper's have no order.
+    """
     encoder, decoder = tokenizer.split("-")[:2]
-    return _ORDER.index(encoder) > _ORDER.index(decoder)
+    return {encoder, decoder} <= set(_ORDER) and _ORDER.index(encoder) > _ORDER.index(decoder)
 
 
 def _floors(axes: Axes, rows: Sequence[ScalingRow], column: Column, values: list[float]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from fake_runs import fake_params, full_params, write_core, write_tokenizer
 
@@ -44,6 +46,11 @@ def test_no_line_goes_through_a_size_whose_encoder_is_the_larger_part(tmp_path):
     assert (ladder.get_linestyle(), len(ladder.get_xdata())) == ("-", 6)
     assert (aside.get_linestyle(), len(aside.get_xdata())) == ("None", 1)
     assert len(without.get_xdata()) == 3
+
+
+def test_sizes_of_ones_own_are_plotted(rows):
+    axes = draw([replace(rows[0], tokenizer="M-N"), *rows[1:]], "rfid")
+    assert "M-N" in [text.get_text() for text in axes.texts]
 
 
 def test_floors_are_dashed_and_named(rows):
