@@ -13,7 +13,7 @@ import time
 import numpy as np
 import torch
 
-from gigatok.evaluation import load_extractor
+from gigatok.evaluation.extractors.registry import load_extractor
 from gigatok.teachers import load_efficientnet_lite
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 import numpy as np
 from pytorch_fid.fid_score import calculate_frechet_distance
 
-from gigatok.evaluation import frechet_distance, gaussian
+from gigatok.evaluation.metrics.frechet import frechet_distance, gaussian
 
 
 def main() -> None:

@@ -2,7 +2,7 @@
 
 from common import run_named_stage
 
-from gigatok.evaluation.score_generator import score_generator
+from gigatok.evaluation.stages.generator import score_generator
 
 if __name__ == "__main__":
     run_named_stage(score_generator)

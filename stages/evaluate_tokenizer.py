@@ -2,7 +2,7 @@
 
 from common import run_named_stage
 
-from gigatok.evaluation.score_tokenizer import score_tokenizer
+from gigatok.evaluation.stages.tokenizer import score_tokenizer
 
 if __name__ == "__main__":
     run_named_stage(score_tokenizer)

@@ -2,7 +2,7 @@
 
 from common import run_stage
 
-from gigatok.evaluation.score_reference import score_reference
+from gigatok.evaluation.stages.reference import score_reference
 
 if __name__ == "__main__":
     run_stage(score_reference)

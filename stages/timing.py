@@ -2,7 +2,7 @@
 
 from common import run_stage
 
-from gigatok.paper.timing import time_profile
+from gigatok.evaluation.timing.measure import time_profile
 
 if __name__ == "__main__":
     run_stage(time_profile)

@@ -55,9 +55,9 @@ def evaluate(
 ) -> None:
     """Judge images and say with every number how it was measured."""
     from gigatok.cli.choices import check_output, choose_device
-    from gigatok.evaluation.image_sets import open_set
-    from gigatok.evaluation.judged_pair import EvaluateOptions
-    from gigatok.evaluation.judging import evaluate as judge
+    from gigatok.evaluation.inputs.files import open_set
+    from gigatok.evaluation.scoring.evaluate import evaluate as judge
+    from gigatok.evaluation.scoring.pair import EvaluateOptions
 
     names = perceptual_names(perceptual, perceptual_weights)
     if output is not None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from gigatok.evaluation.explanation import Effect, Explanation
+    from gigatok.evaluation.scoring.explain import Effect, Explanation
 
 
 def register(app: typer.Typer) -> None:
@@ -33,7 +33,7 @@ def explain(
     """List what differs between how A and B were measured, and how much of the gap each part explains."""
     from gigatok.artifacts import ScoreSheet
     from gigatok.config import GigatokError
-    from gigatok.evaluation.explanation import explain as compare
+    from gigatok.evaluation.scoring.explain import explain as compare
 
     caches = [cache] if cache else list(dict.fromkeys([*caches_of_runs(first), *caches_of_runs(second)]))
     explanations = compare(ScoreSheet.read(first), ScoreSheet.read(second), *caches)

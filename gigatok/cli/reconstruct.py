@@ -38,7 +38,7 @@ def reconstruct(
     from gigatok.cli.model_folders import open_tokenizer
     from gigatok.config import GigatokError
     from gigatok.data import to_float, to_uint8
-    from gigatok.evaluation import psnr
+    from gigatok.evaluation.metrics.image_quality import psnr
 
     check_output(output, ".png")
     model = open_tokenizer(tokenizer, device)

@@ -32,7 +32,7 @@ def time_models(
     from gigatok.cli.pipeline import shown
     from gigatok.cli.project import project_root
     from gigatok.config import load_params
-    from gigatok.paper.timing import measure_times
+    from gigatok.evaluation.timing.measure import measure_times
     from gigatok.paper.timing_table import write_timing
 
     root = project_root()

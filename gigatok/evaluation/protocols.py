@@ -9,11 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from gigatok.config import ConfigError
-from gigatok.evaluation.extractors import Extractor
-from gigatok.evaluation.image_quality import SsimKind
-from gigatok.evaluation.image_sets import JudgedSet
-from gigatok.evaluation.precision_recall import Distances
-from gigatok.evaluation.resize import Resize
+from gigatok.evaluation.extractors.base import Extractor
+from gigatok.evaluation.extractors.resize import Resize
+from gigatok.evaluation.metrics.image_quality import SsimKind
+from gigatok.evaluation.metrics.precision_recall import Distances
 
 _SIZE = 299
 _CENTRE = (128 / 255,) * 3
@@ -92,31 +91,3 @@ def find_protocol(name: str) -> EvaluationProtocol:
     if name not in PROTOCOLS:
         raise ConfigError(f"protocol {name!r} is not one of {', '.join(PROTOCOLS)}")
     return PROTOCOLS[name]
-
-
-def usable_reference(
-    reference: JudgedSet, protocol: EvaluationProtocol, extractor: str, *, paired: bool = False
-) -> tuple[JudgedSet, list[str]]:
-    """``reference`` without stored statistics that its images must stand for, and a note that says why.
-
-    Args:
-        paired: the images are the originals of reconstructions, whose distance is between the two sets of images
-
-    Raises:
-        ConfigError: there are statistics alone, and they do not go with the extractor or the protocol.
-    """
-    if reference.moments is None:
-        return reference, []
-    if extractor != "inception-2015":
-        rule, fix = "of Inception features", "use extractor inception-2015"
-    elif not protocol.takes_statistics:
-        rule = f"made with TensorFlow's resize, and protocol {protocol.name} has another"
-        fix = "use --protocol adm"
-    elif paired and reference.images is not None:
-        rule, fix = "not those of the originals alone", ""
-    else:
-        return reference, []
-    if reference.images is None:
-        raise ConfigError(f"the statistics in {reference.name} are {rule}: {fix}, or a reference with images")
-    note = f"the statistics in {reference.name} are left out: they are {rule}; the reference is its images"
-    return reference.without_statistics(), [note]

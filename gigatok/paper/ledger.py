@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gigatok.artifacts import Score, write_bytes
 from gigatok.config import Params
-from gigatok.evaluation.names import ENCODER_PROBE, encoder_probe_at
+from gigatok.evaluation.metrics.names import ENCODER_PROBE, encoder_probe_at
 from gigatok.paper.columns import PAPER_GFID, find
 from gigatok.paper.departures import has_adversary
 from gigatok.paper.findings import Contrast, Correlation, Finding, Point, Reader, Verdict, compare, correlate

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gigatok.artifacts import Score
 from gigatok.config import GigatokError
-from gigatok.evaluation import require_comparable
+from gigatok.evaluation.scoring.comparable import require_comparable
 from gigatok.paper.columns import own_to_each_run
 
 if TYPE_CHECKING:

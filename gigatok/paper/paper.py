@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gigatok.config import Params
+from gigatok.evaluation.timing.times import TimingTable, scale_name, timing_path
 from gigatok.paper.exact_tables import ExactTable, exact_tables
 from gigatok.paper.failures import write_failures
 from gigatok.paper.feature_maps import write_feature_maps
@@ -14,7 +15,6 @@ from gigatok.paper.matrix import TABLES
 from gigatok.paper.paper_figures import Drawn, write_paper_figures
 from gigatok.paper.paper_tables import Measured, measured_tables, write_paper_tables
 from gigatok.paper.power_law_plots import write_scaling_laws
-from gigatok.paper.times import TimingTable, scale_name, timing_path
 from gigatok.paper.timing_table import write_timing
 
 FIGURES = (3, 5, 6, 7, 8, 9, 12, 13)

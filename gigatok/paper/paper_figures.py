@@ -11,7 +11,7 @@ import numpy as np
 
 from gigatok.artifacts import Score
 from gigatok.config import Params
-from gigatok.evaluation.names import ENCODER_PROBE, encoder_probe_at
+from gigatok.evaluation.metrics.names import ENCODER_PROBE, encoder_probe_at
 from gigatok.paper import style
 from gigatok.paper.claims import load_claims
 from gigatok.paper.columns import PAPER_GFID, column, find

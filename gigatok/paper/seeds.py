@@ -8,7 +8,8 @@ from pathlib import Path
 from gigatok.artifacts import Score
 from gigatok.config import Params
 from gigatok.config.seeds import repeat_name
-from gigatok.evaluation import require_comparable, seed_interval
+from gigatok.evaluation.metrics.intervals import seed_interval
+from gigatok.evaluation.scoring.comparable import require_comparable
 from gigatok.paper.columns import own_to_each_run
 from gigatok.paper.runs import Kind, Run, read_run
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from gigatok.artifacts import write_bytes
+from gigatok.evaluation.timing.times import DECODERS, GENERATORS, Timing, TimingTable
 from gigatok.paper.claims import load_claims
 from gigatok.paper.latex import escape, tabular
 from gigatok.paper.measured import short
 from gigatok.paper.scaling_table import NOT_RUN, markdown_table
-from gigatok.paper.times import DECODERS, GENERATORS, Timing, TimingTable
 
 NAME = "table04"
 TITLE = "Share of generation time spent in tokenizer decoding, percent"

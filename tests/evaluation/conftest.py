@@ -15,9 +15,12 @@ from gigatok.artifacts import Workspace
 from gigatok.config import Params, parse_params
 from gigatok.config.profiles import render
 from gigatok.data import PreparedData, prepare, to_float
-from gigatok.evaluation import judging, score_generator, score_reference, score_tokenizer
-from gigatok.evaluation.extractors import Extractor, FeatureNetwork, NetworkOutput
-from gigatok.evaluation.resize import Resize
+from gigatok.evaluation.extractors.base import Extractor, FeatureNetwork, NetworkOutput
+from gigatok.evaluation.extractors.resize import Resize
+from gigatok.evaluation.scoring import evaluate as evaluate_module
+from gigatok.evaluation.stages import generator as generator_stage
+from gigatok.evaluation.stages import reference as reference_stage
+from gigatok.evaluation.stages import tokenizer as tokenizer_stage
 
 
 class TinyNetwork(FeatureNetwork):
@@ -54,7 +57,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> Extractor:
     def load(name: str, weights: object, image_size: int | None, device: str) -> Extractor:
         return extractor if image_size is None else tiny_extractor(size=image_size)
 
-    monkeypatch.setattr(judging, "load_extractor", load)
+    monkeypatch.setattr(evaluate_module, "load_extractor", load)
     return extractor
 
 
@@ -69,7 +72,7 @@ class PooledNetwork(TinyNetwork):
 def inception(monkeypatch: pytest.MonkeyPatch) -> Extractor:
     """What ``evaluate`` gets under Inception's name: it has the protocols' resizes."""
     extractor = replace(tiny_extractor("inception-2015"), network=PooledNetwork())
-    monkeypatch.setattr(judging, "load_extractor", lambda *_, **__: extractor)
+    monkeypatch.setattr(evaluate_module, "load_extractor", lambda *_, **__: extractor)
     return extractor
 
 
@@ -108,9 +111,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     values["tracking"]["enabled"] = False
     params, workspace = parse_params(values), Workspace(tmp_path)
     judge = tiny_extractor()
-    for stage in (score_reference, score_tokenizer, score_generator):
+    for stage in (reference_stage, tokenizer_stage, generator_stage):
         monkeypatch.setattr(stage, "open_judge", lambda section, device: judge)
-    monkeypatch.setattr(score_tokenizer, "load_perceptual", lambda name, weights: TinyPerceptual())
+    monkeypatch.setattr(tokenizer_stage, "load_perceptual", lambda name, weights: TinyPerceptual())
 
     prepare(params.prepare, params.base, workspace.data)
     data = PreparedData.open(workspace.data)
@@ -130,5 +133,5 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     for parameter in ar.parameters():
         nn.init.normal_(parameter, std=0.3)
     save_model(workspace.generator("S-S").path, ar, ar_config)
-    score_reference.score_reference(params, workspace)
+    reference_stage.score_reference(params, workspace)
     return Project(params, workspace, judge)

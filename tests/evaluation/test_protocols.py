@@ -9,7 +9,8 @@ from PIL import Image
 from torch.nn import functional as F
 from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
 
-from gigatok.evaluation import PROTOCOLS, Extractor, find_protocol
+from gigatok.evaluation.extractors.base import Extractor
+from gigatok.evaluation.protocols import PROTOCOLS, find_protocol
 
 
 def _image(size: int) -> torch.Tensor:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from fake_runs import fake_params, write_core
 
+from gigatok.evaluation.timing.times import Timing, TimingTable, timing_path
 from gigatok.paper.report import build_report
-from gigatok.paper.times import Timing, TimingTable, timing_path
 
 BROWSER = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None

@@ -10,7 +10,7 @@ from scipy.stats import pearsonr
 from gigatok.artifacts import Score, ScoreSheet
 from gigatok.config import parse_params
 from gigatok.config.profiles import render
-from gigatok.evaluation.names import ENCODER_PROBE, encoder_probe_at
+from gigatok.evaluation.metrics.names import ENCODER_PROBE, encoder_probe_at
 from gigatok.paper.findings import chance_of, judge
 from gigatok.paper.ledger import check_claims, contradictions, decoder_claim, ledger_markdown, write_ledger
 from gigatok.paper.matrix import PROBED, checkpoints, suite_entries

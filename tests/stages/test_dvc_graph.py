@@ -23,12 +23,12 @@ PLUMBING = {
     "gigatok.artifacts": "how files are written; what is in them comes from elsewhere",
     "gigatok.config": "settings reach DVC by value, as params",
     "gigatok.tracking": "shows progress and mirrors journals; no output depends on it",
+    "gigatok.runtime": "device and threads; what values depend on is base, a param",
     "gigatok.interop": "native.py is named; the importers of released checkpoints are loaded beside it, never called",
 }
 """Code that may be loaded without being a dependency, and why."""
-BESIDE = {
-    "teacher": {"gigatok.models": "the discriminator on DINO, loaded with the package of teachers; no teacher uses it"},
-}
+_DINO = {"gigatok.models": "the discriminator on DINO, loaded with the package of teachers; no teacher uses it"}
+BESIDE = {"teacher": _DINO, "reference": _DINO}
 """The same, for one stage."""
 
 NOT_DECLARED = {
@@ -109,11 +109,30 @@ def all_loaded() -> dict[str, dict[str, str]]:
 
 
 def imported_later(file: str) -> set[str]:
-    """Sub-packages that functions of ``file`` import when they are called."""
+    """Files of the package that functions of ``file`` import when they are called."""
     tree = ast.parse((ROOT / file).read_text())
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
     found = [node.module for function in functions for node in ast.walk(function) if isinstance(node, ast.ImportFrom)]
-    return {".".join(module.split(".")[:2]) for module in found if module and module.startswith("gigatok.")}
+    return {file_of(module) for module in found if module and module.startswith("gigatok.")}
+
+
+def file_of(module: str) -> str:
+    """``gigatok.models.ar`` -> ``gigatok/models/ar.py``; a package -> its ``__init__.py``."""
+    path = ROOT / module.replace(".", "/")
+    return str((path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).relative_to(ROOT))
+
+
+def package_of(file: str) -> str:
+    """``gigatok/models/ar.py`` -> ``gigatok.models``."""
+    return ".".join(Path(file).with_suffix("").parts[:2])
+
+
+def holds_no_code(file: str) -> bool:
+    """Whether a package's file is its docstring alone, or (evaluation's) names that are looked up on first use."""
+    body = ast.parse((ROOT / file).read_text()).body
+    return file == "gigatok/evaluation/__init__.py" or (
+        file.endswith("__init__.py") and all(isinstance(node, ast.Expr) for node in body)
+    )
 
 
 def is_named(path: str, deps: list[str]) -> bool:
@@ -129,14 +148,13 @@ def test_all_code_that_a_stage_loads_is_a_dependency(name: str) -> None:
         module
         for module, file in modules.items()
         if not is_named(file, deps) and ".".join(module.split(".")[:2]) not in allowed
-        and not file.endswith(("training/__init__.py", "paper/__init__.py"))  # docstrings
+        and not holds_no_code(file)
     }  # fmt: skip
     assert missing == set()
     if "gigatok.interop" in modules:
         assert "gigatok/interop/native.py" in deps
     later = set().union(*(imported_later(file) for file in modules.values()))
-    packages = {package for package in later if package not in allowed}
-    assert {p for p in packages if not is_named(p.replace(".", "/"), deps)} == set()
+    assert {file for file in later if package_of(file) not in allowed and not is_named(file, deps)} == set()
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -145,11 +163,9 @@ def test_every_dependency_exists_and_is_used(name: str) -> None:
     assert stage(name)["deps"][0] == f"stages/{name}.py"
     for dep in code_deps(name)[1:]:
         assert (ROOT / dep).exists(), dep
-        later = {package.replace(".", "/") for file in files for package in imported_later(file)}
-        # the evaluation loads its parts by name on first use
-        by_name = name in ("reference", "evaluate_generator") and dep == "gigatok/teachers"
+        later = {other for file in files for other in imported_later(file)}
         settings = dep.endswith(".yaml")  # see below
-        assert by_name or settings or is_named(dep, list(later)) or any(is_named(file, [dep]) for file in files), dep
+        assert settings or any(is_named(file, [dep]) for file in (*files, *later)), dep
 
 
 def test_the_report_depends_on_what_it_compares_settings_with() -> None:
@@ -182,7 +198,7 @@ def test_a_changed_default_re_runs_whatever_may_read_it(name: str) -> None:
 def test_profiles_and_metrics_re_run_no_training(name: str) -> None:
     assert not is_named("gigatok/config/profiles/nano.yaml", code_deps(name))
     if name.startswith("train_"):
-        assert not is_named("gigatok/evaluation/frechet.py", code_deps(name))
+        assert not is_named("gigatok/evaluation/metrics/frechet.py", code_deps(name))
         assert "gigatok.evaluation" not in loaded(name)
     if name == "train_generator":
         assert not {"gigatok.losses", "gigatok.teachers"} & set(loaded(name))

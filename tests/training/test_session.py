@@ -12,7 +12,7 @@ import torch
 
 from gigatok.artifacts import RunFolder, TrainingState, read_journal, write_json
 from gigatok.config import GigatokError
-from gigatok.evaluation.context import timed_evaluation
+from gigatok.evaluation.stages.common import timed_evaluation
 from gigatok.tracking import NullTracker
 from gigatok.training.session import RunPlan, TrainingSession, already_complete
 

@@ -17,7 +17,7 @@ import torch
 from gigatok.artifacts import RunFolder, TrainingState, load_weights, read_journal
 from gigatok.config import ConfigError, GigatokError
 from gigatok.data import to_float
-from gigatok.evaluation import psnr
+from gigatok.evaluation.metrics.image_quality import psnr
 from gigatok.interop.native import load_tokenizer_dir
 from gigatok.training import train_tokenizer as module
 from gigatok.training.session import InterruptedRunError

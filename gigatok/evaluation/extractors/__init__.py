@@ -1,0 +1,1 @@
+"""Networks that see images: uint8 in, features out."""

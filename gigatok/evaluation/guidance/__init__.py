@@ -1,0 +1,1 @@
+"""Guidance settings, their search, and the samples they are judged by."""

@@ -1,0 +1,114 @@
+"""Sets of samples on demand: drawn, decoded and judged part by part, each part kept under its content."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gigatok.config.sections import EvaluateGeneratorSection
+from gigatok.evaluation.arrays import Images
+from gigatok.evaluation.decode import decode
+from gigatok.evaluation.extractors.base import Extractor, Features
+from gigatok.evaluation.guidance.setting import Guidance
+from gigatok.evaluation.inputs.evaluation_set import content_sha256
+from gigatok.evaluation.store.features import cached_features, joined
+from gigatok.evaluation.store.samples import PART, stored_indices
+from gigatok.models.ar import ArModel
+from gigatok.models.tokenizer import Tokenizer
+from gigatok.sampling import SampleSpec
+
+_KEPT_BYTES = 2**28
+"""Decoded images up to this much stay in memory; more are decoded again where they are shown."""
+
+
+class SampleRequest(NamedTuple):
+    """One setting of the sampler with one seed."""
+
+    guidance: Guidance
+    samples: int
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class CachedSampler:
+    """A generator, its tokenizer and its judge.
+
+    A killed process loses at most the part it was drawing: samples lie under the hash of weights, sampler, seed and
+    code, features under that of weights and pixels, and every part of a small set is part of the larger ones.
+    """
+
+    ar: ArModel
+    tokenizer: Tokenizer
+    judge: Extractor
+    section: EvaluateGeneratorSection
+    weights_sha256: str
+    """Of the generator's weight file."""
+    judge_batch: int
+    samples_root: Path
+    features_root: Path
+    progress: Callable[[int], None] = lambda done: None
+    """Told of samples drawn in the current set."""
+    _images: dict[SampleRequest, Images] = field(default_factory=dict, init=False, repr=False)
+    _hashes: dict[SampleRequest, list[str]] = field(default_factory=dict, init=False, repr=False)
+
+    def spec(self, guidance: Guidance) -> SampleSpec:
+        """Settings of the sampler."""
+        return SampleSpec.of(
+            cfg_scale=guidance.scale,
+            cfg_schedule=guidance.schedule,
+            cfg_start=guidance.start,
+            temperature=self.section.temperature,
+            top_k=self.section.top_k,
+            top_p=self.section.top_p,
+        )
+
+    def indices(self, drawn: SampleRequest) -> Tensor:
+        """(samples, N) tokens."""
+        return stored_indices(
+            self.samples_root,
+            self.ar,
+            self.weights_sha256,
+            drawn.samples,
+            seed=drawn.seed,
+            spec=self.spec(drawn.guidance),
+            batch_size=self.section.batch_size,
+            progress=lambda done, _: self.progress(done),
+        )
+
+    def images(self, drawn: SampleRequest) -> Images:
+        """(samples, S, S, 3)."""
+        known = self._images.get(drawn)
+        return decode(self.tokenizer, self.indices(drawn), self.section.batch_size) if known is None else known
+
+    def features(self, drawn: SampleRequest) -> Features:
+        """The judge's view of a set."""
+        return self.judged(self.indices(drawn), drawn)
+
+    def content(self, drawn: SampleRequest) -> list[str]:
+        """sha256 of the images of each part of a set that was judged: the keys of its features in the cache."""
+        return self._hashes[drawn]
+
+    def judged(self, indices: Tensor, drawn: SampleRequest | None = None) -> Features:
+        """The judge's view of decoded indices (n, N); the images stay in memory as those of ``drawn``, if few."""
+        parts, images = [], []
+        hashes = []
+        for part in torch.split(indices, PART):
+            decoded = decode(self.tokenizer, part, self.section.batch_size)
+            hashes.append(content_sha256(decoded))
+            parts.append(cached_features(self.judge, decoded, self.features_root, batch_size=self.judge_batch))
+            if drawn is not None and self._fits(decoded[0].nbytes * len(indices)):
+                images.append(decoded)
+        if drawn is not None:
+            self._hashes[drawn] = hashes
+        if images and drawn is not None:
+            self._images[drawn] = np.concatenate(images)
+        return joined(parts)
+
+    def _fits(self, more: int) -> bool:
+        return sum(images.nbytes for images in self._images.values()) + more <= _KEPT_BYTES

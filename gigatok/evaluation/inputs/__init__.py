@@ -1,0 +1,1 @@
+"""What is scored, and what it is compared with."""

@@ -1,0 +1,92 @@
+"""Images to be judged, from a folder or an ``.npz``, and stored statistics in ADM's layout."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from gigatok.config import GigatokError
+from gigatok.evaluation.arrays import UInt8
+from gigatok.evaluation.metrics.frechet import Gaussian
+
+_CROP_END = ", then "
+
+
+class Moments(NamedTuple):
+    """Stored statistics of a reference set."""
+
+    pool: Gaussian
+    spatial: Gaussian | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationSet:
+    """Images, or statistics, or both (ADM's ImageNet files: statistics of 1.28M images, and 10,000 of them)."""
+
+    name: str
+    sha256: str
+    """Of the pixels (or statistics), not of the files: the same images in another container are the same set."""
+    images: UInt8 | None
+    """(n, H, W, 3)"""
+    moments: Moments | None = None
+    codec: str = "none"
+    """Of the files the images came in; ``none`` for arrays."""
+    crop: int | None = None
+    """Side in pixels of the centre crop, where it changed an image."""
+
+    @cached_property
+    def images_sha256(self) -> str:
+        """Of the images alone, by which their features are cached; without images, ``sha256``."""
+        return self.sha256 if self.moments is None or self.images is None else content_sha256(self.images)
+
+    @property
+    def content(self) -> str:
+        """What finds statistics and cached features again: ``sha256``, and ``+`` the images' where it is another."""
+        return self.sha256 if self.images_sha256 == self.sha256 else f"{self.sha256}+{self.images_sha256}"
+
+    def without_statistics(self) -> EvaluationSet:
+        """The images alone, as a set of their own."""
+        return replace(self, sha256=self.images_sha256, moments=None)
+
+    @property
+    def identity(self) -> str:
+        """Name and the start of the checksum, as scores record a reference."""
+        return f"{self.name} ({self.sha256[:12]})"
+
+    def needed_images(self, why: str) -> UInt8:
+        """The images, or an error that says what for."""
+        if self.images is None:
+            raise GigatokError(f"{self.name} holds statistics only: {why} needs images")
+        return self.images
+
+
+def evaluation_set(images: UInt8, name: str, codec: str = "none") -> EvaluationSet:
+    """Images that are in memory, e.g. fresh samples."""
+    return EvaluationSet(name=name, sha256=content_sha256(images), images=images, codec=codec)
+
+
+def after_crop(crop: str | None, preprocessing: str) -> str:
+    """What was done to images before an extractor's own preprocessing, and this, as scores record them."""
+    return preprocessing if crop is None else f"{crop}{_CROP_END}{preprocessing}"
+
+
+def split_crop(preprocessing: str | None) -> tuple[str | None, str | None]:
+    """``after_crop`` taken apart: the crop and the extractor's own preprocessing."""
+    if preprocessing is None or _CROP_END not in preprocessing:
+        return None, preprocessing
+    crop, _, own = preprocessing.partition(_CROP_END)
+    return crop, own
+
+
+def content_sha256(*arrays: npt.NDArray[np.generic]) -> str:
+    """Checksum of values, types and shapes."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

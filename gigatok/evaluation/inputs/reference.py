@@ -1,0 +1,130 @@
+"""The real images that samples and reconstructions are held against, and the judge's features of them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from gigatok.artifacts import Workspace
+from gigatok.config import ConfigError, GigatokError
+from gigatok.config.sections import ReferenceSection
+from gigatok.data import DataSummary, PreparedData
+from gigatok.evaluation.inputs.evaluation_set import Moments, content_sha256
+from gigatok.evaluation.inputs.files import open_set
+from gigatok.evaluation.metrics.frechet import Gaussian
+from gigatok.evaluation.metrics.reference_set import ReferenceSet
+from gigatok.evaluation.protocols import find_protocol
+
+
+class ReferenceIdentity(NamedTuple):
+    """What the pipeline's scores are held against."""
+
+    content: str
+    """As ``JudgedSet.content`` has it."""
+    moments: Moments | None = None
+    protocol: str = "ours"
+
+
+Pool = npt.NDArray[np.float32]
+
+
+class StoredReference(NamedTuple):
+    """The judge's features of real images, as the stage ``reference`` stores them."""
+
+    samples: Pool
+    """(m, d) of the images that samples are held against: the training images, or ADM's reference batch."""
+    validation: Pool
+    """(n, d) of the images that reconstructions are held against."""
+    samples_content: str
+    """What finds statistics and cached features again, as ``JudgedSet.content`` has it."""
+    validation_sha256: str
+    """Of the images, the key of their features in the cache."""
+    samples_name: str
+    """What they are, as scores record their reference."""
+    samples_moments: Gaussian | None = None
+    """Stored statistics that stand in the place of the features' own: ADM's are of all training images."""
+    samples_spatial: Gaussian | None = None
+    """Moments of spatial features, for sFID; ``None``: the judge has none."""
+    validation_spatial: Gaussian | None = None
+
+    def real_set(self, section: ReferenceSection) -> ReferenceSet:
+        """What the distances of samples are taken from."""
+        distances = find_protocol(section.protocol).distances
+        return ReferenceSet(self.samples, moments=self.samples_moments, distances=distances)
+
+    def held_set(self, section: ReferenceSection) -> ReferenceIdentity:
+        """The same for the memory of scores."""
+        stored = self.samples_moments
+        moments = None if stored is None else Moments(stored, self.samples_spatial)
+        return ReferenceIdentity(self.samples_content, moments, section.protocol)
+
+
+def training_reference(data: DataSummary) -> str:
+    """Name of the training images as a reference: other data or another size is another reference."""
+    return f"training images, data {data.data_sha256[:12]}"
+
+
+def validation_reference(data: DataSummary) -> str:
+    """Name of the validation images as a reference."""
+    return f"validation originals, data {data.data_sha256[:12]}"
+
+
+def read_stored_reference(workspace: Workspace) -> StoredReference:
+    """What the stage ``reference`` stored.
+
+    Raises:
+        GigatokError: it has not run.
+    """
+    path = workspace.reference / "features.npz"
+    try:
+        with np.load(path) as arrays:
+            moments = {
+                name: Gaussian(arrays[f"{name}_mean"], arrays[f"{name}_covariance"])
+                for name in ("samples_moments", "samples_spatial", "validation_spatial")
+                if f"{name}_mean" in arrays
+            }
+            return StoredReference(
+                samples=arrays["samples"],
+                validation=arrays["validation"],
+                samples_content=str(arrays["samples_content"]),
+                validation_sha256=str(arrays["validation_sha256"]),
+                samples_name=str(arrays["samples_name"]),
+                **moments,
+            )
+    except FileNotFoundError:
+        raise GigatokError(f"{path} does not exist: run 'dvc repro reference'") from None
+
+
+class SampleReference(NamedTuple):
+    """The real images of samples."""
+
+    images: npt.NDArray[np.uint8]
+    """(m, S, S, 3)"""
+    name: str
+    content: str
+    """As ``JudgedSet.content`` has it."""
+    moments: Moments | None = None
+    """Of Inception features of more images than these."""
+
+
+def sample_reference(section: ReferenceSection, data: PreparedData) -> SampleReference:
+    """The images of ``reference.samples``; without it all training images.
+
+    Raises:
+        GigatokError: the file is missing or damaged, holds no images, or images of another size.
+    """
+    if section.samples is None:
+        images = data.train.uint8()
+        return SampleReference(images, training_reference(data.summary), content_sha256(images))
+    found = open_set(section.samples)
+    images, side = found.needed_images("reference.samples"), data.summary.image_size
+    if images.shape[1:3] != (side, side):
+        raise ConfigError(
+            f"reference.samples {section.samples!r} has images {images.shape[1:3]}, prepare.image_size is {side}: "
+            "use a reference batch of that size"
+        )
+    if section.extractor == "inception-2015":
+        return SampleReference(images, found.identity, found.content, found.moments)
+    return SampleReference(images, found.identity, found.images_sha256)

@@ -1,0 +1,273 @@
+"""A set of real features that many sets are held against: what depends on it alone is computed once.
+
+Every score comes with a 95% interval from one pass. It is the infinitesimal jackknife (Jaeckel 1972), the bootstrap's
+limit for small changes of the samples' weights: score -+ z times the standard deviation of the samples' influences
+over sqrt(n). Unlike resampled sets it repeats no samples, which alone raises a Fréchet distance. With fewer samples
+than dimensions it is too wide rather than too narrow. The real set belongs to the protocol and is taken as it is.
+"""
+
+from __future__ import annotations
+
+import warnings
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from gigatok.config import GigatokError
+from gigatok.evaluation.arrays import Float64
+from gigatok.evaluation.metrics.frechet import (
+    FewSamplesWarning,
+    Gaussian,
+    covariance_factor,
+    frechet_distance,
+    gaussian,
+)
+from gigatok.evaluation.metrics.frechet_limit import Extrapolation, centred_gram, paired_distance
+from gigatok.evaluation.metrics.inception_score import inception_score
+from gigatok.evaluation.metrics.intervals import (
+    GROUPS,
+    Z_SCORE,
+    Estimate,
+    Interval,
+    groups_interval,
+    influence_estimate,
+    jackknife_groups,
+    jackknife_interval,
+    share_estimate,
+)
+from gigatok.evaluation.metrics.kernel_distance import kernel_diagonal, kernel_row_sums
+from gigatok.evaluation.metrics.precision_recall import Distances, memberships, recalls_without, squared_radii
+
+_FEWEST = 2 * GROUPS
+"""Samples for an interval of recall."""
+
+
+class ReferenceSet:
+    """Real features and every distance from them.
+
+    Args:
+        features: (m, d), at least 2
+        moments: stored ones in the place of the features' own, for Fréchet distances
+        distances: of precision and recall
+    """
+
+    def __init__(
+        self, features: npt.ArrayLike, *, moments: Gaussian | None = None, distances: Distances = "float64"
+    ) -> None:
+        self.features: Float64 = np.asarray(features, dtype=np.float64)
+        self.stored_moments, self.distances = moments, distances
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    @cached_property
+    def moments(self) -> Gaussian:
+        """Mean and covariance."""
+        return gaussian(self.features) if self.stored_moments is None else self.stored_moments
+
+    @cached_property
+    def _factor(self) -> Float64:
+        """F (d, r) with F F^T = covariance; from the features themselves where they are fewer than dimensions."""
+        if self.stored_moments is None and len(self.features) <= self.features.shape[1]:
+            return np.asarray((self.features - self.moments.mean).T / np.sqrt(len(self) - 1))
+        return covariance_factor(self.moments.covariance)
+
+    @cached_property
+    def _kernel_within(self) -> float:
+        sums = kernel_row_sums(self.features, self.features) - kernel_diagonal(self.features)
+        return float(sums.sum()) / (len(self) * (len(self) - 1))
+
+    @cached_property
+    def _radii(self) -> npt.NDArray[np.floating]:
+        return squared_radii(self.features, distances=self.distances)
+
+    def few_samples(self, count: int) -> str | None:
+        """What a reader must know about Fréchet distances of ``count`` samples; ``None``: nothing."""
+        dimensions = self.features.shape[1]
+        known = count if self.stored_moments is not None else min(count, len(self))
+        if known > dimensions:
+            return None
+        return (
+            f"Fréchet distances of {count} samples to {len(self)} images in {dimensions} dimensions are biased "
+            "upwards: compare them only with distances of equal counts"
+        )
+
+    def frechet(self, samples: npt.ArrayLike) -> Estimate:
+        """Fréchet distance of (n, d) samples; ``few_samples`` says what ``frechet_distance`` warns of."""
+        x = np.asarray(samples, dtype=np.float64)
+        moments = gaussian(x)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FewSamplesWarning)
+            value = frechet_distance(*moments, *self.moments)
+        return influence_estimate(value, self.frechet_influences(x))
+
+    def frechet_influences(self, x: Float64) -> Float64:
+        """(n,) influence of each sample on the Fréchet distance, up to a constant."""
+        mean = x.mean(axis=0)
+        centred = x - mean
+        shift = 2.0 * centred @ (mean - self.moments.mean)
+        return np.asarray(shift + (centred**2).sum(axis=1) - self._root_influence(centred))
+
+    def frechet_at_infinity(self, samples: npt.ArrayLike, *, points: int = 5, seed: int = 0) -> Extrapolation | None:
+        """The distance that infinitely many samples would have, from a line over 1/n (Chong & Forsyth 2020).
+
+        Unlike ``frechet_limit.frechet_at_infinity`` the sets are nested, each the beginning of the next, which leaves
+        one eigenvalue problem of min(n, d) a point.
+
+        Returns:
+            ``None`` with too few samples for a line.
+        """
+        x = np.asarray(samples, dtype=np.float64)
+        n, d = x.shape
+        first = max(n // 10, min(2 * d, n // 2))
+        counts = sorted({int(count) for count in np.linspace(first, n, points)})
+        if first < 2 or len(counts) < 2:
+            return None
+        values = self._nested_distances(x, np.random.default_rng(seed).permutation(n), counts)
+        slope, infinity = np.polyfit(1 / np.asarray(counts, dtype=np.float64), values, 1)
+        return Extrapolation(float(infinity), float(slope), tuple(counts), tuple(values))
+
+    def infinity_interval(self, samples: npt.ArrayLike, value: float, *, seed: int = 0) -> Interval | None:
+        """95% interval of ``frechet_at_infinity``, from the lines that are left when a tenth of the samples is.
+
+        ``None`` where a line cannot be drawn without a group.
+        """
+        x = np.asarray(samples, dtype=np.float64)
+        if len(x) < GROUPS:
+            return None
+
+        def limit(rows: npt.NDArray[np.int64]) -> float:
+            line = self._only(rows).frechet_at_infinity(x[rows], seed=seed)
+            return float("nan") if line is None else line.infinity
+
+        low, high = jackknife_interval(limit, len(x), value, seed=seed)
+        return None if np.isnan(low) else (low, high)
+
+    def _only(self, rows: npt.NDArray[np.int64]) -> ReferenceSet:
+        """What the samples of those rows are held against: the same set."""
+        return self
+
+    def kernel(self, samples: npt.ArrayLike) -> Estimate:
+        """Kernel distance (KID) of (n, d) samples: unbiased, all pairs."""
+        within, across = self._kernel_means(np.asarray(samples, dtype=np.float64))
+        value = self._kernel_within + float(within.mean()) - 2.0 * float(across.mean())
+        return influence_estimate(value, 2.0 * (within - across))
+
+    def precision_recall(self, samples: npt.ArrayLike) -> tuple[Estimate, Estimate]:
+        """Improved precision and recall with k = 3, and intervals over samples.
+
+        Precision is a share of the samples. Recall is a share of the real images, which are the protocol's; what other
+        samples would change is their manifold, so its interval comes from sets that lack a group of samples.
+        """
+        x = np.asarray(samples, dtype=np.float64)
+        inside = memberships(self.features, x, distances=self.distances, real_radii=self._radii)
+        recall = float(inside.real_in_fake.mean())
+        return share_estimate(inside.fake_in_real), Estimate(recall, self._recall_interval(x, recall))
+
+    def _recall_interval(self, x: Float64, recall: float) -> Interval:
+        if len(x) < _FEWEST:
+            return 0.0, 1.0  # nothing is known
+        without = recalls_without(self.features, x, jackknife_groups(len(x)), distances=self.distances)
+        low, high = groups_interval(list(without), recall)
+        return max(low, 0.0), min(high, 1.0)
+
+    def _kernel_means(self, y: Float64) -> tuple[Float64, Float64]:
+        """(n,) mean kernel of each sample with the other samples, and with the real set."""
+        within = (kernel_row_sums(y, y) - kernel_diagonal(y)) / (len(y) - 1)
+        return within, kernel_row_sums(y, self.features) / len(self)
+
+    def _root_influence(self, centred: Float64) -> Float64:
+        """(n,) influence of each sample on 2 tr((C R)^(1/2)), with C of the samples and R of the real set."""
+        n = len(centred)
+        projected = centred @ self._factor
+        if n <= projected.shape[1]:
+            values, vectors = np.linalg.eigh(projected @ projected.T / (n - 1))
+            return np.asarray(n * (vectors**2) @ np.sqrt(np.clip(values, 0.0, None)))
+        values, vectors = np.linalg.eigh(projected.T @ projected / (n - 1))
+        kept = values > values.max(initial=0.0) * len(values) * np.finfo(np.float64).eps
+        return np.asarray(((projected @ vectors[:, kept]) ** 2 / np.sqrt(values[kept])).sum(axis=1))
+
+    def _nested_distances(self, samples: Float64, order: npt.NDArray[np.int64], counts: list[int]) -> list[float]:
+        """Distances of the first ``counts`` of ``samples`` (n, d) in the given order."""
+        x = samples[order] - self.moments.mean
+        projected = x @ self._factor
+        small = counts[-1] <= projected.shape[1]
+        gram = projected @ projected.T if small else np.zeros((projected.shape[1],) * 2)
+        squares = (x**2).sum(axis=1)
+        trace = float(np.trace(self.moments.covariance))
+        values = []
+        for start, n in pairwise([0, *counts]):
+            mean = x[:n].mean(axis=0)
+            if small:
+                product = centred_gram(gram[:n, :n])
+            else:
+                gram += projected[start:n].T @ projected[start:n]
+                middle = projected[:n].mean(axis=0)
+                product = gram - n * np.outer(middle, middle)
+            roots = np.sqrt(np.clip(np.linalg.eigvalsh(product / (n - 1)), 0.0, None))
+            spread = (float(squares[:n].sum()) - n * float(mean @ mean)) / (n - 1)
+            values.append(float(mean @ mean) + spread + trace - 2.0 * float(roots.sum()))
+        return values
+
+
+class PairedReferenceSet(ReferenceSet):
+    """Real images that are judged by their reconstructions: sample i belongs to image i.
+
+    So intervals and smaller counts take both or neither. Held against all originals, fewer reconstructions than
+    originals would look worse than they are, and a line through them would end far below 0.
+    """
+
+    def frechet(self, samples: npt.ArrayLike) -> Estimate:
+        """Fréchet distance of the (m, d) reconstructions."""
+        x = self._matched(samples)
+        value = super().frechet(x).value
+        return influence_estimate(value, self.frechet_influences(x) + ReferenceSet(x).frechet_influences(self.features))
+
+    def kernel(self, samples: npt.ArrayLike) -> Estimate:
+        """Kernel distance of the (m, d) reconstructions."""
+        x = self._matched(samples)
+        within, across = self._kernel_means(x)
+        real_within, real_across = ReferenceSet(x)._kernel_means(self.features)
+        value = float(real_within.mean() + within.mean()) - 2.0 * float(across.mean())
+        return influence_estimate(value, 2.0 * (within - across + real_within - real_across))
+
+    def _only(self, rows: npt.NDArray[np.int64]) -> ReferenceSet:
+        """A reconstruction leaves with its original."""
+        return PairedReferenceSet(self.features[rows])
+
+    def _nested_distances(self, samples: Float64, order: npt.NDArray[np.int64], counts: list[int]) -> list[float]:
+        x, real = self._matched(samples)[order], self.features[order]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FewSamplesWarning)
+            return [paired_distance(x[:n], real[:n]) for n in counts]
+
+    def _matched(self, samples: npt.ArrayLike) -> Float64:
+        x = np.asarray(samples, dtype=np.float64)
+        if x.shape != self.features.shape:
+            raise GigatokError(f"reconstructions {x.shape} of originals {self.features.shape}: give one for each")
+        return x
+
+
+class ReferenceMoments(ReferenceSet):
+    """A real set of which only mean and covariance are known: Fréchet distances, nothing else."""
+
+    def __init__(self, moments: Gaussian) -> None:
+        super().__init__(np.empty((0, len(moments.mean))), moments=moments)
+
+
+def inception_estimate(probabilities: npt.ArrayLike, splits: int = 10) -> Estimate:
+    """Inception score of (n, classes) in as many splits as published, and its interval."""
+    p = np.asarray(probabilities, dtype=np.float64)
+    splits = min(splits, len(p))
+    value = inception_score(p, splits).mean
+    variance = 0.0
+    for start, stop in pairwise(index * len(p) // splits for index in range(splits + 1)):
+        part = p[start:stop]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            terms = np.where(part > 0, part * (np.log(part) - np.log(part.mean(axis=0))), 0.0)
+        divergence = terms.sum(axis=1)
+        variance += float((np.exp(divergence.mean()) * divergence.std()) ** 2) / len(part)
+    half = Z_SCORE * float(np.sqrt(variance)) / splits
+    return Estimate(value, (value - half, value + half))

@@ -1,0 +1,1 @@
+"""Linear probes on features of tokenizers and AR models."""

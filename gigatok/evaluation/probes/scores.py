@@ -1,0 +1,75 @@
+"""Linear probes of a tokenizer's encoder (paper figure 13) and of an AR model, with the floor of guessing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from gigatok.artifacts import Protocol, Score
+from gigatok.config.sections import ProbeSection
+from gigatok.data import ImageSet, to_float
+from gigatok.evaluation.metrics.intervals import MEAN_NOTE, accuracy_estimate
+from gigatok.evaluation.probes.linear import ProbeSpec, linear_probe
+from gigatok.evaluation.scoring.records import scored
+from gigatok.models.ar import ArModel
+from gigatok.models.tokenizer import Tokenizer
+
+Pool = npt.NDArray[np.float32]
+Labels = npt.NDArray[np.int64]
+_BATCH = 128
+
+
+def accuracy_scores(
+    metric: str, train: tuple[Pool, Labels], test: tuple[Pool, Labels], spec: ProbeSpec, reference: str
+) -> tuple[Score, Score]:
+    """Accuracy of a linear probe, and of always naming the commonest class; ``reference`` names its training set."""
+    labels, expected = train[1], test[1]
+    protocol = Protocol(
+        reference=reference,
+        reference_count=len(labels),
+        sample_count=len(expected),
+        probe=spec.describe(),
+        seed=spec.seed,
+    )
+    accuracy = linear_probe(*train, *test, spec)
+    majority = float((expected == np.bincount(labels).argmax()).mean())
+    found, floor = (
+        scored(metric, accuracy_estimate(value, len(expected)), protocol, MEAN_NOTE) for value in (accuracy, majority)
+    )
+    return found, floor.replace(floor="majority class")
+
+
+def probe_spec(section: ProbeSection, features: str, seed: int) -> ProbeSpec:
+    """The settings' probe on the features described."""
+    return ProbeSpec(kind=section.kind, l2=section.l2, features=features, seed=seed)
+
+
+@torch.inference_mode()
+def encoder_pool(tokenizer: Tokenizer, images: ImageSet, progress: Callable[[int], None]) -> Pool:
+    """(n, width) encoder features of images, after its last norm and before quantisation, mean over tokens."""
+    device = next(tokenizer.parameters()).device
+    parts = []
+    for rows in _batches(len(images)):
+        batch = to_float(images.batch(rows)).to(device)
+        parts.append(tokenizer.encoder_features(batch).mean(dim=1).float().cpu().numpy())
+        progress(int(rows[-1]) + 1)
+    return np.concatenate(parts)
+
+
+@torch.inference_mode()
+def ar_pool(ar: ArModel, indices: Tensor, layer: int) -> Pool:
+    """(n, width) features of block ``layer`` for indices (n, N) with the null class, mean over tokens."""
+    device = next(ar.parameters()).device
+    parts = []
+    for part in torch.split(indices, _BATCH):
+        null = torch.full((len(part),), ar.config.num_classes, device=device)
+        parts.append(ar.features(part.to(device), null, layer).mean(dim=1).float().cpu().numpy())
+    return np.concatenate(parts)
+
+
+def _batches(count: int) -> list[npt.NDArray[np.int64]]:
+    return [np.arange(start, min(start + _BATCH, count)) for start in range(0, count, _BATCH)]

@@ -1,0 +1,97 @@
+"""Scores of any images against any others: folders, arrays or stored statistics, by any extractor and protocol."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gigatok
+from gigatok.artifacts import Provenance, ScoreSheet, git_state
+from gigatok.config import ConfigError, GigatokError
+from gigatok.evaluation.extractors.base import Progress
+from gigatok.evaluation.extractors.registry import load_extractor
+from gigatok.evaluation.inputs.evaluation_set import EvaluationSet
+from gigatok.evaluation.protocols import EvaluationProtocol, find_protocol
+from gigatok.evaluation.scoring.measure import ALL_METRICS
+from gigatok.evaluation.scoring.pair import EvaluateOptions, FeaturePair, JudgedPair, Scores
+
+
+def evaluate(
+    samples: EvaluationSet, reference: EvaluationSet, options: EvaluateOptions, progress: Progress | None = None
+) -> ScoreSheet:
+    """All metrics that the inputs allow; the sheet's notes say why others are absent.
+
+    Args:
+        samples: must hold images
+        reference: images, or statistics in ADM's layout (made by the same extractor: nothing in the file says so)
+
+    Raises:
+        ConfigError: an unknown name, or stored statistics that do not go with the extractor or protocol.
+        GigatokError: nothing can be measured: the extractor's weights are missing and no score does without (those
+            of reconstructions do); or reconstructions do not match their originals.
+    """
+    protocol = find_protocol(options.protocol)
+    reference, notes = usable_reference(reference, protocol, options.extractor, paired=options.reconstructions)
+    pair = JudgedPair(samples, reference, protocol, options)
+    if options.reconstructions:
+        pair.require_pairs()
+    parts = [_feature_scores(pair, progress)]
+    if options.reconstructions:
+        parts += [pair.pixel_scores(), pair.perceptual_scores()]
+    scores = [score for part, _ in parts for score in part]
+    notes += [note for _, part in parts for note in part]
+    if not scores:
+        raise GigatokError(f"nothing could be measured: {'; '.join(notes)}")
+    commit, dirty = git_state(Path(gigatok.__file__).parent)
+    source = Provenance(commit=commit, dirty=dirty)
+    return ScoreSheet(
+        name=samples.name,
+        kind="evaluation",
+        scores=tuple(score.replace(provenance=source) for score in scores),
+        notes=(f"protocol {protocol.name}: {protocol.summary}", *notes),
+    )
+
+
+def _feature_scores(pair: JudgedPair, progress: Progress | None) -> Scores:
+    """Scores by the extractor. Reconstructions have others too, which are not lost where its weights are missing."""
+    options = pair.options
+    try:
+        extractor = load_extractor(
+            options.extractor, weights=options.weights, image_size=options.extractor_size, device=options.device
+        )
+    except ConfigError:
+        raise
+    except GigatokError as reason:
+        if not options.reconstructions:
+            raise
+        names = [*ALL_METRICS, *(["fid_infinity"] if options.limit else [])]
+        return [], [f"{', '.join(names)} are absent: {reason}"]
+    judged = FeaturePair(pair.samples, pair.reference, pair.protocol, options, pair.protocol.prepared(extractor))
+    return judged.feature_scores(progress)
+
+
+def usable_reference(
+    reference: EvaluationSet, protocol: EvaluationProtocol, extractor: str, *, paired: bool = False
+) -> tuple[EvaluationSet, list[str]]:
+    """``reference`` without stored statistics that its images must stand for, and a note that says why.
+
+    Args:
+        paired: the images are the originals of reconstructions, whose distance is between the two sets of images
+
+    Raises:
+        ConfigError: there are statistics alone, and they do not go with the extractor or the protocol.
+    """
+    if reference.moments is None:
+        return reference, []
+    if extractor != "inception-2015":
+        rule, fix = "of Inception features", "use extractor inception-2015"
+    elif not protocol.takes_statistics:
+        rule = f"made with TensorFlow's resize, and protocol {protocol.name} has another"
+        fix = "use --protocol adm"
+    elif paired and reference.images is not None:
+        rule, fix = "not those of the originals alone", ""
+    else:
+        return reference, []
+    if reference.images is None:
+        raise ConfigError(f"the statistics in {reference.name} are {rule}: {fix}, or a reference with images")
+    note = f"the statistics in {reference.name} are left out: they are {rule}; the reference is its images"
+    return reference.without_statistics(), [note]

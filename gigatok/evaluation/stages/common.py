@@ -1,0 +1,69 @@
+"""What the scoring stages share: the judge, its features of the real images, and where numbers come from."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from gigatok.artifacts import Provenance, RunFolder, git_state, write_json
+from gigatok.config import ConfigError, GigatokError, Params, fingerprint
+from gigatok.config.sections import ReferenceSection
+from gigatok.data import DataSummary
+from gigatok.evaluation.extractors.base import Extractor
+from gigatok.evaluation.extractors.registry import load_extractor
+
+
+def open_judge(section: ReferenceSection, device: torch.device | str = "cpu") -> Extractor:
+    """The extractor that every score of a run is measured with."""
+    return load_extractor(
+        section.extractor,
+        Path(section.weights) if section.weights else None,
+        section.extractor_size,
+        device=device,
+    )
+
+
+def further_judges(section: ReferenceSection, device: torch.device | str = "cpu") -> tuple[list[Extractor], list[str]]:
+    """``reference.more_extractors`` whose weights are there, and a note for each that is left out."""
+    judges, notes = [], []
+    for name in section.more_extractors:
+        try:
+            judges.append(load_extractor(name, section.more_weights.get(name), device=device))
+        except ConfigError:
+            raise
+        except GigatokError as reason:
+            notes.append(f"distances with {name} are absent: {reason}")
+    return judges, notes
+
+
+def provenance(
+    params: Params, data: DataSummary, run: str, *sections: object, training_seed: int | None = None
+) -> Provenance:
+    """Commit, settings, data and seed (of the training, where the run has one) behind the numbers of ``run``."""
+    commit, dirty = git_state(Path.cwd())
+    return Provenance(
+        commit=commit,
+        dirty=dirty,
+        params_sha=fingerprint(params.base, params.prepare, params.reference, *sections),
+        data_sha=data.data_sha256,
+        seed=params.base.seed if training_seed is None else training_seed,
+        profile=params.profile,
+        run=run,
+    )
+
+
+@contextmanager
+def timed_evaluation(run: RunFolder) -> Iterator[None]:
+    """Add the block's wall time to the run's provenance as ``evaluate_seconds``."""
+    begin = time.monotonic()
+    yield
+    try:
+        known = json.loads(run.provenance_path.read_text())
+    except (FileNotFoundError, ValueError):
+        known = {}
+    write_json(run.provenance_path, {**known, "evaluate_seconds": time.monotonic() - begin})

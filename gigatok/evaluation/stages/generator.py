@@ -1,0 +1,203 @@
+"""Stage ``evaluate_generator@G``: samples, their scores, validation loss and linear probe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from gigatok.artifacts import Protocol, Score, ScoreSheet, Workspace, code_fingerprint, load_weights, replacing
+from gigatok.config import Params, fingerprint
+from gigatok.config.sections import EvaluateGeneratorSection, ProbeSection
+from gigatok.data import DataSummary, PreparedData
+from gigatok.data.transforms import CENTRE_OF_TEN
+from gigatok.evaluation.guidance.sampler import CachedSampler, SampleRequest
+from gigatok.evaluation.guidance.search import GuidanceSearch
+from gigatok.evaluation.guidance.setting import Guidance, GuidanceReport
+from gigatok.evaluation.inputs.reference import read_stored_reference, training_reference, validation_reference
+from gigatok.evaluation.metrics.intervals import MEAN_NOTE, mean_estimate
+from gigatok.evaluation.probes.scores import accuracy_scores, ar_pool, probe_spec
+from gigatok.evaluation.scoring.records import few_samples_notes, scored
+from gigatok.evaluation.stages.common import further_judges, open_judge, provenance, timed_evaluation
+from gigatok.evaluation.stages.generator_scores import SampleScores, Tokens
+from gigatok.evaluation.store.features import feature_cache
+from gigatok.evaluation.store.samples import sample_cache
+from gigatok.interop.native import file_sha256, load_ar_dir, load_tokenizer_dir
+from gigatok.models.ar import ArModel
+from gigatok.models.tokenizer import Tokenizer
+from gigatok.runtime.device import limit_threads
+from gigatok.sampling import sample_classes
+from gigatok.tracking import publish_summary
+from gigatok.tracking.progress import StageProgress, open_progress
+from gigatok.tracking.run_info import generator_info
+
+CODE = (
+    "evaluation/extractors",
+    "evaluation/guidance",
+    "evaluation/inputs",
+    "evaluation/metrics",
+    "evaluation/store",
+    "models",
+    "sampling",
+    "teachers",
+)
+"""Code that a guidance study's values depend on."""
+
+
+def score_generator(name: str, params: Params, workspace: Workspace) -> None:
+    """Write the score sheet and the samples of generator ``name``. Goes on from what a killed run has drawn."""
+    device = limit_threads(params.base)
+    run = workspace.generator(name)
+    data = PreparedData.open(workspace.data).summary
+    section = params.generator_evaluation(name)
+    tokenizer, tokens, tokenizer_sha256 = _open_tokenizer(name, params, workspace)
+    tokenizer, ar = tokenizer.to(device), load_ar_dir(run.path).to(device)
+    known = read_stored_reference(workspace)
+    real = known.real_set(params.reference)
+    total = _sets(section) * section.samples
+    with timed_evaluation(run), open_progress(f"evaluate_generator@{name}", total) as bar:
+        studio = CachedSampler(
+            ar=ar,
+            tokenizer=tokenizer,
+            judge=open_judge(params.reference, device),
+            section=section,
+            weights_sha256=file_sha256(run.weights_path),
+            judge_batch=params.reference.batch_size,
+            samples_root=sample_cache(workspace),
+            features_root=feature_cache(workspace),
+            progress=_SetProgress(bar, section.samples),
+        )
+        # Of the code too: a study must not go on with values that the code of today would not give.
+        identity = fingerprint(
+            studio.weights_sha256,
+            tokenizer_sha256,
+            studio.judge.sha256,
+            params.reference,
+            data.data_sha256,
+            code_fingerprint(CODE),
+        )
+        search = GuidanceSearch(
+            studio, real, params.base.seed + section.seeds[0], identity, workspace.runs / "studies", run
+        )
+        report = search.search()
+        judges, absent = further_judges(params.reference, device)
+        judged = SampleScores(search, report, section, params.base.seed, workspace, known, params.reference, judges)
+        scores, floors = [*judged.scores(), *judged.seed_scores()], judged.floors(tokens)
+        probe, majority = _probe(ar, tokens, section.probe, params.base.seed, data)
+        scores += [_loss_score(ar, tokens, data), probe]
+        floors.append(majority)
+        _write_samples(run.path / "samples.npz", studio, report, search.seed)
+        bar.update(total)
+    source = provenance(
+        params,
+        data,
+        f"generators/{name}",
+        params.tokenizer_training(params.generators[name].tokenizer),
+        params.generator_training(name),
+        params.generators[name],
+        section,
+        params.tokenizer_teacher(params.generators[name].tokenizer),
+        training_seed=params.training_seed("generator", name),
+    )
+    counts = [sum(p.numel() for p in module.parameters()) for module in (ar, tokenizer)]
+    ScoreSheet(
+        name=name,
+        kind="generator",
+        parameters={"total": counts[0]},
+        scores=tuple(score.replace(provenance=source) for score in scores),
+        floors=tuple(score.replace(provenance=source) for score in floors),
+        notes=(
+            "shuffled tokens: each position's training indices, shuffled among the images, then decoded",
+            *few_samples_notes(real, section.samples),
+            *absent,
+        ),
+    ).write(run.summary_path)
+    publish_summary(params.tracking, run, generator_info(name, params, ar.config, *counts))
+
+
+class _SetProgress:
+    """Samples drawn over all sets; a set has ended when the next one begins."""
+
+    def __init__(self, bar: StageProgress, samples: int) -> None:
+        self.bar, self.samples = bar, samples
+        self.before = self.last = 0
+
+    def __call__(self, done: int) -> None:
+        if done < self.last:
+            self.before += self.last
+        self.last = done
+        self.bar.update(min(self.before + done, self.bar.total - 1), phase="samples")
+
+
+def _sets(section: EvaluateGeneratorSection) -> int:
+    """About how many sets of samples are drawn or judged."""
+    kinds = {"list": len(section.cfg_scales), "zero-order": 5, "study": section.guidance.trials + 1}
+    return kinds[section.guidance.kind] + 2 * (len(section.seeds) - 1) + 1
+
+
+def _open_tokenizer(name: str, params: Params, workspace: Workspace) -> tuple[Tokenizer, Tokens, str]:
+    """The tokenizer, the indices it stored, and the hash of its weights."""
+    entry = params.generators[name]
+    source = workspace.tokenizer(entry.tokenizer)
+    tokenizer = load_tokenizer_dir(source.path)
+    weights, path = source.weights_path, source.indices_path
+    if entry.checkpoint != "final":
+        weights = source.checkpoint_path(entry.checkpoint)
+        tokenizer.load_state_dict(load_weights(weights))
+        path = workspace.generator(name).path.parent / f"{name}.indices.npz"
+    with np.load(path) as arrays:
+        train = arrays["train"]  # (n, crops, N)
+        tokens = Tokens(
+            torch.from_numpy(train[:, CENTRE_OF_TEN if train.shape[1] > 1 else 0]).long(),
+            torch.from_numpy(arrays["train_labels"]).long(),
+            torch.from_numpy(arrays["validation"]).long(),
+            torch.from_numpy(arrays["validation_labels"]).long(),
+        )
+    return tokenizer, tokens, file_sha256(weights)
+
+
+@torch.inference_mode()
+def _loss_score(ar: ArModel, tokens: Tokens, data: DataSummary) -> Score:
+    """Mean cross-entropy in nats a token on the validation tokens."""
+    device = next(ar.parameters()).device
+    losses = []
+    pairs = zip(torch.split(tokens.validation, 64), torch.split(tokens.validation_labels, 64), strict=True)
+    for part, labels in pairs:
+        logits = ar(part.to(device), labels.to(device)).float()
+        loss = F.cross_entropy(logits.flatten(0, 1), part.to(device).flatten(), reduction="none")
+        losses.append(loss.view(part.shape).double().mean(dim=1).cpu())
+    protocol = Protocol(
+        reference=validation_reference(data),
+        sample_count=len(tokens.validation),
+        notes="mean cross-entropy in nats a token, true class given",
+    )
+    return scored("ar_val_loss", mean_estimate(torch.cat(losses).numpy()), protocol, MEAN_NOTE)
+
+
+def _probe(ar: ArModel, tokens: Tokens, section: ProbeSection, seed: int, data: DataSummary) -> tuple[Score, Score]:
+    """Classes read from the middle layer, and the commonest class."""
+    layer = ar.config.depth // 2
+    features = f"AR block {layer} of {ar.config.depth}, null class, mean over {ar.config.num_tokens} tokens"
+    return accuracy_scores(
+        "linear_probe_accuracy",
+        (ar_pool(ar, tokens.train, layer), tokens.train_labels.numpy()),
+        (ar_pool(ar, tokens.validation, layer), tokens.validation_labels.numpy()),
+        probe_spec(section, features, seed),
+        training_reference(data),
+    )
+
+
+def _write_samples(path: Path, studio: CachedSampler, report: GuidanceReport, seed: int) -> None:
+    """Images without guidance and with the best scale above 1."""
+    count = report.unguided.samples
+    classes = sample_classes(count, studio.ar.config.num_classes).numpy()
+    guided = [trial for trial in report.curve if trial.guidance != Guidance()]
+    extra = {}
+    if guided:
+        best = min(guided, key=lambda trial: trial.value).guidance
+        extra[f"samples_cfg_{best.scale:g}"] = studio.images(SampleRequest(best, count, seed))
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        samples = studio.images(SampleRequest(Guidance(), count, seed))
+        np.savez(file, samples=samples, classes=classes, **extra)  # type: ignore[arg-type]

@@ -1,0 +1,98 @@
+"""Content-addressed store of arrays, computed and kept part by part."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from gigatok.artifacts import replacing, write_json
+from gigatok.evaluation.extractors.base import Progress
+
+Arrays = dict[str, npt.NDArray[np.generic]]
+
+
+PART = 1024
+"""Items in a stored part. Fixed, so that parts written with one batch size serve another."""
+
+
+class PartStore:
+    """Arrays over ``count`` items, computed and kept part by part under a content key.
+
+    Several processes may fill one store: a part is written whole or not at all, and equal keys give equal parts.
+
+    Args:
+        root: folder of all entries
+        key: everything the values depend on, JSON-like; its hash is the entry's folder
+    """
+
+    def __init__(self, root: Path, key: Mapping[str, Any]) -> None:
+        text = json.dumps(key, sort_keys=True, allow_nan=False)
+        self.sha256 = hashlib.sha256(text.encode()).hexdigest()
+        self.folder = Path(root) / self.sha256[:2] / self.sha256
+        self.key = dict(key)
+
+    def collect(
+        self,
+        count: int,
+        produce: Callable[[int, int], Arrays],
+        *,
+        part: int = PART,
+        progress: Progress | None = None,
+    ) -> Arrays:
+        """All arrays (count, ...), from disk where parts are there, else from ``produce(start, stop)``.
+
+        ``produce`` must depend on the item numbers alone (sample i from a generator seeded by i, say), which makes
+        the result the same for any number of interruptions.
+        """
+        parts = []
+        for start in range(0, count, part):
+            stop = min(start + part, count)
+            path = self.folder / f"{start:09d}-{stop:09d}.safetensors"
+            arrays = read_part(path)
+            if arrays is None:
+                arrays = {name: np.ascontiguousarray(value) for name, value in produce(start, stop).items()}
+                write_json(self.folder / "key.json", {"key": self.key, "count": count})
+                with replacing(path) as temporary:
+                    save_file(arrays, temporary)
+            parts.append(arrays)
+            if progress is not None:
+                progress(stop, count)
+        return {name: np.concatenate([arrays[name] for arrays in parts]) for name in parts[0]}
+
+    def stored(self) -> Arrays | None:
+        """All arrays that are there, without computing any; ``None`` if there are none or a part is missing."""
+        paths = sorted(self.folder.glob("*.safetensors"))
+        parts = [read_part(path) for path in paths]
+        edges = [tuple(map(int, path.stem.split("-"))) for path in paths]
+        gaps = [start for (_, stop), (start, _) in pairwise([(0, 0), *edges]) if start != stop]
+        if not parts or gaps or edges[-1][1] != self._count() or any(arrays is None for arrays in parts):
+            return None
+        whole = [arrays for arrays in parts if arrays is not None]
+        return {name: np.concatenate([arrays[name] for arrays in whole]) for name in whole[0]}
+
+    def _count(self) -> int:
+        """Items that the entry has when it is whole."""
+        return int(json.loads((self.folder / "key.json").read_text())["count"])
+
+    def complete(self, count: int, *, part: int = PART) -> bool:
+        """Whether every part of ``count`` items is there, so that nothing would be computed."""
+        starts = range(0, count, part)
+        names = [f"{start:09d}-{min(start + part, count):09d}.safetensors" for start in starts]
+        return all((self.folder / name).is_file() for name in names)
+
+
+def read_part(path: Path) -> Arrays | None:
+    """A stored part; ``None`` if it is absent or torn (then it is computed again)."""
+    try:
+        return dict(load_file(path))
+    except (FileNotFoundError, SafetensorError):
+        return None

@@ -1,0 +1,81 @@
+"""What a score was computed from, remembered beside the cached features, so that it can be taken apart later."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from gigatok.artifacts import Score, write_json
+from gigatok.config import Section
+from gigatok.evaluation.inputs.evaluation_set import Moments
+from gigatok.evaluation.inputs.files import open_set, write_adm_npz
+from gigatok.evaluation.inputs.reference import ReferenceIdentity
+
+
+class Inputs(Section):
+    """Content hashes and settings behind one score."""
+
+    metric: str
+    """Name without prefix and extractor, as ``scoring.measure`` takes it."""
+    samples: str
+    """sha256 of the samples' pixels; of each part of a set that was judged in parts, joined by ``+``."""
+    reference: str
+    """sha256 of the reference."""
+    protocol: str
+    seed: int
+
+
+def save_inputs(cache: Path, score: Score, inputs: Inputs, moments: Moments | None) -> None:
+    """Keep the inputs of ``score``; stored statistics of the reference too, which no feature pass can bring back."""
+    write_json(_path(cache, score), inputs.model_dump())
+    if moments is not None and not _moments_path(cache, inputs.reference).is_file():
+        write_adm_npz(_moments_path(cache, inputs.reference), moments=moments)
+
+
+_MEASURED = {
+    "rfid": "fid",
+    "gfid": "fid",
+    "rfd": "fid",
+    "gfd": "fid",
+    "rsfid": "sfid",
+    "gsfid": "sfid",
+    **{name: name for name in ("kid", "inception_score", "precision", "recall")},
+}
+_BEST = "_best_cfg"
+"""The pipeline's metrics, and what ``scoring.measure`` calls them."""
+
+
+def save_inputs_of_scores(
+    cache: Path, scores: Iterable[Score], samples: Sequence[str], reference: ReferenceIdentity, seed: int
+) -> None:
+    """Keep the inputs of the pipeline's scores, by content hashes; scores that no single pass gives are left out."""
+    content, moments, protocol = reference
+    for score in scores:
+        metric = _MEASURED.get(score.metric.split("/")[0].removesuffix(_BEST))
+        if metric is not None:
+            parts = "+".join(samples)
+            inputs = Inputs(metric=metric, samples=parts, reference=content, protocol=protocol, seed=seed)
+            save_inputs(cache, score, inputs, moments)
+
+
+def load_inputs(cache: Path, score: Score) -> Inputs | None:
+    """The inputs of ``score``; ``None`` if it was not computed with this cache."""
+    path = _path(cache, score)
+    return Inputs.model_validate(json.loads(path.read_text())) if path.is_file() else None
+
+
+def load_moments(cache: Path, reference: str) -> Moments | None:
+    """Stored statistics of a reference, if it came with any."""
+    path = _moments_path(cache, reference)
+    return open_set(path).moments if path.is_file() else None
+
+
+def _path(cache: Path, score: Score) -> Path:
+    text = json.dumps([score.metric, score.value, score.protocol.model_dump(mode="json")], sort_keys=True)
+    return Path(cache) / "scores" / f"{hashlib.sha256(text.encode()).hexdigest()}.json"
+
+
+def _moments_path(cache: Path, reference: str) -> Path:
+    return Path(cache) / "moments" / f"{reference}.npz"

@@ -1,0 +1,1 @@
+"""Times of decoding and sampling (table 4 of the paper)."""

@@ -1,0 +1,1 @@
+"""Device, threads and seeds; what the machine offers."""

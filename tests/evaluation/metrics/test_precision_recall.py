@@ -1,0 +1,74 @@
+"""Precision and recall of sets whose balls can be drawn by hand, and torch-fidelity's numbers."""
+
+import numpy as np
+import pytest
+import torch
+from torch_fidelity.metric_prc import prc_features_to_metric
+
+from gigatok.config import GigatokError
+from gigatok.evaluation.metrics.precision_recall import Distances, precision_recall, recalls_without
+
+
+def test_points_on_a_line() -> None:
+    real = np.arange(5.0)[:, None]
+    # With one neighbour the balls reach 1 to either side: the real manifold is [-1, 5]. The fake balls,
+    # around 0.5, 0.6 and 9 with radii 0.1, 0.1 and 8.4, cover everything from 0.4 on.
+    fake = np.array([[0.5], [0.6], [9.0]])
+    assert precision_recall(real, fake, neighbours=1) == pytest.approx((2 / 3, 4 / 5))
+
+
+def test_the_rim_belongs_to_the_ball() -> None:
+    real = np.array([[0.0], [1.0]])
+    fake = np.array([[2.0], [3.0]])
+    assert precision_recall(real, fake, neighbours=1) == pytest.approx((0.5, 0.5))
+
+
+def test_equal_sets_score_1_and_distant_sets_0() -> None:
+    real = np.random.default_rng(0).standard_normal((40, 6))
+    assert precision_recall(real, real) == (1.0, 1.0)
+    assert precision_recall(real, real + 1e3) == (0.0, 0.0)
+
+
+def test_a_collapsed_generator_is_precise_but_recalls_little() -> None:
+    random = np.random.default_rng(1)
+    result = precision_recall(random.standard_normal((300, 4)), 0.05 * random.standard_normal((300, 4)))
+    assert result.precision == 1.0
+    assert result.recall < 0.1
+
+
+def test_equals_torch_fidelity_also_in_blocks() -> None:
+    random = np.random.default_rng(2)
+    real, fake = random.standard_normal((1100, 5)), random.standard_normal((1050, 5)) * 0.8 + 0.3
+    theirs = prc_features_to_metric(
+        torch.from_numpy(fake), torch.from_numpy(real), prc_neighborhood=3, save_cpu_ram=False, verbose=False
+    )
+    ours = precision_recall(real, fake, neighbours=3)
+    assert ours.precision == pytest.approx(theirs["precision"], abs=1e-6)
+    assert ours.recall == pytest.approx(theirs["recall"], abs=1e-6)
+
+
+def test_half_precision_distances_are_near_and_survive_overflow() -> None:
+    random = np.random.default_rng(3)
+    real, fake = random.standard_normal((2, 200, 8))
+    full, half = precision_recall(real, fake), precision_recall(real, fake, distances="float16")
+    assert half == pytest.approx(full, abs=0.05)
+    # Squares beyond 65504 overflow in half precision; the distances are then taken in single precision.
+    assert precision_recall(1e4 * real, 1e4 * fake, distances="float16") == pytest.approx(full, abs=0.02)
+
+
+def test_too_many_neighbours_are_refused() -> None:
+    with pytest.raises(GigatokError, match="neighbours 3 with 3 real"):
+        precision_recall(np.zeros((3, 2)), np.zeros((9, 2)))
+
+
+@pytest.mark.parametrize("distances", ["float64", "float16"])
+def test_recall_without_groups_is_the_recall_of_those_that_stay(distances: Distances) -> None:
+    random = np.random.default_rng(5)
+    real, fake = random.normal(size=(1100, 5)), random.normal(size=(1050, 5))
+    groups = np.array_split(random.permutation(1050), 4)
+    found = recalls_without(real, fake, groups, distances=distances)
+    for group, value in zip(groups, found, strict=True):
+        stays = np.delete(fake, group, axis=0)
+        assert value == precision_recall(real, stays, distances=distances).recall
+    with pytest.raises(GigatokError, match="must stay more than 3"):
+        recalls_without(real, fake[:5], [np.arange(2)])

@@ -1,0 +1,76 @@
+"""The k-means floor: exact where it can be, repeatable, falling error, sensible on structured images."""
+
+import numpy as np
+import pytest
+
+from gigatok.config import ConfigError, GigatokError
+from gigatok.evaluation.metrics.image_quality import psnr
+from gigatok.evaluation.patch_kmeans import PatchKMeans
+
+
+def _images(count: int = 40, size: int = 16) -> np.ndarray:
+    random = np.random.default_rng(0)
+    y, x = np.mgrid[:size, :size]
+    waves = [np.sin(a * x / 5 + b * y / 7 + c) for a, b, c in random.uniform(-2, 2, (count * 3, 3))]
+    return (np.stack(waves).reshape(count, 3, size, size).transpose(0, 2, 3, 1) * 120 + 128).astype(np.uint8)
+
+
+def test_patches_go_in_and_out_unchanged_when_each_has_a_code() -> None:
+    images = _images(4)
+    codec = PatchKMeans(image_size=16, num_tokens=16, codebook_size=64).fit(images)
+    np.testing.assert_array_equal(codec.reconstruct(images), images)
+    assert codec.encode(images).shape == (4, 16)
+
+
+def test_tokens_run_row_by_row() -> None:
+    image = np.zeros((1, 4, 4, 3), dtype=np.uint8)
+    image[0, 0, 3] = 200
+    codec = PatchKMeans(image_size=4, num_tokens=16, codebook_size=2).fit(image)
+    indices = codec.encode(image)[0]
+    assert np.flatnonzero(indices == indices[3]).tolist() == [3]
+
+
+def test_an_odd_power_of_two_splits_columns_first() -> None:
+    assert PatchKMeans(image_size=16, num_tokens=32, codebook_size=4).grid == (4, 8)
+
+
+def test_more_iterations_and_more_codes_reconstruct_better() -> None:
+    images = _images()
+
+    def quality(codes: int, iterations: int) -> float:
+        codec = PatchKMeans(image_size=16, num_tokens=16, codebook_size=codes)
+        return float(psnr(images, codec.fit(images, iterations=iterations).reconstruct(images)).mean())
+
+    assert quality(32, 1) < quality(32, 10) < quality(128, 10)
+
+
+def test_a_seed_fixes_the_result() -> None:
+    def codebook(seed: int) -> np.ndarray:
+        codec = PatchKMeans(image_size=16, num_tokens=16, codebook_size=24)
+        fitted = codec.fit(_images(), seed=seed, max_patches=300).codebook
+        assert fitted is not None
+        return fitted.numpy()
+
+    np.testing.assert_array_equal(codebook(0), codebook(0))
+    assert not np.array_equal(codebook(0), codebook(1))
+
+
+def test_frequent_patches_count_as_often_as_they_occur() -> None:
+    images = np.full((11, 4, 4, 3), 10, dtype=np.uint8)
+    images[9], images[10] = 100, 30
+    codec = PatchKMeans(image_size=4, num_tokens=1, codebook_size=2).fit(images)
+    assert codec.codebook is not None
+    # 9 images of 10 and one of 30 share a code; their mean is 12, not the 20 of two distinct patches.
+    assert sorted(codec.codebook.mean(dim=1).tolist()) == pytest.approx([12.0, 100.0])
+
+
+def test_what_cannot_be_cut_is_refused() -> None:
+    with pytest.raises(ConfigError, match="power of two"):
+        PatchKMeans(image_size=16, num_tokens=12, codebook_size=4)
+    with pytest.raises(ConfigError, match="does not divide into 2x4"):
+        PatchKMeans(image_size=18, num_tokens=8, codebook_size=4)
+    codec = PatchKMeans(image_size=16, num_tokens=16, codebook_size=4)
+    with pytest.raises(GigatokError, match="call fit first"):
+        codec.encode(_images(1))
+    with pytest.raises(GigatokError, match="expected uint8"):
+        codec.fit(_images(1).astype(np.float32))
