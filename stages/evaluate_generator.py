@@ -1,4 +1,4 @@
-"""DVC stage ``evaluate_generator@NAME``: see ``gigatok.evaluation.score_generator``."""
+"""DVC stage ``evaluate_generator@NAME``: see ``gigatok.evaluation.stages.generator``."""
 
 from common import run_named_stage
 

@@ -1,4 +1,4 @@
-"""DVC stage ``evaluate_tokenizer@NAME``: see ``gigatok.evaluation.score_tokenizer``."""
+"""DVC stage ``evaluate_tokenizer@NAME``: see ``gigatok.evaluation.stages.tokenizer``."""
 
 from common import run_named_stage
 

@@ -4,7 +4,7 @@ from common import run_stage
 
 from gigatok.artifacts import Workspace
 from gigatok.config import Params
-from gigatok.paper.report import build_report
+from gigatok.paper.report.build import build_report
 
 
 def main(params: Params, workspace: Workspace) -> None:

@@ -33,7 +33,7 @@ def models(
 ) -> None:
     """Count the parameters of all models at paper scale, beside the paper's tables 1, 8, 9 and the official code."""
     from gigatok.cli.parameter_claims import compare, count_models
-    from gigatok.paper.claims import load_claims
+    from gigatok.paper.printed import load_claims
 
     counts = count_models()
     comparisons = compare(counts, load_claims())

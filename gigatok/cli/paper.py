@@ -52,7 +52,7 @@ def print_paper(root: Path, params: Params, *, as_json: bool) -> None:
     """Cells that have a number, by table; verdicts of the claims; where everything is."""
     from gigatok.cli.pipeline import shown
     from gigatok.cli.verify import ledger_document, tally
-    from gigatok.paper.ledger import check_claims
+    from gigatok.paper.claims.ledger import check_claims
 
     entries = check_claims(root / "runs", params)
     filled = filled_cells(root / "runs", params)
@@ -71,8 +71,8 @@ def print_paper(root: Path, params: Params, *, as_json: bool) -> None:
 
 def filled_cells(runs: Path, params: Params) -> dict[str, tuple[int, int]]:
     """``{"table02": (measured, all), ...}`` of the tables that trained models fill."""
-    from gigatok.paper.cells import table_cells
-    from gigatok.paper.matrix import TABLES
+    from gigatok.paper.tables.cells import table_cells
+    from gigatok.paper.tables.specs import TABLES
 
     found = {}
     for spec in sorted(TABLES, key=lambda spec: spec.number):

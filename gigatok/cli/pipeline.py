@@ -97,8 +97,8 @@ def release_tracking(root: Path, params: Params, seconds: float = 0.0) -> None:
 def print_ending(root: Path) -> None:
     """Where the report is, the scaling table, and the command that opens the MLflow UI."""
     from gigatok.config import RUNGS, load_params
-    from gigatok.paper.scaling import scaling_rows
-    from gigatok.paper.scaling_table import scaling_text
+    from gigatok.paper.tables.scaling import scaling_text
+    from gigatok.paper.tables.scaling_rows import scaling_rows
 
     params = load_params(root / "params.yaml")
     sizes = [size for size, name in RUNGS.items() if name in params.tokenizers]

@@ -172,8 +172,8 @@ def rendered(
     Raises:
         ConfigError: profile, suite or a network of ``weights`` is unknown, or ``seeds`` or ``only`` cannot be.
     """
+    from gigatok.config.experiments import suite_entries
     from gigatok.config.profiles import PROFILES, render
-    from gigatok.paper.matrix import suite_entries
 
     entries = suite_entries(suite, name, weights) if name in PROFILES else ()
     return render(name, suite, *entries, seeds=seeds, only=only, weights=weights)

@@ -11,7 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from gigatok.config import Params
-    from gigatok.paper.scaling import ScalingRow
+    from gigatok.paper.tables.scaling_rows import ScalingRow
 
 
 def register(app: typer.Typer) -> None:
@@ -86,9 +86,9 @@ def scaling_targets(params: Params, sizes: list[str]) -> list[str]:
 def _print_rows(root: Path, params: Params, sizes: list[str], as_json: bool) -> None:
     """Write table and plots to ``reports/scaling`` and print the table."""
     from gigatok.cli.pipeline import shown
-    from gigatok.paper.scaling import scaling_rows
-    from gigatok.paper.scaling_plots import write_scaling_plots
-    from gigatok.paper.scaling_table import scaling_text, write_scaling_table
+    from gigatok.paper.figures.scaling import write_scaling_plots
+    from gigatok.paper.tables.scaling import scaling_text, write_scaling_table
+    from gigatok.paper.tables.scaling_rows import scaling_rows
 
     rows = scaling_rows(root / "runs", params, sizes)
     folder = root / "reports" / "scaling"

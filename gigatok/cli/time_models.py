@@ -33,7 +33,7 @@ def time_models(
     from gigatok.cli.project import project_root
     from gigatok.config import load_params
     from gigatok.evaluation.timing.measure import measure_times
-    from gigatok.paper.timing_table import write_timing
+    from gigatok.paper.tables.timing import write_timing
 
     root = project_root()
     choose_device(device, ("cpu", "cuda"))

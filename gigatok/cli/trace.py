@@ -51,7 +51,7 @@ def table_pedigree(runs: Path, params: Params, table: str, row: str, column: str
     Raises:
         ConfigError: there is no such table, row or column; the known ones are listed.
     """
-    from gigatok.paper.cells import find_cell
+    from gigatok.paper.tables.cells import find_cell
 
     number = table.lower().removeprefix("table").lstrip("0")
     cell = find_cell(runs, params, f"table{number}" if number.isdigit() else table, row, column)
@@ -69,17 +69,19 @@ def scaling_pedigree(runs: Path, params: Params, table: str, row: str, column: s
         ConfigError: there is no such size or column; the known ones are listed.
     """
     from gigatok.config import RUNGS, ConfigError
-    from gigatok.paper.columns import COLUMNS, find
-    from gigatok.paper.measured import pedigree
-    from gigatok.paper.runs import command_for
-    from gigatok.paper.scaling import tokenizer_row
+    from gigatok.paper.results.metrics import SCALING_METRICS, full_name
+    from gigatok.paper.results.pedigree import pedigree
+    from gigatok.paper.results.run import command_for
+    from gigatok.paper.tables.scaling_rows import tokenizer_row
 
     if row not in RUNGS:
         raise ConfigError(f"{table} has no size {row!r}: choose one of {', '.join(RUNGS)}")
     found = tokenizer_row(runs, params, RUNGS[row])
-    name = find(found.scores, column)
+    name = full_name(found.scores, column)
     if name is None:
-        known = dict.fromkeys([*(each.key for each in COLUMNS), *(metric.split("/")[0] for metric in found.metrics)])
+        known = dict.fromkeys(
+            [*(each.key for each in SCALING_METRICS), *(metric.split("/")[0] for metric in found.metrics)]
+        )
         if column.split("/")[0] not in known:
             raise ConfigError(f"{table} has no column {column!r}: choose one of {', '.join(known)}")
         finished = found.tokenizer_run.sheet and found.generator_run.sheet

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from gigatok.config import Params
-    from gigatok.paper.ledger import Entry
+    from gigatok.paper.claims.ledger import CheckedClaim
 
 COLOURS = {"confirmed": "green", "contradicted": "red", "inconclusive": "yellow", "not run": "dim"}
 
@@ -35,7 +35,7 @@ def verify(
     """Check every claim of the paper over the finished runs; nothing is run."""
     from gigatok.cli.project import project_root
     from gigatok.config import GigatokError, load_params
-    from gigatok.paper.ledger import check_claims, contradictions
+    from gigatok.paper.claims.ledger import check_claims, contradictions
 
     root = project_root()
     params = load_params(root / "params.yaml")
@@ -52,15 +52,15 @@ def verify(
         )
 
 
-def ledger_document(entries: Sequence[Entry], params: Params) -> dict[str, Any]:
+def ledger_document(entries: Sequence[CheckedClaim], params: Params) -> dict[str, Any]:
     """What ``--json`` prints: profile, scale, one object a claim with its comparisons."""
-    from gigatok.paper.measured import scale
+    from gigatok.paper.results.pedigree import scale_label
 
     return {
         "profile": params.profile,
         "suite": params.suite,
         "proxy_scale": params.profile != "paper",
-        "scale": scale(params),
+        "scale": scale_label(params),
         "claims": [
             {
                 "claim": entry.claim.key,
@@ -77,16 +77,16 @@ def ledger_document(entries: Sequence[Entry], params: Params) -> dict[str, Any]:
     }
 
 
-def tally(entries: Sequence[Entry]) -> str:
+def tally(entries: Sequence[CheckedClaim]) -> str:
     """``confirmed 2, contradicted 1, inconclusive 3, not run 4``; what does not occur is left out."""
     verdicts = ("confirmed", "contradicted", "inconclusive", "not run")
     counts = {verdict: sum(entry.verdict == verdict for entry in entries) for verdict in verdicts}
     return ", ".join(f"{verdict} {count}" for verdict, count in counts.items() if count)
 
 
-def print_ledger(entries: Sequence[Entry], params: Params) -> None:
+def print_ledger(entries: Sequence[CheckedClaim], params: Params) -> None:
     """A table on a terminal; elsewhere plain lines, one block a claim."""
-    from gigatok.paper.measured import scale
+    from gigatok.paper.results.pedigree import scale_label
 
     if sys.stdout.isatty():
         from rich.console import Console
@@ -96,7 +96,7 @@ def print_ledger(entries: Sequence[Entry], params: Params) -> None:
         console.print(f"{len(entries)} claims: {tally(entries)}")
         return
     for entry in entries:
-        print(f"{entry.verdict.upper()}  {entry.claim.key}  [{scale(params)}]")
+        print(f"{entry.verdict.upper()}  {entry.claim.key}  [{scale_label(params)}]")
         print(f"  {entry.claim.text}")
         if entry.claim.caveat:
             print(f"  mind that {entry.claim.caveat}")
@@ -106,14 +106,14 @@ def print_ledger(entries: Sequence[Entry], params: Params) -> None:
     print(f"{len(entries)} claims: {tally(entries)}")
 
 
-def ledger_table(entries: Sequence[Entry], params: Params) -> Table:
+def ledger_table(entries: Sequence[CheckedClaim], params: Params) -> Table:
     """One row a claim: verdict, the paper's words, and every comparison in the colour of its verdict."""
     from rich.table import Table
     from rich.text import Text
 
-    from gigatok.paper.measured import scale
+    from gigatok.paper.results.pedigree import scale_label
 
-    table = Table(title=f"Claims of the paper ({scale(params)})", title_justify="left", show_lines=True)
+    table = Table(title=f"Claims of the paper ({scale_label(params)})", title_justify="left", show_lines=True)
     table.add_column("Verdict", no_wrap=True)
     table.add_column("Claim", ratio=1)
     table.add_column("Comparisons", ratio=2)

@@ -7,7 +7,7 @@ import json
 from cli_harness import Command
 
 from gigatok.cli.parameter_claims import Count, compare, count_models, printed_agrees
-from gigatok.paper.claims import load_claims
+from gigatok.paper.printed import load_claims
 
 
 def test_every_claim_but_one_agrees(command: Command) -> None:

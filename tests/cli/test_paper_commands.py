@@ -17,7 +17,7 @@ from gigatok.cli.plan import planned_stages
 from gigatok.cli.profile import lost_settings, rendered
 from gigatok.cli.runner import Graph, Stage
 from gigatok.config import parse_params
-from gigatok.paper.ledger import CLAIMS
+from gigatok.paper.claims.catalogue import CLAIMS
 
 
 @pytest.fixture(scope="module")

@@ -11,13 +11,13 @@ import torch
 import yaml
 
 from gigatok.config import RUNGS, ConfigError, Params, parse_params
+from gigatok.config.experiments import recipe_steps, suite_entries
 from gigatok.config.profiles import PROFILES, profile_text, render
 from gigatok.config.sections import TrainTokenizerSection
 from gigatok.data import prepare
 from gigatok.models import AR_MODELS, TOKENIZERS, Tokenizer
-from gigatok.paper.claims import load_claims
-from gigatok.paper.departures import helps
-from gigatok.paper.matrix import recipe_steps, suite_entries
+from gigatok.paper.printed import load_claims
+from gigatok.paper.results.departures import aids
 
 ROOT = Path(__file__).parents[2]
 SUITES = ("core", "full")
@@ -254,9 +254,9 @@ def test_data_teacher_and_judge_are_the_papers() -> None:
 
 def test_paper_has_no_help_for_short_runs() -> None:
     params = params_of("paper")
-    assert helps(params) == []
+    assert aids(params) == []
     assert params.train_tokenizer.model.initialisation == "paper"
-    assert helps(params_of("nano")) != []
+    assert aids(params_of("nano")) != []
 
 
 def test_preparing_without_imagenet_names_the_setting(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ import yaml
 
 from gigatok.artifacts import Protocol, Provenance, Score, ScoreSheet, write_json
 from gigatok.config import Params, parse_params
+from gigatok.config.experiments import suite_entries
 from gigatok.config.suites import CORE_TOKENIZERS, default_generators
-from gigatok.paper.matrix import suite_entries
 
 EXTRACTOR = "efficientnet-lite2"
 PARAMETERS = {"S-S": 550_000, "B-S": 800_000, "S-B": 900_000, "S-L": 1_600_000, "B-L": 2_000_000, "L-XL": 4_000_000}

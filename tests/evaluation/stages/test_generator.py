@@ -170,6 +170,6 @@ def test_several_seeds_have_a_mean_and_an_interval(project) -> None:
 
 
 def test_the_stage_imports_neither_mlflow_nor_optuna_for_a_list() -> None:
-    code = "import sys, gigatok.evaluation.score_generator; print({'mlflow', 'optuna'} & sys.modules.keys())"
+    code = "import sys, gigatok.evaluation.stages.generator; print({'mlflow', 'optuna'} & sys.modules.keys())"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.strip() == "set()"

@@ -14,7 +14,7 @@ from gigatok.config import GigatokError, parse_params
 from gigatok.config.profiles import render
 from gigatok.evaluation.timing.measure import time_profile, timed
 from gigatok.evaluation.timing.times import Timing, TimingTable, timing_path
-from gigatok.paper.timing_table import write_timing
+from gigatok.paper.tables.timing import write_timing
 
 
 def test_time_is_that_of_the_work_without_its_first_run():

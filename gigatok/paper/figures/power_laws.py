@@ -1,0 +1,173 @@
+"""Scaling laws of the rungs: each metric against parameters and training compute, with the paper's own points."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gigatok.artifacts import Score, write_bytes
+from gigatok.config import RUNGS, Params
+from gigatok.paper.figures import style
+from gigatok.paper.figures.power_law_fit import Interval, Point, PowerLaw, fit
+from gigatok.paper.figures.style import MIXED
+from gigatok.paper.printed import load_claims, printed_rows
+from gigatok.paper.results.comparable import are_mixed
+from gigatok.paper.results.metrics import PAPER_GFID, find_metric, full_name
+from gigatok.paper.results.pedigree import scale_label
+from gigatok.paper.results.reader import WrittenFigure
+from gigatok.paper.tables.scaling_rows import ScalingRow, tokenizer_row
+from gigatok.paper.text import markdown_table
+from gigatok.planning.flops import training_flops
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+METRICS = ("rfid", "perceptual_distance", "ar_val_loss", PAPER_GFID)
+"""Metrics that fall as tokenizers get better."""
+_PAPERS = {"rfid": "rfid", "perceptual_distance": "lpips", "lpips": "lpips", PAPER_GFID: "gfid"}
+_MILLION = 1e6
+_NUMBERS = ("a", "a_low", "a_high", "b", "b_low", "b_high", "c", "c_low", "c_high")
+_COLUMNS = ("metric", "against", "points", "x0", *_NUMBERS, "r2", "why_not")
+Fitted = list[tuple[str, str, list[Point], PowerLaw | str]]
+
+
+def write_scaling_laws(runs_root: Path, params: Params, out: Path) -> WrittenFigure:
+    """``figures/scaling-law.{png,svg}`` and ``tables/scaling-law.{md,csv}``.
+
+    Raises:
+        GigatokError: scores of one metric were measured differently, and ``report.force`` is false. With it they are
+            drawn without a law.
+    """
+    rows = [tokenizer_row(runs_root, params, name) for name in RUNGS.values() if name in params.tokenizers]
+    fitted: Fitted = []
+    scores: list[Score] = []
+    with style.figure(3.3 * len(METRICS), 8.2) as drawing:
+        for place, key in enumerate(_measured_metrics(rows)):
+            known = [(row, row.scores[name]) for row in rows if (name := full_name(row.metrics, key)) and row.params]
+            scores += [score for _, score in known]
+            mixed = are_mixed([score for _, score in known], force=params.report.force)
+            by_parameters = [_point(row, score, float(row.params or 0)) for row, score in known]
+            by_compute = [_point(row, score, training_flops(params, row.tokenizer)) for row, score in known]
+            shown = find_metric(key)
+            label = shown.label if shown else key
+            panels = (
+                (label, "tokenizer parameters", by_parameters),
+                (label, "training FLOPs", by_compute),
+                ("LPIPS, the paper's" if _PAPERS.get(key) == "lpips" else f"{label}, the paper's", "", _papers(key)),
+            )
+            for line, (title, xlabel, points) in enumerate(panels):
+                law = MIXED if mixed and line < 2 else fit(points)
+                fitted.append((title, xlabel or "tokenizer parameters (paper)", points, law))
+                axes = drawing.add_subplot(3, len(METRICS), line * len(METRICS) + place + 1)
+                _panel(axes, title, xlabel or "tokenizer parameters (paper)", points, law, ours=line < 2)
+        drawing.text(0.997, 0.998, scale_label(params), ha="right", va="top", fontsize=6.5, color="#767676")
+        style.save(drawing, out / "figures" / "scaling-law")
+    write_bytes(out / "tables" / "scaling-law.md", _markdown(fitted, params).encode())
+    write_bytes(out / "tables" / "scaling-law.csv", _csv(fitted).encode())
+    return WrittenFigure(0, "Power laws y = c + a x^-b", out / "figures" / "scaling-law.png", tuple(scores))
+
+
+def _measured_metrics(rows: Sequence[ScalingRow]) -> list[str]:
+    """``METRICS``, with LPIPS in the place of the profile's own perceptual distance where it was measured."""
+    lpips = any(full_name(row.metrics, "lpips") for row in rows)
+    return ["lpips" if key == "perceptual_distance" and lpips else key for key in METRICS]
+
+
+def _point(row: ScalingRow, score: Score, x: float) -> Point:
+    return Point(x, score.value, score.interval, row.tokenizer)
+
+
+def _papers(key: str) -> list[Point]:
+    """What table 10 prints of tokenizers with the B model."""
+    sizes = load_claims()["table9"]
+    counts = dict(zip(sizes["columns"], sizes["params"], strict=True))
+    printed = printed_rows(10)
+    return [
+        Point(counts[name] * _MILLION, value, None, name)
+        for name in counts
+        if (value := printed.get(f"GigaTok-{name}, LlamaGen-B (1d)", {}).get(_PAPERS.get(key, ""))) is not None
+    ]
+
+
+def _panel(axes: Axes, title: str, xlabel: str, points: Sequence[Point], law: PowerLaw | str, *, ours: bool) -> None:
+    axes.set_title(title)
+    axes.set_xlabel(xlabel)
+    if not points:
+        axes.text(
+            0.5, 0.5, "not run" if ours else "not printed", transform=axes.transAxes, ha="center", color="#767676"
+        )
+        axes.set(xticks=[], yticks=[])
+        return
+    look: dict[str, Any] = {**(style.WITH if ours else style.WITHOUT), "linestyle": "none"}
+    look |= {} if ours else {"markerfacecolor": "none"}
+    xs = np.array([point.x for point in points])
+    errors = [[abs(p.y - (p.interval[place] if p.interval else p.y)) for p in points] for place in (0, 1)]
+    axes.errorbar(
+        xs, [p.y for p in points], yerr=errors if ours else None, capsize=2.5, **{**look, "linestyle": "none"}
+    )
+    for point in points:
+        axes.annotate(point.label, (point.x, point.y), xytext=(4, 5), textcoords="offset points", fontsize=6.5)
+    if "FLOPs" in xlabel:
+        style.log_axis(axes, xs.tolist(), lambda value: f"{value:.0e}".replace("e+", "e"))
+    else:
+        style.parameter_axis(axes, xs.tolist())
+    if isinstance(law, str):
+        axes.set_xlabel(f"{xlabel}\n{law}", fontsize=8)
+        return
+    grid = np.geomspace(xs.min(), xs.max(), 60)
+    axes.plot(grid, law(grid), color=look["color"], linewidth=1.2)
+    band = law.band(grid)
+    if band:
+        axes.fill_between(grid, *band, color=look["color"], alpha=0.15, linewidth=0)
+    axes.set_xlabel(f"{xlabel}\nb = {_with(law.b, law.b_interval)}, c = {law.c:.4g}", fontsize=8)
+
+
+def _markdown(fitted: Fitted, params: Params) -> str:
+    body = [[title, against, str(len(points)), *_numbers(law)] for title, against, points, law in fitted if points]
+    return "\n".join(
+        [
+            "# Power laws\n",
+            f"y = c + a (x / x0)^-b through our rungs ({scale_label(params)}) and through the paper's of table 10; x0 "
+            "is the smallest. Intervals: 95%, from draws of every score within its own interval (over training seeds "
+            "where there are several); no interval where the scores have none, as in the paper. FLOPs are those of "
+            "training the tokenizer: forward and backward, without teacher, perceptual network, adversary and AR model. "
+            "Three numbers through so few points, at paper scale of tokenizers trained for different numbers of epochs: look "
+            "at the picture before believing an exponent.\n",
+            markdown_table(["Metric", "Against", "Points", "a", "b", "c", "R2"], body, left=2),
+        ]
+    )
+
+
+def _numbers(law: PowerLaw | str) -> list[str]:
+    if isinstance(law, str):
+        return ["-", law, "-", "-"]
+    return [
+        _with(law.a, law.a_interval),
+        _with(law.b, law.b_interval),
+        _with(law.c, law.c_interval),
+        f"{law.r2:.3f}",
+    ]
+
+
+def _with(value: float, interval: Interval | None) -> str:
+    """A number, and its interval where there is one."""
+    return f"{value:.3g}" + (f" [{interval[0]:.3g}, {interval[1]:.3g}]" if interval else "")
+
+
+def _csv(fitted: Fitted) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    for title, against, points, law in fitted:
+        if isinstance(law, str):
+            writer.writerow((title, against, len(points), *[""] * (len(_COLUMNS) - 4), law))
+            continue
+        ends = [each or ("", "") for each in (law.a_interval, law.b_interval, law.c_interval)]
+        known = (law.a, *ends[0], law.b, *ends[1], law.c, *ends[2])
+        writer.writerow((title, against, len(points), law.x0, *known, law.r2, ""))
+    return out.getvalue()

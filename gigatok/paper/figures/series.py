@@ -1,0 +1,64 @@
+"""Which runs stand along the lines of the paper's figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from gigatok.config import Params
+from gigatok.config.experiments import DURATIONS, PROBED, checkpoints, duration_name
+from gigatok.paper.figures import style
+from gigatok.paper.results.reader import Results, Spot
+
+LOOKS: tuple[dict[str, Any], ...] = (style.WITH, style.WITHOUT)
+OTHER_LOOKS: tuple[dict[str, Any], ...] = (style.WITH, style.OTHER)
+"""Of series that differ in something else than regularization."""
+
+
+@dataclass(frozen=True)
+class Series:
+    """A named line of a figure."""
+
+    label: str
+    spots: tuple[Spot, ...]
+    look: Mapping[str, Any] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
+    """Of the sizes at its spots; empty: the x axis says enough."""
+
+
+def size_series(
+    reader: Results,
+    sizes: Sequence[str],
+    suffixes: Sequence[str],
+    labels: Sequence[str],
+    looks: Sequence[Mapping[str, Any]],
+) -> list[Series]:
+    found = []
+    for suffix, label, look in zip(suffixes, labels, looks, strict=True):
+        counts = {size: reader.parameters(f"{size}{suffix}") for size in sizes}
+        known = {size: float(count) for size, count in counts.items() if count}
+        spots = tuple(Spot(count, f"{size}{suffix}", f"{size}{suffix}") for size, count in known.items())
+        found.append(Series(label, spots, look, tuple(known)))
+    return found
+
+
+def durations(params: Params) -> list[Series]:
+    found = []
+    labels = ((True, "with semantic regularization"), (False, "without"))
+    for (semantic, label), look in zip(labels, LOOKS, strict=True):
+        names = {percent: duration_name(percent, semantic) for percent in DURATIONS}
+        known = {percent: name for percent, name in names.items() if name in params.tokenizers}
+        spots = tuple(Spot(params.tokenizer_training(n).steps, n, n) for n in known.values())
+        found.append(Series(label, spots, look))
+    return found
+
+
+def checkpoint_series(params: Params) -> list[Series]:
+    found = []
+    for name, look in zip(PROBED, OTHER_LOOKS, strict=True):
+        spots = [Spot(step, name, f"{name}-step{step}", step) for step in checkpoints(params, name)]
+        if name in params.tokenizers:
+            spots.append(Spot(params.tokenizer_training(name).steps, name, name))
+        found.append(Series(name, tuple(spots), look))
+    return found

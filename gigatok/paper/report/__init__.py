@@ -1,0 +1,1 @@
+"""The report: README, page and everything beside them."""

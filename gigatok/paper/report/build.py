@@ -1,0 +1,111 @@
+"""The stage ``report``: tables, figures, ``README.md`` and ``index.html`` from whatever has been run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gigatok.artifacts import write_bytes
+from gigatok.config import RUNGS, Params
+from gigatok.evaluation.timing.times import TimingTable, scale_name, timing_path
+from gigatok.paper.claims.ledger import write_ledger
+from gigatok.paper.claims.questions import statements
+from gigatok.paper.figures.codebook_curves import write_codebook_curves
+from gigatok.paper.figures.failures import write_failures
+from gigatok.paper.figures.feature_maps import write_feature_maps
+from gigatok.paper.figures.paper_figures import write_paper_figures
+from gigatok.paper.figures.picture_grids import write_reconstructions, write_rung, write_samples
+from gigatok.paper.figures.power_laws import write_scaling_laws
+from gigatok.paper.figures.scaling import plotted_columns, write_scaling_plots
+from gigatok.paper.report.content import Page, PaperContent
+from gigatok.paper.report.page import render_html, render_readme
+from gigatok.paper.results.run import read_classes
+from gigatok.paper.tables.counted import exact_tables
+from gigatok.paper.tables.measured import measured_tables, write_paper_tables
+from gigatok.paper.tables.scaling import write_scaling_table
+from gigatok.paper.tables.scaling_rows import series_rows
+from gigatok.paper.tables.specs import TABLES
+from gigatok.paper.tables.timing import write_timing
+
+FIGURES = (3, 5, 6, 7, 8, 9, 12, 13)
+"""Figures of the paper that are drawn."""
+EXACT = (1, 8, 9)
+"""Tables that are counted."""
+TIMED = 4
+"""The table of times."""
+
+
+def build_report(runs_root: Path, params: Params, out: Path) -> Path:
+    """Write the whole report below ``out`` from the folders below ``runs_root``; returns the page's path.
+
+    Nothing run yet is no error: the page then says what is missing and which command runs it. Equal runs give
+    equal files, but for what provenance files say about time and speed.
+
+    Raises:
+        GigatokError: a run folder holds a damaged file.
+    """
+    rows = series_rows(runs_root, params)
+    classes = read_classes(runs_root)
+    figures = out / "figures"
+    write_scaling_table(rows, params, out / "tables")
+    write_scaling_plots(rows, figures, force=params.report.force)
+    write_codebook_curves(rows, figures)
+    write_reconstructions(rows, params, figures / "reconstructions.png")
+    write_samples(rows, params, classes, figures / "samples.png")
+    for row in rows:
+        if row.size:
+            write_rung(row, params, classes, figures / f"rung-{row.size}.png")
+    paper = build_paper(runs_root, params, out)
+    page = Page(params=params, rows=rows, statements=statements(rows, params), paper=paper, figures=figures)
+    write_bytes(out / "README.md", render_readme(page).encode())
+    write_bytes(out / "index.html", render_html(page).encode())
+    return out / "index.html"
+
+
+def report_files() -> list[str]:
+    """Every file that ``build_report`` writes, relative to its folder: the same whatever was run."""
+    plots = ["scaling", *(f"scaling-{column.key.replace('_', '-')}" for column in plotted_columns()), "codebook"]
+    pictures = ["reconstructions", "samples", *(f"rung-{size}" for size in RUNGS)]
+    return [
+        "README.md",
+        "index.html",
+        *(f"tables/scaling.{kind}" for kind in ("csv", "json", "md")),
+        *(f"figures/{name}.{kind}" for name in plots for kind in ("png", "svg")),
+        *(f"figures/{name}.png" for name in pictures),
+        *paper_files(),
+    ]
+
+
+def build_paper(runs_root: Path, params: Params, out: Path) -> PaperContent:
+    """Write ``tables/tableNN.{md,csv,tex}``, ``figures/figNN.{png,svg}`` and ``claims.md`` below ``out``.
+
+    Cells and panels whose runs are not there say so with the command that runs them.
+
+    Raises:
+        GigatokError: a run folder holds a damaged file.
+    """
+    exact, measured = exact_tables(), measured_tables(runs_root, params)
+    write_paper_tables(exact, measured, params, out / "tables")
+    timing = TimingTable.read(timing_path(runs_root))
+    if timing is not None and timing.scale != scale_name(params):
+        timing = None
+    write_timing(timing, out / "tables")
+    maps = out / "figures" / "fig08.png"
+    drawn = [*write_paper_figures(runs_root, params, out / "figures"), write_feature_maps(runs_root, params, maps)]
+    return PaperContent(
+        exact=exact,
+        measured=measured,
+        figures=sorted(drawn, key=lambda each: each.number),
+        laws=write_scaling_laws(runs_root, params, out),
+        failures=write_failures(runs_root, params, out / "figures" / "failures.png"),
+        timing=timing,
+        claims=write_ledger(runs_root, params, out / "claims.md"),
+    )
+
+
+def paper_files() -> list[str]:
+    """Every file that ``build_paper`` writes, relative to its folder: the same whatever was run."""
+    numbers = sorted((*EXACT, TIMED, *(spec.number for spec in TABLES)))
+    tables = [f"tables/table{number:02d}.{kind}" for number in numbers for kind in ("csv", "md", "tex")]
+    plots = [f"figures/fig{number:02d}.{kind}" for number in FIGURES for kind in ("png", "svg") if number != 8]
+    laws = ["figures/scaling-law.png", "figures/scaling-law.svg", "tables/scaling-law.csv", "tables/scaling-law.md"]
+    return ["claims.md", "figures/failures.png", "figures/fig08.png", *laws, *plots, *tables]

@@ -1,0 +1,42 @@
+"""What a report is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gigatok.config import Params
+from gigatok.evaluation.timing.times import TimingTable
+from gigatok.paper.claims.ledger import CheckedClaim
+from gigatok.paper.claims.questions import Answer
+from gigatok.paper.results.reader import WrittenFigure
+from gigatok.paper.tables.counted import ExactTable
+from gigatok.paper.tables.measured import MeasuredTables
+from gigatok.paper.tables.scaling_rows import ScalingRow
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaperContent:
+    """What was written, for the page."""
+
+    exact: list[ExactTable]
+    measured: MeasuredTables
+    figures: list[WrittenFigure]
+    laws: WrittenFigure
+    failures: WrittenFigure
+    timing: TimingTable | None
+    """Table 4; ``None``: the stage has not run, or was of another profile."""
+    claims: list[CheckedClaim]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """What both documents are made of."""
+
+    params: Params
+    rows: Sequence[ScalingRow]
+    statements: Sequence[Answer]
+    paper: PaperContent
+    figures: Path
+    """Folder with the pictures that were written before."""

@@ -1,0 +1,172 @@
+"""The figures of both documents: files, what stands under them, and the scores they show."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gigatok.artifacts import Score
+from gigatok.paper.results.metrics import Metric, full_name
+from gigatok.paper.results.pedigree import measured_lines
+from gigatok.paper.results.reader import WrittenFigure
+from gigatok.paper.tables.scaling_rows import ScalingRow
+from gigatok.paper.text import compact
+
+if TYPE_CHECKING:
+    from gigatok.paper.report.content import Page
+
+
+_WINDOW = "65,536"
+"""Indices that training looks back on for usage (``training/code_usage.py``)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageFigure:
+    """A figure: its file, and what stands under it."""
+
+    file: str
+    title: str
+    alt: str
+    caption: str
+    measured: Sequence[str]
+    source: str
+    """Data URI."""
+    width: int
+    height: int
+
+
+def plot(page: Page, column: Metric) -> PageFigure:
+    """A metric against size."""
+    slug = column.key.replace("_", "-")
+    return _shown(
+        page,
+        f"scaling-{slug}.svg",
+        title=column.label,
+        alt=f"{column.label} against tokenizer parameters",
+        caption=f"{column.label}: {column.what}.",
+        scores=_scores(page.rows, column.key),
+    )
+
+
+def pictures(page: Page) -> list[PageFigure]:
+    """Reconstructions, samples and failures of all rungs."""
+    return [
+        _shown(
+            page,
+            "reconstructions.png",
+            title="Reconstructions",
+            alt="Originals in the first row, then reconstructions by tokenizer",
+            caption="The same validation images, which no tokenizer was trained on, enlarged without smoothing.",
+            scores=_scores(page.rows, "psnr"),
+        ),
+        _shown(
+            page,
+            "samples.png",
+            title="Samples by class and rung",
+            alt="Samples, one row for each generator, one column for each class",
+            caption="Not chosen: the first sample of each class, from the same seeds in every row, without guidance.",
+            scores=_scores(page.rows, "gfid"),
+        ),
+        _shown(
+            page,
+            "failures.png",
+            title="Where rungs fail most",
+            alt="For each rung its worst reconstructions below their originals",
+            caption="Of all validation images the ones that each rung reconstructs worst, by PSNR, lowest first.",
+            scores=page.paper.failures.scores,
+        ),
+    ]
+
+
+def rung(page: Page, row: ScalingRow) -> PageFigure:
+    """One rung."""
+    return _shown(
+        page,
+        f"rung-{row.size}.png",
+        title=f"Rung {row.size}: {row.tokenizer}" + (f", {compact(row.params)} parameters" if row.params else ""),
+        alt=f"Originals, reconstructions and samples of {row.tokenizer}",
+        caption="Originals, their reconstructions in the same places, and the first samples of each class.",
+        scores=[*_scores([row], "psnr"), *_scores([row], "gfid")],
+    )
+
+
+def codebook(page: Page) -> PageFigure:
+    """Usage while training."""
+    return _shown(
+        page,
+        "codebook.svg",
+        title="Codebook usage while training",
+        alt="Share of codes used and perplexity over training steps",
+        caption=f"As logged while training, over the last {_WINDOW} indices; dash-dotted without semantic "
+        "regularization.",
+        scores=_scores(page.rows, "codebook_usage"),
+        name_protocol=False,
+    )
+
+
+def paper_figure(page: Page, drawn: WrittenFigure) -> PageFigure:
+    """A figure of the paper."""
+    svg = drawn.file.with_suffix(".svg")
+    return _shown(
+        page,
+        svg.name if svg.exists() else drawn.file.name,
+        title=f"Figure {drawn.number}",
+        alt=f"Figure {drawn.number} of the paper over our runs",
+        caption=f"Figure {drawn.number}. {drawn.title}.{_more(drawn)}",
+        scores=drawn.scores,
+    )
+
+
+def _more(drawn: WrittenFigure) -> str:
+    """What its marks mean."""
+    if drawn.number == 5:
+        return f" Usage: share of codes among the last {_WINDOW} indices, as logged while training."
+    return " Bars: 95% intervals of the scores." if any(score.interval for score in drawn.scores) else ""
+
+
+def laws(page: Page) -> PageFigure:
+    """The scaling laws."""
+    return _shown(
+        page,
+        "scaling-law.svg",
+        title="Scaling laws",
+        alt="Metrics against parameters and training FLOPs with fitted power laws",
+        caption="Power laws y = c + a (x / x0)^-b through the rungs with semantic regularization, where there are "
+        "enough points that fall; under a panel without a curve stands why. Bands: 95%, from the scores' own "
+        "intervals. FLOPs: of the tokenizer's training alone. Bottom row: the points that the paper prints, at its own "
+        "scale.",
+        scores=page.paper.laws.scores,
+    )
+
+
+def _scores(rows: Sequence[ScalingRow], key: str) -> list[Score]:
+    return [row.scores[name] for row in rows if (name := full_name(row.metrics, key))]
+
+
+def _shown(
+    page: Page, file: str, *, title: str, alt: str, caption: str, scores: Sequence[Score], name_protocol: bool = True
+) -> PageFigure:
+    content = (page.figures / file).read_bytes()
+    kind = "svg+xml" if file.endswith(".svg") else "png"
+    width, height = _size(page.figures / Path(file).with_suffix(".png"))
+    lines = measured_lines(scores)
+    return PageFigure(
+        file=str(Path(file).with_suffix(".png")),
+        title=title,
+        alt=alt,
+        caption=caption,
+        measured=lines if name_protocol else lines[-1:],
+        source=f"data:image/{kind};base64,{base64.b64encode(content).decode()}",
+        width=width,
+        height=height,
+    )
+
+
+def _size(path: Path) -> tuple[int, int]:
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return image.size

@@ -1,0 +1,1 @@
+"""What runs say: scores by name, their pedigree, and what may be compared."""

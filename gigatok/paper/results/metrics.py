@@ -1,0 +1,171 @@
+"""The metrics that tables, plots and statements show: names, direction, and how a value is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """One metric as a reader sees it. ``key`` is the metric's name before ``/<extractor>``."""
+
+    key: str
+    label: str
+    better: Literal["lower", "higher"]
+    what: str
+    """One sentence for captions and hover texts."""
+    unit: str = ""
+    percent: bool = False
+    """The stored value is a share in [0, 1]; shown times 100."""
+
+    def text(self, value: float) -> str:
+        """The value as printed in tables: four significant digits at most, never in exponent form."""
+        shown = 100 * value if self.percent else value
+        size = abs(shown)
+        digits = 1 if size >= 100 else 2 if size >= 10 else 3 if size >= 0.1 else 4
+        return f"{shown:.{min(digits, 1) if self.percent else digits}f}{'%' if self.percent else ''}"
+
+    @property
+    def axis(self) -> str:
+        """Unit and direction, for the axis of a plot whose title is the label."""
+        unit = "%" if self.percent else self.unit
+        return f"{unit}, {self.better} is better" if unit else f"{self.better} is better"
+
+    def beats(self, value: float, other: float) -> bool:
+        """Whether ``value`` is strictly better than ``other``."""
+        return value < other if self.better == "lower" else value > other
+
+
+SCALING_METRICS = (
+    Metric(key="rfid", label="rFID", better="lower", what="Frechet distance, reconstructions to originals"),
+    Metric(key="gfid", label="gFID", better="lower", what="Frechet distance, samples to real images, no guidance"),
+    Metric(
+        key="gfid_best_cfg",
+        label="gFID, guided",
+        better="lower",
+        what="lowest gFID over the guidance scales tried",
+    ),
+    Metric(
+        key="rfid_infinity",
+        label="rFID, n to ∞",
+        better="lower",
+        what="rFID extrapolated to infinitely many images",
+    ),
+    Metric(
+        key="gfid_infinity",
+        label="gFID, n to ∞",
+        better="lower",
+        what="gFID without guidance extrapolated to infinitely many samples",
+    ),
+    Metric(key="kid", label="KID", better="lower", what="kernel distance, samples to real images"),
+    Metric(key="inception_score", label="IS", better="higher", what="inception score of the samples"),
+    Metric(key="psnr", label="PSNR", better="higher", unit="dB", what="reconstruction, validation images"),
+    Metric(key="ssim", label="SSIM", better="higher", what="reconstruction, validation images"),
+    Metric(
+        key="perceptual_distance",
+        label="Perceptual",
+        better="lower",
+        what="perceptual distance of reconstructions (not LPIPS unless it says so)",
+    ),
+    Metric(key="lpips", label="LPIPS", better="lower", what="perceptual distance of reconstructions, VGG-16"),
+    Metric(
+        key="ar_val_loss",
+        label="AR val. loss",
+        better="lower",
+        unit="nats/token",
+        what="cross-entropy of the AR model on validation tokens",
+    ),
+    Metric(
+        key="linear_probe_accuracy",
+        label="Linear probe",
+        better="higher",
+        percent=True,
+        what="accuracy of a linear classifier on the AR model's middle layer",
+    ),
+    Metric(
+        key="codebook_usage",
+        label="Codebook usage",
+        better="higher",
+        percent=True,
+        what="share of codes used at least once on the validation images",
+    ),
+    Metric(
+        key="codebook_perplexity",
+        label="Perplexity",
+        better="higher",
+        unit="codes",
+        what="exponential of the entropy of code frequencies",
+    ),
+)
+"""In the order of the scaling table."""
+
+PAPER_GFID = "gfid_best_cfg"
+"""The paper's gFID: the lowest over the guidance scales tried."""
+
+OTHER_METRICS = (
+    Metric(
+        key="inception_score_best_cfg",
+        label="IS, guided",
+        better="higher",
+        what="inception score of the samples with the guidance of the lowest gFID",
+    ),
+    Metric(
+        key="kid_best_cfg",
+        label="KID, guided",
+        better="lower",
+        what="kernel distance, samples with the guidance of the lowest gFID to real images",
+    ),
+    Metric(
+        key="precision",
+        label="Precision",
+        better="higher",
+        what="share of samples that lie among real images, no guidance",
+    ),
+    Metric(
+        key="recall",
+        label="Recall",
+        better="higher",
+        what="share of real images that lie among samples, no guidance",
+    ),
+    Metric(
+        key="precision_best_cfg",
+        label="Precision, guided",
+        better="higher",
+        what="share of samples that lie among real images, with the guidance of the lowest gFID",
+    ),
+    Metric(
+        key="recall_best_cfg",
+        label="Recall, guided",
+        better="higher",
+        what="share of real images that lie among samples, with the guidance of the lowest gFID",
+    ),
+    Metric(
+        key="tokenizer_probe_accuracy",
+        label="Encoder probe",
+        better="higher",
+        percent=True,
+        what="accuracy of a linear classifier on the tokenizer's encoder, before quantisation",
+    ),
+)
+"""Metrics of score sheets and figures that the scaling table does not show."""
+
+
+def find_metric(key: str) -> Metric | None:
+    """The column of a metric name or key; ``None`` for metrics that no table shows."""
+    base = key.split("/")[0]
+    return next((each for each in (*SCALING_METRICS, *OTHER_METRICS) if each.key == base), None)
+
+
+def own_to_each_run(metric: str) -> tuple[str, ...]:
+    """Fields of a metric's protocol in which runs differ by design: each has its own best guidance."""
+    return ("sampler",) if "_best_cfg" in metric.split("/")[0] else ()
+
+
+def full_name(values: Iterable[str] | Mapping[str, object], key: str) -> str | None:
+    """The full metric name for a column key: ``rfid`` finds ``rfid/efficientnet-lite2``.
+
+    With several extractors the alphabetically first counts, so that tables do not depend on file order.
+    """
+    return min((name for name in values if name == key or name.startswith(f"{key}/")), default=None)

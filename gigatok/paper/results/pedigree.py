@@ -1,0 +1,134 @@
+"""With what a number was measured: one line under a table or figure, and the full pedigree of one cell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from gigatok.artifacts import Protocol, Provenance, Score
+from gigatok.config import Params
+from gigatok.paper.results.metrics import find_metric
+from gigatok.paper.results.run import Run
+
+_SHORT = 12
+_MANY = 3
+
+
+def scale_label(params: Params) -> str:
+    """Of the experiment, as tables, figures and claims name it."""
+    return "paper scale" if params.profile == "paper" else f"proxy scale: profile {params.profile}"
+
+
+def short(text: str | None) -> str:
+    """The first digits of a hash; ``-`` where there is none."""
+    return text[:_SHORT] if text else "-"
+
+
+def protocol_line(protocol: Protocol, *, own_guidance: bool = False) -> str:
+    """Judge, reference, counts, guidance and seed in one line; what does not apply is left out.
+
+    Args:
+        own_guidance: the line is for several runs, each with the guidance that is best for it
+    """
+    judge = protocol.extractor
+    if judge and protocol.extractor_sha256:
+        judge += f" (sha256 {short(protocol.extractor_sha256)})"
+    if judge and protocol.extractor_size:
+        judge += f" at {protocol.extractor_size} px"
+    reference = protocol.reference
+    if reference and protocol.reference_count is not None:
+        reference += f" ({protocol.reference_count:,} images)"
+    parts = [
+        judge,
+        f"reference: {reference}" if reference else None,
+        f"{protocol.sample_count:,} images scored" if protocol.sample_count is not None else None,
+        protocol.class_policy,
+        "each run at its best guidance" if own_guidance else _guidance(protocol),
+        f"rounding {protocol.rounding}" if protocol.rounding else None,
+        protocol.probe,
+        f"seed {protocol.seed}" if protocol.seed is not None else None,
+    ]
+    return "; ".join(part for part in parts if part)
+
+
+def _guidance(protocol: Protocol) -> str | None:
+    scale = (protocol.sampler or {}).get("cfg_scale")
+    if not isinstance(scale, int | float):
+        return None
+    return "no guidance" if scale == 1 else f"guidance {scale:g}"
+
+
+def metric_label(metric: str) -> str:
+    """A metric's name for readers: ``rfid/x`` is ``rFID``; names that no table shows stay as they are."""
+    found, of_reconstructions = find_metric(metric), find_metric(metric.removeprefix("reconstruction_"))
+    if found:
+        return found.label
+    return f"{of_reconstructions.label} of reconstructions" if of_reconstructions else metric.split("/")[0]
+
+
+def measured_lines(scores: Iterable[Score]) -> list[str]:
+    """One line for each way of measuring among the scores, then one for code, data and settings."""
+    scores = list(scores)
+    by_protocol: dict[str, list[str]] = {}
+    for score in scores:
+        label = metric_label(score.metric)
+        own = "_best_cfg" in score.metric
+        labels = by_protocol.setdefault(protocol_line(score.protocol, own_guidance=own), [])
+        if label not in labels:
+            labels.append(label)
+    lines = [f"{', '.join(labels)}: {line or 'no protocol recorded'}." for line, labels in by_protocol.items()]
+    return [*lines, _made_by([score.provenance for score in scores])] if scores else []
+
+
+def pedigree(score: Score, run: Run) -> list[tuple[str, str]]:
+    """Everything known about one number, as label and value, in reading order."""
+    protocol, made = score.protocol, score.provenance
+    interval = f"{score.interval[0]:.6g} to {score.interval[1]:.6g}" if score.interval else None
+    sampler = ", ".join(f"{key} {value}" for key, value in (protocol.sampler or {}).items())
+    known: list[tuple[str, Any]] = [
+        ("metric", score.metric),
+        ("value", f"{score.value:.6g}"),
+        ("interval", interval),
+        ("run", made.run or run.name),
+        ("MLflow run", run.mlflow_run),
+        ("protocol", protocol_line(protocol)),
+        ("preprocessing", protocol.preprocessing),
+        ("codec", protocol.codec),
+        ("sampler", sampler),
+        ("note", protocol.notes),
+        ("seed", made.seed),
+        ("profile", made.profile),
+        ("commit", _commit(made)),
+        ("data", made.data_sha),
+        ("params", made.params_sha),
+        ("trained", _date(run.provenance.get("finished"))),
+        ("host", run.provenance.get("host")),
+    ]
+    return [(label, str(value)) for label, value in known if value not in (None, "")]
+
+
+def _made_by(made: Sequence[Provenance]) -> str:
+    """Commit, data and params hashes; more than three different ones are counted, not listed."""
+    commits = _listed([_commit(each) for each in made])
+    data = _listed([short(each.data_sha) for each in made])
+    params = _listed([short(each.params_sha) for each in made])
+    return f"Commit {commits}; data {data}; params {params}."
+
+
+def _listed(values: Sequence[str]) -> str:
+    different = list(dict.fromkeys(values))
+    return ", ".join(different) if len(different) <= _MANY else f"{len(different)} different (see each number)"
+
+
+def _commit(made: Provenance) -> str:
+    if not made.commit:
+        return "-"
+    return f"{short(made.commit)}{' with uncommitted changes' if made.dirty else ''}"
+
+
+def _date(value: object) -> str | None:
+    """A provenance time (unix seconds or ISO text) as UTC text."""
+    if isinstance(value, int | float):
+        return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return str(value) if value else None

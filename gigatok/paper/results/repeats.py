@@ -1,0 +1,67 @@
+"""Means over training seeds, where a tokenizer was trained with several."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from gigatok.artifacts import Score
+from gigatok.config import Params
+from gigatok.config.seeds import repeat_name
+from gigatok.evaluation.metrics.intervals import seed_interval
+from gigatok.evaluation.scoring.comparable import require_comparable
+from gigatok.paper.results.metrics import own_to_each_run
+from gigatok.paper.results.run import Kind, Run, read_run
+
+OVER_SEEDS = "the mean over training seeds"
+
+
+def over_seeds(score: Score) -> bool:
+    """Whether a score is a mean over several trainings, so that its interval holds what another seed would change."""
+    return OVER_SEEDS in (score.protocol.notes or "")
+
+
+def read_repeated(runs_root: Path, kind: Kind, name: str, params: Params) -> Run:
+    """The run ``name``; where ``seeds`` asks for repeats that are there, its scores are means over them.
+
+    A run that the settings do not have counts as not run: what lies in its folder was made with others.
+    A mean has Student's t interval over the seeds in the place of the single runs' own. Its floors, pictures and
+    curves stay those of the first seed.
+
+    Raises:
+        GigatokError: the runs were measured differently, or a folder holds a damaged file.
+    """
+    run = read_run(runs_root, kind, name, params.profile)
+    if name not in (params.tokenizers if kind == "tokenizer" else params.generators):
+        return replace(run, sheet=None)
+    entry = params.tokenizers.get(name)
+    if run.sheet is None or entry is None or len(entry.seeds) < 2:
+        return run
+    repeats = {seed: read_run(runs_root, kind, repeat_name(name, seed), params.profile) for seed in entry.seeds[1:]}
+    runs = {entry.seeds[0]: run} | {seed: each for seed, each in repeats.items() if each.sheet is not None}
+    if len(runs) < 2:
+        return run
+    named = {seed: {score.metric: score for score in each.scores} for seed, each in runs.items()}
+    scores = tuple(
+        _mean({seed: scores[score.metric] for seed, scores in named.items() if score.metric in scores})
+        for score in run.scores
+    )
+    return replace(run, sheet=run.sheet.model_copy(update={"scores": scores}))
+
+
+def _mean(scores: dict[int, Score]) -> Score:
+    """One score from those of several seeds; a single one stays as it is."""
+    first = next(iter(scores.values()))
+    if len(scores) < 2:
+        return first
+    require_comparable(list(scores.values()), ignore=("seed", *own_to_each_run(first.metric)))
+    values = [score.value for score in scores.values()]
+    seeds = ", ".join(map(str, scores))
+    own = [part for part in (first.protocol.notes or "").split("; ") if part and "interval:" not in part]
+    notes = [*own, f"95% interval: Student's t around {OVER_SEEDS} {seeds}"]
+    return first.replace(
+        value=sum(values) / len(values),
+        interval=seed_interval(values),
+        protocol=first.protocol.replace(notes="; ".join(notes)),
+        provenance=first.provenance.replace(seed=None),
+    )

@@ -1,0 +1,110 @@
+"""What a run folder says about itself: score sheet, provenance, curves, pictures. Absent stays absent."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from gigatok.artifacts import Score, ScoreSheet
+from gigatok.config import RUNGS, GigatokError, Params
+
+Kind = Literal["tokenizer", "generator", "reference"]
+Curve = list[tuple[float, float]]
+
+_FOLDERS = {"tokenizer": "tokenizers", "generator": "generators"}
+_SIZES = {tokenizer: size for size, tokenizer in RUNGS.items()}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One folder under ``runs/``; ``sheet`` is ``None`` where nothing (or another profile) was evaluated."""
+
+    kind: Kind
+    name: str
+    folder: Path
+    sheet: ScoreSheet | None
+    provenance: dict[str, Any] = field(default_factory=dict)
+    mlflow_run: str | None = None
+    """Id of its MLflow run; ``None`` where it was not tracked."""
+    stale: str | None = None
+    """Profile of a sheet that was left aside because it is not the current one."""
+
+    @property
+    def scores(self) -> tuple[Score, ...]:
+        """Its measured values (none where it was not run)."""
+        return tuple(self.sheet.scores) if self.sheet else ()
+
+    @property
+    def floors(self) -> tuple[Score, ...]:
+        """Its floors (none where it was not run)."""
+        return tuple(self.sheet.floors) if self.sheet else ()
+
+    @cached_property
+    def curves(self) -> dict[str, Curve]:
+        """``curves.json``: name -> [(step, value), ...]; empty without the file."""
+        values = _read_json(self.folder / "curves.json") if self.sheet else {}
+        return {name: [(float(x), float(y)) for x, y in points] for name, points in values.items()}
+
+    def arrays(self, file: str) -> dict[str, npt.NDArray[Any]]:
+        """Arrays of ``pictures.npz`` or ``samples.npz``; empty without the file or the run."""
+        path = self.folder / file
+        if not self.sheet or not path.exists():
+            return {}
+        with np.load(path, allow_pickle=False) as content:
+            return {name: content[name] for name in content.files}
+
+
+def read_run(runs_root: Path, kind: Kind, name: str, profile: str | None = None) -> Run:
+    """The run ``name`` under ``runs_root``.
+
+    A sheet measured under another profile than ``profile`` does not count: it would stand in the wrong table.
+
+    Raises:
+        GigatokError: a score sheet exists but cannot be read.
+    """
+    folder = runs_root / "reference" if kind == "reference" else runs_root / _FOLDERS[kind] / name
+    path = folder / "summary.json"
+    sheet = ScoreSheet.read(path) if path.exists() else None
+    provenance = _read_json(folder / "provenance.json")
+    found = next((each.provenance.profile for each in sheet.scores + sheet.floors), None) if sheet else None
+    if profile and found and found != profile:
+        return Run(kind, name, folder, None, stale=found)
+    return Run(kind, name, folder, sheet, provenance, _read_json(folder / "mlflow.json").get("run_id"))
+
+
+def read_classes(runs_root: Path) -> list[str]:
+    """Names of the classes by label; empty before ``prepare`` has run."""
+    return [str(name) for name in _read_json(runs_root / "data" / "summary.json").get("classes", [])]
+
+
+def command_for(params: Params, tokenizer: str) -> str:
+    """The command that runs what is missing of a tokenizer and its generator."""
+    if tokenizer in _SIZES and tokenizer in params.tokenizers:
+        return f"gigatok-bench scaling --sizes {_SIZES[tokenizer]}"
+    if tokenizer in params.generators:
+        return f"dvc repro evaluate_tokenizer@{tokenizer} evaluate_generator@{tokenizer}"
+    if tokenizer in params.tokenizers:
+        return f"dvc repro evaluate_tokenizer@{tokenizer}"
+    return f"gigatok-bench profile {params.profile} --suite full && dvc repro"
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """A JSON object; empty where the file is absent (a run in progress has not written it yet)."""
+    if not path.exists():
+        return {}
+    try:
+        content: dict[str, Any] = json.loads(path.read_text())
+    except ValueError as error:
+        raise GigatokError(f"{path} is damaged ({error}): delete it and run its stage again") from None
+    return content
+
+
+def total_parameters(parts: dict[str, int]) -> int:
+    """Parameters of the whole from a sheet's ``parameters`` (which may carry the total itself)."""
+    return parts["total"] if "total" in parts else sum(parts.values())

@@ -1,0 +1,133 @@
+"""The paper's tables as Markdown, CSV and LaTeX: the paper's value beside ours, profile and verdict."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from gigatok.artifacts import write_bytes
+from gigatok.config import Params
+from gigatok.paper.printed import other_systems, without_guidance
+from gigatok.paper.results.pedigree import measured_lines, scale_label
+from gigatok.paper.tables.cells import LABELS, PaperCell, order_agreement, table_cells
+from gigatok.paper.tables.counted import ExactTable, exact_csv, exact_latex, exact_markdown
+from gigatok.paper.tables.specs import TABLES, TableSpec
+from gigatok.paper.text import digits, escape, markdown_table, tabular
+
+MeasuredTables = list[tuple[TableSpec, list[list[PaperCell]]]]
+"""Tables and their cells, row by row."""
+
+_LONG = ("row", "column", "paper", "ours", "low", "high", "profile", "verdict", "metric", "run", "command")
+
+
+def write_paper_tables(
+    exact: Sequence[ExactTable], measured: MeasuredTables, params: Params, folder: Path
+) -> list[Path]:
+    """``table01`` ... ``table10`` (without 4, which is timed) as .md, .csv and .tex; returns the Markdown files."""
+    written = []
+    for table in exact:
+        written.append(_write(folder / table.name, exact_markdown(table), exact_csv(table), exact_latex(table)))
+    for spec, rows in measured:
+        texts = (table_markdown(spec, rows, params), table_csv(rows), table_latex(spec, rows, params))
+        written.append(_write(folder / spec.name, *texts))
+    return sorted(written)
+
+
+def measured_tables(runs_root: Path, params: Params) -> MeasuredTables:
+    """The tables that trained models fill, each with its cells, by number."""
+    return [(spec, table_cells(spec, runs_root, params)) for spec in sorted(TABLES, key=lambda spec: spec.number)]
+
+
+def table_markdown(spec: TableSpec, rows: list[list[PaperCell]], params: Params) -> str:
+    """Paper and ours side by side, then what was measured how, and the commands of what was not run."""
+    head = ["", *(f"{LABELS[name]} {who}" for name in spec.columns for who in ("paper", "ours")), "Verdict"]
+    body = [[row[0].line.label, *_pairs(row), ", ".join(dict.fromkeys(c.verdict for c in row))] for row in rows]
+    parts = [f"# Table {spec.number}: {spec.title}\n"]
+    parts += [f"{_sentence(params)} In brackets: 95% intervals of ours.{_one_training(spec, params)}\n"]
+    parts += [markdown_table(head, body), *_agreement(spec, rows)]
+    parts += [f"- {line}" for line in measured_lines([cell.score for row in rows for cell in row if cell.score])]
+    parts += [f"- {text}" for text in marks(spec, rows)]
+    parts += [f"- {label}: {note}" for label, note in _notes(rows)]
+    parts += [f"- not run: {text}" for text in _commands(rows)]
+    others = other_systems(spec.number)
+    if others:
+        columns = [name for name in spec.columns if any(name in row for row in others.values())]
+        lines = [[label, *(digits(row.get(name)) for name in columns)] for label, row in others.items()]
+        parts += ["\n## Other systems, as printed in the paper (never run here)\n"]
+        parts += [markdown_table(["", *(LABELS[name] for name in columns)], lines)]
+    return "\n".join(parts) + "\n"
+
+
+def table_csv(rows: Sequence[Sequence[PaperCell]]) -> str:
+    """One line a cell, in full precision; empty where there is no number."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(_LONG)
+    for cell in (cell for row in rows for cell in row):
+        ends = cell.ends or ("", "")
+        ours, metric = ("", "") if cell.score is None else (cell.ours, cell.score.metric)
+        paper = "" if cell.paper is None else cell.paper
+        identity = [cell.params.profile, cell.verdict, metric, cell.run.name, cell.command]
+        writer.writerow([cell.line.label, cell.name, paper, ours, *ends, *identity])
+    return out.getvalue()
+
+
+def table_latex(spec: TableSpec, rows: list[list[PaperCell]], params: Params) -> str:
+    """A ``tabular`` with a pair of columns, paper and ours, for each metric, and under it what ours are."""
+    head = " & ".join(["", *(rf"\multicolumn{{2}}{{c}}{{{escape(LABELS[name])}}}" for name in spec.columns)])
+    under = " & ".join(["", *("paper & ours" for _ in spec.columns)])
+    lines = [" & ".join(escape(text) for text in (row[0].line.label, *_pairs(row))) for row in rows]
+    notes = [f"{_sentence(params)} In brackets: 95% intervals.", *marks(spec, rows)]
+    return tabular("l" + "rr" * len(spec.columns), [head, under], lines, notes)
+
+
+def _write(stem: Path, markdown: str, table: str, latex: str) -> Path:
+    for kind, text in (("md", markdown), ("csv", table), ("tex", latex)):
+        write_bytes(stem.with_suffix(f".{kind}"), text.encode())
+    return stem.with_suffix(".md")
+
+
+def _pairs(row: Sequence[PaperCell]) -> list[str]:
+    return [text for cell in row for text in (digits(cell.paper), cell.text_with_interval)]
+
+
+def _sentence(params: Params) -> str:
+    other = "" if params.profile == "paper" else ", not the paper's data, size or judge"
+    return f"Ours at {scale_label(params)}{other}."
+
+
+def _agreement(spec: TableSpec, rows: list[list[PaperCell]]) -> list[str]:
+    """At proxy scale values cannot be compared, but the order of rows can be looked at."""
+    found = {name: order_agreement(rows, place) for place, name in enumerate(spec.columns)}
+    texts = [f"{LABELS[name]} {same} of {pairs}" for name, (same, pairs) in found.items() if pairs]
+    return [f"- pairs of rows ordered as in the paper: {', '.join(texts)}"] if texts else []
+
+
+def _notes(rows: list[list[PaperCell]]) -> list[tuple[str, str]]:
+    return [(row[0].line.label, row[0].line.note) for row in rows if row[0].line.note]
+
+
+def _one_training(spec: TableSpec, params: Params) -> str:
+    """Tables 3 and 10 hold systems, whose AR models the paper trains longer than its probes."""
+    if params.profile == "paper" or spec.number not in (3, 10):
+        return ""
+    return " The AR models named LlamaGen-B are those of AR probing: each tokenizer has one at this scale."
+
+
+def marks(spec: TableSpec, rows: list[list[PaperCell]]) -> list[str]:
+    """What the marks behind values mean."""
+    cells = [cell for row in rows for cell in row]
+    names = {cell.substitute for cell in cells if cell.substitute}
+    found = [f"*: {name}, the training loss's own network; not LPIPS" for name in sorted(names)]
+    unguided = {cell.line.label for cell in cells if cell.unguided}
+    if unguided:
+        both = " as is the paper's" if unguided <= without_guidance(spec.number) else ""
+        found.append(f"†: without guidance{',' if both else ''}{both}")
+    return found
+
+
+def _commands(rows: list[list[PaperCell]]) -> list[str]:
+    absent = [cell for row in rows for cell in row if cell.run.sheet is None]
+    return list(dict.fromkeys(f"{c.line.label} ({c.run.kind}): `{c.command}`" for c in absent))

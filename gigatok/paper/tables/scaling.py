@@ -1,0 +1,154 @@
+"""The scaling table as Markdown, plain text, CSV and JSON. A missing number is written as ``not run``."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from gigatok.artifacts import Score, write_bytes, write_json
+from gigatok.config import Params
+from gigatok.paper.results.metrics import SCALING_METRICS, Metric, full_name
+from gigatok.paper.results.run import command_for
+from gigatok.paper.tables.scaling_rows import ScalingRow, floor_names, floor_values
+from gigatok.paper.text import NOT_RUN, compact, markdown_table
+
+_LEAD = ("Size", "Tokenizer", "Semantic", "Params")
+
+
+def shown_columns(rows: Sequence[ScalingRow]) -> list[Metric]:
+    """Columns that at least one row has a value for; all of the core ones where nothing ran yet."""
+    found = [column for column in SCALING_METRICS if any(full_name(row.metrics, column.key) for row in rows)]
+    return found or [column for column in SCALING_METRICS if column.key in ("rfid", "gfid", "psnr", "ar_val_loss")]
+
+
+def cell(row: ScalingRow, column: Metric) -> str:
+    """The value of a row in a column as text, or ``not run``; ``~`` before a rough one."""
+    name = full_name(row.metrics, column.key)
+    if name is None:
+        return NOT_RUN
+    return f"{'~' if _rough(row.scores[name]) else ''}{column.text(row.metrics[name])}"
+
+
+def _rough(score: Score) -> bool:
+    """Whether its own record says that the value is a rough guide only."""
+    return "rough guide" in (score.protocol.notes or "")
+
+
+def table_notes(rows: Sequence[ScalingRow]) -> list[str]:
+    """What a reader must know of the table: rough values, and distances that are biased by few images."""
+    scores = [score for row in rows for score in row.scores.values()]
+    notes = ["~: fewer images than feature dimensions, a rough guide only."] if any(map(_rough, scores)) else []
+    sheets = [run.sheet for row in rows for run in (row.tokenizer_run, row.generator_run) if run.sheet]
+    biased = dict.fromkeys(note for sheet in sheets for note in sheet.notes if note.startswith("Fréchet distances of"))
+    return [*notes, *(f"{note}." for note in biased)]
+
+
+def header(column: Metric) -> str:
+    """Label, unit and the direction in which it gets better."""
+    unit = f" ({column.unit})" if column.unit else ""
+    return f"{column.label}{unit} {'↓' if column.better == 'lower' else '↑'}"
+
+
+def table_cells(rows: Sequence[ScalingRow]) -> tuple[list[str], list[list[str]]]:
+    """Header and body, ready to be set in any form."""
+    columns = shown_columns(rows)
+    head = [*_LEAD, *(header(column) for column in columns), "Training images/s"]
+    return head, [[*_lead(row), *(cell(row, column) for column in columns), _speed(row)] for row in rows]
+
+
+def floor_cells(rows: Sequence[ScalingRow], columns: Sequence[Metric]) -> list[tuple[str, list[str]]]:
+    """Name and cells of each floor, baselines last; a range where it differs by row, blank where it has none."""
+    found = []
+    for name in floor_names(rows):
+        values = floor_values(rows, name)
+        found.append((name, [_range(values.get(column.key, []), column) for column in columns]))
+    return found
+
+
+def markdown_scaling(rows: Sequence[ScalingRow]) -> str:
+    """Rows, then floors, as a Markdown table."""
+    head, body = table_cells(rows)
+    floors = [["", name, "", "", *cells, ""] for name, cells in floor_cells(rows, shown_columns(rows))]
+    return markdown_table(head, body + [[f"*{text}*" if text else "" for text in line] for line in floors], left=3)
+
+
+def scaling_markdown(rows: Sequence[ScalingRow], params: Params) -> str:
+    """The table with a line on what it is and the commands of what was not run."""
+    lines = [markdown_scaling(rows), *(f"{note}\n" for note in table_notes(rows)), _caption(params)]
+    lines += [f"- not run: {row.tokenizer}: `{command_for(params, row.tokenizer)}`" for row in rows if _missing(row)]
+    return "\n".join(lines) + "\n"
+
+
+def scaling_text(rows: Sequence[ScalingRow]) -> str:
+    """The table in aligned plain characters, one line a row, for terminals and logs."""
+    head, body = table_cells(rows)
+    widths = [max(len(line[place]) for line in (head, *body)) for place in range(len(head))]
+    lines = []
+    for line in (head, ["-" * width for width in widths], *body):
+        cells = [
+            text.ljust(width) if place < len(_LEAD) - 1 else text.rjust(width)
+            for place, (text, width) in enumerate(zip(line, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def scaling_csv(rows: Sequence[ScalingRow]) -> str:
+    """Every metric and floor in full precision, one row a tokenizer; empty where nothing was measured."""
+    metrics = sorted({name for row in rows for name in row.metrics})
+    floors = sorted({name for row in rows for name in row.floors})
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["size", "tokenizer", "semantic", "params", *metrics, *(f"floor: {name}" for name in floors)])
+    for row in rows:
+        values = [row.metrics.get(name, "") for name in metrics] + [row.floors.get(name, "") for name in floors]
+        writer.writerow([row.size, row.tokenizer, row.semantic, "" if row.params is None else row.params, *values])
+    return out.getvalue()
+
+
+def scaling_json(rows: Sequence[ScalingRow], params: Params) -> dict[str, Any]:
+    """Profile, suite and rows, each with the interval and protocol of every number."""
+    return {
+        "profile": params.profile,
+        "suite": params.suite,
+        "rungs": [{**row.as_json(), "semantic": row.semantic, "scores": _records(row)} for row in rows],
+    }
+
+
+def write_scaling_table(rows: Sequence[ScalingRow], params: Params, folder: Path) -> None:
+    """``scaling.md``, ``scaling.csv``, ``scaling.json`` in ``folder``."""
+    write_bytes(folder / "scaling.md", scaling_markdown(rows, params).encode())
+    write_bytes(folder / "scaling.csv", scaling_csv(rows).encode())
+    write_json(folder / "scaling.json", scaling_json(rows, params))
+
+
+def _range(values: Sequence[float], column: Metric) -> str:
+    ends = dict.fromkeys(column.text(value) for value in (*values[:1], *values[-1:]))
+    return " to ".join(ends)
+
+
+def _lead(row: ScalingRow) -> list[str]:
+    params = compact(row.params) if row.params is not None else NOT_RUN
+    return [row.size or "-", row.tokenizer, "yes" if row.semantic else "no", params]
+
+
+def _speed(row: ScalingRow) -> str:
+    speed = row.images_per_second.get("tokenizer")
+    return f"{speed:.0f}" if speed is not None else NOT_RUN
+
+
+def _missing(row: ScalingRow) -> bool:
+    return row.tokenizer_run.sheet is None or row.generator_run.sheet is None
+
+
+def _records(row: ScalingRow) -> dict[str, Any]:
+    records = {name: score.model_dump(mode="json", exclude_none=True) for name, score in sorted(row.scores.items())}
+    return {name: {key: value for key, value in record.items() if key != "metric"} for name, record in records.items()}
+
+
+def _caption(params: Params) -> str:
+    scale = "paper scale" if params.profile == "paper" else "proxy scale: not comparable with the paper's numbers"
+    return f"Profile {params.profile}, suite {params.suite} ({scale}).\n"

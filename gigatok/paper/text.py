@@ -1,0 +1,47 @@
+"""How numbers and tables are written: Markdown, and LaTeX tables that carry their notes with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+NOT_RUN = "not run"
+_SYMBOLS = {**{letter: f"\\{letter}" for letter in "%&_#"}, "†": r"$^\dagger$", "∞": r"$\infty$"}
+
+
+def escape(text: str) -> str:
+    """Text as LaTeX sets it."""
+    return "".join(_SYMBOLS.get(letter, letter) for letter in text)
+
+
+def tabular(columns: str, heads: Sequence[str], lines: Sequence[str], notes: Sequence[str] = ()) -> str:
+    """A ``tabular`` between rules.
+
+    Args:
+        columns: its column specification.
+        heads, lines: rows, escaped, their cells joined by ``&``.
+        notes: plain sentences under the last rule, each over the whole width.
+    """
+    width = sum(columns.count(kind) for kind in "lrc")
+    under = [rf"\multicolumn{{{width}}}{{l}}{{\footnotesize {escape(note)}}} \\" for note in notes]
+    body = ["\\hline", *(f"{head} \\\\" for head in heads), "\\hline", *(f"{line} \\\\" for line in lines), "\\hline"]
+    return "\n".join([f"\\begin{{tabular}}{{{columns}}}", *body, *under, "\\end{tabular}", ""])
+
+
+def digits(value: float | None) -> str:
+    """Five significant digits, or ``-``."""
+    return "-" if value is None else f"{value:.5g}"
+
+
+def markdown_table(head: Sequence[str], body: Sequence[Sequence[str]], left: int = 1) -> str:
+    """A Markdown table; the first ``left`` columns are set left, the rest right."""
+    rule = [":--" if place < left else "--:" for place in range(len(head))]
+    lines = [head, rule, *body]
+    return "\n".join("| " + " | ".join(text.replace("|", "\\|") for text in line) + " |" for line in lines) + "\n"
+
+
+def compact(value: float) -> str:
+    """A count as axis labels show it: ``550K``, ``2.9M``, ``1.4B``."""
+    for factor, letter in ((1e9, "B"), (1e6, "M"), (1e3, "K")):
+        if value >= factor:
+            return f"{value / factor:.3g}{letter}"
+    return f"{value:g}"

@@ -1,0 +1,161 @@
+"""The whole report, from runs that are there and from runs that are not."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+from fake_runs import fake_params, write_core, write_reference, write_tokenizer
+
+from gigatok.paper.report import page_figures
+from gigatok.paper.report.build import build_report, report_files
+from gigatok.training.code_usage import WINDOW
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    runs, out = tmp_path_factory.mktemp("runs"), tmp_path_factory.mktemp("reports")
+    write_core(runs)
+    build_report(runs, fake_params(), out)
+    return out
+
+
+class References(HTMLParser):
+    """Everything a page loads or links to, its element ids and its popover targets."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loaded: list[str] = []
+        self.links: list[str] = []
+        self.ids: list[str] = []
+        self.targets: list[str] = []
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag, attrs):
+        known = dict(attrs)
+        self.loaded += [known["src"]] if "src" in known else []
+        self.loaded += [known["href"]] if tag == "link" else []
+        self.links += [known["href"]] if tag == "a" else []
+        self.ids += [known["id"]] if "id" in known else []
+        self.targets += [known["popovertarget"]] if "popovertarget" in known else []
+        if tag not in ("meta", "link", "img", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def read(page):
+    parser = References()
+    parser.feed(page.read_text())
+    return parser
+
+
+def test_every_promised_file_and_no_other(report):
+    written = sorted(str(path.relative_to(report)) for path in report.rglob("*") if path.is_file())
+    assert written == sorted(report_files())
+
+
+def test_page_needs_nothing_outside_itself(report):
+    page = read(report / "index.html")
+    assert len(page.loaded) > 15
+    assert all(each.startswith("data:") for each in page.loaded)
+    text = re.sub(r"data:[^\"]*", "", (report / "index.html").read_text())
+    assert "@import" not in text
+    assert "url(" not in text
+    assert all(each.startswith(("#", "tables/", "figures/", "claims.md")) for each in page.links)
+
+
+def test_page_is_well_formed_and_its_targets_exist(report):
+    page = read(report / "index.html")
+    assert page.open == []
+    assert len(page.ids) == len(set(page.ids))
+    assert len(page.targets) > 100
+    assert set(page.targets) <= set(page.ids)
+    assert {each[1:] for each in page.links if each.startswith("#")} <= set(page.ids)
+
+
+def test_readme_links_exist(report):
+    links = re.findall(r"\]\(([^)]+)\)", (report / "README.md").read_text())
+    assert len(links) > 8
+    assert all((report / link).exists() for link in links)
+
+
+@pytest.mark.parametrize("name", ["README.md", "index.html"])
+def test_both_say_scale_floors_protocol_help_and_licences(report, name):
+    text = (report / name).read_text()
+    for part in (
+        "Profile nano, suite core",
+        "None of these numbers is the paper",
+        "k-means still wins",
+        "sha256 a1b2c3d4a1b2",
+        "567 images",
+        "train_tokenizer.codebook_restart",
+        "Apache-2.0",
+        "CC-BY 4.0",
+        "MIT",
+    ):
+        assert part in text
+
+
+def test_nothing_run_gives_commands_and_no_numbers(tmp_path):
+    build_report(tmp_path / "runs", fake_params(), tmp_path / "out")
+    text = (tmp_path / "out" / "README.md").read_text()
+    assert "0 of 9 tokenizers" in text
+    assert "| s | S-S | yes | not run | not run | not run | not run | not run |" in text
+    assert "`gigatok-bench scaling --sizes 3b`" in text
+    assert "`dvc repro evaluate_tokenizer@S-L evaluate_generator@S-L`" in text
+    written = sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.*"))
+    assert written == sorted(report_files())
+    assert read(tmp_path / "out" / "index.html").open == []
+
+
+def test_other_profiles_are_not_mixed_in(tmp_path):
+    write_reference(tmp_path / "runs")
+    write_tokenizer(tmp_path / "runs", "S-S", rfid=61.25, psnr=17, profile="smoke")
+    build_report(tmp_path / "runs", fake_params(), tmp_path / "out")
+    text = (tmp_path / "out" / "README.md").read_text()
+    assert "61.25" not in text
+    assert "S-S (its folder holds profile smoke)" in text
+
+
+def test_captions_name_the_window_of_training():
+    assert f"{WINDOW:,}" == page_figures._WINDOW
+
+
+def test_title_is_escaped(tmp_path):
+    params = fake_params(report={"title": "<script>alert(1)</script>"})
+    build_report(tmp_path / "runs", params, tmp_path / "out")
+    text = (tmp_path / "out" / "index.html").read_text()
+    assert "<script>alert" not in text
+    assert "&lt;script&gt;alert" in text
+
+
+def test_equal_runs_give_equal_reports(report, tmp_path):
+    write_core(tmp_path / "runs")
+    build_report(tmp_path / "runs", fake_params(), tmp_path / "out")
+    different = [
+        name for name in report_files() if (report / name).read_bytes() != (tmp_path / "out" / name).read_bytes()
+    ]
+    assert different == []
+
+
+def test_paper_tables_show_both_numbers_and_what_is_missing(report):
+    text = (report / "index.html").read_text()
+    assert "Table 2: Scaling encoder or decoder" in text
+    cell = re.search(r'<td class="theirs">0.81</td>\s*<td><button[^>]*popovertarget="table02-3-rfid"[^>]*>58<', text)
+    assert cell is not None
+    absent = re.search(r'<div popover id="table02-0-gfid".*?</div>', text, re.S)
+    assert absent is not None
+    assert "gigatok-bench profile nano --suite full" in absent[0]
+
+
+def test_every_claim_is_on_the_page_with_its_verdict(report):
+    from gigatok.paper.claims.catalogue import CLAIMS
+
+    page, ledger = (report / "index.html").read_text(), (report / "claims.md").read_text()
+    for claim in CLAIMS:
+        assert claim.key in ledger
+    assert page.count('<details class="card') == len(CLAIMS) + 2
+    assert "at proxy scale (profile nano)" in page

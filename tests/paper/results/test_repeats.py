@@ -1,0 +1,94 @@
+"""Means over training seeds, and what happens to scores that were measured differently."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from fake_runs import EXTRACTOR, fake_params, write_core, write_generator, write_tokenizer
+
+from gigatok.artifacts import ScoreSheet
+from gigatok.config import GigatokError
+from gigatok.config.seeds import repeated
+from gigatok.config.suites import CORE_TOKENIZERS, default_generators
+from gigatok.paper.claims.ledger import check_claims
+from gigatok.paper.figures.scaling import write_scaling_plots
+from gigatok.paper.figures.style import MIXED
+from gigatok.paper.results.pedigree import pedigree
+from gigatok.paper.results.repeats import read_repeated
+from gigatok.paper.tables.scaling_rows import series_rows, tokenizer_row
+
+RFID = f"rfid/{EXTRACTOR}"
+
+
+@pytest.fixture
+def repeats(tmp_path):
+    """Suite ``core`` with S-S trained three times: rFID 70, 76 and 73."""
+    tokenizers, generators = repeated(CORE_TOKENIZERS, default_generators(CORE_TOKENIZERS), [0, 1, 2], ["S-S"])
+    write_core(tmp_path)
+    write_named(tmp_path, "S-S-seed1", rfid=76, gfid=126)
+    write_named(tmp_path, "S-S-seed2", rfid=73, gfid=123)
+    return tmp_path, fake_params(tokenizers=tokenizers, generators=generators)
+
+
+def write_named(runs, name, *, rfid, gfid):
+    import fake_runs
+
+    fake_runs.PARAMETERS.setdefault(name, fake_runs.PARAMETERS["S-S"])
+    write_tokenizer(runs, name, rfid=rfid, psnr=16.1)
+    write_generator(runs, name, gfid=gfid, loss=5.2)
+
+
+def test_a_repeated_run_shows_the_mean_with_students_interval(repeats):
+    run = read_repeated(repeats[0], "tokenizer", "S-S", repeats[1])
+    score = next(score for score in run.scores if score.metric == RFID)
+    assert score.value == pytest.approx(73.0)
+    half = 4.302652729911275 * 3.0 / np.sqrt(3)  # t with 2 degrees of freedom, standard deviation 3
+    assert score.interval == pytest.approx((73.0 - half, 73.0 + half))
+    assert dict(pedigree(score, run))["note"].endswith("Student's t around the mean over training seeds 0, 1, 2")
+    assert "seed 0" not in dict(pedigree(score, run)).get("seed", "")
+
+
+def test_tables_and_claims_take_the_mean(repeats):
+    row = tokenizer_row(*repeats, "S-S")
+    assert row.metrics[RFID] == pytest.approx(73.0)
+    assert row.metrics[f"gfid/{EXTRACTOR}"] == pytest.approx(123.0)
+    cure = next(entry for entry in check_claims(*repeats) if entry.claim.key == "cure")
+    assert cure.findings[0].effect == pytest.approx(58 - 73)
+
+
+def test_a_repeat_that_has_not_run_is_not_counted(repeats):
+    (repeats[0] / "tokenizers" / "S-S-seed2" / "summary.json").unlink()
+    run = read_repeated(repeats[0], "tokenizer", "S-S", repeats[1])
+    assert next(score for score in run.scores if score.metric == RFID).value == pytest.approx(73.0)
+    assert str(run.scores[0].protocol.notes).endswith("training seeds 0, 1")
+
+
+def test_others_are_as_they_were(repeats):
+    run = read_repeated(repeats[0], "tokenizer", "S-B", repeats[1])
+    assert next(score for score in run.scores if score.metric == RFID).value == 64
+
+
+def remeasure(runs, name, count):
+    path = runs / "tokenizers" / name / "summary.json"
+    sheet = ScoreSheet.read(path)
+    scores = tuple(s.replace(protocol=s.protocol.replace(sample_count=count)) for s in sheet.scores)
+    sheet.model_copy(update={"scores": scores}).write(path)
+
+
+def test_a_mean_of_different_protocols_is_refused(repeats):
+    remeasure(repeats[0], "S-S-seed2", 100)
+    with pytest.raises(GigatokError, match=r"sample_count: 567 \| 100"):
+        read_repeated(repeats[0], "tokenizer", "S-S", repeats[1])
+
+
+def test_a_plot_of_different_protocols_is_refused_or_says_so(tmp_path):
+    write_core(tmp_path / "runs")
+    remeasure(tmp_path / "runs", "B-L", 100)
+    rows = series_rows(tmp_path / "runs", fake_params())
+    with pytest.raises(
+        GigatokError, match=r"rfid.* were measured differently, in sample_count: 567 \| 100.*report.force"
+    ):
+        write_scaling_plots(rows, tmp_path)
+    write_scaling_plots(rows, tmp_path, force=True)
+    assert MIXED in (tmp_path / "scaling-rfid.svg").read_text()
+    assert MIXED not in (tmp_path / "scaling-gfid.svg").read_text()

@@ -1,0 +1,114 @@
+"""The scaling table in its three forms."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+from fake_runs import EXTRACTOR, fake_params, write_core, write_tokenizer
+
+from gigatok.artifacts import ScoreSheet
+from gigatok.paper.results.metrics import SCALING_METRICS, find_metric, full_name
+from gigatok.paper.tables.scaling import scaling_csv, scaling_json, scaling_markdown, scaling_text, write_scaling_table
+from gigatok.paper.tables.scaling_rows import scaling_rows, series_rows
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory):
+    runs = tmp_path_factory.mktemp("core")
+    write_core(runs)
+    return scaling_rows(runs, fake_params(), ["s", "3b"])
+
+
+def test_markdown_has_a_row_a_rung_and_says_which_scale(rows):
+    text = scaling_markdown(rows, fake_params())
+    lines = text.splitlines()
+    assert lines[0].startswith("| Size | Tokenizer | Semantic | Params | rFID ↓ |")
+    assert lines[2].startswith("| s | S-S | yes | 550K | 70.00 | 120.0 |")
+    assert lines[3].startswith("| 3b | XL-XXL | yes | 8M | 52.00 |")
+    assert "not comparable with the paper" in text
+
+
+def test_rough_values_and_few_images_are_said(tmp_path):
+    write_core(tmp_path)
+    path = tmp_path / "tokenizers" / "S-S" / "summary.json"
+    sheet = ScoreSheet.read(path)
+    rfid = next(each for each in sheet.scores if each.metric.startswith("rfid/"))
+    protocol = rfid.protocol.replace(notes="line over 1/n: fewer samples than dimensions, so a rough guide only")
+    rough = rfid.replace(metric=rfid.metric.replace("rfid", "rfid_infinity"), value=60.0, protocol=protocol)
+    biased = "Fréchet distances of 5 samples to 5 images in 9 dimensions are biased upwards"
+    sheet.model_copy(update={"scores": (*sheet.scores, rough), "notes": (biased,)}).write(path)
+    text = scaling_markdown(series_rows(tmp_path, fake_params()), fake_params())
+    assert "| ~60.00 |" in text
+    assert "~: fewer images than feature dimensions, a rough guide only." in text
+    assert f"{biased}." in text
+
+
+def test_missing_values_are_not_run_with_the_command(tmp_path):
+    write_tokenizer(tmp_path, "S-S", rfid=70, psnr=16)
+    params = fake_params()
+    text = scaling_markdown(scaling_rows(tmp_path, params, ["s", "b"]), params)
+    assert "| b | S-B | yes | not run | not run |" in text
+    assert "- not run: S-B: `gigatok-bench scaling --sizes b`" in text
+    assert " 0 |" not in text
+
+
+def test_plain_text_columns_line_up(rows):
+    lines = scaling_text(rows).splitlines()
+    end = lines[0].index("rFID ↓") + len("rFID ↓")
+    assert lines[2][:end].endswith("70.00")
+    assert lines[3][:end].endswith("52.00")
+
+
+def test_csv_keeps_full_precision_and_floors(rows):
+    first, last = csv.DictReader(io.StringIO(scaling_csv(rows)))
+    assert float(first[f"reconstruction_kid/{EXTRACTOR}"]) == 70 / 1000
+    assert first["floor: psnr (k-means patches)"] == "21.9"
+    assert last["tokenizer"] == "XL-XXL"
+
+
+def test_json_carries_protocol_and_interval(rows):
+    sheet = scaling_json(rows, fake_params())
+    score = sheet["rungs"][0]["scores"][f"rfid/{EXTRACTOR}"]
+    assert (sheet["profile"], sheet["suite"]) == ("nano", "core")
+    assert score["interval"] == pytest.approx([70 * 0.98, 70 * 1.02])
+    assert score["protocol"]["reference_count"] == 567
+
+
+def test_files_are_the_same_each_time(rows, tmp_path):
+    for folder in ("a", "b"):
+        write_scaling_table(rows, fake_params(), tmp_path / folder)
+    names = sorted(path.name for path in (tmp_path / "a").iterdir())
+    assert names == ["scaling.csv", "scaling.json", "scaling.md"]
+    assert all((tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in names)
+    assert json.loads((tmp_path / "a" / "scaling.json").read_text())["rungs"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(310.04, "310.0"), (52.123, "52.12"), (0.2456, "0.246"), (0.01234, "0.0123"), (6.1, "6.100")],
+)
+def test_values_are_written_with_few_digits(value, text):
+    assert SCALING_METRICS[0].text(value) == text
+
+
+def test_percent_columns_show_hundredths():
+    probe = find_metric("linear_probe_accuracy")
+    assert probe is not None
+    assert probe.text(0.481) == "48.1%"
+
+
+def test_better_follows_the_direction():
+    rfid, psnr = find_metric("rfid/x"), find_metric("psnr")
+    assert rfid is not None
+    assert psnr is not None
+    assert rfid.beats(1, 2)
+    assert not rfid.beats(2, 2)
+    assert psnr.beats(2, 1)
+
+
+def test_find_prefers_the_first_extractor_and_no_other_metric():
+    assert full_name({"gfid_best_cfg/x": 1, "gfid/z": 1, "gfid/y": 1}, "gfid") == "gfid/y"
+    assert full_name({"gfid_best_cfg/x": 1}, "gfid") is None
