@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from gigatok import __version__
-from gigatok.cli import (
+from gigatok.cli.commands import (
     decode,
     encode,
     evaluate,
@@ -28,7 +28,7 @@ from gigatok.cli import (
     repro,
     sample,
     scaling,
-    time_models,
+    time,
     trace,
     track,
     ui,
@@ -48,7 +48,7 @@ for command in (
     paper,
     verify,
     trace,
-    time_models,
+    time,
     profile,
     models,
     import_checkpoint,

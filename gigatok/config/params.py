@@ -13,6 +13,7 @@ from pydantic import ValidationError, model_validator
 
 from gigatok.config.base import ConfigError, Section
 from gigatok.config.models import ArConfig, TokenizerConfig
+from gigatok.config.repeats import repeat_name
 from gigatok.config.sections import (
     BaseSection,
     EvaluateGeneratorSection,
@@ -27,7 +28,6 @@ from gigatok.config.sections import (
     TrainGeneratorSection,
     TrainTokenizerSection,
 )
-from gigatok.config.seeds import repeat_name
 
 RUNGS = {"s": "S-S", "b": "S-B", "l": "B-L", "xl": "L-XL", "3b": "XL-XXL"}
 """The command line's size names and the tokenizers they mean. ``xl`` is ours, between two of the paper's."""

@@ -13,7 +13,7 @@ import yaml
 
 from gigatok.config.base import ConfigError
 from gigatok.config.params import merge, parse_params
-from gigatok.config.seeds import repeated
+from gigatok.config.repeats import repeated
 from gigatok.config.suites import CORE_TOKENIZERS, Entry, default_generators
 
 PROFILES = ("smoke", "nano", "mini", "paper")

@@ -10,9 +10,9 @@ import torch
 from gigatok.artifacts import Workspace, replacing, write_json
 from gigatok.config import Params
 from gigatok.data import PreparedData, to_float
+from gigatok.runtime.device import set_up
 from gigatok.teachers import load_teacher
 from gigatok.tracking.progress import open_progress
-from gigatok.training.device import set_up
 
 
 @torch.inference_mode()

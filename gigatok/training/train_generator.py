@@ -15,15 +15,15 @@ from gigatok.data import BatchCursor, PreparedData
 from gigatok.interop.native import file_sha256, load_tokenizer_dir, save_model
 from gigatok.models.ar import ArModel
 from gigatok.models.tokenizer import Tokenizer
+from gigatok.runtime.device import set_up
 from gigatok.tracking import open_tracker
 from gigatok.tracking.run_info import generator_info
-from gigatok.training.device import set_up
 from gigatok.training.encode import encode_images, stored_source
 from gigatok.training.generator_recipe import GeneratorRecipe, validation_loss
 from gigatok.training.precision import as_stored
 from gigatok.training.session import RunPlan, TrainingSession, already_complete, require_reached
 
-CODE = ("artifacts", "data", "models", "optim", "training")
+CODE = ("artifacts", "data", "models", "optim", "runtime", "training")
 """Sub-packages whose change makes a saved state another run's. What config gives is compared by value."""
 WITHOUT_EFFECT = frozenset({"save_every"})
 """Settings that change no result: a run goes on, or stays complete, when they change."""

@@ -14,10 +14,10 @@ from gigatok.data import BatchCursor, BatchLoader, PreparedData, to_float
 from gigatok.interop.native import save_model
 from gigatok.models.discriminator import PatchGan
 from gigatok.models.tokenizer import Tokenizer
+from gigatok.runtime.device import set_up
 from gigatok.teachers import load_dino_discriminator, load_perceptual
 from gigatok.tracking import open_tracker
 from gigatok.tracking.run_info import tokenizer_info
-from gigatok.training.device import set_up
 from gigatok.training.encode import encode_images
 from gigatok.training.precision import as_stored
 from gigatok.training.session import RunPlan, TrainingSession, already_complete, require_reached
@@ -25,7 +25,7 @@ from gigatok.training.targets import Targets, open_targets
 from gigatok.training.tokenizer_recipe import TokenizerRecipe
 from gigatok.training.validation import grid_path, validation_psnr
 
-CODE = ("artifacts", "data", "losses", "models", "optim", "teachers", "training")
+CODE = ("artifacts", "data", "losses", "models", "optim", "runtime", "teachers", "training")
 """Sub-packages whose change makes a saved state another run's. What config gives is compared by value."""
 WITHOUT_EFFECT = frozenset({"workers", "save_every"})
 """Settings that change no result: a run goes on, or stays complete, when they change."""

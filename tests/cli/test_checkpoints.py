@@ -15,7 +15,7 @@ import torch
 from cli_harness import Command, small_tokenizer_config
 from PIL import Image
 
-from gigatok.cli.reconstruct import pairs
+from gigatok.cli.commands.reconstruct import pairs
 from gigatok.data import to_float, to_uint8
 from gigatok.interop import load_ar_dir, load_tokenizer_dir, save_model
 from gigatok.interop.official import export_tokenizer

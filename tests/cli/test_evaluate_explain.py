@@ -11,7 +11,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from gigatok.artifacts import ScoreSheet
-from gigatok.cli import evaluate, explain
+from gigatok.cli.commands import evaluate, explain
 from gigatok.config import GigatokError
 
 

@@ -6,8 +6,9 @@ import json
 
 from cli_harness import Command
 
-from gigatok.cli.parameter_claims import Count, compare, count_models, printed_agrees
 from gigatok.paper.printed import load_claims
+from gigatok.paper.tables.counted import compare, printed_agrees
+from gigatok.planning.parameters import Count, count_models
 
 
 def test_every_claim_but_one_agrees(command: Command) -> None:

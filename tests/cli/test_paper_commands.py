@@ -12,12 +12,12 @@ import pytest
 import yaml
 from cli_harness import Command
 
-from gigatok.cli.pipeline import choose_params
-from gigatok.cli.plan import planned_stages
-from gigatok.cli.profile import lost_settings, rendered
-from gigatok.cli.runner import Graph, Stage
 from gigatok.config import parse_params
 from gigatok.paper.claims.catalogue import CLAIMS
+from gigatok.pipeline.params_file import lost_settings, rendered
+from gigatok.pipeline.plan import planned_stages
+from gigatok.pipeline.runner import Graph, Stage
+from gigatok.pipeline.update import choose_params
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +167,7 @@ def finished(monkeypatch: pytest.MonkeyPatch, project: Path) -> Path:
     names = [f"{work}_tokenizer@{name}" for name in params.tokenizers for work in ("train", "evaluate")]
     names += [f"{work}_generator@{name}" for name in params.generators for work in ("train", "evaluate")]
     stages = {name: Stage(name=name, changed=False) for name in ("prepare", "teacher", "reference", *names, "report")}
-    monkeypatch.setattr("gigatok.cli.runner.read_graph", lambda root: Graph(stages))
+    monkeypatch.setattr("gigatok.pipeline.runner.read_graph", lambda root: Graph(stages))
     return project
 
 
@@ -228,9 +228,9 @@ def test_paper_stops_before_anything_is_written(command: Command, project: Path)
 
 
 def test_paper_says_where_everything_is(command: Command, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from gigatok.cli.runner import Outcome
+    from gigatok.pipeline.runner import Outcome
 
-    monkeypatch.setattr("gigatok.cli.pipeline.bring_up_to_date", lambda *_, **__: Outcome(ran=(), seconds=0.0))
+    monkeypatch.setattr("gigatok.pipeline.update.bring_up_to_date", lambda *_, **__: Outcome(ran=(), seconds=0.0))
     (project / "reports").mkdir()
     (project / "reports" / "claims.md").touch()
     ended = command("paper", "--suite", "core")

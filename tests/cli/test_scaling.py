@@ -12,14 +12,14 @@ import pytest
 import yaml
 from cli_harness import Command
 
-from gigatok.cli.costs import expected_seconds
-from gigatok.cli.pipeline import choose_params
-from gigatok.cli.preflight import missing
-from gigatok.cli.profile import changed_settings, write_profile
-from gigatok.cli.project import cores, free_memory, has_cuda
-from gigatok.cli.scaling import parse_sizes, scaling_targets
+from gigatok.cli.commands.scaling import parse_sizes, scaling_targets
 from gigatok.config import ConfigError, Params, parse_params
 from gigatok.config.profiles import render
+from gigatok.pipeline.params_file import changed_settings, write_profile
+from gigatok.pipeline.requirements import missing
+from gigatok.pipeline.update import choose_params
+from gigatok.planning.hours import expected_seconds
+from gigatok.runtime.machine import cores, free_memory, has_cuda
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_dry_run_lists_stages_and_changes_nothing(command: Command, project: Pat
 def test_paper_stops_at_once_and_says_what_is_missing(
     command: Command, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gigatok.cli.preflight.has_cuda", lambda: False)
+    monkeypatch.setattr("gigatok.pipeline.requirements.has_cuda", lambda: False)
     before = (project / "params.yaml").read_text()
     ended = command("scaling", "--sizes", "s", "--profile", "paper")
     assert ended.status == 1

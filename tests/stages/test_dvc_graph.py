@@ -23,7 +23,6 @@ PLUMBING = {
     "gigatok.artifacts": "how files are written; what is in them comes from elsewhere",
     "gigatok.config": "settings reach DVC by value, as params",
     "gigatok.tracking": "shows progress and mirrors journals; no output depends on it",
-    "gigatok.runtime": "device and threads; what values depend on is base, a param",
     "gigatok.interop": "native.py is named; the importers of released checkpoints are loaded beside it, never called",
 }
 """Code that may be loaded without being a dependency, and why."""
@@ -172,7 +171,7 @@ def test_the_report_depends_on_what_it_compares_settings_with() -> None:
     """It says in what a profile differs from the built-in profile ``paper``, and which runs a suite has."""
     config = {Path(file).name for module, file in loaded("report").items() if module.startswith("gigatok.config")}
     named = {Path(dep).name for dep in code_deps("report") if dep.startswith("gigatok/config")}
-    assert {"profiles.py", "suites.py", "seeds.py"} <= config & named
+    assert {"profiles.py", "suites.py", "repeats.py", "experiments.py"} <= config & named
     assert "paper.yaml" in named
 
 

@@ -18,8 +18,8 @@ from gigatok.config import Params
 from gigatok.config.sections import GeneratorEntry, TokenizerEntry
 from gigatok.evaluation.timing.times import DECODERS, GENERATORS, Timing, TimingTable, scale_name, timing_path
 from gigatok.models import ArModel, Tokenizer, build_ar, build_tokenizer
+from gigatok.runtime.device import set_up
 from gigatok.sampling import generate
-from gigatok.training.device import set_up
 
 CFG_SCALE = 2.0
 """As images are sampled: two passes of the AR model a token."""

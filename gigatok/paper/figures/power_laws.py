@@ -135,9 +135,9 @@ def _markdown(fitted: Fitted, params: Params) -> str:
             f"y = c + a (x / x0)^-b through our rungs ({scale_label(params)}) and through the paper's of table 10; x0 "
             "is the smallest. Intervals: 95%, from draws of every score within its own interval (over training seeds "
             "where there are several); no interval where the scores have none, as in the paper. FLOPs are those of "
-            "training the tokenizer: forward and backward, without teacher, perceptual network, adversary and AR model. "
-            "Three numbers through so few points, at paper scale of tokenizers trained for different numbers of epochs: look "
-            "at the picture before believing an exponent.\n",
+            "training the tokenizer: forward and backward, without teacher, perceptual network, adversary and AR "
+            "model. Three numbers through so few points, at paper scale of tokenizers trained for different numbers of "
+            "epochs: look at the picture before believing an exponent.\n",
             markdown_table(["Metric", "Against", "Points", "a", "b", "c", "R2"], body, left=2),
         ]
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gigatok.artifacts import Score
 from gigatok.config import Params
-from gigatok.config.seeds import repeat_name
+from gigatok.config.repeats import repeat_name
 from gigatok.evaluation.metrics.intervals import seed_interval
 from gigatok.evaluation.scoring.comparable import require_comparable
 from gigatok.paper.results.metrics import own_to_each_run

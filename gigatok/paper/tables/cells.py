@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gigatok.artifacts import Score
 from gigatok.config import ConfigError, Params
-from gigatok.config.seeds import repeat_name
+from gigatok.config.repeats import repeat_name
 from gigatok.paper.printed import printed_rows, without_guidance
 from gigatok.paper.results.comparable import difference_from_paper
 from gigatok.paper.results.metrics import PAPER_GFID, full_name

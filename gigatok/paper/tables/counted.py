@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from gigatok.paper.printed import load_claims
 from gigatok.paper.text import digits, escape, markdown_table, tabular
+from gigatok.planning.parameters import RELEASED, Count
 
 _MILLION = 1e6
 
@@ -168,3 +171,93 @@ def exact_latex(table: ExactTable) -> str:
 
 def _exact_verdict(agrees: bool) -> str:
     return "agrees" if agrees else "differs from the printed number"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """One printed or counted number and ours."""
+
+    model: str
+    what: str
+    ours: int
+    claimed: int
+    """Parameters; millions are multiplied out."""
+    source: str
+    agrees: bool
+
+    def as_json(self) -> dict[str, Any]:
+        """All fields."""
+        return asdict(self)
+
+
+def compare(counts: list[Count], claims: Mapping[str, Any]) -> list[Comparison]:
+    """Every claim about parameters (tables 1, 8 and 9, official modules) beside our count."""
+    known = {count.name: count for count in counts}
+    return [
+        *compare_table1(known, claims),
+        *compare_table8(known, claims),
+        *compare_table9(known, claims),
+        *compare_official(known, claims),
+    ]
+
+
+def printed_agrees(ours: int, millions: float) -> bool:
+    """Whether ``ours`` rounds to a printed number of millions.
+
+    Trailing zeros may be rounding: 1400 stands for 1350M to 1450M, 136 for 135.5M to 136.5M.
+    """
+    zeros = len(str(int(millions))) - len(str(int(millions)).rstrip("0"))
+    unit = 1e6 * 10.0**zeros
+    return abs(ours - millions * 1e6) <= unit / 2
+
+
+def compare_table1(known: Mapping[str, Count], claims: Mapping[str, Any]) -> Iterator[Comparison]:
+    """Transformers by size. Most were counted as encoders; XXL and the 2D L as decoders with alignment MLP."""
+    encoder = {"S": "S-S", "B": "B-L", "L": "L-XL", "XL": "XL-XXL"}
+    decoder = {("1d", "XXL"): "XL-XXL", ("2d", "L"): "B-L-2d"}
+    for layout in ("1d", "2d"):
+        for size, (millions, *_) in claims["table1"][layout].items():
+            if (layout, size) in decoder:
+                model = decoder[layout, size]
+                ours = known[model].parts["transformer_decoder"] + known[model].parts["alignment"]
+            else:
+                model = encoder[size] if layout == "1d" else {"S": "S-S-2d", "B": "B-L-2d"}[size]
+                ours = known[model].parts["transformer_encoder"]
+            yield compared(model, f"transformer {size} ({layout})", ours, millions, "paper table 1")
+
+
+def compare_table8(known: Mapping[str, Count], claims: Mapping[str, Any]) -> Iterator[Comparison]:
+    for size, (millions, *_) in claims["table8"]["rows"].items():
+        yield compared(f"GPT-{size}", "total", known[f"GPT-{size}"].total, millions, "paper table 8")
+
+
+def compare_table9(known: Mapping[str, Count], claims: Mapping[str, Any]) -> Iterator[Comparison]:
+    table = claims["table9"]
+    for name, millions in zip(table["columns"], table["params"], strict=True):
+        yield compared(name, "total", known[name].total, millions, "paper table 9")
+
+
+def compare_official(known: Mapping[str, Count], claims: Mapping[str, Any]) -> Iterator[Comparison]:
+    official = claims["official_code_params"]
+    released = {RELEASED: official["tokenizer_as_released"]["S-S-2d"]}
+    for name, claimed in {**official["tokenizer"], **released, **official["ar"]}.items():
+        ours = known[name].total
+        yield Comparison(
+            model=name,
+            what="total",
+            ours=ours,
+            claimed=claimed,
+            source="official code",
+            agrees=ours == claimed,
+        )
+
+
+def compared(model: str, what: str, ours: int, millions: float, source: str) -> Comparison:
+    return Comparison(
+        model=model,
+        what=what,
+        ours=ours,
+        claimed=round(millions * 1_000_000),
+        source=source,
+        agrees=printed_agrees(ours, millions),
+    )

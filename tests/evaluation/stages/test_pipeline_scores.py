@@ -10,7 +10,7 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from gigatok.artifacts import ScoreSheet
-from gigatok.cli.explain import caches_of_runs
+from gigatok.cli.commands.explain import caches_of_runs
 from gigatok.config import GigatokError
 from gigatok.config.sections import BaseSection
 from gigatok.evaluation.scoring.explain import Explanation, explain

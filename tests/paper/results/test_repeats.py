@@ -8,7 +8,7 @@ from fake_runs import EXTRACTOR, fake_params, write_core, write_generator, write
 
 from gigatok.artifacts import ScoreSheet
 from gigatok.config import GigatokError
-from gigatok.config.seeds import repeated
+from gigatok.config.repeats import repeated
 from gigatok.config.suites import CORE_TOKENIZERS, default_generators
 from gigatok.paper.claims.ledger import check_claims
 from gigatok.paper.figures.scaling import write_scaling_plots

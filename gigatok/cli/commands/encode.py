@@ -1,0 +1,64 @@
+"""``gigatok-bench encode``: images to a packed token file."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(
+        short_help="Images to a token file.", epilog="Example: gigatok-bench encode S-S photos/ --output photos.npz"
+    )(encode)
+
+
+def encode(
+    tokenizer: Annotated[str, typer.Argument(help="A finished run's name or a checkpoint folder.")],
+    images: Annotated[list[Path], typer.Argument(help="Image files or folders.")],
+    output: Annotated[Path, typer.Option(help="Token file, .npz; its manifest is the .json beside it.")] = Path(
+        "tokens.npz"
+    ),
+    batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 32,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+) -> None:
+    """Encode images (centre crops) to tokens, with a manifest that names files and tokenizer."""
+    import torch
+
+    from gigatok.cli.files.images import find_images, read_images
+    from gigatok.cli.files.models import find_folder, open_tokenizer
+    from gigatok.cli.files.tokens import write_tokens
+    from gigatok.cli.options import check_output
+    from gigatok.config import GigatokError
+    from gigatok.data import to_float
+    from gigatok.interop.native import read_description
+
+    check_output(output, ".npz")
+    files = find_images(images)
+    folder = find_folder(tokenizer, "tokenizers")
+    model = open_tokenizer(tokenizer, device)
+    config = model.config
+    place = next(model.parameters()).device
+    indices: list[torch.Tensor] = []
+    kept: list[str] = []
+    with torch.inference_mode():
+        for start in range(0, len(files), batch_size):
+            batch = read_images(files[start : start + batch_size], config.image_size)
+            kept += batch.files
+            if batch.files:
+                indices.append(model.encode(to_float(batch.pixels).to(place)).cpu())
+    if not kept:
+        raise GigatokError(f"none of {len(files)} images can be read: nothing was written")
+    about = {
+        "name": folder.name,
+        "sha256": read_description(folder)["sha256"],
+        "codebook_size": config.codebook_size,
+        "image_size": config.image_size,
+    }
+    write_tokens(output, torch.cat(indices), kept, about)
+    left_out = len(files) - len(kept)
+    print(f"tokens: {output}, manifest: {output.with_suffix('.json')}", file=sys.stderr)
+    print(f"{len(kept)} images, {config.tokens} tokens each, {left_out} unreadable")

@@ -1,0 +1,129 @@
+"""``gigatok-bench evaluate``: scores of any images against any others."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from gigatok.artifacts import Score, ScoreSheet
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(
+        short_help="Scores of a folder or .npz against another.",
+        epilog="Example: gigatok-bench evaluate samples.npz VIRTUAL_imagenet256_labeled.npz "
+        "--extractor inception-2015 --protocol adm --output scores.json",
+    )(evaluate)
+
+
+def evaluate(
+    samples: Annotated[Path, typer.Argument(help="Folder of images, or .npz with arr_0 (n, H, W, 3) uint8.")],
+    reference: Annotated[Path, typer.Argument(help="The same, or .npz with mu and sigma as ADM's evaluator has.")],
+    extractor: Annotated[
+        str, typer.Option(help="efficientnet-lite2, efficientnet-lite0, inception-2015, dinov2-s|b|l, clip-b32|l14.")
+    ] = "efficientnet-lite2",
+    protocol: Annotated[str, typer.Option(help="ours, adm, gigatok-release, clean-fid or pytorch-fid.")] = "ours",
+    weights: Annotated[Path | None, typer.Option(help="Weight file of extractors that bring none.")] = None,
+    extractor_size: Annotated[int | None, typer.Option(help="Pixels it sees; none: its native size.")] = None,
+    crop: Annotated[int | None, typer.Option(help="ADM centre crop of image files to this side.")] = None,
+    reconstructions: Annotated[
+        bool, typer.Option("--reconstructions", help="Image i reconstructs reference i: rFID, PSNR, SSIM, LPIPS.")
+    ] = False,
+    perceptual: Annotated[
+        str, typer.Option(metavar="NAMES", help="Perceptual distances of reconstructions: efficientnet-lite0,vgg16.")
+    ] = "efficientnet-lite0",
+    perceptual_weights: Annotated[
+        Path | None, typer.Option(help="torchvision's VGG16 weights, for LPIPS; none: its cache or a download.")
+    ] = None,
+    bootstrap: Annotated[int, typer.Option(min=0, help="Resamples behind intervals; 0: no intervals.")] = 0,
+    infinity: Annotated[bool, typer.Option("--infinity", help="Add FID for infinitely many samples.")] = False,
+    count_plot: Annotated[
+        Path | None, typer.Option(help="Picture of FID over the number of samples (.png, .svg); adds --infinity.")
+    ] = None,
+    allow_lossy: Annotated[bool, typer.Option("--allow-lossy", help="Take JPEG and lossy WebP files.")] = False,
+    cache: Annotated[Path | None, typer.Option(help="Folder for features; 'explain' reads it.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 32,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "cpu",
+    seed: Annotated[int, typer.Option(help="Of the bootstrap and of random subsets.")] = 0,
+    output: Annotated[Path | None, typer.Option(help="Write the score sheet (JSON) here.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the score sheet.")] = False,
+) -> None:
+    """Judge images and say with every number how it was measured."""
+    from gigatok.cli.options import check_output, choose_device
+    from gigatok.evaluation.inputs.files import open_set
+    from gigatok.evaluation.scoring.evaluate import evaluate as judge
+    from gigatok.evaluation.scoring.pair import EvaluateOptions
+
+    names = perceptual_names(perceptual, perceptual_weights)
+    if output is not None:
+        check_output(output)
+    options = EvaluateOptions(
+        extractor=extractor,
+        protocol=protocol,
+        weights=weights,
+        extractor_size=extractor_size,
+        reconstructions=reconstructions,
+        perceptual=names,
+        perceptual_weights=perceptual_weights,
+        resamples=bootstrap,
+        infinity=infinity,
+        count_plot=count_plot,
+        cache=cache,
+        batch_size=batch_size,
+        device=str(choose_device(device, ("auto", "cpu", "cuda"))),
+        seed=seed,
+    )
+    first, second = (open_set(path, crop=crop, allow_lossy=allow_lossy) for path in (samples, reference))
+    sheet = judge(first, second, options, progress=_show)
+    if as_json:
+        print(sheet.model_dump_json(indent=1, by_alias=True))
+    else:
+        print_sheet(sheet)
+    if output is not None:
+        sheet.write(output)
+
+
+def perceptual_names(text: str, weights: Path | None) -> tuple[str, ...]:
+    """``"efficientnet-lite0, vgg16"`` -> ``("efficientnet-lite0", "vgg16")``.
+
+    Raises:
+        ConfigError: an unknown network, or ``--perceptual-weights`` that none of them takes.
+    """
+    from gigatok.config import ConfigError
+    from gigatok.teachers import PERCEPTUAL_NETWORKS
+
+    names = tuple(part.strip() for part in text.split(",") if part.strip())
+    for name in names:
+        if name not in PERCEPTUAL_NETWORKS:
+            raise ConfigError(f"--perceptual {name!r} is not one of {', '.join(PERCEPTUAL_NETWORKS)}")
+    if weights is not None and "vgg16" not in names:
+        raise ConfigError(f"--perceptual-weights {weights} are vgg16's: name it, --perceptual vgg16")
+    return names
+
+
+def print_sheet(sheet: ScoreSheet) -> None:
+    """One line for each score, how it was measured under it, notes last."""
+    for score in sheet.scores:
+        interval = f"  ({score.interval[0]:.6g} .. {score.interval[1]:.6g})" if score.interval else ""
+        print(f"{score.metric:<40} {score.value:.6g}{interval}")
+        print(f"    {protocol_line(score)}")
+    for note in sheet.notes:
+        print(f"note: {note}")
+
+
+def protocol_line(score: Score) -> str:
+    """What a score's record says, without empty fields."""
+    fields = score.protocol.model_dump(exclude_none=True)
+    if "extractor_sha256" in fields:
+        fields["extractor_sha256"] = fields["extractor_sha256"][:12]
+    return "; ".join(f"{name} {value}" for name, value in fields.items())
+
+
+def _show(done: int, total: int) -> None:
+    if sys.stderr.isatty():
+        print(f"\r{done} of {total} images", end="\n" if done == total else "", file=sys.stderr, flush=True)

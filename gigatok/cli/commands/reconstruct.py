@@ -1,0 +1,75 @@
+"""``gigatok-bench reconstruct``: images through a tokenizer and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    import torch
+
+COLUMNS = 8
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(
+        short_help="Images through a tokenizer and back.",
+        epilog="Example: gigatok-bench reconstruct S-S photos/ --output photos.png",
+    )(reconstruct)
+
+
+def reconstruct(
+    tokenizer: Annotated[str, typer.Argument(help="A finished run's name or a checkpoint folder.")],
+    images: Annotated[
+        list[Path] | None, typer.Argument(help="Image files or folders; none: 8 validation images.")
+    ] = None,
+    output: Annotated[Path, typer.Option(help="The picture grid, a .png file.")] = Path("reconstructions.png"),
+    batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 32,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+) -> None:
+    """Encode and decode images; a grid shows originals above reconstructions, stdout their PSNR."""
+    import torch
+
+    from gigatok.cli.files.images import find_images, read_images, some_validation_images, write_grid
+    from gigatok.cli.files.models import open_tokenizer
+    from gigatok.cli.options import check_output
+    from gigatok.config import GigatokError
+    from gigatok.data import to_float, to_uint8
+    from gigatok.evaluation.metrics.image_quality import psnr
+
+    check_output(output, ".png")
+    model = open_tokenizer(tokenizer, device)
+    size = model.config.image_size
+    place = next(model.parameters()).device
+    pixels = read_images(find_images(images), size).pixels if images else some_validation_images(8, size)
+    if not len(pixels):
+        raise GigatokError("no image can be read: nothing was reconstructed")
+    with torch.inference_mode():
+        parts = [
+            to_uint8(model.reconstruct(to_float(batch).to(place))).cpu() for batch in torch.split(pixels, batch_size)
+        ]
+    reconstructed = torch.cat(parts)
+    write_grid(output, pairs(pixels, reconstructed), min(COLUMNS, len(pixels)))
+    decibel = psnr(pixels.permute(0, 2, 3, 1).numpy(), reconstructed.permute(0, 2, 3, 1).numpy()).mean()
+    print(f"psnr {decibel:.2f} dB, mean of {len(pixels)} images of {size} px")
+
+
+def pairs(originals: torch.Tensor, reconstructions: torch.Tensor) -> torch.Tensor:
+    """Rows of at most ``COLUMNS`` originals, each above the row of its reconstructions; gaps are white.
+
+    Args:
+        originals, reconstructions: (n, 3, H, W) uint8.
+    """
+    import torch
+
+    columns = min(COLUMNS, len(originals))
+    blank = originals.new_full(((-len(originals)) % columns, *originals.shape[1:]), 255)
+    rows = zip(
+        torch.split(torch.cat([originals, blank]), columns),
+        torch.split(torch.cat([reconstructions, blank]), columns),
+        strict=True,
+    )
+    return torch.cat([row for pair in rows for row in pair])

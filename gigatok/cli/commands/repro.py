@@ -1,0 +1,54 @@
+"""``gigatok-bench repro``: the whole pipeline; ``make repro`` calls it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gigatok.cli.options import program, shown
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(short_help="Run the pipeline.", epilog="Example: gigatok-bench repro --jobs 2")(repro)
+
+
+def repro(
+    targets: Annotated[
+        list[str] | None, typer.Argument(help="DVC stages or groups (train_tokenizer) to bring up to date; none: all.")
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=0, help="Stages at one time; 0: what the machine carries.")] = 0,
+    profile: Annotated[str | None, typer.Option(help="Rewrite params.yaml first, if it is of another profile.")] = None,
+    suite: Annotated[str | None, typer.Option(help="Rewrite params.yaml first, if it is of another suite.")] = None,
+) -> None:
+    """Bring the pipeline up to date: 'dvc repro' with independent stages side by side."""
+    from gigatok.cli.files.project import project_root
+    from gigatok.pipeline.update import bring_up_to_date
+
+    root = project_root()
+    outcome = bring_up_to_date(root, targets or (), jobs=jobs, profile=profile, suite=suite)
+    if outcome.ran:
+        print(f"{len(outcome.ran)} stages ran in {outcome.seconds:.0f} s", file=sys.stderr)
+    else:
+        print("everything is up to date", file=sys.stderr)
+    print_ending(root)
+
+
+def print_ending(root: Path) -> None:
+    """Where the report is, the scaling table, and the command that opens the MLflow UI."""
+    from gigatok.config import RUNGS, load_params
+    from gigatok.paper.tables.scaling import scaling_text
+    from gigatok.paper.tables.scaling_rows import scaling_rows
+
+    params = load_params(root / "params.yaml")
+    sizes = [size for size, name in RUNGS.items() if name in params.tokenizers]
+    rows = scaling_rows(root / "runs", params, sizes)
+    print(f"\n{scaling_text(rows)}\n")
+    for file in ("index.html", "README.md"):
+        if (root / "reports" / file).exists():
+            print(f"Report:  {shown(root / 'reports' / file)}")
+    if params.tracking.enabled:
+        print(f"MLflow:  {program()} ui")

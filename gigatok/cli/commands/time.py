@@ -1,0 +1,44 @@
+"""``gigatok-bench time``: table 4, decoding against sampling."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("time", short_help="Decoding time against sampling time.", epilog="Example: gigatok-bench time")(
+        time_models
+    )
+
+
+def time_models(
+    paper_scale: Annotated[
+        bool, typer.Option("--paper-scale", help="The paper's models (24 GB of memory) in the place of the profile's.")
+    ] = False,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 8,
+    repeats: Annotated[int, typer.Option(min=1, help="Timed runs after one to warm up.")] = 5,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+) -> None:
+    """Measure table 4: the share of the time to make an image that the tokenizer's decoder takes.
+
+    Here and now, on this machine, into reports/timing/. The report's own table 4 is measured by the stage 'timing'.
+    """
+    from gigatok.cli.files.project import project_root
+    from gigatok.cli.options import choose_device, shown
+    from gigatok.config import load_params
+    from gigatok.evaluation.timing.measure import measure_times
+    from gigatok.paper.tables.timing import write_timing
+
+    root = project_root()
+    choose_device(device, ("cpu", "cuda"))
+    params = None if paper_scale else load_params(root / "params.yaml")
+    table = measure_times(params, batch_size=batch_size, repeats=repeats, device=device, threads=threads)
+    path = write_timing(table, root / "reports" / "timing")
+    table.write(path.with_suffix(".json"))
+    print(path.read_text())
+    print(f"written: {shown(path.parent)}", file=sys.stderr)

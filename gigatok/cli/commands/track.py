@@ -1,0 +1,41 @@
+"""``gigatok-bench track``: keeps MLflow in line with the run folders."""
+
+from __future__ import annotations
+
+import typer
+
+track_app = typer.Typer(
+    no_args_is_help=True,
+    help="Keep MLflow in line with the run folders.",
+    short_help="Keep MLflow in line.",
+    rich_markup_mode=None,
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(track_app, name="track")
+
+
+@track_app.command(epilog="Example: gigatok-bench track sync")
+def sync() -> None:
+    """Send MLflow whatever it lacks of every run; repeating it adds nothing."""
+    from gigatok.cli.files.project import project_root
+    from gigatok.config import load_params
+    from gigatok.tracking.sync import sync as synchronise
+
+    root = project_root()
+    report = synchronise(root / "runs", load_params(root / "params.yaml").tracking)
+    print(f"{report.uri}: {len(report.runs)} runs complete, {report.points_added} points added")
+
+
+@track_app.command(epilog="Example: gigatok-bench track doctor")
+def doctor() -> None:
+    """Close runs that MLflow shows as running although nobody trains them."""
+    from gigatok.cli.files.project import project_root
+    from gigatok.config import load_params
+    from gigatok.tracking.sync import doctor as close_dead_runs
+
+    root = project_root()
+    closed = close_dead_runs(root / "runs", load_params(root / "params.yaml").tracking)
+    print("\n".join(closed) if closed else "nothing to close")

@@ -1,0 +1,79 @@
+"""What commands share: outputs and devices are checked before any work; how to name paths and this program."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+def check_output(path: Path, *suffixes: str) -> None:
+    """Make the folder of ``--output``, so that a wrong name does not cost what was computed for it.
+
+    Args:
+        path: the file that will be written.
+        suffixes: what its name may end in; none: anything.
+
+    Raises:
+        ConfigError: the name ends in something else.
+        GigatokError: the folder cannot be made or written to.
+    """
+    from gigatok.config import ConfigError, GigatokError
+
+    if suffixes and path.suffix.lower() not in suffixes:
+        raise ConfigError(f"--output {path} is not a {' or '.join(suffixes)} file")
+    if path.is_dir():
+        raise ConfigError(f"--output {path} is a folder: name a file in it")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise GigatokError(f"--output {path}: {path.parent} cannot be made ({error.strerror})") from None
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise GigatokError(f"--output {path} cannot be written: choose another folder")
+
+
+def choose_device(name: str, among: tuple[str, ...] = DEVICES) -> torch.device:
+    """The device of ``--device``.
+
+    Raises:
+        ConfigError: a name that is not ``among`` those, or this machine has no such device.
+    """
+    import torch
+
+    from gigatok.config import ConfigError
+    from gigatok.config.sections import BaseSection
+    from gigatok.runtime.device import set_up
+
+    if name not in among:
+        raise ConfigError(f"--device {name!r} is not one of {', '.join(among)}")
+    try:
+        found = set_up(BaseSection.model_validate({"device": name, "threads": 0}))
+    except ConfigError:
+        others = [other for other in ("auto", "cpu") if other in among]
+        raise ConfigError(f"--device {name}: this machine has none: use {' or '.join(others)}") from None
+    return found if found.type in among else torch.device("cpu")
+
+
+def shown(path: Path) -> str:
+    """A path as short as it can be typed from the working directory."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def program() -> str:
+    """How to call this program: by its path where the environment is not active."""
+
+    beside = Path(sys.executable).parent / "gigatok-bench"
+    found = shutil.which("gigatok-bench")
+    if (found and Path(found).resolve() == beside.resolve()) or not beside.exists():
+        return "gigatok-bench"
+    return shown(beside)

@@ -1,0 +1,1 @@
+"""Brings the stages up to date."""

@@ -1,0 +1,51 @@
+"""What a command would run, for ``--dry-run``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gigatok.config import Params
+
+
+def planned_stages(root: Path, params: Params, targets: Iterable[str]) -> list[str]:
+    """Stages of ``targets`` (none: all) that would run once ``params.yaml`` said ``params``.
+
+    Where only the suite differs, runs whose entries stay as they are would be reused.
+    """
+    from gigatok.config import load_params
+    from gigatok.pipeline.runner import read_graph
+    from gigatok.planning.hours import expected_seconds
+
+    path = root / "params.yaml"
+    before = load_params(path) if path.exists() else None
+    graph = read_graph(root) if before else None
+    wanted = set(targets) or set(expected_seconds(params))
+    if graph and before == params:
+        graph = graph.upstream(wanted & set(graph.stages)) if targets else graph
+        outdated = graph.outdated()
+        return [name for name in graph.order() if name in outdated]
+    kept: set[str] = set()
+    if graph and before and before.model_copy(update=_entries(params)) == params:
+        kept = {name for name in set(graph.stages) - graph.outdated() if _unchanged(name, before, params)}
+    known = graph.upstream(wanted & set(graph.stages)).order() if graph and targets else list(expected_seconds(params))
+    return [name for name in known if name not in kept]
+
+
+def _entries(params: Params) -> dict[str, object]:
+    return {"suite": params.suite, "tokenizers": params.tokenizers, "generators": params.generators}
+
+
+def _unchanged(stage: str, before: Params, after: Params) -> bool:
+    """Whether the stage, up to date now, stays so: the report never does."""
+    work, _, name = stage.partition("@")
+    if not name:
+        return work != "report"
+    tokenizer = name if work.endswith("tokenizer") else None
+    if tokenizer is None:
+        if before.generators.get(name) != after.generators.get(name):
+            return False
+        tokenizer = after.generators[name].tokenizer
+    return before.tokenizers.get(tokenizer) == after.tokenizers.get(tokenizer)

@@ -1,0 +1,82 @@
+"""What a profile needs and this machine lacks, found before anything starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gigatok.runtime.machine import has_cuda
+
+if TYPE_CHECKING:
+    from gigatok.config import Params
+
+
+def missing(params: Params, root: Path, *, cuda: bool | None = None) -> list[str]:
+    """One line for each thing that is missing; empty if the pipeline can run.
+
+    Args:
+        params: the parameters to be run.
+        root: the project; relative paths are relative to it.
+        cuda: whether there is an NVIDIA GPU; ``None``: look.
+    """
+    found = []
+    source, path = params.prepare.source, params.prepare.path
+    if source != "emoji" and path is None:
+        found.append(f"prepare.path is not set: it names the {_sources[source]}")
+    elif path is not None and not (root / path).exists():
+        found.append(f"prepare.path {path!r} does not exist: it names the {_sources[source]}")
+    cuda = has_cuda() if cuda is None else cuda
+    if params.base.device == "cuda" and not cuda:
+        found.append("base.device is cuda but no NVIDIA GPU was found, or torch is built without CUDA: use auto or cpu")
+    elif params.profile == "paper" and not cuda:
+        found.append(
+            "profile paper needs an NVIDIA GPU (none was found, or torch is built without CUDA): a CPU would take years"
+        )
+    if params.profile == "paper" and params.reference.samples is None:
+        found.append(f"reference.samples is not set: it names ADM's reference batch, from {_ADM_REFERENCE}")
+    for setting, weights in _files(params).items():
+        if weights is not None and not (root / weights).exists():
+            found.append(f"{setting} {weights!r} does not exist")
+    return found
+
+
+def _files(params: Params) -> dict[str, str | None]:
+    """Every file of weights or reference images that is named, by the setting that names it."""
+    files = {
+        "reference.samples": params.reference.samples,
+        "teacher.weights": params.teacher.weights,
+        "reference.weights": params.reference.weights,
+        "train_tokenizer.loss.perceptual_weights": params.train_tokenizer.loss.perceptual_weights,
+    }
+    for name, entry in params.tokenizers.items():
+        if entry.teacher:
+            files[f"tokenizers.{name}.teacher.weights"] = params.tokenizer_teacher(name).weights
+        own = params.tokenizer_training(name).loss.discriminator.weights
+        if own != params.train_tokenizer.loss.discriminator.weights:
+            files[f"tokenizers.{name}.overrides.loss.discriminator.weights"] = own
+    files["train_tokenizer.loss.discriminator.weights"] = params.train_tokenizer.loss.discriminator.weights
+    return files
+
+
+_ADM_REFERENCE = (
+    "https://openaipublic.blob.core.windows.net/diffusion/jul-2021/ref_batches/imagenet/256/"
+    "VIRTUAL_imagenet256_labeled.npz"
+)
+_sources = {
+    "emoji": "data set file",
+    "imagefolder": "image folder (for ImageNet: the one that holds train/ and val/)",
+    "parquet": "Parquet file",
+}
+
+
+def require(params: Params, root: Path) -> None:
+    """Stop if something is missing.
+
+    Raises:
+        GigatokError: all that is missing, in one line.
+    """
+    from gigatok.config import GigatokError
+
+    lacks = missing(params, root)
+    if lacks:
+        raise GigatokError(f"profile {params.profile} cannot run on this machine: {'; '.join(lacks)}")

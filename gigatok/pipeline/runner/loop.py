@@ -1,0 +1,213 @@
+"""The loop: start what may start, watch, record, stop everything together."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from gigatok.config import GigatokError
+from gigatok.pipeline.runner.display import Display, Row, View, clock, open_display
+from gigatok.pipeline.runner.graph import Graph, read_graph
+from gigatok.pipeline.runner.history import Estimates, read_seconds, record_seconds
+from gigatok.pipeline.runner.process import StageProcess, child_environment, dvc_command, stop_all
+from gigatok.pipeline.runner.schedule import by_priority, critical_seconds, ready, time_left
+
+POLL_SECONDS = 0.1
+TAIL_LINES = 20
+
+
+class Interrupted(GigatokError):
+    """The user stopped the run. Nothing is lost: the same command goes on."""
+
+    exit_code = 130
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a run did."""
+
+    ran: tuple[str, ...]
+    """Stages in the order in which they ended; those DVC skipped are not among them."""
+    seconds: float
+
+
+def run_graph(
+    root: Path,
+    *,
+    jobs: int,
+    targets: Iterable[str] = (),
+    expected: Mapping[str, float] | None = None,
+    display: Display | None = None,
+) -> Outcome:
+    """Bring the pipeline (or ``targets`` and what they need) up to date.
+
+    Args:
+        root: the DVC project.
+        jobs: stages that run at one time, at least 1.
+        targets: stage names; none: all stages.
+        expected: seconds by stage, for order and time left; earlier runs here know better and win.
+        display: where progress is shown.
+
+    Raises:
+        GigatokError: a stage failed (its last lines are in the text), or the pipeline cannot be read.
+        Interrupted: SIGINT, SIGTERM or SIGHUP arrived; all stages have ended.
+    """
+    began = time.monotonic()
+    if jobs < 1:
+        raise GigatokError(f"jobs {jobs} must be at least 1")
+    targets = tuple(targets)
+    graph = read_graph(root)
+    if targets:
+        graph = graph.upstream(targets)
+    if not graph.outdated():
+        return Outcome(ran=(), seconds=time.monotonic() - began)
+    logs = _logs(root)
+    logs.mkdir(parents=True, exist_ok=True)
+    costs = dict(expected or {})
+    estimates = Estimates({**costs, **read_seconds(logs, costs)}, list(graph.stages))
+    display = display or open_display()
+    try:
+        run = _Run(root, graph, jobs, estimates, display)
+        try:
+            with _interruptions() as interruptions:
+                run.work(interruptions)
+        finally:
+            for name, seconds in run.seconds.items():
+                record_seconds(logs, name, seconds, costs.get(name, 0.0))
+        display.message("checking with dvc repro")
+        _confirm(root, logs, targets)
+    finally:
+        display.close()
+    return Outcome(ran=tuple(run.seconds), seconds=time.monotonic() - began)
+
+
+def _logs(root: Path) -> Path:
+    return root / "runs" / "logs"
+
+
+class _Run:
+    """State of one run of the graph."""
+
+    def __init__(self, root: Path, graph: Graph, jobs: int, estimates: Estimates, display: Display) -> None:
+        self.root, self.graph, self.jobs = root, graph, jobs
+        self.logs = _logs(root)
+        self.waiting = graph.outdated()
+        self.total = len(self.waiting)
+        self.estimates = estimates
+        self.display = display
+        self.running: dict[str, StageProcess] = {}
+        self.seconds: dict[str, float] = {}
+        """Durations of the stages that ran, in the order in which they ended."""
+        self.done = 0
+        self.began = time.monotonic()
+
+    def work(self, interruptions: list[int]) -> None:
+        """Run until nothing is left, a stage fails or a signal arrives."""
+        try:
+            while self.waiting or self.running:
+                if interruptions:
+                    raise Interrupted("stopped: the same command goes on from here")
+                self._start()
+                time.sleep(POLL_SECONDS)
+                self._collect()
+                self.display.update(self._view())
+        except BaseException:
+            alive = [name for name, process in self.running.items() if process.poll() is None]
+            if alive:
+                self.display.message(f"stopping {', '.join(alive)} (they save their state first)")
+            count = len(interruptions)
+            stop_all(list(self.running.values()), lambda: len(interruptions) > count)
+            raise
+
+    def _start(self) -> None:
+        able = ready(self.graph, self.waiting, self.waiting | set(self.running))
+        order = by_priority(able, critical_seconds(self.graph, self.estimates.seconds()))
+        for name in order[: self.jobs - len(self.running)]:
+            self.running[name] = StageProcess(name, self.root, self.logs)
+            self.waiting.remove(name)
+            self.display.started(name)
+
+    def _collect(self) -> None:
+        for name, process in list(self.running.items()):
+            process.progress.refresh()
+            status = process.poll()
+            if status is None:
+                continue
+            if status != 0:  # it stays among the running: something it started may still be alive
+                raise GigatokError(_failure(process, status))
+            del self.running[name]
+            self._finish(name, process)
+
+    def _finish(self, name: str, process: StageProcess) -> None:
+        self.done += 1
+        note = "up to date"
+        if not process.skipped():
+            seconds = process.progress.elapsed
+            self.estimates.ended(name, seconds)
+            self.seconds[name] = seconds
+            note = clock(seconds)
+            if process.progress.loss is not None:
+                note += f", loss {process.progress.loss:.4g}"
+        self.display.ended(name, note, self._view())
+
+    def _view(self) -> View:
+        seconds = self.estimates.seconds()
+        rows = [
+            Row(name=name, progress=process.progress, left=process.progress.seconds_left(seconds[name]))
+            for name, process in self.running.items()
+        ]
+        left = time_left(self.graph, self.waiting, {row.name: row.left for row in rows}, seconds, self.jobs)
+        elapsed = time.monotonic() - self.began
+        return View(rows=rows, done=self.done, total=self.total, elapsed=elapsed, left=left)
+
+
+@contextmanager
+def _interruptions() -> Iterator[list[int]]:
+    """While inside, SIGINT, SIGTERM and SIGHUP are collected in the list instead of ending the process."""
+    received: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+
+    watched = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, note) for number in watched}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _failure(process: StageProcess, status: int) -> str:
+    tail = "\n".join(f"  {line}" for line in process.log_text().splitlines()[-TAIL_LINES:])
+    headline = f"stage {process.name} failed (exit status {status}). Its last lines:"
+    return f"{headline}\n{tail}\nThe whole log: {process.log}"
+
+
+def _confirm(root: Path, logs: Path, targets: tuple[str, ...]) -> None:
+    """One plain ``dvc repro``: what DVC says is what counts, and it must find nothing to do."""
+    result = subprocess.run(
+        dvc_command("repro", *targets),
+        cwd=root,
+        env=child_environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    log = logs / "dvc-repro.log"
+    log.write_text(result.stdout + result.stderr)
+    if result.returncode != 0:
+        raise GigatokError(f"the closing 'dvc repro' failed: read {log}")
+    again = [line.split("'")[1] for line in result.stdout.splitlines() if line.startswith("Running stage '")]
+    if again:
+        raise GigatokError(
+            f"'dvc repro' ran {', '.join(again)} again right after the stages had ended, so files they "
+            f"depend on changed meanwhile (see {log}): run the same command, and edit nothing while it runs"
+        )

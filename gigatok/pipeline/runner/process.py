@@ -1,0 +1,131 @@
+"""One stage as a child process in a process group of its own, so that it can be stopped whole."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import IO
+
+import psutil
+
+from gigatok.pipeline.runner.stage_report import StageReport
+
+STOP_SECONDS = 1800.0
+"""How long an interrupted stage may take to save its state before it is terminated: 35 GB for the paper's XL-XXL. Who
+does not want to wait interrupts again."""
+_NOTHING_DONE = ("didn't change, skipping", "is cached - skipping run", "already trained with these settings")
+TERMINATE_SECONDS = 5.0
+"""How long a terminated stage may take before it is killed."""
+
+
+def dvc_command(*arguments: str) -> list[str]:
+    """``dvc`` of this interpreter's environment; waits while another process holds the lock."""
+    return [sys.executable, "-m", "dvc", "--wait-for-lock", *arguments]
+
+
+def child_environment(progress: Path | None = None) -> dict[str, str]:
+    """The environment of DVC and the stages: this interpreter's programs first on PATH."""
+    environment = dict(os.environ)
+    environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", os.defpath)])
+    environment["DVC_NO_ANALYTICS"] = "1"
+    environment["PYTHONUNBUFFERED"] = "1"
+    environment.pop("GIGATOK_PROGRESS", None)
+    if progress is not None:
+        environment["GIGATOK_PROGRESS"] = str(progress)
+    return environment
+
+
+class StageProcess:
+    """A running ``dvc repro --single-item STAGE`` whose output goes to ``logs/STAGE.log``."""
+
+    def __init__(self, name: str, root: Path, logs: Path, command: Sequence[str] | None = None) -> None:
+        """Start the stage.
+
+        Args:
+            name: the stage.
+            root: the DVC project.
+            logs: folder of the log and the progress file; exists.
+            command: run this instead of the stage.
+        """
+        self.name = name
+        self.log = logs / f"{name}.log"
+        progress = logs / f"{name}.progress.jsonl"
+        progress.unlink(missing_ok=True)
+        self.progress = StageReport(progress.resolve())
+        self._output: IO[bytes] = self.log.open("wb")
+        self._process = subprocess.Popen(
+            command or dvc_command("repro", "--single-item", name),
+            cwd=root,
+            env=child_environment(progress.resolve()),
+            stdin=subprocess.DEVNULL,
+            stdout=self._output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    def poll(self) -> int | None:
+        """Exit status, or ``None`` while it runs."""
+        status = self._process.poll()
+        if status is not None:
+            self._output.close()
+        return status
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the stage and everything it started."""
+        try:
+            os.killpg(self._process.pid, number)
+        except (ProcessLookupError, PermissionError):
+            # nothing of the group is left; macOS says "not permitted" of a group of zombies
+            return
+
+    def alive(self) -> bool:
+        """Whether any process of the group is left. Zombies, which some containers never collect, are not."""
+        if self.poll() is None:
+            return True
+        try:
+            os.killpg(self._process.pid, 0)
+        except (ProcessLookupError, PermissionError):
+            return False
+        return any(self._in_group(process) for process in psutil.process_iter())
+
+    def _in_group(self, process: psutil.Process) -> bool:
+        try:
+            return os.getpgid(process.pid) == self._process.pid and process.status() != psutil.STATUS_ZOMBIE
+        except (ProcessLookupError, PermissionError, psutil.Error):
+            return False
+
+    def skipped(self) -> bool:
+        """Whether DVC, its cache or the stage itself found nothing to do: such durations are no measurements."""
+        text = self.log_text()
+        return any(phrase in text for phrase in _NOTHING_DONE)
+
+    def log_text(self) -> str:
+        """What the stage has printed."""
+        return self.log.read_text(errors="replace")
+
+
+def stop_all(processes: Sequence[StageProcess], impatient: Callable[[], bool] = lambda: False) -> None:
+    """Interrupt the stages, wait until every process of theirs is gone, and grow firmer with time.
+
+    Args:
+        processes: the running stages.
+        impatient: true once the user has interrupted again, which ends the wait for saved states.
+    """
+    for number, seconds in (
+        (signal.SIGINT, STOP_SECONDS),
+        (signal.SIGTERM, TERMINATE_SECONDS),
+        (signal.SIGKILL, TERMINATE_SECONDS),
+    ):
+        for process in processes:
+            if process.alive():
+                process.signal(number)
+        end = time.monotonic() + seconds
+        while any(process.alive() for process in processes) and time.monotonic() < end:
+            if number is signal.SIGINT and impatient():
+                break
+            time.sleep(0.05)

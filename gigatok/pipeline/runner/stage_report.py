@@ -1,0 +1,68 @@
+"""What a running stage says about itself: JSON lines it appends to the file named by ``GIGATOK_PROGRESS``."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass
+class StageReport:
+    """The newest report of one stage. ``None``: not said yet."""
+
+    path: Path
+    started: float = field(default_factory=time.monotonic)
+    phase: str | None = None
+    step: int | None = None
+    total: int | None = None
+    loss: float | None = None
+    images_per_second: float | None = None
+    _offset: int = 0
+    _first: tuple[float, int] | None = None
+    """Time and step of the phase's first report: a resumed run does not begin at step 0."""
+
+    def refresh(self) -> None:
+        """Read what was appended since the last call; a line still being written waits for the next one."""
+        try:
+            with self.path.open("rb") as file:
+                file.seek(self._offset)
+                text = file.read()
+        except FileNotFoundError:
+            return
+        end = text.rfind(b"\n") + 1
+        self._offset += end
+        for line in text[:end].splitlines():
+            try:
+                report = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(report, dict):
+                self._take(report)
+
+    def _take(self, report: dict[str, Any]) -> None:
+        phase = report.get("phase") or None
+        if phase != self.phase:
+            self.phase, self._first = phase, None
+            self.step = self.total = None
+        for key in ("step", "total", "loss", "images_per_second"):
+            if report.get(key) is not None:
+                setattr(self, key, report[key])
+        if self.step is not None and self._first is None:
+            self._first = (time.monotonic(), self.step)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the stage was started."""
+        return time.monotonic() - self.started
+
+    def seconds_left(self, estimate: float) -> float:
+        """Seconds to the stage's end: from its own pace once it has one, before that from ``estimate``."""
+        if self._first and self.step is not None and self.total:
+            since, first = self._first
+            spent, made = time.monotonic() - since, self.step - first
+            if made > 0 and spent > 2.0:
+                return max(0.0, spent / made * (self.total - self.step))
+        return max(0.0, estimate - self.elapsed)

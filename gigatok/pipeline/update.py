@@ -1,0 +1,94 @@
+"""Running the pipeline from a command: parameters first, then the stages, then what the user gets."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gigatok.config import Params
+    from gigatok.pipeline.runner import Outcome
+
+DRAIN_SECONDS = 60.0
+"""How long the end of a run waits for MLflow."""
+
+
+def planned_params(root: Path, profile: str | None, suite: str | None) -> Params:
+    """What ``params.yaml`` will say: the file as it is, or as a profile and a suite would rewrite it.
+
+    Raises:
+        ConfigError: a name is unknown or the file is invalid.
+    """
+    import yaml
+
+    from gigatok.config import load_params, parse_params
+    from gigatok.pipeline.params_file import rendered
+
+    path = root / "params.yaml"
+    before = load_params(path) if path.exists() or (profile is None and suite is None) else None
+    name = profile or (before.profile if before else "nano")
+    chosen = suite or (before.suite if before else "core")
+    if before is not None and (name, chosen) == (before.profile, before.suite):
+        return before
+    return parse_params(yaml.safe_load(rendered(name, chosen)), source=f"profile {name}")
+
+
+def choose_params(root: Path, profile: str | None, suite: str | None) -> Params:
+    """``planned_params``, written to the file (after saying so) where they differ from it."""
+    from gigatok.config import load_params
+    from gigatok.pipeline.params_file import note_kept_settings, warn_of_lost_settings, write_profile
+
+    params = planned_params(root, profile, suite)
+    path = root / "params.yaml"
+    if not path.exists() or params != load_params(path):
+        print(f"rewriting params.yaml: profile {params.profile}, suite {params.suite}", file=sys.stderr)
+        warn_of_lost_settings(root, params.profile, params.suite)
+        write_profile(root, params.profile, params.suite)
+    elif profile is not None or suite is not None:
+        note_kept_settings(root, params.profile, params.suite)
+    return params
+
+
+def bring_up_to_date(
+    root: Path,
+    targets: Iterable[str],
+    *,
+    jobs: int = 0,
+    profile: str | None = None,
+    suite: str | None = None,
+) -> Outcome:
+    """Run what is out of date of ``targets`` (none: everything).
+
+    Args:
+        jobs: stages at one time; 0: what the machine carries.
+        profile: rewrite ``params.yaml`` with this profile first; ``None``: use the file as it is.
+        suite: likewise.
+
+    Raises:
+        GigatokError: see ``run_graph``; or the machine cannot serve the profile.
+    """
+    from gigatok.pipeline.requirements import require
+    from gigatok.pipeline.runner import Interrupted, run_graph
+    from gigatok.planning.hours import expected_seconds
+    from gigatok.runtime.machine import default_jobs
+
+    require(planned_params(root, profile, suite), root)
+    params = choose_params(root, profile, suite)
+    try:
+        outcome = run_graph(root, jobs=jobs or default_jobs(params), targets=targets, expected=expected_seconds(params))
+    except Interrupted:
+        release_tracking(root, params)
+        raise
+    if outcome.ran:
+        release_tracking(root, params, DRAIN_SECONDS)
+    return outcome
+
+
+def release_tracking(root: Path, params: Params, seconds: float = 0.0) -> None:
+    """Give MLflow ``seconds`` to take what is left, and let its feeder go. What it misses, journals keep."""
+    from gigatok.tracking import drain
+
+    if params.tracking.enabled:
+        drain(root / "runs", seconds, params.tracking)

@@ -1,0 +1,40 @@
+"""Parameters of every named model at paper scale, counted from the modules themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+RELEASED = "S-S-2d as released"
+"""The released S-S-2d has Q-Former blocks, the paper's has plain ones."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Count:
+    """A model and the parameters of its parts."""
+
+    name: str
+    kind: str
+    parts: Mapping[str, int]
+
+    @property
+    def total(self) -> int:
+        """Parameters of the whole model."""
+        return sum(self.parts.values())
+
+
+def count_models() -> list[Count]:
+    """All named models at paper scale, counted on the meta device: nothing is allocated."""
+    import torch
+
+    from gigatok.models import AR_MODELS, TOKENIZERS, build_ar, build_tokenizer, parameters_by_part
+
+    with torch.device("meta"):
+        tokenizers = {name: build_tokenizer(name) for name in TOKENIZERS}
+        tokenizers[RELEASED] = build_tokenizer("S-S-2d", block="qformer")
+        generators = {name: build_ar(name) for name in AR_MODELS}
+    return [
+        Count(name=name, kind=kind, parts=parameters_by_part(model))
+        for kind, models in (("tokenizer", tokenizers), ("generator", generators))
+        for name, model in models.items()
+    ]

@@ -1,0 +1,69 @@
+"""What the machine offers: cores, free memory, a GPU; and how many stages it can run at one time."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gigatok.config import Params
+
+MEMORY_PER_STAGE = 2 * 1024**3
+"""Bytes of free memory for each stage that runs beside others on the CPU."""
+CONTAINER = Path("/sys/fs/cgroup")
+"""Where Linux tells a container its limits (cgroup v2)."""
+
+
+def default_jobs(params: Params) -> int:
+    """Stages that fit beside each other: by cores and free memory on the CPU, one on a GPU."""
+    if params.base.device in ("cuda", "mps") or (params.base.device == "auto" and has_cuda()):
+        return 1
+    if params.base.threads == 0:  # every stage takes all cores
+        return 1
+    return max(1, min(cores() // params.base.threads, free_memory() // MEMORY_PER_STAGE))
+
+
+def cores(limits: Path = CONTAINER) -> int:
+    """CPU cores this process may use; a container may have fewer than its machine."""
+    try:
+        found = len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS and Windows do not pin processes
+        found = os.cpu_count() or 1
+    quota, _, period = _limit(limits / "cpu.max").partition(" ")
+    return max(1, min(found, int(quota) // int(period))) if quota.isdigit() and period.isdigit() else found
+
+
+def free_memory(limits: Path = CONTAINER) -> int:
+    """Bytes this process may still take; a container may have less than its machine."""
+    import psutil
+
+    found = int(psutil.virtual_memory().available)
+    most, used = _limit(limits / "memory.max"), _limit(limits / "memory.current")
+    if not (most.isdigit() and used.isdigit()):
+        return found
+    lines = (line.partition(" ") for line in _limit(limits / "memory.stat").splitlines())
+    cached = next((int(value) for name, _, value in lines if name == "inactive_file"), 0)  # let go of when needed
+    return min(found, int(most) - int(used) + cached)
+
+
+def _limit(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""
+
+
+def has_cuda() -> bool:
+    """Whether torch may find an NVIDIA GPU: asked without importing it."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
+        return False
+    try:
+        if version("torch").endswith("+cpu"):
+            return False
+    except PackageNotFoundError:
+        return False
+    return Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi") is not None

@@ -1,0 +1,169 @@
+"""Order and time left, on graphs small enough to play through by hand."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from gigatok.config import GigatokError
+from gigatok.pipeline.runner.display import View, clock, facts
+from gigatok.pipeline.runner.graph import Graph, Stage
+from gigatok.pipeline.runner.history import Estimates, read_seconds, record_seconds
+from gigatok.pipeline.runner.process import StageProcess
+from gigatok.pipeline.runner.schedule import by_priority, critical_seconds, ready, time_left
+from gigatok.pipeline.runner.stage_report import StageReport
+
+# data (2 s) -> small (1 s), large (6 s) -> report (1 s)
+GRAPH = Graph(
+    {
+        name: Stage(name=name, needs=needs)
+        for name, needs in {
+            "report": ("large", "small"),
+            "data": (),
+            "small": ("data",),
+            "large": ("data",),
+        }.items()
+    }
+)
+SECONDS = {"data": 2.0, "small": 1.0, "large": 6.0, "report": 1.0}
+
+
+def test_the_longest_chain_goes_first() -> None:
+    critical = critical_seconds(GRAPH, SECONDS)
+    assert critical == {"report": 1.0, "large": 7.0, "small": 2.0, "data": 9.0}
+    assert by_priority(["small", "large"], critical) == ["large", "small"]
+    assert by_priority(["b", "a"], {"a": 1.0, "b": 1.0}) == ["a", "b"]
+
+
+def test_ready_needs_everything_upstream() -> None:
+    assert ready(GRAPH, ["data", "small", "report"], ["data", "small", "report"]) == ["data"]
+    assert ready(GRAPH, ["small", "large", "report"], ["small", "large", "report"]) == ["small", "large"]
+    assert ready(GRAPH, ["report"], ["report", "large"]) == []
+
+
+@pytest.mark.parametrize(("jobs", "seconds"), [(1, 10.0), (2, 9.0), (9, 9.0)])
+def test_time_left_plays_the_schedule(jobs: int, seconds: float) -> None:
+    assert time_left(GRAPH, set(SECONDS), {}, SECONDS, jobs) == pytest.approx(seconds)
+
+
+def test_time_left_counts_what_runs() -> None:
+    # large has 4 s left, small starts beside it, then the report
+    assert time_left(GRAPH, {"small", "report"}, {"large": 4.0}, SECONDS, 2) == pytest.approx(5.0)
+    assert time_left(GRAPH, {"small", "report"}, {"large": 4.0}, SECONDS, 1) == pytest.approx(6.0)
+    assert time_left(GRAPH, set(), {}, SECONDS, 2) == 0.0
+
+
+def test_a_group_stands_for_its_stages() -> None:
+    names = ("data", "train@S-S", "train@B-L", "report")
+    graph = Graph({name: Stage(name=name, needs=("data",) if "@" in name else ()) for name in names})
+    assert set(graph.upstream(["train"]).stages) == {"data", "train@S-S", "train@B-L"}
+    assert set(graph.upstream(["train@S-S"]).stages) == {"data", "train@S-S"}
+    with pytest.raises(GigatokError, match=r"stage 'tra' is not in dvc\.yaml"):
+        graph.upstream(["tra"])
+
+
+@pytest.mark.parametrize(
+    ("said", "skipped"),
+    [
+        ("Stage 'a' didn't change, skipping", True),
+        ("Stage 'a' is cached - skipping run, checking out outputs", True),
+        ("S-S: already trained with these settings, data and code", True),
+        ("Running stage 'a'", False),
+    ],
+)
+def test_stages_that_had_nothing_to_do_are_no_measurements(tmp_path: Path, said: str, skipped: bool) -> None:
+    process = StageProcess("a", tmp_path, tmp_path, command=[sys.executable, "-c", f"print({said!r})"])
+    while process.poll() is None:
+        time.sleep(0.01)
+    assert process.skipped() is skipped
+
+
+def test_outdated_follows_changes_downstream() -> None:
+    changed = {name: Stage(name=name, needs=GRAPH.stages[name].needs, changed=name == "small") for name in SECONDS}
+    assert Graph(changed).outdated() == {"small", "report"}
+    assert GRAPH.order().index("data") < GRAPH.order().index("large") < GRAPH.order().index("report")
+
+
+def test_estimates_follow_the_pace_of_long_stages() -> None:
+    estimates = Estimates({"train@a": 10.0, "train@b": 20.0}, ["train@a", "train@b", "report"])
+    assert estimates.seconds() == {"train@a": 10.0, "train@b": 20.0, "report": 15.0}
+    estimates.ended("train@a", 30.0)
+    assert estimates.seconds()["train@b"] == pytest.approx(60.0)
+    estimates.ended("train@a", 1.0)  # too short to tell
+    assert estimates.seconds()["train@b"] == pytest.approx(60.0)
+    # a stage of another kind keeps its own pace
+    assert estimates.seconds()["report"] == pytest.approx(45.0)
+    estimates.ended("report", 7.5)
+    assert estimates.seconds()["report"] == pytest.approx(7.5)
+    assert estimates.seconds()["train@b"] == pytest.approx(60.0)
+
+
+def test_history_survives_a_torn_file(tmp_path: Path) -> None:
+    costs = {"train@S-S": 40.0, "report": 25.0}
+    assert read_seconds(tmp_path, costs) == {}
+    record_seconds(tmp_path, "train@S-S", 12.34, 40.0)
+    record_seconds(tmp_path, "report", 1.0, 25.0)
+    assert read_seconds(tmp_path, costs) == {"train@S-S": 12.3, "report": 1.0}
+    # ten times the steps: what was measured does not hold
+    assert read_seconds(tmp_path, {**costs, "train@S-S": 400.0}) == {"report": 1.0}
+    for torn in ('{"train', "[1]", '{"report": 3}'):
+        (tmp_path / "seconds.json").write_text(torn)
+        assert read_seconds(tmp_path, costs) == {}
+
+
+def test_progress_reads_whole_lines_only(tmp_path: Path) -> None:
+    path = tmp_path / "progress.jsonl"
+    progress = StageReport(path)
+    progress.refresh()
+    assert facts(progress) == []
+    line = json.dumps({"phase": "train", "step": 5, "total": 10, "loss": 0.12345, "images_per_second": 99.6})
+    path.write_text(line[:20])
+    progress.refresh()
+    assert progress.step is None
+    path.write_text(f"{line}\nnot json\n[1]\n")
+    progress.refresh()
+    assert facts(progress) == ["train", "step 5/10", "loss 0.1235", "100 images/s"]
+    with path.open("a") as file:
+        file.write(json.dumps({"phase": "validate", "step": 1, "total": 4}) + "\n")
+    progress.refresh()
+    assert facts(progress)[:2] == ["validate", "step 1/4"]
+
+
+def test_a_stage_is_timed_by_its_own_pace(tmp_path: Path) -> None:
+    progress = StageReport(tmp_path / "progress.jsonl")
+    assert progress.seconds_left(30.0) == pytest.approx(30.0, abs=1.0)
+    # resumed at step 50, 10 steps in 4 s: 40 more take 16 s
+    progress.step, progress.total, progress._first = 60, 100, (time.monotonic() - 4.0, 50)
+    assert progress.seconds_left(999.0) == pytest.approx(16.0, rel=0.05)
+
+
+def test_clock() -> None:
+    assert [clock(seconds) for seconds in (0, 59.6, 75, 4000)] == ["0:00", "1:00", "1:15", "1:06:40"]
+
+
+def test_live_panel_shows_all_running_stages(tmp_path: Path) -> None:
+    import io
+
+    from rich.console import Console
+
+    from gigatok.pipeline.runner.display import LiveDisplay, Row
+
+    progress = StageReport(tmp_path / "progress.jsonl")
+    progress.phase, progress.step, progress.total = "train", 30, 120
+    progress.loss, progress.images_per_second = 0.25, 150.0
+    out = io.StringIO()
+    display = LiveDisplay(Console(file=out, force_terminal=True, width=110))
+    row = Row(name="train_tokenizer@S-S", progress=progress, left=75.0)
+    display.update(View(rows=[row], done=3, total=40, elapsed=61.0, left=600.0))
+    display.message("a [line] of its own")
+    display.close()
+    text = out.getvalue()
+    for part in ("3/40 stages", "elapsed 1:01", "left about 10:00", "train_tokenizer@S-S", "train 30/120", "0.25"):
+        assert part in text
+    assert "150" in text
+    assert "1:15" in text
+    assert "a [line] of its own" in text
