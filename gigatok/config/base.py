@@ -7,6 +7,18 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict
 
 
+def printable(text: str) -> str:
+    """``text`` in one line that a terminal shows and does not obey.
+
+    Line ends become blanks. Control and direction characters, and what stands for bytes that are not UTF-8, are
+    written as escapes: names of files and classes come from anywhere.
+    """
+    if text.isprintable():
+        return text
+    line = " ".join(text.splitlines())
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in line)
+
+
 class GigatokError(Exception):
     """Something the user can mend. One line: what is wrong (setting, value, rule) and the fix.
 
@@ -14,6 +26,9 @@ class GigatokError(Exception):
     """
 
     exit_code = 1
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__(printable(text))
 
 
 class ConfigError(GigatokError, ValueError):
@@ -25,7 +40,7 @@ class ConfigError(GigatokError, ValueError):
 class Section(BaseModel):
     """A frozen group of settings. Unknown keys are refused, so a typing error never passes silently."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
 
     def replace(self, **changes: Any) -> Self:
         """A validated copy with ``changes`` applied."""

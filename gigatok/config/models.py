@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from gigatok.config.base import Section
+from gigatok.config.bounds import Blocks, Classes, CodebookSize, Depth, Dropout, Heads, Side, Tokens, Width
 
 
 class TransformerSize(Section):
     """Width, depth and heads of one transformer (paper table 1)."""
 
-    width: int = Field(gt=0)
-    depth: int = Field(gt=0)
-    heads: int = Field(gt=0)
+    width: Width
+    depth: Depth
+    heads: Heads
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> Self:
@@ -26,19 +27,19 @@ class TransformerSize(Section):
 class CnnConfig(Section):
     """The convolutional stem and head; the same for all sizes (paper section 3.1). Defaults: the paper's."""
 
-    channels: int = 128
-    multipliers: tuple[int, ...] = (1, 1, 2, 2, 4)
+    channels: Width = 128
+    multipliers: tuple[Annotated[int, Field(ge=1, le=64)], ...] = Field((1, 1, 2, 2, 4), min_length=1, max_length=10)
     """Channels of each encoder level are ``channels * multiplier``; one 2x downsample between levels."""
-    encoder_blocks: int = 2
+    encoder_blocks: Blocks = 2
     """Residual blocks a level in the encoder."""
-    decoder_blocks: int = 3
+    decoder_blocks: Blocks = 3
     """Residual blocks a level in the decoder."""
-    mid_blocks: int = 2
-    latent_channels: int = 256
+    mid_blocks: Annotated[int, Field(ge=0, le=64)] = 2
+    latent_channels: Width = 256
     """Channels of the map between CNN and transformer."""
-    groups: int = 32
-    """Group-norm groups."""
-    patch: int = 1
+    groups: Width = 32
+    """Group-norm groups; they divide the channels of every level."""
+    patch: Annotated[int, Field(ge=1, le=64)] = 1
     """Space-to-depth factor before the first and after the last convolution. 1 in the paper; 2 quarters
     the cost of the outermost level for CPU profiles."""
 
@@ -47,6 +48,15 @@ class CnnConfig(Section):
         """Image pixels per position of the latent map, along one side."""
         return self.patch * int(2 ** (len(self.multipliers) - 1))
 
+    @model_validator(mode="after")
+    def _groups_divide_channels(self) -> Self:
+        for channels in dict.fromkeys((self.channels, *(self.channels * factor for factor in self.multipliers))):
+            if channels % self.groups:
+                raise ValueError(
+                    f"groups {self.groups} do not divide a level's {channels} channels: change one of them"
+                )
+        return self
+
 
 class TokenizerConfig(Section):
     """A whole tokenizer. Defaults: the paper's (256 px, 16x16 positions, 256 tokens, 16384 codes of 8)."""
@@ -54,18 +64,18 @@ class TokenizerConfig(Section):
     layout: Literal["1d", "2d"] = "1d"
     block: Literal["qformer", "plain"] = "qformer"
     """``plain`` (self-attention only) exists in the 2D layout alone."""
-    image_size: int = 256
-    num_tokens: int | None = None
+    image_size: Side = 256
+    num_tokens: Tokens | None = None
     """1D tokens, a power of two; ``None``: one for each position of the latent map."""
     encoder: TransformerSize
     decoder: TransformerSize
     cnn: CnnConfig = CnnConfig()
-    codebook_size: int = Field(16384, gt=1)
-    codebook_dim: int = Field(8, gt=0)
+    codebook_size: CodebookSize = 16384
+    codebook_dim: Width = 8
     quantizer_gradient: Literal["rotation", "straight-through"] = "rotation"
     alignment_layer: int | None = 3
     """Decoder block (counted from 1) whose output is aligned with the teacher; ``None``: no alignment MLP."""
-    alignment_dim: int = 768
+    alignment_dim: Width = 768
     """Width of the teacher's features."""
     initialisation: Literal["paper", "spatial"] = "paper"
     """How training starts. ``spatial`` (not in the paper): attention looks at the same place, for short runs."""
@@ -104,18 +114,18 @@ class TokenizerConfig(Section):
 class ArConfig(Section):
     """A LlamaGen-1d model (paper table 8)."""
 
-    width: int = Field(gt=0)
-    depth: int = Field(gt=0)
-    heads: int = Field(gt=0)
-    ffn_multiple_of: int = 256
+    width: Width
+    depth: Depth
+    heads: Heads
+    ffn_multiple_of: Width = 256
     """The SwiGLU width 8/3 * width is rounded up to a multiple of this."""
-    codebook_size: int = 16384
-    num_tokens: int = 256
-    num_classes: int = 1000
+    codebook_size: CodebookSize = 16384
+    num_tokens: Tokens = 256
+    num_classes: Classes = 1000
     """Real classes; the null class has index ``num_classes``."""
-    dropout: float = Field(0.1, ge=0, lt=1)
+    dropout: Dropout = 0.1
     """On embeddings, attention output and FFN output."""
-    class_dropout: float = Field(0.1, ge=0, lt=1)
+    class_dropout: Dropout = 0.1
     """Share of classes replaced by the null class in training mode."""
 
     @model_validator(mode="after")

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
-import yaml
 from pydantic import ValidationError, model_validator
 
 from gigatok.config.base import ConfigError, Section
 from gigatok.config.models import ArConfig, TokenizerConfig
+from gigatok.config.reading import read_yaml
 from gigatok.config.repeats import repeat_name
 from gigatok.config.sections import (
     BaseSection,
@@ -32,6 +32,9 @@ from gigatok.config.sections import (
 RUNGS = {"s": "S-S", "b": "S-B", "l": "B-L", "xl": "L-XL", "3b": "XL-XXL"}
 """The command line's size names and the tokenizers they mean. ``xl`` is ours, between two of the paper's."""
 
+
+_SHOWN = 80
+"""Characters of a wrong value in an error."""
 
 T = TypeVar("T")
 SectionT = TypeVar("SectionT", bound=Section)
@@ -136,7 +139,7 @@ class Params(Section):
         return [
             f"name {name!r} may hold letters, digits and '-' only (DVC reads a dot as a path)"
             for name in dict.fromkeys((*self.tokenizers, *self.generators))
-            if not name.replace("-", "").isalnum()
+            if not (name.isascii() and name.replace("-", "").isalnum())
         ]
 
     def _tokenizer_problems(self) -> list[str]:
@@ -191,7 +194,7 @@ class Params(Section):
                 )
                 continue
             try:
-                self.generator_model(name, tokens=1, codebook_size=1, classes=1)
+                self.generator_model(name, tokens=1, codebook_size=2, classes=1)
                 self.generator_evaluation(name)
             except ValidationError as error:
                 problems.append(f"generators.{name}: {describe(error)}")
@@ -206,18 +209,14 @@ def load_params(path: Path | str = "params.yaml") -> Params:
     Raises:
         ConfigError: the file is missing, is not YAML, or breaks a rule; all broken rules are listed at once.
     """
-    path = Path(path)
-    try:
-        values = yaml.safe_load(path.read_text())
-    except FileNotFoundError:
-        raise ConfigError(f"{path} does not exist: write one with 'gigatok-bench profile nano'") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
-    return parse_params(values, source=str(path))
+    return parse_params(read_yaml(path, fix="write one with 'gigatok-bench profile nano'"), source=str(path))
 
 
 def parse_params(values: Mapping[str, Any], source: str = "params") -> Params:
     """``Params`` from a mapping, with one readable line for each broken rule."""
+    if not isinstance(values, Mapping):
+        found = "nothing" if values is None else f"a {type(values).__name__}"
+        raise ConfigError(f"{source} holds {found}, not sections: write it with 'gigatok-bench profile nano'")
     try:
         return Params.model_validate(values)
     except ValidationError as error:
@@ -233,7 +232,8 @@ def describe(error: ValidationError) -> str:
         if problem["type"] == "extra_forbidden":
             rule = "is no setting: remove it or correct its name"
         hidden = isinstance(value, (dict, list, Section)) or problem["type"] == "missing"
-        lines.append(f"{where}{'' if hidden else f' = {value!r}'}: {rule}" if where else rule)
+        shown = repr(value)[:_SHOWN]
+        lines.append(f"{where}{'' if hidden else f' = {shown}'}: {rule}" if where else rule)
     return "; ".join(lines)
 
 

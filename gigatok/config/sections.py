@@ -7,15 +7,29 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from gigatok.config.base import Section
+from gigatok.config.bounds import (
+    BatchSize,
+    Beta,
+    CodebookSize,
+    Count,
+    Dropout,
+    Scale,
+    Seed,
+    Share,
+    Side,
+    StepNumber,
+    Tokens,
+    Width,
+)
 from gigatok.config.models import CnnConfig, TransformerSize
 
 
 class BaseSection(Section):
     """What all stages share."""
 
-    seed: int = 0
+    seed: Seed = 0
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    threads: int = Field(1, ge=0)
+    threads: int = Field(1, ge=0, le=4096)
     """CPU threads a stage process computes with (part of what makes results repeatable); 0: all cores."""
 
 
@@ -25,14 +39,14 @@ class PrepareSection(Section):
     source: Literal["emoji", "imagefolder", "parquet"] = "emoji"
     path: str | None = None
     """Folder or file of ``imagefolder`` and ``parquet``; ``None`` for the embedded data set."""
-    image_size: int = Field(32, gt=0)
+    image_size: Side = 32
     validation_fraction: float = Field(0.1, gt=0, lt=1)
     """Share of concepts (not images) held out, stratified by label; unused where the source has its own split."""
     augmentation: Literal["none", "crop-flip"] = "none"
     """Training only. ``crop-flip``: shorter side to a random size in 1..1.25x, random crop, horizontal flip."""
-    max_corrupt_share: float = Field(0.001, ge=0, le=1)
+    max_corrupt_share: Share = 0.001
     """Share of unreadable images above which the stage fails."""
-    limit_concepts: int | None = Field(None, gt=0)
+    limit_concepts: Count | None = None
     """Keep this many concepts, drawn with the seed; ``None``: all."""
 
 
@@ -42,21 +56,21 @@ class TeacherSection(Section):
     name: str = "efficientnet-lite0"
     weights: str | None = None
     """Local weight file; ``None``: the installed package, cache or a download, whichever the encoder has."""
-    image_size: int = Field(128, gt=0)
+    image_size: Side = 128
     """Side in pixels to which images are resized for the teacher."""
     cache: bool = True
     """Compute features once and store them. False (needed with augmentation): compute them while training."""
-    batch_size: int = Field(64, gt=0)
+    batch_size: BatchSize = 64
 
 
 class DiscriminatorSection(Section):
     """The adversary (paper appendix; PatchGAN, or DINO features for B-L-dino-disc)."""
 
     kind: Literal["patchgan", "dino"] = "patchgan"
-    start_step: int = Field(20_000, ge=0)
+    start_step: StepNumber = 20_000
     """First step with an adversarial term."""
-    channels: int = 64
-    layers: int = 3
+    channels: Width = 64
+    layers: int = Field(3, ge=1, le=10)
     weights: str | None = None
     """DINO-v1 ViT-S/16 weights for ``dino``: local file, or ``None`` for timm's download."""
 
@@ -66,8 +80,8 @@ class ShortcutSection(Section):
 
     image_weight: float = Field(1.0, ge=0)
     feature_weight: float = Field(1.0, ge=0)
-    image_end_step: int = Field(15_000, ge=0)
-    feature_end_step: int = Field(15_000, ge=0)
+    image_end_step: StepNumber = 15_000
+    feature_end_step: StepNumber = 15_000
 
 
 class LossSection(Section):
@@ -94,8 +108,8 @@ class LossSection(Section):
 class CodebookRestartSection(Section):
     """Dead codes replaced by encoder outputs early in training. Not in the paper: helps short runs."""
 
-    every: int = Field(100, gt=0)
-    until_step: int = Field(0, ge=0)
+    every: Count = 100
+    until_step: StepNumber = 0
     """0: never."""
 
 
@@ -104,12 +118,12 @@ class OptimizerSection(Section):
 
     learning_rate: float = Field(1e-4, gt=0)
     schedule: Literal["cosine", "wsd", "constant"] = "cosine"
-    warmup_steps: int = Field(0, ge=0)
+    warmup_steps: StepNumber = 0
     min_learning_rate: float = Field(1e-5, ge=0)
     """End of the cosine."""
-    decay_fraction: float = Field(0.2, ge=0, le=1)
+    decay_fraction: Share = 0.2
     """Share of steps in which WSD decays."""
-    betas: tuple[float, float] = (0.9, 0.95)
+    betas: tuple[Beta, Beta] = (0.9, 0.95)
     weight_decay: float = Field(1e-4, ge=0)
     decay_all_parameters: bool = True
     """False: only tensors with at least two dimensions decay (the AR recipe)."""
@@ -119,9 +133,9 @@ class OptimizerSection(Section):
 class TokenizerModelSection(Section):
     """Shapes common to all tokenizers of a profile, and what the size letters mean in it."""
 
-    num_tokens: int | None = None
-    codebook_size: int = 16384
-    codebook_dim: int = 8
+    num_tokens: Tokens | None = None
+    codebook_size: CodebookSize = 16384
+    codebook_dim: Width = 8
     quantizer_gradient: Literal["rotation", "straight-through"] = "rotation"
     cnn: CnnConfig = CnnConfig()
     sizes: dict[str, TransformerSize]
@@ -139,19 +153,19 @@ class TrainTokenizerSection(Section):
     loss: LossSection = LossSection()
     optimizer: OptimizerSection = OptimizerSection()
     codebook_restart: CodebookRestartSection = CodebookRestartSection()
-    steps: int = Field(gt=0)
-    batch_size: int = Field(gt=0)
+    steps: Count
+    batch_size: BatchSize
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    ema_decay: float = Field(0.0, ge=0, lt=1)
+    ema_decay: Beta = 0.0
     """0: no EMA, as in the published recipe."""
-    log_every: int = Field(50, gt=0)
-    sample_every: int = Field(500, gt=0)
+    log_every: Count = 50
+    sample_every: Count = 500
     """Steps between sample grids."""
-    save_every: int = Field(500, gt=0)
+    save_every: Count = 500
     """Steps between resumable states."""
-    keep_steps: tuple[int, ...] = ()
+    keep_steps: tuple[Count, ...] = ()
     """Steps whose weights are kept besides the last ones."""
-    workers: int = Field(0, ge=0)
+    workers: int = Field(0, ge=0, le=1024)
     """Loader processes; 0 loads in the training process."""
     token_crops: Literal["plain", "ten-crop"] = "plain"
     """Indices stored for the generator: of the plain images, or of four corners, centre and their mirror images."""
@@ -166,9 +180,9 @@ class TokenizerEntry(Section):
     teacher: dict[str, object] = {}
     """What it overrides of ``teacher``: another semantic encoder (paper table 6). Its features are computed while
     training, since the stage ``teacher`` stores those of one encoder."""
-    seed: int | None = None
+    seed: Seed | None = None
     """Seed of this training; ``None``: ``base.seed``. Data, judge and samples keep ``base.seed``."""
-    seeds: tuple[int, ...] = ()
+    seeds: tuple[Seed, ...] = ()
     """Seeds it is trained with, its own first: the others are entries called ``<T>-seed<n>``. Empty: its own only."""
 
 
@@ -177,33 +191,33 @@ class TrainGeneratorSection(Section):
 
     sizes: dict[str, TransformerSize]
     """What ``GPT-B`` and so on mean in this profile."""
-    ffn_multiple_of: int = 256
-    dropout: float = 0.1
-    class_dropout: float = 0.1
+    ffn_multiple_of: Width = 256
+    dropout: Dropout = 0.1
+    class_dropout: Dropout = 0.1
     optimizer: OptimizerSection = OptimizerSection(
         schedule="wsd", weight_decay=0.05, decay_all_parameters=False, gradient_clip=1.0
     )
-    steps: int = Field(gt=0)
-    batch_size: int = Field(gt=0)
+    steps: Count
+    batch_size: BatchSize
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    ema_decay: float = Field(0.0, ge=0, lt=1)
-    log_every: int = Field(50, gt=0)
-    validate_every: int = Field(500, gt=0)
-    save_every: int = Field(500, gt=0)
-    keep_steps: tuple[int, ...] = ()
+    ema_decay: Beta = 0.0
+    log_every: Count = 50
+    validate_every: Count = 500
+    save_every: Count = 500
+    keep_steps: tuple[Count, ...] = ()
 
 
 class GeneratorEntry(Section):
     """``generators.<G>``: an AR model, the tokenizer it generates for, and its overrides."""
 
     tokenizer: str
-    checkpoint: Literal["final"] | int = "final"
+    checkpoint: Literal["final"] | Count = "final"
     """Weights of the tokenizer: the last, or those kept at a step."""
     size: str = "GPT-B"
     overrides: dict[str, object] = {}
     evaluation: dict[str, object] = {}
     """What it overrides of ``evaluate_generator``: the guidance of the paper's systems, say."""
-    seed: int | None = None
+    seed: Seed | None = None
     """Seed of this training; ``None``: ``base.seed``."""
 
 
@@ -212,7 +226,7 @@ class ReferenceSection(Section):
 
     extractor: str = "efficientnet-lite2"
     weights: str | None = None
-    extractor_size: int | None = Field(None, gt=0)
+    extractor_size: Side | None = None
     """Side in pixels at which the extractor sees images; ``None``: its native size."""
     more_extractors: tuple[str, ...] = ()
     """Further extractors with which Fréchet distances are taken too (``rfd/<name>``, ``gfd/<name>``)."""
@@ -223,8 +237,8 @@ class ReferenceSection(Section):
     samples: str | None = None
     """ADM's reference ``.npz`` (images, ``mu``, ``sigma``) that samples are held against; ``None``: the training
     images, which takes a pass over all of them."""
-    batch_size: int = Field(32, gt=0)
-    kmeans_iterations: int = Field(10, gt=0)
+    batch_size: BatchSize = 32
+    kmeans_iterations: Count = 10
     """Lloyd iterations of the k-means-over-patches baseline."""
 
 
@@ -240,8 +254,8 @@ class ProbeSection(Section):
 class EvaluateTokenizerSection(Section):
     """Reconstruction metrics on the validation images."""
 
-    batch_size: int = Field(32, gt=0)
-    pictures: int = Field(16, gt=0)
+    batch_size: BatchSize = 32
+    pictures: int = Field(16, gt=0, le=4096)
     """Reconstructions kept for the report."""
     probe: ProbeSection | None = None
     """Linear probe of the encoder on all training images, at the end and at kept checkpoints (figure 13);
@@ -257,32 +271,32 @@ class GuidanceSection(Section):
     kind: Literal["list", "zero-order", "study"] = "list"
     """``list``: every scale of ``cfg_scales``; ``zero-order``: the paper's hill climb in steps of 0.25; ``study``:
     Optuna over ``scales``, ``schedules`` and ``starts``, with few samples first."""
-    start: float = Field(1.75, ge=1)
+    start: float = Field(1.75, ge=1, le=1000)
     """First scale of ``zero-order`` (SPEC section 5)."""
-    trials: int = Field(24, gt=0)
+    trials: Count = 24
     """Settings that ``study`` tries besides no guidance."""
-    samples: tuple[int, ...] = ()
+    samples: tuple[Count, ...] = ()
     """Rising counts at which ``study`` gives up the worse half, before all ``evaluate_generator.samples``."""
-    scales: tuple[float, ...] = (1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0)
+    scales: tuple[Scale, ...] = (1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0)
     schedules: tuple[Literal["constant", "step", "linear", "cosine"], ...] = ("constant", "step", "linear", "cosine")
-    starts: tuple[float, ...] = (0.0, 0.18, 0.3)
+    starts: tuple[Share, ...] = (0.0, 0.18, 0.3)
     """Shares of the sequence before guidance begins; ``step`` only."""
 
 
 class EvaluateGeneratorSection(Section):
     """Samples, their scores, validation loss and probe."""
 
-    samples: int = Field(576, gt=0)
-    cfg_scales: tuple[float, ...] = (1.0, 2.0)
+    samples: Count = 576
+    cfg_scales: tuple[Scale, ...] = (1.0, 2.0)
     """With guidance ``list`` every scale is sampled; the first must be 1.0 (no guidance)."""
     cfg_schedule: Literal["constant", "step", "linear", "linear_re", "rectangular", "cosine"] = "constant"
-    cfg_start: float = 0.0
+    cfg_start: Share = 0.0
     temperature: float = Field(1.0, gt=0)
-    top_k: int = Field(0, ge=0)
+    top_k: StepNumber = 0
     top_p: float = Field(1.0, gt=0, le=1)
-    batch_size: int = Field(64, gt=0)
+    batch_size: BatchSize = 64
     guidance: GuidanceSection = GuidanceSection()
-    seeds: tuple[int, ...] = Field((0,), min_length=1)
+    seeds: tuple[Seed, ...] = Field((0,), min_length=1)
     """Added to ``base.seed``: further sets of samples. With several, mean scores and their interval are reported."""
     probe: ProbeSection = ProbeSection()
 
@@ -320,4 +334,4 @@ class ReportSection(Section):
     title: str = "GigaTok Bench"
     force: bool = False
     """Plot scores that were measured differently in one plot, with a note on it, instead of refusing."""
-    example_rows: int = Field(8, gt=0)
+    example_rows: int = Field(8, gt=0, le=4096)
