@@ -2,65 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from gigatok.config import GigatokError
-from gigatok.data.images import CorruptImageError
+from gigatok.data.image_files import FileReader, Taken, natural_key, take_files
 from gigatok.data.source import Record, Source, Split
+from gigatok.data.split import TEST_SPLIT, OwnSplit, require_whole_split, split_called
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
-_VALIDATION_NAMES = ("val", "validation")
-
-
-class FileReader:
-    """Bytes of an image file.
-
-    Raises:
-        CorruptImageError: the file is gone or not readable, so that it is counted as a damaged one is.
-    """
-
-    def __call__(self, location: str) -> bytes:
-        try:
-            return Path(location).read_bytes()
-        except OSError as error:
-            raise CorruptImageError(location, error.strerror or type(error).__name__) from None
+LAYOUT = "ROOT/CLASS/*.png, or ROOT/train/CLASS/*.png and ROOT/val/CLASS/*.png"
+OUTSIDE = "outside the class folders"
 
 
 def open_imagefolder(path: str) -> Source:
-    """All images below ``path``, sorted by class and name. Classes are the folder names, sorted.
+    """All images below ``path``, by class and name, numbers as numbers. Classes are the folder names.
 
-    With both ``train`` and ``val`` (or ``validation``) inside, those are the splits; else there is none.
+    Folders called ``train``, ``val`` (``valid``, ``validation``) and ``test``, in any case, are splits. ``test`` is
+    left out; without ``val`` there is no split of its own.
 
     Raises:
-        GigatokError: the folder is missing, has no class folders, a class folder has no images, or a
-            validation class is not among the training classes.
+        GigatokError: the folder is missing, has no class folders, a class folder has no images, a validation class
+            is not among the training classes, or classes and splits cannot be told apart.
     """
     root = Path(path)
     if not root.is_dir():
         raise GigatokError(
             f"prepare.path {path!r} is not a folder: set it to the folder that holds one subfolder per class"
         )
-    validation = next((root / name for name in _VALIDATION_NAMES if (root / name).is_dir()), None)
-    if (root / "train").is_dir() and validation is not None:
-        classes = _class_names(root / "train")
-        unknown = sorted(set(_class_names(validation)) - set(classes))
-        if unknown:
+    taken = take_files(root)
+    filled = {name.split("/")[0] for name in taken.names if "/" in name}
+    splits = {name: split_called(name) for name in _folders(root) if name in filled}
+    own = require_whole_split(splits.values(), f"prepare.path {path!r}", LAYOUT)
+    if not any(splits.values()):
+        return _source(taken, _class_names(root), {"": None})
+    taken = taken.without([name for name in taken.names if splits.get(name.split("/")[0]) == "test"], TEST_SPLIT)
+    folders = _folder_of_each(splits, path)
+    classes = _class_names(root / folders["train"])
+    if not own:
+        return _source(taken, classes, {folders["train"]: None})
+    validation = folders["validation"]
+    unknown = sorted(set(_class_names(root / validation)) - set(classes))
+    if unknown:
+        raise GigatokError(f"prepare.path {path!r}: classes {unknown[:5]} are in {validation} but not in train")
+    return _source(taken, classes, {folders["train"]: "train", validation: "validation"})
+
+
+def _folder_of_each(splits: dict[str, OwnSplit | None], path: str) -> dict[OwnSplit, str]:
+    folders: dict[OwnSplit, str] = {}
+    for name, split in splits.items():
+        if split is not None and folders.setdefault(split, name) != name:
             raise GigatokError(
-                f"prepare.path {path!r}: classes {unknown[:5]} are in {validation.name} but not in train"
+                f"prepare.path {path!r}: {folders[split]} and {name} are both the {split} split; expected {LAYOUT}"
             )
-        records = [
-            *_records(root, root / "train", classes, "train"),
-            *_records(root, validation, classes, "validation"),
-        ]
-    else:
-        classes = _class_names(root)
-        records = list(_records(root, root, classes, None))
-    return Source(classes, records, FileReader())
+    return folders
+
+
+def _folders(root: Path) -> list[str]:
+    """Names of the folders in ``root`` that count, numbers in order."""
+    names = [entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith((".", "__MACOSX"))]
+    return sorted(names, key=natural_key)
 
 
 def _class_names(root: Path) -> list[str]:
-    names = sorted(entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    names = _folders(root)
     if not names:
         raise GigatokError(
             f"prepare.path: {root} has no class folders: sort its images into one subfolder per class "
@@ -69,16 +72,38 @@ def _class_names(root: Path) -> list[str]:
     return names
 
 
-def _records(root: Path, folder: Path, classes: list[str], split: Split | None) -> Iterator[Record]:
-    for label, name in enumerate(classes):
-        if not (folder / name).is_dir():
-            continue  # a class without validation images
-        files = sorted(
-            entry
-            for entry in (folder / name).rglob("*")
-            if entry.suffix.lower() in SUFFIXES and not entry.name.startswith(".")
-        )
-        if not files:
-            raise GigatokError(f"prepare.path: class folder {folder / name} has no images: remove it or fill it")
-        for file in files:
-            yield Record(str(file), label, file.relative_to(root).as_posix(), split)
+def _source(taken: Taken, classes: list[str], splits: dict[str, Split | None]) -> Source:
+    """Records of the images in ``<split>/<class>/``, split by split and class by class.
+
+    Args:
+        splits: folder of each split; ``""`` where class folders lie in the root itself.
+    """
+    by_class: dict[tuple[str, str], list[str]] = {}
+    for name in taken.names:
+        *folders, _ = name.split("/")
+        place = tuple(folders[:2]) if "" not in splits else ("", *folders[:1])
+        if len(place) == 2 and place[0] in splits:
+            by_class.setdefault((place[0], place[1]), []).append(name)
+            _refuse_splits_inside(name, folders[1:] if "" in splits else folders[2:])
+    records: list[Record] = []
+    for folder, split in splits.items():
+        for label, class_name in enumerate(classes):
+            names = by_class.get((folder, class_name), [])
+            if not names and (taken.root / folder / class_name).is_dir():
+                raise GigatokError(
+                    f"prepare.path: class folder {taken.root / folder / class_name} has no images: remove it or fill it"
+                )
+            records += [Record(str(taken.root / name), label, name, split) for name in names]
+    inside = {record.concept for record in records}
+    taken = taken.without([name for name in taken.names if name not in inside], OUTSIDE)
+    return Source(classes, records, FileReader(), taken.left_out, taken.linked)
+
+
+def _refuse_splits_inside(name: str, folders: list[str]) -> None:
+    """A split below a class is no part of the class: which of its images may be trained on?"""
+    for folder in folders:
+        if split_called(folder) is not None:
+            raise GigatokError(
+                f"prepare.path: {name} lies in a split ({folder}) below its class; expected {LAYOUT}: "
+                "set prepare.path to the folder that holds the splits, or rename the folder"
+            )

@@ -6,27 +6,43 @@ Letters: B batch, H height, W width.
 from __future__ import annotations
 
 import io
-import struct
-import zlib
-from typing import Literal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from gigatok.config import GigatokError
+from gigatok.config.reading import reason
 
-_DECODE_ERRORS = (
-    OSError,  # truncated files; PIL.UnidentifiedImageError is one
-    SyntaxError,  # PIL's word for broken PNG chunks
-    ValueError,
-    EOFError,
-    IndexError,
-    struct.error,
-    zlib.error,
-    Image.DecompressionBombError,
-)
-"""What Pillow raises for damaged files, over its codecs and versions."""
+FORMATS = {
+    ".png": "PNG",
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".webp": "WEBP",
+    ".bmp": "BMP",
+    ".gif": "GIF",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".ppm": "PPM",
+    ".pgm": "PPM",
+}
+"""Ends of the names of image files, and Pillow's name of the format. No other format is decoded, whatever a file is
+called: some of Pillow's start other programs (EPS starts Ghostscript)."""
+_DECODERS = tuple(dict.fromkeys(FORMATS.values()))
+LARGEST_PIXELS = 100_000_000
+"""Pixels of an image at most. The largest of ImageNet has 61 million."""
+LARGEST_ASPECT = 50
+"""Longer side over shorter side at most: a crop resizes the shorter one up, and the longer one with it."""
+
+Transparency = Literal["white", "dropped"]
+"""What becomes of transparent pixels. ``white``: they are laid on white. ``dropped``: their stored colours are taken,
+which is what ``convert("RGB")`` does in the loaders of ADM, pytorch-fid, clean-fid and torch-fidelity."""
+Trait = Literal["transparency", "EXIF rotation", "16 bit", "animation"]
+"""What a file holds beyond the RGB pixels that are taken of it."""
+_EXIF_ORIENTATION = 0x112
 
 
 class CorruptImageError(GigatokError):
@@ -42,32 +58,86 @@ class CorruptImageError(GigatokError):
         return type(self), (self.location, self.reason)
 
 
-def decode_rgb(data: bytes, location: str) -> Image.Image:
-    """Whole picture as RGB, transparency laid on white, EXIF rotation ignored (as ADM's loader does).
+class Decoded(NamedTuple):
+    """A picture and what its file held besides."""
+
+    picture: Image.Image
+    traits: frozenset[Trait]
+    format: str
+    """Pillow's name of the format that the content has, whatever the file is called."""
+
+
+def decode_rgb(data: bytes, location: str, transparency: Transparency = "white") -> Image.Image:
+    """Whole picture as RGB. EXIF rotation is ignored, as ADM's loader does; of an animation the first frame is taken.
 
     Raises:
-        CorruptImageError: not an image, truncated, or of a kind that has no one reading as RGB.
+        CorruptImageError: not an image of one of ``FORMATS``, truncated, too large or too narrow, or of a kind that
+            has no one reading as RGB.
     """
+    with _opened(data, location) as picture:
+        return _to_rgb(picture, transparency)
+
+
+def decode_with_traits(data: bytes, location: str, transparency: Transparency = "white") -> Decoded:
+    """As ``decode_rgb``, and what the file held besides."""
+    with _opened(data, location) as picture:
+        return Decoded(_to_rgb(picture, transparency), _traits(picture, data), str(picture.format))
+
+
+@contextmanager
+def _opened(data: bytes, location: str) -> Iterator[Image.Image]:
+    """The loaded picture; whatever goes wrong while it is used is the file's fault."""
     try:
-        with Image.open(io.BytesIO(data)) as picture:
+        with Image.open(io.BytesIO(data), formats=_DECODERS) as picture:
+            _check_size(*picture.size)
             picture.load()
-            return _to_rgb(picture)
-    except _DECODE_ERRORS as error:
-        reason = " ".join(str(error).split()).replace(str(io.BytesIO), "data") or type(error).__name__
-        raise CorruptImageError(location, reason) from None
+            yield picture
+    except UnidentifiedImageError:
+        what = "empty file" if not data else f"no image of a known format: {', '.join(_DECODERS)}"
+        raise CorruptImageError(location, what) from None
+    except Exception as error:  # damaged files make Pillow's decoders raise nearly every kind there is
+        raise CorruptImageError(location, reason(error)) from None
 
 
-def _to_rgb(picture: Image.Image) -> Image.Image:
+def _check_size(width: int, height: int) -> None:
+    """Bounds that hold before any pixel is decoded: 128 bytes may ask for gigabytes."""
+    if width * height > LARGEST_PIXELS:
+        raise ValueError(f"{width}x{height} pixels are more than {LARGEST_PIXELS}")
+    if max(width, height) > LARGEST_ASPECT * min(width, height):
+        raise ValueError(f"{width}x{height} pixels are narrower than 1:{LARGEST_ASPECT}")
+
+
+def _to_rgb(picture: Image.Image, transparency: Transparency) -> Image.Image:
     if picture.mode.startswith("I;16"):
         # Pillow clips 16-bit grey at 255 on conversion; the high byte is the picture.
         return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8)).convert("RGB")
     if picture.mode in ("I", "F"):
         raise ValueError(f"pixel mode {picture.mode} has no fixed range")
-    if picture.has_transparency_data:
+    if transparency == "white" and picture.has_transparency_data:
         layer = picture.convert("RGBA")
         white = Image.new("RGBA", layer.size, (255, 255, 255, 255))
         return Image.alpha_composite(white, layer).convert("RGB")
     return picture.convert("RGB")
+
+
+def _traits(picture: Image.Image, data: bytes) -> frozenset[Trait]:
+    found: set[Trait] = set()
+    if picture.has_transparency_data and picture.convert("RGBA").getchannel("A").getextrema()[0] != 255:
+        found.add("transparency")
+    if picture.mode.startswith("I;16") or (picture.format == "PNG" and data[24:25] == b"\x10"):
+        found.add("16 bit")
+    if getattr(picture, "is_animated", False):
+        found.add("animation")
+    if _orientation(picture) not in (None, 1):
+        found.add("EXIF rotation")
+    return frozenset(found)
+
+
+def _orientation(picture: Image.Image) -> object:
+    try:
+        return picture.getexif().get(_EXIF_ORIENTATION)
+    except Exception:  # damaged EXIF data beside sound pixels
+        return None
 
 
 def to_float(images: torch.Tensor) -> torch.Tensor:

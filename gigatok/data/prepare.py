@@ -19,8 +19,9 @@ import pyarrow.parquet as pq
 from gigatok.config import GigatokError
 from gigatok.config.sections import BaseSection, PrepareSection
 from gigatok.data.emoji import open_emoji
+from gigatok.data.image_files import count_traits
 from gigatok.data.imagefolder import open_imagefolder
-from gigatok.data.images import CorruptImageError, decode_rgb
+from gigatok.data.images import CorruptImageError, Trait, decode_with_traits
 from gigatok.data.packing import PackedWriter
 from gigatok.data.parquet import open_parquet
 from gigatok.data.prepared import INDEX_NAME, SUMMARY_NAME, CorruptImage, DataSummary, SplitCounts
@@ -44,8 +45,17 @@ class _Entry(NamedTuple):
     split: Split
 
 
-_Decoded = tuple[_Entry, tuple[Pixels, str] | CorruptImageError]
-"""An entry with its centre crop and the sha256 of its bytes, or with what is wrong with it."""
+class _Image(NamedTuple):
+    """A centre crop and what is recorded of it."""
+
+    pixels: Pixels
+    sha256: str
+    """Of the encoded bytes."""
+    traits: frozenset[Trait]
+
+
+_Decoded = tuple[_Entry, _Image | CorruptImageError]
+"""An entry with its image, or with what is wrong with it."""
 
 
 class _Content(NamedTuple):
@@ -54,6 +64,7 @@ class _Content(NamedTuple):
     kept: list[_Entry]
     corrupt: list[CorruptImage]
     sha256: str
+    traits: dict[str, int]
 
 
 def _silent(done: int, total: int) -> None:
@@ -102,7 +113,7 @@ def prepare(section: PrepareSection, base: BaseSection, out: Path, progress: Pro
 
     threads = base.threads or os.cpu_count() or 1
     decoded = _decode_all(source, entries, section.image_size, threads)
-    kept, corrupt, digest = _pack(decoded, len(entries), out, packed, section.image_size, progress)
+    kept, corrupt, digest, traits = _pack(decoded, len(entries), out, packed, section.image_size, progress)
     _check_corrupt(corrupt, len(entries), section.max_corrupt_share)
     _write_index(out / INDEX_NAME, kept, source.classes)
     summary = DataSummary(
@@ -117,6 +128,9 @@ def prepare(section: PrepareSection, base: BaseSection, out: Path, progress: Pro
         validation=_counts(kept, "validation", source.classes, packed["validation"]),
         corrupt=corrupt,
         data_sha256=digest,
+        left_out=dict(source.left_out),
+        linked=source.linked,
+        traits=traits,
     )
     (out / SUMMARY_NAME).write_text(json.dumps(summary.model_dump(), indent=1, sort_keys=True) + "\n")
     return summary
@@ -143,6 +157,7 @@ def _pack(
     kept: list[_Entry] = []
     corrupt: list[CorruptImage] = []
     digest = hashlib.sha256()
+    traits: list[frozenset[Trait]] = []
     with contextlib.ExitStack() as stack:
         writers = {
             split: stack.enter_context(PackedWriter(out / f"{split}.npy", image_size))
@@ -153,26 +168,28 @@ def _pack(
             if isinstance(result, CorruptImageError):
                 corrupt.append(CorruptImage(location=result.location, reason=result.reason))
             else:
-                pixels, content = result
+                pixels, content, found = result
+                traits.append(found)
                 if entry.split in writers:
                     writers[entry.split].append(pixels)
                     content = hashlib.sha256(pixels.tobytes()).hexdigest()
                 digest.update(f"{entry.id} {entry.record.label} {entry.split} {content}\n".encode())
                 kept.append(entry)
             progress(done, total)
-    return _Content(kept, corrupt, digest.hexdigest())
+    return _Content(kept, corrupt, digest.hexdigest(), count_traits(traits))
 
 
 def _decode_all(source: Source, entries: Sequence[_Entry], image_size: int, threads: int) -> Iterator[_Decoded]:
     """Every entry in order."""
 
-    def decode(entry: _Entry) -> tuple[Pixels, str] | CorruptImageError:
+    def decode(entry: _Entry) -> _Image | CorruptImageError:
         try:
             data = source.reader(entry.record.location)
-            pixels = center_crop(decode_rgb(data, entry.record.location), image_size)
+            found = decode_with_traits(data, entry.record.location)
+            pixels = center_crop(found.picture, image_size)
         except CorruptImageError as error:
             return error
-        return pixels, hashlib.sha256(data).hexdigest()
+        return _Image(pixels, hashlib.sha256(data).hexdigest(), found.traits)
 
     # Pillow decodes and resizes without the interpreter lock, so threads are enough.
     with ThreadPoolExecutor(threads) as pool:

@@ -5,7 +5,6 @@ Letters: B batch, S image side in pixels, n images of a set.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Literal, Self
 
@@ -17,9 +16,10 @@ import pyarrow.parquet as pq
 import torch
 from pydantic import ValidationError
 
-from gigatok.config import GigatokError, Section
+from gigatok.config import GigatokError, Section, describe
+from gigatok.config.reading import read_json, reason
 from gigatok.data.emoji import EmojiReader
-from gigatok.data.imagefolder import FileReader
+from gigatok.data.image_files import FileReader
 from gigatok.data.images import decode_rgb
 from gigatok.data.parquet import ParquetReader
 from gigatok.data.source import Reader, Split
@@ -27,6 +27,9 @@ from gigatok.data.transforms import Pixels, center_crop, random_crop_flip, ten_c
 
 INDEX_NAME = "index.parquet"
 SUMMARY_NAME = "summary.json"
+_AGAIN = "run 'dvc repro -f prepare'"
+_INDEX = pa.schema({"id": pa.int64(), "location": pa.string(), "label": pa.int64(), "split": pa.string()})
+"""Columns of the index that are read here."""
 
 READERS: dict[str, type[EmojiReader] | type[FileReader] | type[ParquetReader]] = {
     "emoji": EmojiReader,
@@ -66,6 +69,13 @@ class DataSummary(Section):
     train: SplitCounts
     validation: SplitCounts
     corrupt: list[CorruptImage]
+    left_out: dict[str, int] = {}
+    """What else the source has and why it does not count: reason -> how many files or rows."""
+    linked: int = 0
+    """Images that are links, or lie in linked folders."""
+    traits: dict[str, int] = {}
+    """How many of the images had transparent pixels (laid on white), EXIF rotation (ignored), 16 bits (the high byte is
+    taken) or an animation (the first frame is taken)."""
     data_sha256: str
     """Over every image's id, label, side and content (pixels where packed, else encoded bytes)."""
 
@@ -166,20 +176,35 @@ class PreparedData:
             GigatokError: the folder is missing, incomplete or of another version of this package.
         """
         root = Path(root)
+        content = read_json(root / SUMMARY_NAME, fix=_AGAIN, missing="run 'dvc repro prepare'")
         try:
-            summary = DataSummary.model_validate(json.loads((root / SUMMARY_NAME).read_text()))
-            index = pq.read_table(root / INDEX_NAME)
-        except FileNotFoundError as error:
-            raise GigatokError(f"{error.filename or root} does not exist: run 'dvc repro prepare'") from None
-        except (ValidationError, ValueError, OSError) as error:
-            reason = " ".join(str(error).split())
-            raise GigatokError(f"{root} cannot be read ({reason}): run 'dvc repro -f prepare'") from None
+            summary = DataSummary.model_validate(content)
+        except ValidationError as error:
+            raise GigatokError(f"{root / SUMMARY_NAME} is no summary ({describe(error)}): {_AGAIN}") from None
+        index = _read_index(root / INDEX_NAME)
         return cls(summary, _image_set(root, "train", summary, index), _image_set(root, "validation", summary, index))
+
+
+def _read_index(path: Path) -> pa.Table:
+    if not path.is_file():
+        raise GigatokError(f"{path} does not exist: run 'dvc repro prepare'")
+    try:
+        table = pq.read_table(path, partitioning=None).select(_INDEX.names).cast(_INDEX)
+        table.validate(full=True)
+    except Exception as error:  # damaged files make Arrow raise many kinds
+        raise GigatokError(f"{path} cannot be read ({reason(error)}): {_AGAIN}") from None
+    if any(table[name].null_count for name in _INDEX.names):
+        raise GigatokError(f"{path} has rows without values: {_AGAIN}")
+    return table
 
 
 def _image_set(root: Path, split: Split, summary: DataSummary, index: pa.Table) -> ImageSet:
     chosen = index.filter(pc.equal(index["split"], split))
     counts = summary.train if split == "train" else summary.validation
+    if len(chosen) != counts.images:
+        raise GigatokError(
+            f"{root / INDEX_NAME} has {len(chosen)} rows of {split}, the summary says {counts.images}: {_AGAIN}"
+        )
     packed: Pixels | None = None
     if counts.packed:
         packed = _open_packed(root / f"{split}.npy", (len(chosen), summary.image_size, summary.image_size, 3))
@@ -194,14 +219,14 @@ def _image_set(root: Path, split: Split, summary: DataSummary, index: pa.Table) 
 
 
 def _open_packed(path: Path, shape: tuple[int, ...]) -> Pixels:
+    if not path.is_file():
+        raise GigatokError(f"{path} does not exist: {_AGAIN}")
     try:
         pixels: Pixels = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (FileNotFoundError, ValueError, EOFError) as error:
-        raise GigatokError(f"{path} cannot be read ({error}): run 'dvc repro -f prepare'") from None
+    except Exception as error:  # NumPy reads the header as Python text, with every error that has
+        raise GigatokError(f"{path} cannot be read ({reason(error)}): {_AGAIN}") from None
     if pixels.shape != shape or pixels.dtype != np.uint8:
-        raise GigatokError(
-            f"{path} holds {pixels.dtype} {pixels.shape}, the index says uint8 {shape}: run 'dvc repro -f prepare'"
-        )
+        raise GigatokError(f"{path} holds {pixels.dtype} {pixels.shape}, the index says uint8 {shape}: {_AGAIN}")
     return pixels
 
 

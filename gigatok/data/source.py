@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Literal, NamedTuple, Protocol
 
 Split = Literal["train", "validation"]
@@ -32,3 +34,7 @@ class Source(NamedTuple):
     classes: list[str]
     records: list[Record]
     reader: Reader
+    left_out: Mapping[str, int] = MappingProxyType({})
+    """What else is there and why it does not count: reason -> how many files or rows, sorted."""
+    linked: int = 0
+    """Records that are links, or lie in linked folders."""

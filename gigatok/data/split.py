@@ -1,10 +1,11 @@
-"""Which concepts are trained on and which are held out."""
+"""Which concepts are trained on and which are held out: by the data's own split, or by a draw."""
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
-from collections.abc import Hashable, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import Literal, TypeVar
 
 import numpy as np
 
@@ -15,6 +16,55 @@ K = TypeVar("K", bound=Hashable)
 
 _LIMIT_STREAM, _SPLIT_STREAM = 1, 2
 """Names of the random streams drawn from one seed, so that a limit does not change the split's draw."""
+
+
+OwnSplit = Literal["train", "validation", "test"]
+"""How data sets are handed out. Nothing here trains on a test split or validates with it."""
+TEST_SPLIT = "test split"
+"""Why its images are left out."""
+_OWN: dict[str, OwnSplit] = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "test": "test",
+    "testing": "test",
+}
+_SHARD = re.compile(rf"({'|'.join(_OWN)})(?![a-z0-9])", re.IGNORECASE)
+
+
+def split_called(name: str) -> OwnSplit | None:
+    """The split that a folder or a column's value names, in any case."""
+    return _OWN.get(name.casefold())
+
+
+def split_of_shard(name: str) -> OwnSplit | None:
+    """The split of ``train-00000-of-00005.parquet`` and the like: a folder of its path, else the start of its name."""
+    *folders, file = name.split("/")
+    found = _SHARD.match(file)
+    return next(filter(None, map(split_called, folders)), _OWN[found[1].casefold()] if found else None)
+
+
+def require_whole_split(found: Iterable[OwnSplit | None], where: str, layout: str) -> bool:
+    """Whether the parts of a data set have a split of their own: training and validation.
+
+    Training beside a test split, or alone, has none: what is held out is then drawn from it.
+
+    Args:
+        found: the split of each part; ``None``: its name says nothing.
+        where: names the data set in the error.
+        layout: what is expected instead.
+
+    Raises:
+        GigatokError: some parts are splits and others are not, or there is nothing to train on.
+    """
+    kinds = set(found)
+    if None in kinds and len(kinds) > 1:
+        raise GigatokError(f"{where}: some names are splits (train, val, test) and others are not; expected {layout}")
+    if kinds and None not in kinds and "train" not in kinds:
+        raise GigatokError(f"{where} holds {' and '.join(sorted(map(str, kinds)))} but no train; expected {layout}")
+    return {"train", "validation"} <= kinds
 
 
 def limit_concepts(records: Sequence[Record], limit: int | None, seed: int) -> set[str]:

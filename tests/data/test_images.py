@@ -1,5 +1,8 @@
+import io
 import pickle
+import subprocess
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +11,7 @@ from image_files import encoded, noise
 from PIL import Image
 
 from gigatok.data import CorruptImageError, to_float, to_uint8
-from gigatok.data.images import decode_rgb
+from gigatok.data.images import decode_rgb, decode_with_traits
 
 
 def test_every_byte_survives_the_round_trip_in_both_roundings() -> None:
@@ -108,3 +111,81 @@ def test_float_pixels_are_refused() -> None:
 def test_the_error_survives_pickling() -> None:
     error = pickle.loads(pickle.dumps(CorruptImageError("a.png", "torn")))
     assert (error.location, error.reason) == ("a.png", "torn")
+
+
+def eps(ghost: str) -> bytes:
+    """PostScript that leaves a mark when a program runs it."""
+    return f"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n({ghost}) (w) file closefile\nshowpage\n".encode()
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG file of that size and next to no content."""
+
+    def chunk(name: bytes, content: bytes) -> bytes:
+        return len(content).to_bytes(4, "big") + name + content + zlib.crc32(name + content).to_bytes(4, "big")
+
+    size = width.to_bytes(4, "big") + height.to_bytes(4, "big")
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", size + b"\x08\x02\0\0\0") + chunk(b"IDAT", zlib.compress(bytes(99)))
+
+
+def test_only_image_formats_are_decoded_whatever_a_file_is_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[object] = []
+    monkeypatch.setattr(subprocess, "check_call", lambda *words, **_: started.append(words))
+    monkeypatch.setattr(subprocess, "Popen", lambda *words, **_: started.append(words))
+    with pytest.raises(CorruptImageError, match="no image of a known format: PNG, JPEG"):
+        decode_rgb(eps(str(tmp_path / "mark")), "innocent.png")
+    assert not started
+
+
+@pytest.mark.parametrize(("width", "height"), [(400_000, 1), (1, 400_000), (60_000, 60_000), (2**31 - 1, 2**31 - 1)])
+def test_sizes_are_bounded_before_anything_is_decoded(width: int, height: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("decoded"))
+    with pytest.raises(CorruptImageError, match=r"pixels are (more than|narrower than)|exceeds limit"):
+        decode_rgb(png_header(width, height), "bomb.png")
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_largest_photographs_are_within_the_bounds() -> None:
+    assert decode_rgb(encoded(Image.new("1", (9331, 6530))), "x").size == (9331, 6530)
+    assert decode_rgb(encoded(Image.new("RGB", (500, 10))), "x").size == (500, 10)
+
+
+def test_transparency_may_be_dropped_as_other_loaders_do() -> None:
+    picture = noise(0).convert("RGBA")
+    picture.putalpha(Image.linear_gradient("L").resize(picture.size))
+    dropped = np.asarray(decode_rgb(encoded(picture), "x", "dropped"))
+    assert np.array_equal(dropped, np.asarray(noise(0)))
+    assert not np.array_equal(np.asarray(decode_rgb(encoded(picture), "x")), dropped)
+
+
+def test_traits_say_what_a_file_held_besides_its_pixels() -> None:
+    clear, solid = noise(0).convert("RGBA"), noise(0).convert("RGBA")
+    clear.putalpha(7)
+    turned, upright = Image.Exif(), Image.Exif()
+    turned[0x112], upright[0x112] = 8, 1
+    buffer = io.BytesIO()
+    noise(0).save(buffer, "PNG", exif=turned, save_all=True, append_images=[noise(1)])
+    grey = Image.fromarray(np.array([[0, 0x8000]], dtype=np.uint16))
+    for data, traits in (
+        (encoded(noise(0)), set()),
+        (encoded(solid), set()),
+        (encoded(clear), {"transparency"}),
+        (encoded(grey), {"16 bit"}),
+        (buffer.getvalue(), {"EXIF rotation", "animation"}),
+    ):
+        assert decode_with_traits(data, "x").traits == traits
+    for exif, traits in ((turned, {"EXIF rotation"}), (upright, set())):
+        buffer = io.BytesIO()
+        noise(0).save(buffer, "JPEG", exif=exif)
+        found = decode_with_traits(buffer.getvalue(), "x.png")
+        assert (found.traits, found.format) == (traits, "JPEG")
+
+
+def test_reasons_name_no_objects() -> None:
+    with pytest.raises(CorruptImageError) as caught:
+        decode_rgb(b"<html>", "x")
+    assert "0x" not in caught.value.reason
+    with pytest.raises(CorruptImageError, match="empty file"):
+        decode_rgb(b"", "x")

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from image_files import BASE, encoded, image_folder, noise, section
+from PIL import Image
 
 from gigatok.config import GigatokError
 from gigatok.data import CorruptImageError, PreparedData, prepare
@@ -31,10 +32,10 @@ def test_every_image_lands_once_with_its_label_and_pixels(tmp_path: Path) -> Non
     assert summary.classes == ["a", "b"]
     assert (summary.train.per_class, summary.validation.per_class) == ({"a": 9, "b": 18}, {"a": 1, "b": 2})
     assert sorted([*data.train.ids, *data.validation.ids]) == list(range(30))
-    files = sorted(root.rglob("*.png"))  # ids count files in this order
+    files = sorted(root.rglob("*.png"), key=lambda f: (f.parent.name, int(f.stem)))  # ids count files in this order
     for images in (data.train, data.validation):
         for row in range(len(images)):
-            file = sorted(files, key=lambda f: (f.parent.name, f.name))[images.ids[row]]
+            file = files[images.ids[row]]
             assert summary.classes[images.labels[row]] == file.parent.name
             expected = center_crop(decode_rgb(file.read_bytes(), "x"), 8)
             np.testing.assert_array_equal(images.uint8()[row], expected)
@@ -208,4 +209,51 @@ def test_the_summary_carries_no_times(tmp_path: Path) -> None:
         "validation",
         "corrupt",
         "data_sha256",
+        "left_out",
+        "linked",
+        "traits",
     }
+
+
+def test_the_summary_says_what_was_left_out_and_how_pixels_were_read(tmp_path: Path) -> None:
+    root = image_folder(tmp_path / "in", {"a": 8})
+    (root / "a" / "notes.txt").write_text("x")
+    (root / "a" / "100.png").symlink_to(tmp_path / "elsewhere.png")
+    (tmp_path / "elsewhere.png").write_bytes(encoded(noise(100)))
+    clear = noise(101).convert("RGBA")
+    clear.putalpha(100)
+    (root / "a" / "101.png").write_bytes(encoded(clear))
+    turned = Image.Exif()
+    turned[0x112] = 6
+    noise(102).save(root / "a" / "102.png", exif=turned)
+    summary = prepare(section(root), BASE, tmp_path / "out")
+    assert (summary.left_out, summary.linked) == ({"extension .txt": 1}, 1)
+    assert summary.traits == {"EXIF rotation": 1, "transparency": 1}
+    assert PreparedData.open(tmp_path / "out").summary == summary
+
+
+def test_unreadable_images_give_the_same_summary_every_time(tmp_path: Path) -> None:
+    root = image_folder(tmp_path / "in", {"a": 10})
+    (root / "a" / "bad.png").write_bytes(b"<html>404</html>")
+    (root / "a" / "empty.png").write_bytes(b"")
+    (root / "a" / "torn.png").write_bytes(encoded(noise(5))[:60])
+    kept, texts = [], set()
+    for number in range(3):
+        kept.append(bytearray(1000 + number))  # other addresses
+        prepare(section(root, max_corrupt_share=0.5), BASE, tmp_path / "out")
+        texts.add((tmp_path / "out" / "summary.json").read_text())
+    assert len(texts) == 1
+    assert "0x" not in texts.pop()
+
+
+def test_an_index_of_other_columns_is_refused(tmp_path: Path) -> None:
+    prepare(section(image_folder(tmp_path / "in", {"a": 10})), BASE, tmp_path / "out")
+    index = pq.read_table(tmp_path / "out" / "index.parquet")
+    for changed in (
+        index.drop(["split"]),
+        index.slice(3),
+        index.set_column(2, "label", pa.array([None] * 10, pa.int64())),
+    ):
+        pq.write_table(changed, tmp_path / "out" / "index.parquet")
+        with pytest.raises(GigatokError, match="dvc repro -f prepare"):
+            PreparedData.open(tmp_path / "out")

@@ -56,12 +56,12 @@ def test_imagenets_layout_brings_its_own_split(tmp_path: Path, name: str) -> Non
 
 
 def test_folder_mistakes_name_the_folder_and_the_fix(tmp_path: Path) -> None:
-    image_folder(tmp_path / "train", {"a": 1})
-    image_folder(tmp_path / "val", {"z": 1})
+    image_folder(tmp_path / "split" / "train", {"a": 1})
+    image_folder(tmp_path / "split" / "val", {"z": 1})
     (tmp_path / "flat").mkdir()
     (tmp_path / "hollow" / "c").mkdir(parents=True)
     for folder, message in {
-        "": r"classes \['z'\] are in val but not in train",
+        "split": r"classes \['z'\] are in val but not in train",
         "flat": "flat has no class folders",
         "hollow": "c has no images",
         "missing": "missing' is not a folder",
@@ -122,13 +122,161 @@ def test_parquet_mistakes_name_the_file_and_the_fix(tmp_path: Path) -> None:
     (tmp_path / "torn.parquet").write_bytes(write_parquet(tmp_path / "ok.parquet", label=[1]).read_bytes()[:-9])
     write_parquet(tmp_path / "none.parquet", other=[1])
     write_parquet(tmp_path / "empty.parquet", label=["a", None])
-    write_parquet(tmp_path / "side.parquet", label=["a"], split=["test"])
+    write_parquet(tmp_path / "side.parquet", label=["a"], split=["eval"])
+    write_parquet(tmp_path / "kind.parquet", label=[0.5])
+    write_parquet(tmp_path / "truth.parquet", label=[True])
     for name, message in {
         "torn": "torn.parquet cannot be read as Parquet",
         "none": "has no column 'label', only image, other",
         "empty": "#1 has no label",
-        "side": "split 'test': use one of train, val, validation",
+        "side": "split 'eval': use one of train, val, validation, test",
+        "kind": "label '0.5': use text or whole numbers",
+        "truth": "label 'True': use text or whole numbers",
         "missing": "has no Parquet file",
     }.items():
         with pytest.raises(GigatokError, match=message):
             open_parquet(str(tmp_path / f"{name}.parquet"))
+
+
+@pytest.mark.parametrize(
+    "names", [("train", "val", "test"), ("Train", "VALIDATION", "Testing"), ("TRAIN", "valid", "TEST")]
+)
+def test_split_folders_are_splits_in_any_case_and_a_test_split_is_left_out(
+    tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    for name, count in zip(names, (3, 2, 4), strict=True):
+        image_folder(tmp_path / name, {"a": count})
+    (tmp_path / "devkit").mkdir()
+    (tmp_path / "devkit" / "readme.txt").write_text("x")
+    source = open_imagefolder(str(tmp_path))
+    assert source.classes == ["a"]
+    assert [record.split for record in source.records] == ["train"] * 3 + ["validation"] * 2
+    assert source.left_out == {"extension .txt": 1, "test split": 4}
+
+
+def test_training_beside_a_test_split_has_none_of_its_own(tmp_path: Path) -> None:
+    image_folder(tmp_path / "train", {"a": 3, "b": 1})
+    image_folder(tmp_path / "test", {"a": 2})
+    source = open_imagefolder(str(tmp_path))
+    assert [(record.concept, record.split) for record in source.records][:1] == [("train/a/0.png", None)]
+    assert (len(source.records), source.left_out) == (4, {"test split": 2})
+
+
+@pytest.mark.parametrize(
+    ("folders", "message"),
+    [
+        (("train/a", "val/a", "cat"), "some names are splits .* and others are not; expected ROOT/CLASS"),
+        (("cat", "dog", "test"), "some names are splits"),
+        (("val/a",), "holds validation but no train; expected ROOT/CLASS"),
+        (("test/a", "val/a"), "holds test and validation but no train"),
+        (("train/a", "val/a", "validation/a"), "val and validation are both the validation split"),
+        (("cat/train", "cat/val", "dog/train"), r"cat/train/0\.png lies in a split \(train\) below its class"),
+        (("ILSVRC/Data/train/a", "ILSVRC/Data/val/a"), "lies in a split .* set prepare.path to the folder"),
+    ],
+)
+def test_splits_that_cannot_be_told_from_classes_are_refused(
+    tmp_path: Path, folders: tuple[str, ...], message: str
+) -> None:
+    for folder in folders:
+        image_folder((tmp_path / folder).parent, {(tmp_path / folder).name: 1})
+    with pytest.raises(GigatokError, match=message):
+        open_imagefolder(str(tmp_path))
+
+
+def test_a_class_may_be_called_like_a_split_inside_a_split(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        image_folder(tmp_path / split, {"bus": 1, "train": 1})
+    assert open_imagefolder(str(tmp_path)).classes == ["bus", "train"]
+
+
+def test_classes_and_files_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    image_folder(tmp_path, {"10": 1, "9": 11})
+    source = open_imagefolder(str(tmp_path))
+    assert source.classes == ["9", "10"]
+    assert [Path(record.location).stem for record in source.records][:11] == list(map(str, range(11)))
+
+
+def test_what_does_not_count_is_counted(tmp_path: Path) -> None:
+    image_folder(tmp_path, {"a": 2})
+    (tmp_path / "a" / ".ipynb_checkpoints").mkdir()
+    (tmp_path / "a" / ".ipynb_checkpoints" / "0-checkpoint.png").write_bytes(encoded(noise(0)))
+    (tmp_path / "a" / "._0.png").write_bytes(bytes(64))
+    (tmp_path / "loose.png").write_bytes(encoded(noise(1)))
+    source = open_imagefolder(str(tmp_path))
+    assert len(source.records) == 2
+    assert source.left_out == {"hidden": 2, "outside the class folders": 1}
+
+
+def shards(root: Path, *names: str) -> Path:
+    """Two labelled rows in each file."""
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        write_parquet(root / name, label=[0, 1])
+    return root
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("train-00000-of-00002.parquet", "train-00001-of-00002.parquet", "validation-0.parquet", "test-0.parquet"),
+        ("data/train-1.parquet", "data/train-2.parquet", "data/Val.parquet", "data/TEST_0.parquet"),
+        ("x/train/0.parquet", "x/train/1.parquet", "x/validation/0.parquet", "x/test/0.parquet"),
+    ],
+)
+def test_shards_are_splits_by_their_names(tmp_path: Path, names: tuple[str, ...]) -> None:
+    source = open_parquet(str(shards(tmp_path, *names)))
+    assert sorted(str(record.split) for record in source.records) == ["train"] * 4 + ["validation"] * 2
+    assert source.left_out == {"test split": 2}
+    assert len({record.concept for record in source.records}) == 6
+
+
+def test_shards_without_splits_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    source = open_parquet(str(shards(tmp_path, "part-10.parquet", "part-9.parquet", "trainable.parquet")))
+    assert [Path(record.location).name for record in source.records][::2] == [
+        "part-9.parquet#0",
+        "part-10.parquet#0",
+        "trainable.parquet#0",
+    ]
+    assert {record.split for record in source.records} == {None}
+
+
+def test_training_shards_beside_test_shards_have_no_split_of_their_own(tmp_path: Path) -> None:
+    source = open_parquet(str(shards(tmp_path, "train-0.parquet", "test-0.parquet")))
+    assert [(Path(record.location).name, record.split) for record in source.records] == [
+        ("train-0.parquet#0", None),
+        ("train-0.parquet#1", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("train-0.parquet", "more.parquet"), "some names are splits"),
+        (("validation-0.parquet",), "holds validation but no train"),
+    ],
+)
+def test_shards_that_cannot_be_told_apart_are_refused(tmp_path: Path, names: tuple[str, ...], message: str) -> None:
+    with pytest.raises(GigatokError, match=message):
+        open_parquet(str(shards(tmp_path, *names)))
+
+
+def test_rows_without_a_class_are_no_class(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "train-0.parquet", label=[0, 1, -1])
+    write_parquet(tmp_path / "validation-0.parquet", label=[1])
+    write_parquet(tmp_path / "test-0.parquet", label=[-1, -1])
+    source = open_parquet(str(tmp_path))
+    assert source.classes == ["0", "1"]
+    assert source.left_out == {"label -1, which is no class": 1, "test split": 2}
+
+
+def test_rows_of_a_test_split_are_left_out(tmp_path: Path) -> None:
+    path = write_parquet(tmp_path / "x.parquet", label=["a", "a", None], split=["Train", "VAL", "test"])
+    source = open_parquet(str(path))
+    assert [record.split for record in source.records] == ["train", "validation"]
+    assert source.left_out == {"test split": 1}
+
+
+def test_a_row_that_is_gone_counts_as_damaged(tmp_path: Path) -> None:
+    path = write_parquet(tmp_path / "x.parquet", label=[0])
+    with pytest.raises(CorruptImageError, match="x.parquet#7"):
+        open_parquet(str(path)).reader(f"{path}#7")
