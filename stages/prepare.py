@@ -10,7 +10,7 @@ from gigatok.data import prepare
 def main(params: Params, workspace: Workspace) -> None:
     """Write ``runs/data``."""
     summary = prepare(params.prepare, params.base, workspace.data)
-    print(f"{summary.train.images} training and {summary.validation.images} validation images")
+    print(summary.told())
 
 
 if __name__ == "__main__":

@@ -83,13 +83,13 @@ class Taken:
         return Taken(self.root, kept, self.linked, left_out, {**self.examples, why: first})
 
     def told(self) -> str:
-        """``12 files taken (2 through links), 3 left out: hidden 2 (._0.png), broken link 1 (9.png)``."""
+        """``12 images taken (2 through links), 3 left out: hidden 2 (._0.png), broken link 1 (9.png)``."""
         return told(len(self.names), self.linked, self.left_out, self.examples)
 
 
 def told(count: int, linked: int, left_out: Mapping[str, int], examples: Mapping[str, str] | None = None) -> str:
     """How many files were taken and left out, in one line."""
-    text = f"{count} files taken" + (f" ({linked} through links)" if linked else "")
+    text = f"{count} images taken" + (f" ({linked} through links)" if linked else "")
     if not left_out:
         return text
     shown = examples or {}

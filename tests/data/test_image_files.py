@@ -39,7 +39,7 @@ def test_hidden_files_copies_and_other_endings_are_left_out_and_counted(tmp_path
     assert taken.names == ("0.png", "1.tif", "2.GIF", "3.ppm")
     assert taken.left_out == {"extension .eps": 2, "extension .txt": 1, "hidden": 3, "no extension": 1}
     assert taken.told() == (
-        "4 files taken, 7 left out: extension .eps 2 (4.eps), extension .txt 1 (notes.txt), hidden 3 (._0.png), "
+        "4 images taken, 7 left out: extension .eps 2 (4.eps), extension .txt 1 (notes.txt), hidden 3 (._0.png), "
         "no extension 1 (README)"
     )
 
@@ -64,7 +64,7 @@ def test_links_are_followed_once_and_counted(tmp_path: Path) -> None:
     assert taken.names == ("0.png", "7.png", "8.png", "a/1.png", "b/1.png", "b/2.png")
     assert taken.linked == 4
     assert taken.left_out == {"broken link": 2, "link to what is there already": 5}
-    assert "6 files taken (4 through links), 7 left out" in taken.told()
+    assert "6 images taken (4 through links), 7 left out" in taken.told()
 
 
 def test_names_of_files_in_a_linked_root_are_the_same(tmp_path: Path) -> None:

@@ -278,5 +278,5 @@ def test_rows_of_a_test_split_are_left_out(tmp_path: Path) -> None:
 
 def test_a_row_that_is_gone_counts_as_damaged(tmp_path: Path) -> None:
     path = write_parquet(tmp_path / "x.parquet", label=[0])
-    with pytest.raises(CorruptImageError, match="x.parquet#7"):
+    with pytest.raises(CorruptImageError, match=r"x\.parquet#7"):
         open_parquet(str(path)).reader(f"{path}#7")
