@@ -11,16 +11,14 @@ from typing import Any, Literal, Self, TypeVar
 from pydantic import ValidationError, model_validator
 
 from gigatok.config.base import ConfigError, Section
+from gigatok.config.evaluation import EvaluateGeneratorSection, EvaluateTokenizerSection, ReferenceSection
 from gigatok.config.models import ArConfig, TokenizerConfig
 from gigatok.config.reading import read_yaml
 from gigatok.config.repeats import repeat_name
 from gigatok.config.sections import (
     BaseSection,
-    EvaluateGeneratorSection,
-    EvaluateTokenizerSection,
     GeneratorEntry,
     PrepareSection,
-    ReferenceSection,
     ReportSection,
     TeacherSection,
     TokenizerEntry,

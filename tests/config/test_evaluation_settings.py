@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from gigatok.config.sections import EvaluateGeneratorSection, EvaluateTokenizerSection
+from gigatok.config.evaluation import EvaluateGeneratorSection, EvaluateTokenizerSection
 
 
 def test_defaults_sample_each_listed_scale_once() -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gigatok.config.sections import EvaluateGeneratorSection
+from gigatok.config.evaluation import EvaluateGeneratorSection
 from gigatok.evaluation.arrays import Images
 from gigatok.evaluation.decode import decode
 from gigatok.evaluation.extractors.base import Extractor, Features

@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 from gigatok.artifacts import Journal, RunFolder, read_journal, write_json
 from gigatok.config import fingerprint
-from gigatok.config.sections import EvaluateGeneratorSection
+from gigatok.config.evaluation import EvaluateGeneratorSection
 from gigatok.evaluation.extractors.base import Features
 from gigatok.evaluation.guidance.hill_climb import zero_order_search
 from gigatok.evaluation.guidance.sampler import CachedSampler, SampleRequest

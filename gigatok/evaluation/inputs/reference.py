@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from gigatok.artifacts import Workspace
 from gigatok.config import ConfigError, GigatokError
-from gigatok.config.sections import ReferenceSection
+from gigatok.config.evaluation import ReferenceSection
 from gigatok.data import DataSummary, PreparedData
 from gigatok.evaluation.inputs.evaluation_set import Moments, content_sha256
 from gigatok.evaluation.inputs.files import open_set

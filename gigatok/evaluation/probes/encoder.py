@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from gigatok.artifacts import RunFolder, Score, load_weights
-from gigatok.config.sections import EvaluateTokenizerSection, ProbeSection, TrainTokenizerSection
+from gigatok.config.evaluation import EvaluateTokenizerSection, ProbeSection
+from gigatok.config.sections import TrainTokenizerSection
 from gigatok.data import ImageSet, PreparedData
 from gigatok.evaluation.inputs.reference import training_reference
 from gigatok.evaluation.metrics.names import ENCODER_PROBE, encoder_probe_at

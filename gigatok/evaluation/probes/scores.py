@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from gigatok.artifacts import Protocol, Score
-from gigatok.config.sections import ProbeSection
+from gigatok.config.evaluation import ProbeSection
 from gigatok.data import ImageSet, to_float
 from gigatok.evaluation.metrics.intervals import MEAN_NOTE, accuracy_estimate
 from gigatok.evaluation.probes.linear import ProbeSpec, linear_probe

@@ -12,7 +12,7 @@ import torch
 
 from gigatok.artifacts import Provenance, RunFolder, git_state, write_json
 from gigatok.config import ConfigError, GigatokError, Params, fingerprint
-from gigatok.config.sections import ReferenceSection
+from gigatok.config.evaluation import ReferenceSection
 from gigatok.data import DataSummary
 from gigatok.evaluation.extractors.base import Extractor
 from gigatok.evaluation.extractors.registry import load_extractor

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 from gigatok.artifacts import Protocol, Score, ScoreSheet, Workspace, code_fingerprint, load_weights, replacing
 from gigatok.config import Params, fingerprint
-from gigatok.config.sections import EvaluateGeneratorSection, ProbeSection
+from gigatok.config.evaluation import EvaluateGeneratorSection, ProbeSection
 from gigatok.data import DataSummary, PreparedData
 from gigatok.data.transforms import CENTRE_OF_TEN
 from gigatok.evaluation.guidance.sampler import CachedSampler, SampleRequest

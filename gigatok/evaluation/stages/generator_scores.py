@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from gigatok.artifacts import Protocol, Score, Workspace
-from gigatok.config.sections import EvaluateGeneratorSection, ReferenceSection
+from gigatok.config.evaluation import EvaluateGeneratorSection, ReferenceSection
 from gigatok.data import PreparedData
 from gigatok.evaluation.extractors.base import Extractor, Features
 from gigatok.evaluation.guidance.sampler import SampleRequest

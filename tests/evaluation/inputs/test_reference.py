@@ -7,7 +7,7 @@ import pytest
 
 from gigatok.artifacts import Protocol, Score, ScoreSheet, protocol_differences
 from gigatok.config import ConfigError, GigatokError
-from gigatok.config.sections import ReferenceSection
+from gigatok.config.evaluation import ReferenceSection
 from gigatok.data import PreparedData
 from gigatok.evaluation.extractors.base import Features
 from gigatok.evaluation.inputs.evaluation_set import Moments
