@@ -42,6 +42,13 @@ Transparency = Literal["white", "dropped"]
 which is what ``convert("RGB")`` does in the loaders of ADM, pytorch-fid, clean-fid and torch-fidelity."""
 Trait = Literal["transparency", "EXIF rotation", "16 bit", "animation"]
 """What a file holds beyond the RGB pixels that are taken of it."""
+TRAIT_RULES: dict[str, str] = {
+    "transparency": "laid on white",
+    "EXIF rotation": "ignored",
+    "16 bit": "the high byte is taken",
+    "animation": "the first frame is taken",
+}
+"""What is done about each."""
 _EXIF_ORIENTATION = 0x112
 
 

@@ -20,7 +20,7 @@ from gigatok.config import GigatokError, Section, describe
 from gigatok.config.reading import read_json, reason
 from gigatok.data.emoji import EmojiReader
 from gigatok.data.image_files import FileReader, told
-from gigatok.data.images import decode_rgb
+from gigatok.data.images import TRAIT_RULES, decode_rgb
 from gigatok.data.parquet import ParquetReader
 from gigatok.data.source import Reader, Split
 from gigatok.data.transforms import Pixels, center_crop, random_crop_flip, ten_crop
@@ -86,7 +86,7 @@ class DataSummary(Section):
         text += told(count, self.linked, self.left_out)
         if self.corrupt:
             text += f"; {len(self.corrupt)} unreadable"
-        return text + "".join(f"; {number} with {trait}" for trait, number in self.traits.items())
+        return text + "".join(f"; {number} with {trait}, {TRAIT_RULES[trait]}" for trait, number in self.traits.items())
 
 
 class ImageSet:

@@ -78,6 +78,37 @@ def test_encode_then_decode_is_reconstruct(
         np.testing.assert_array_equal(np.asarray(Image.open(folder / name)), image.permute(1, 2, 0).numpy())
 
 
+def test_encode_says_what_it_left_out_and_how_it_read_pixels(
+    command: Command, tokenizer_folder: Path, image_folder: Path, tmp_path: Path
+) -> None:
+    (image_folder / "._a.png").write_bytes(bytes(60))
+    (image_folder / "notes.txt").write_text("x")
+    clear = Image.open(image_folder / "a.png").convert("RGBA")
+    clear.putalpha(9)
+    clear.save(image_folder / "10.png")
+    clear.save(image_folder / "9.png")
+    ended = command("encode", str(tokenizer_folder), str(image_folder), "--output", str(tmp_path / "t.npz"))
+    assert ended.status == 0, ended.err
+    assert "6 images taken, 2 left out: extension .txt 1 (notes.txt), hidden 1 (._a.png)" in ended.err
+    assert "2 images with transparency: laid on white" in ended.err
+    manifest = json.loads((tmp_path / "t.json").read_text())
+    assert [Path(file).name for file in manifest["files"]][:2] == ["9.png", "10.png"]
+    assert manifest["left_out"] == {"extension .txt": 1, "hidden": 1}
+    assert (manifest["unreadable"], manifest["traits"]) == (1, {"transparency": 2})
+
+
+def test_pipes_and_names_that_cannot_be_printed_are_refused(
+    command: Command, tokenizer_folder: Path, tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "a\x1bc.png").write_bytes(b"x")
+    for name, message in {"pipe.png": "neither a file nor a folder", "a\x1bc.png": r"a\x1bc.png has a name"}.items():
+        ended = command("encode", str(tokenizer_folder), str(tmp_path / name))
+        assert ended.status == 1
+        assert message in ended.err
+        assert len(ended.err.splitlines()) == 1
+
+
 def test_decode_refuses_what_it_cannot_vouch_for(
     command: Command, tokenizer_folder: Path, image_folder: Path, tmp_path: Path
 ) -> None:

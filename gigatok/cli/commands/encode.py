@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated
 
@@ -28,26 +29,30 @@ def encode(
     """Encode images (centre crops) to tokens, with a manifest that names files and tokenizer."""
     import torch
 
-    from gigatok.cli.files.images import find_images, read_images
+    from gigatok.cli.files.images import find_images, read_images, say_traits
     from gigatok.cli.files.models import find_folder, open_tokenizer
     from gigatok.cli.files.tokens import write_tokens
     from gigatok.cli.options import check_output
     from gigatok.config import GigatokError
     from gigatok.data import to_float
+    from gigatok.data.image_files import count_traits
     from gigatok.interop.native import read_description
 
     check_output(output, ".npz")
-    files = find_images(images)
+    found = find_images(images)
+    files = found.files
     folder = find_folder(tokenizer, "tokenizers")
     model = open_tokenizer(tokenizer, device)
     config = model.config
     place = next(model.parameters()).device
     indices: list[torch.Tensor] = []
     kept: list[str] = []
+    traits: list[Collection[str]] = []
     with torch.inference_mode():
         for start in range(0, len(files), batch_size):
             batch = read_images(files[start : start + batch_size], config.image_size)
             kept += batch.files
+            traits += batch.traits
             if batch.files:
                 indices.append(model.encode(to_float(batch.pixels).to(place)).cpu())
     if not kept:
@@ -58,7 +63,15 @@ def encode(
         "codebook_size": config.codebook_size,
         "image_size": config.image_size,
     }
-    write_tokens(output, torch.cat(indices), kept, about)
-    left_out = len(files) - len(kept)
+    unreadable = len(files) - len(kept)
+    record = {
+        "left_out": found.left_out,
+        "linked": found.linked,
+        "unreadable": unreadable,
+        "traits": count_traits(traits),
+    }
+    write_tokens(output, torch.cat(indices), kept, about, record)
+    say_traits(traits)
+    print(found.told(), file=sys.stderr)
     print(f"tokens: {output}, manifest: {output.with_suffix('.json')}", file=sys.stderr)
-    print(f"{len(kept)} images, {config.tokens} tokens each, {left_out} unreadable")
+    print(f"{len(kept)} images, {config.tokens} tokens each, {unreadable} unreadable")

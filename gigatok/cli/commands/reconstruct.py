@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,7 +34,7 @@ def reconstruct(
     """Encode and decode images; a grid shows originals above reconstructions, stdout their PSNR."""
     import torch
 
-    from gigatok.cli.files.images import find_images, read_images, some_validation_images, write_grid
+    from gigatok.cli.files.images import some_validation_images, write_grid
     from gigatok.cli.files.models import open_tokenizer
     from gigatok.cli.options import check_output
     from gigatok.config import GigatokError
@@ -44,7 +45,7 @@ def reconstruct(
     model = open_tokenizer(tokenizer, device)
     size = model.config.image_size
     place = next(model.parameters()).device
-    pixels = read_images(find_images(images), size).pixels if images else some_validation_images(8, size)
+    pixels = _read(images, size) if images else some_validation_images(8, size)
     if not len(pixels):
         raise GigatokError("no image can be read: nothing was reconstructed")
     with torch.inference_mode():
@@ -55,6 +56,17 @@ def reconstruct(
     write_grid(output, pairs(pixels, reconstructed), min(COLUMNS, len(pixels)))
     decibel = psnr(pixels.permute(0, 2, 3, 1).numpy(), reconstructed.permute(0, 2, 3, 1).numpy()).mean()
     print(f"psnr {decibel:.2f} dB, mean of {len(pixels)} images of {size} px")
+
+
+def _read(images: list[Path], size: int) -> torch.Tensor:
+    """(n, 3, S, S) uint8 of the files that can be read; what was left out is said on stderr."""
+    from gigatok.cli.files.images import find_images, read_images, say_traits
+
+    found = find_images(images)
+    print(found.told(), file=sys.stderr)
+    read = read_images(found.files, size)
+    say_traits(read.traits)
+    return read.pixels
 
 
 def pairs(originals: torch.Tensor, reconstructions: torch.Tensor) -> torch.Tensor:

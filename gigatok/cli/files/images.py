@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import torch
+
+
+class FoundImages(NamedTuple):
+    """Image files, and what was left out of the folders they lie in."""
+
+    files: list[Path]
+    linked: int
+    """Files that folders hold as links, or in linked folders."""
+    left_out: dict[str, int]
+    """Reason -> how many."""
+    examples: dict[str, str]
+    """Reason -> the first name."""
+
+    def told(self) -> str:
+        """How many were taken and left out, in one line."""
+        from gigatok.data.image_files import told
+
+        return told(len(self.files), self.linked, self.left_out, self.examples)
 
 
 class ReadImages(NamedTuple):
@@ -18,27 +36,43 @@ class ReadImages(NamedTuple):
     """(n, 3, S, S) uint8."""
     files: list[str]
     """n names; files that could not be read are not among them."""
+    traits: list[Collection[str]]
+    """Of each, what its file held besides: transparency, EXIF rotation, 16 bits, an animation."""
 
 
-def find_images(inputs: Sequence[Path]) -> list[Path]:
-    """Files as given, folders searched whole, sorted within each.
+def find_images(inputs: Sequence[Path]) -> FoundImages:
+    """Files as given; folders searched whole, in the order of the numbers in their names.
 
     Raises:
-        GigatokError: a path does not exist, or there is no image in all of them.
+        GigatokError: a path does not exist, is neither file nor folder, or there is no image in all of them.
     """
     from gigatok.config import GigatokError
-    from gigatok.data.imagefolder import SUFFIXES
+    from gigatok.data.image_files import take_files
+    from gigatok.data.images import FORMATS
 
-    found: list[Path] = []
+    files: list[Path] = []
+    linked, left_out, examples = 0, dict[str, int](), dict[str, str]()
     for path in inputs:
+        if not str(path).isprintable():
+            raise GigatokError(f"{path} has a name that is not UTF-8, or cannot be printed: rename it")
         if path.is_dir():
-            found += sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
+            taken = take_files(path)
+            files += taken.paths
+            linked += taken.linked
+            for why, count in taken.left_out.items():
+                left_out[why] = left_out.get(why, 0) + count
+                examples.setdefault(why, taken.examples[why])
+        elif path.is_file():
+            files.append(path)
         elif path.exists():
-            found.append(path)
+            raise GigatokError(f"{path} is neither a file nor a folder: pass image files or folders")
         else:
             raise GigatokError(f"{path} does not exist: pass image files or folders")
-    if not found:
-        raise GigatokError(f"no images in {', '.join(map(str, inputs))}: known are {', '.join(sorted(SUFFIXES))}")
+    found = FoundImages(files, linked, dict(sorted(left_out.items())), examples)
+    if not files:
+        raise GigatokError(
+            f"no images in {', '.join(map(str, inputs))} ({found.told()}): known are {', '.join(FORMATS)}"
+        )
     return found
 
 
@@ -48,20 +82,32 @@ def read_images(files: Sequence[Path], size: int) -> ReadImages:
     import torch
 
     from gigatok.data import CorruptImageError
-    from gigatok.data.imagefolder import FileReader
-    from gigatok.data.images import decode_rgb
+    from gigatok.data.image_files import FileReader
+    from gigatok.data.images import decode_with_traits
     from gigatok.data.transforms import center_crop
 
     read = FileReader()
-    crops, kept = [np.empty((0, size, size, 3), np.uint8)], []
+    crops, kept, traits = [np.empty((0, size, size, 3), np.uint8)], list[str](), list[Collection[str]]()
     for file in files:
         try:
-            crops.append(center_crop(decode_rgb(read(str(file)), str(file)), size)[None])
-            kept.append(str(file))
+            found = decode_with_traits(read(str(file)), str(file))
+            crops.append(center_crop(found.picture, size)[None])
         except CorruptImageError as error:
             print(f"left out: {error}", file=sys.stderr)
+            continue
+        kept.append(str(file))
+        traits.append(found.traits)
     pixels = np.concatenate(crops).transpose(0, 3, 1, 2)
-    return ReadImages(torch.from_numpy(np.ascontiguousarray(pixels)), kept)
+    return ReadImages(torch.from_numpy(np.ascontiguousarray(pixels)), kept, traits)
+
+
+def say_traits(traits: Sequence[Collection[str]]) -> None:
+    """Name on stderr how many images hold more than the RGB pixels that are taken of them, and what becomes of it."""
+    from gigatok.data.image_files import count_traits
+    from gigatok.data.images import TRAIT_RULES
+
+    for trait, count in count_traits(traits).items():
+        print(f"{count} images with {trait}: {TRAIT_RULES[trait]}", file=sys.stderr)
 
 
 def some_validation_images(count: int, size: int) -> torch.Tensor:

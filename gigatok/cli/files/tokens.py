@@ -22,7 +22,13 @@ class Tokens(NamedTuple):
     manifest: dict[str, Any]
 
 
-def write_tokens(path: Path, indices: torch.Tensor, files: list[str], tokenizer: dict[str, Any]) -> dict[str, Any]:
+def write_tokens(
+    path: Path,
+    indices: torch.Tensor,
+    files: list[str],
+    tokenizer: dict[str, Any],
+    record: dict[str, Any] | None = None,
+) -> dict[str, Any]:
     """Write both files; returns the manifest.
 
     Args:
@@ -30,6 +36,7 @@ def write_tokens(path: Path, indices: torch.Tensor, files: list[str], tokenizer:
         indices: (n, N) int64.
         files: n names, one for each row.
         tokenizer: ``codebook_size``, ``image_size`` and the ``sha256`` of the weights that made the tokens.
+        record: what else the manifest says of the images: which were left out, and how pixels were read.
     """
     import hashlib
 
@@ -50,6 +57,7 @@ def write_tokens(path: Path, indices: torch.Tensor, files: list[str], tokenizer:
         "tokenizer": tokenizer,
         "tokens_sha256": hashlib.sha256(content.getvalue()).hexdigest(),
         "files": files,
+        **(record or {}),
     }
     write_json(path.with_suffix(".json"), manifest)
     return manifest
