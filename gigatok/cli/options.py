@@ -48,13 +48,12 @@ def choose_device(name: str, among: tuple[str, ...] = DEVICES) -> torch.device:
     import torch
 
     from gigatok.config import ConfigError
-    from gigatok.config.sections import BaseSection
-    from gigatok.runtime.device import set_up
+    from gigatok.runtime.device import find_device
 
     if name not in among:
         raise ConfigError(f"--device {name!r} is not one of {', '.join(among)}")
     try:
-        found = set_up(BaseSection.model_validate({"device": name, "threads": 0}))
+        found = find_device(name)
     except ConfigError:
         others = [other for other in ("auto", "cpu") if other in among]
         raise ConfigError(f"--device {name}: this machine has none: use {' or '.join(others)}") from None

@@ -12,37 +12,44 @@ from gigatok.config import ConfigError
 from gigatok.config.sections import BaseSection
 
 
-def limit_threads(section: BaseSection) -> torch.device:
-    """Seed torch, fix the threads, choose the device for scoring."""
-    if section.threads:
-        torch.set_num_threads(section.threads)
-        # NumPy and SciPy bring a BLAS each, with threads of its own: two stages side by side would wait for each other.
-        import scipy.linalg  # noqa: F401  only a library that is loaded can be limited
-
-        threadpool_limits(section.threads)
-    torch.manual_seed(section.seed)
-    if section.device != "auto":
-        return torch.device(section.device)
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
 def set_up(section: BaseSection) -> torch.device:
-    """Seed every generator, fix the thread count and choose the device.
+    """Seed every generator, limit every library to ``section.threads``, and choose the device.
+
+    ``auto`` takes CUDA, else Apple's GPU, else the CPU.
 
     Raises:
         ConfigError: ``base.device`` asks for hardware that this machine lacks.
     """
+    device = find_device(section.device)
     if section.threads:
-        torch.set_num_threads(section.threads)
+        limit_threads(section.threads)
     seed_everything(section.seed)
-    if section.device == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not available[section.device]:
-        raise ConfigError(f"base.device = '{section.device}' is not available on this machine: use 'auto' or 'cpu'")
-    return torch.device(section.device)
+    return device
+
+
+def find_device(name: str) -> torch.device:
+    """The device called ``auto``, ``cpu``, ``cuda`` or ``mps``.
+
+    Raises:
+        ConfigError: this machine lacks it.
+    """
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        return torch.device(next(each for each, available in there.items() if available))
+    if not there[name]:
+        raise ConfigError(f"base.device = '{name}' is not available on this machine: use 'auto' or 'cpu'")
+    return torch.device(name)
+
+
+def limit_threads(threads: int) -> None:
+    """Compute with that many CPU threads at most, in torch and in every BLAS.
+
+    NumPy and SciPy bring a BLAS each, with threads of its own: two stages side by side would wait for each other.
+    """
+    torch.set_num_threads(threads)
+    import scipy.linalg  # noqa: F401  only a library that is loaded can be limited
+
+    threadpool_limits(threads)
 
 
 def seed_everything(seed: int) -> None:

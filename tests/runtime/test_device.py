@@ -7,6 +7,7 @@ import random
 import numpy as np
 import pytest
 import torch
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from gigatok.config import ConfigError
 from gigatok.config.sections import BaseSection
@@ -44,3 +45,11 @@ def test_seed_and_threads_act() -> None:
     assert torch.get_num_threads() == 2
     set_up(BaseSection(device="cpu", threads=0))
     assert torch.get_num_threads() == 2  # 0 leaves torch's choice
+
+
+def test_every_library_keeps_to_its_threads() -> None:
+    """Two stages side by side, each with a BLAS that spins on all cores, take four times as long."""
+    with threadpool_limits():  # whatever was set before comes back
+        set_up(BaseSection(device="cpu", threads=1))
+        assert {pool["num_threads"] for pool in threadpool_info()} == {1}
+        assert len(threadpool_info()) > 1

@@ -48,15 +48,15 @@ def evaluate(
     allow_lossy: Annotated[bool, typer.Option("--allow-lossy", help="Take JPEG and lossy WebP files.")] = False,
     cache: Annotated[Path | None, typer.Option(help="Folder for features; 'explain' reads it.")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 32,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "cpu",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "cpu",
     seed: Annotated[int, typer.Option(help="Of the bootstrap and of random subsets.")] = 0,
     output: Annotated[Path | None, typer.Option(help="Write the score sheet (JSON) here.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the score sheet.")] = False,
 ) -> None:
-    """Judge images and say with every number how it was measured."""
+    """Score images and say with every number how it was measured."""
     from gigatok.cli.options import check_output, choose_device
     from gigatok.evaluation.inputs.files import open_set
-    from gigatok.evaluation.scoring.evaluate import evaluate as judge
+    from gigatok.evaluation.scoring.evaluate import evaluate as score
     from gigatok.evaluation.scoring.pair import EvaluateOptions
 
     names = perceptual_names(perceptual, perceptual_weights)
@@ -75,11 +75,15 @@ def evaluate(
         count_plot=count_plot,
         cache=cache,
         batch_size=batch_size,
-        device=str(choose_device(device, ("auto", "cpu", "cuda"))),
+        device=str(choose_device(device)),
         seed=seed,
     )
     first, second = (open_set(path, crop=crop, allow_lossy=allow_lossy) for path in (samples, reference))
-    sheet = judge(first, second, options, progress=_show)
+    _print_and_write(score(first, second, options, progress=_show), as_json, output)
+
+
+def _print_and_write(sheet: ScoreSheet, as_json: bool, output: Path | None) -> None:
+    """Print the sheet, and keep it where ``--output`` names a file."""
     if as_json:
         print(sheet.model_dump_json(indent=1, by_alias=True))
     else:

@@ -54,14 +54,7 @@ def guidance_study(
     """
     if not samples or list(samples) != sorted(set(samples)) or samples[0] < 2 or trials < 1:
         raise ConfigError(f"samples {tuple(samples)} must rise from at least 2, and trials {trials} be at least 1")
-    study = optuna.create_study(
-        study_name=name,
-        storage=_storage(storage),
-        direction="minimize",
-        sampler=_NumberedSampler(seed, startup=max(4, trials // 3)),
-        pruner=optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=2, bootstrap_count=0),
-        load_if_exists=True,
-    )
+    study = _open_study(name, storage, _NumberedSampler(seed, startup=max(4, trials // 3)))
 
     def run(trial: optuna.Trial) -> float:
         guidance = _suggest(trial, space)
@@ -90,6 +83,18 @@ def guidance_study(
         study.enqueue_trial(plain)
         study.optimize(run, n_trials=1)
     return _report(study, samples)
+
+
+def _open_study(name: str, storage: Path | None, sampler: optuna.samplers.BaseSampler) -> optuna.Study:
+    """The study of that name in the storage, new or as it was left."""
+    return optuna.create_study(
+        study_name=name,
+        storage=_storage(storage),
+        direction="minimize",
+        sampler=sampler,
+        pruner=optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=2, bootstrap_count=0),
+        load_if_exists=True,
+    )
 
 
 class _NumberedSampler(optuna.samplers.BaseSampler):

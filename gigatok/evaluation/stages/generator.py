@@ -8,7 +8,16 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from gigatok.artifacts import Protocol, Score, ScoreSheet, Workspace, code_fingerprint, load_weights, replacing
+from gigatok.artifacts import (
+    Protocol,
+    Provenance,
+    Score,
+    ScoreSheet,
+    Workspace,
+    code_fingerprint,
+    load_weights,
+    replacing,
+)
 from gigatok.config import Params, fingerprint
 from gigatok.config.evaluation import EvaluateGeneratorSection, ProbeSection
 from gigatok.data import DataSummary, PreparedData
@@ -27,7 +36,7 @@ from gigatok.evaluation.store.samples import sample_cache
 from gigatok.interop.native import file_sha256, load_ar_dir, load_tokenizer_dir
 from gigatok.models.ar import ArModel
 from gigatok.models.tokenizer import Tokenizer
-from gigatok.runtime.device import limit_threads
+from gigatok.runtime.device import set_up
 from gigatok.sampling import sample_classes
 from gigatok.tracking import publish_summary
 from gigatok.tracking.progress import StageProgress, open_progress
@@ -44,11 +53,12 @@ CODE = (
     "teachers",
 )
 """Code that a guidance study's values depend on."""
+SHUFFLED_NOTE = "shuffled tokens: each position's training indices, shuffled among the images, then decoded"
 
 
 def score_generator(name: str, params: Params, workspace: Workspace) -> None:
     """Write the score sheet and the samples of generator ``name``. Goes on from what a killed run has drawn."""
-    device = limit_threads(params.base)
+    device = set_up(params.base)
     run = workspace.generator(name)
     data = PreparedData.open(workspace.data).summary
     section = params.generator_evaluation(name)
@@ -58,7 +68,7 @@ def score_generator(name: str, params: Params, workspace: Workspace) -> None:
     real = known.real_set(params.reference)
     total = _sets(section) * section.samples
     with timed_evaluation(run), open_progress(f"evaluate_generator@{name}", total) as bar:
-        studio = CachedSampler(
+        sampler = CachedSampler(
             ar=ar,
             tokenizer=tokenizer,
             judge=open_judge(params.reference, device),
@@ -69,38 +79,20 @@ def score_generator(name: str, params: Params, workspace: Workspace) -> None:
             features_root=feature_cache(workspace),
             progress=_SetProgress(bar, section.samples),
         )
-        # Of the code too: a study must not go on with values that the code of today would not give.
-        identity = fingerprint(
-            studio.weights_sha256,
-            tokenizer_sha256,
-            studio.judge.sha256,
-            params.reference,
-            data.data_sha256,
-            code_fingerprint(CODE),
-        )
+        identity = _study_identity(sampler, tokenizer_sha256, params, data)
         search = GuidanceSearch(
-            studio, real, params.base.seed + section.seeds[0], identity, workspace.runs / "studies", run
+            sampler, real, params.base.seed + section.seeds[0], identity, workspace.runs / "studies", run
         )
         report = search.search()
-        judges, absent = further_judges(params.reference, device)
-        judged = SampleScores(search, report, section, params.base.seed, workspace, known, params.reference, judges)
-        scores, floors = [*judged.scores(), *judged.seed_scores()], judged.floors(tokens)
+        others, absent = further_judges(params.reference, device)
+        of_samples = SampleScores(search, report, section, params.base.seed, workspace, known, params.reference, others)
+        scores, floors = [*of_samples.scores(), *of_samples.seed_scores()], of_samples.floors(tokens)
         probe, majority = _probe(ar, tokens, section.probe, params.base.seed, data)
         scores += [_loss_score(ar, tokens, data), probe]
         floors.append(majority)
-        _write_samples(run.path / "samples.npz", studio, report, search.seed)
+        _write_samples(run.path / "samples.npz", sampler, report, search.seed)
         bar.update(total)
-    source = provenance(
-        params,
-        data,
-        f"generators/{name}",
-        params.tokenizer_training(params.generators[name].tokenizer),
-        params.generator_training(name),
-        params.generators[name],
-        section,
-        params.tokenizer_teacher(params.generators[name].tokenizer),
-        training_seed=params.training_seed("generator", name),
-    )
+    source = _provenance(name, params, data)
     counts = [sum(p.numel() for p in module.parameters()) for module in (ar, tokenizer)]
     ScoreSheet(
         name=name,
@@ -108,13 +100,39 @@ def score_generator(name: str, params: Params, workspace: Workspace) -> None:
         parameters={"total": counts[0]},
         scores=tuple(score.replace(provenance=source) for score in scores),
         floors=tuple(score.replace(provenance=source) for score in floors),
-        notes=(
-            "shuffled tokens: each position's training indices, shuffled among the images, then decoded",
-            *few_samples_notes(real, section.samples),
-            *absent,
-        ),
+        notes=(SHUFFLED_NOTE, *few_samples_notes(real, section.samples), *absent),
     ).write(run.summary_path)
     publish_summary(params.tracking, run, generator_info(name, params, ar.config, *counts))
+
+
+def _study_identity(sampler: CachedSampler, tokenizer_sha256: str, params: Params, data: DataSummary) -> str:
+    """Hash of all that gFID depends on besides the sampler's settings.
+
+    Of the code too: a study must not go on with values that the code of today would not give.
+    """
+    return fingerprint(
+        sampler.weights_sha256,
+        tokenizer_sha256,
+        sampler.judge.sha256,
+        params.reference,
+        data.data_sha256,
+        code_fingerprint(CODE),
+    )
+
+
+def _provenance(name: str, params: Params, data: DataSummary) -> Provenance:
+    entry = params.generators[name]
+    return provenance(
+        params,
+        data,
+        f"generators/{name}",
+        params.tokenizer_training(entry.tokenizer),
+        params.generator_training(name),
+        entry,
+        params.generator_evaluation(name),
+        params.tokenizer_teacher(entry.tokenizer),
+        training_seed=params.training_seed("generator", name),
+    )
 
 
 class _SetProgress:
@@ -167,7 +185,7 @@ def _loss_score(ar: ArModel, tokens: Tokens, data: DataSummary) -> Score:
     for part, labels in pairs:
         logits = ar(part.to(device), labels.to(device)).float()
         loss = F.cross_entropy(logits.flatten(0, 1), part.to(device).flatten(), reduction="none")
-        losses.append(loss.view(part.shape).double().mean(dim=1).cpu())
+        losses.append(loss.view(part.shape).cpu().double().mean(dim=1))
     protocol = Protocol(
         reference=validation_reference(data),
         sample_count=len(tokens.validation),

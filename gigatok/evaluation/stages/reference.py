@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 
@@ -11,7 +13,7 @@ from gigatok.data import PreparedData
 from gigatok.evaluation.arrays import Images
 from gigatok.evaluation.extractors.base import Features
 from gigatok.evaluation.inputs.evaluation_set import content_sha256
-from gigatok.evaluation.inputs.reference import sample_reference, validation_reference
+from gigatok.evaluation.inputs.reference import SampleReference, sample_reference, validation_reference
 from gigatok.evaluation.metrics.frechet import Gaussian, gaussian
 from gigatok.evaluation.metrics.reference_set import PairedReferenceSet
 from gigatok.evaluation.patch_kmeans import PatchKMeans
@@ -24,7 +26,7 @@ from gigatok.evaluation.scoring.records import (
 from gigatok.evaluation.stages.common import open_judge, provenance
 from gigatok.evaluation.stages.pictures import picture_rows
 from gigatok.evaluation.store.features import judged_features
-from gigatok.runtime.device import limit_threads
+from gigatok.runtime.device import set_up
 from gigatok.tracking.progress import open_progress
 
 KMEANS_IMAGES = 20_000
@@ -33,12 +35,11 @@ KMEANS_IMAGES = 20_000
 
 def score_reference(params: Params, workspace: Workspace) -> None:
     """Write ``features.npz`` and a sheet of floors."""
-    device = limit_threads(params.base)
-    section, model = params.reference, params.train_tokenizer.model
+    device = set_up(params.base)
+    section = params.reference
     data = PreparedData.open(workspace.data)
     judge = open_judge(section, device)
     drawn, validation = sample_reference(section, data), data.validation.uint8()
-    sample = data.train.some(KMEANS_IMAGES)
     originals = validation_reference(data.summary)
     with open_progress("reference", len(drawn.images) + 3 * len(validation)) as progress:
 
@@ -53,12 +54,9 @@ def score_reference(params: Params, workspace: Workspace) -> None:
 
         of_drawn, of_validation = extract(drawn.images, 0), extract(validation, len(drawn.images))
         real, before = PairedReferenceSet(of_validation.pool), len(drawn.images) + len(validation)
+        sample = data.train.some(KMEANS_IMAGES)
         mean = np.broadcast_to(sample.mean(axis=0).round().astype(np.uint8), validation.shape)
-        kmeans = PatchKMeans(
-            image_size=data.summary.image_size,
-            num_tokens=model.num_tokens or (data.summary.image_size // model.cnn.downsample) ** 2,
-            codebook_size=model.codebook_size,
-        ).fit(sample, iterations=section.kmeans_iterations, seed=params.base.seed)
+        kmeans = _fitted_kmeans(params, sample)
         patches = kmeans.reconstruct(validation)
         protocol = judge_protocol(
             judge, reference=originals, reference_count=len(validation), sample_count=len(validation)
@@ -67,19 +65,8 @@ def score_reference(params: Params, workspace: Workspace) -> None:
             *_floor("mean image", validation, mean, real, extract(mean[:1], before), protocol),
             *_floor("k-means patches", validation, patches, real, extract(patches, before + len(validation)), protocol),
         ]
-    source = provenance(params, data.summary, "reference", model)
-    with replacing(workspace.reference / "features.npz") as path, path.open("wb") as file:
-        values = {
-            "samples": of_drawn.pool,
-            "validation": of_validation.pool,
-            "samples_content": np.array(drawn.content),
-            "validation_sha256": np.array(content_sha256(validation)),
-            "samples_name": np.array(drawn.name),
-            **_stored("samples_moments", drawn.moments.pool if drawn.moments else None),
-            **_stored("samples_spatial", drawn.moments.spatial if drawn.moments else _spatial(of_drawn)),
-            **_stored("validation_spatial", _spatial(of_validation)),
-        }
-        np.savez(file, **values)  # type: ignore[arg-type]
+    source = provenance(params, data.summary, "reference", params.train_tokenizer.model)
+    _write_features(workspace.reference / "features.npz", drawn, of_drawn, validation, of_validation)
     with replacing(workspace.reference / "pictures.npz") as path, path.open("wb") as file:
         count = params.evaluate_tokenizer.pictures
         rows = picture_rows(len(validation), count)
@@ -94,6 +81,34 @@ def score_reference(params: Params, workspace: Workspace) -> None:
             *few_samples_notes(real, len(validation)),
         ),
     ).write(workspace.reference / "summary.json")
+
+
+def _fitted_kmeans(params: Params, sample: Images) -> PatchKMeans:
+    """The patch codec at the tokenizers' own rate, fitted on training images."""
+    model, size = params.train_tokenizer.model, sample.shape[1]
+    return PatchKMeans(
+        image_size=size,
+        num_tokens=model.num_tokens or (size // model.cnn.downsample) ** 2,
+        codebook_size=model.codebook_size,
+    ).fit(sample, iterations=params.reference.kmeans_iterations, seed=params.base.seed)
+
+
+def _write_features(
+    path: Path, drawn: SampleReference, of_drawn: Features, validation: Images, of_validation: Features
+) -> None:
+    """What ``read_stored_reference`` reads: features of both reference sets, their identity and moments."""
+    values = {
+        "samples": of_drawn.pool,
+        "validation": of_validation.pool,
+        "samples_content": np.array(drawn.content),
+        "validation_sha256": np.array(content_sha256(validation)),
+        "samples_name": np.array(drawn.name),
+        **_stored("samples_moments", drawn.moments.pool if drawn.moments else None),
+        **_stored("samples_spatial", drawn.moments.spatial if drawn.moments else _spatial(of_drawn)),
+        **_stored("validation_spatial", _spatial(of_validation)),
+    }
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, **values)  # type: ignore[arg-type]
 
 
 def _spatial(features: Features) -> Gaussian | None:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from gigatok.artifacts import Protocol, Score, ScoreSheet, Workspace
+from gigatok.artifacts import Protocol, Provenance, Score, ScoreSheet, Workspace
 from gigatok.config import Params
-from gigatok.data import PreparedData
+from gigatok.data import DataSummary, PreparedData
 from gigatok.evaluation.arrays import Images
 from gigatok.evaluation.decode import reconstruct
-from gigatok.evaluation.extractors.base import Extractor
+from gigatok.evaluation.extractors.base import Extractor, Progress
 from gigatok.evaluation.inputs.evaluation_set import content_sha256
 from gigatok.evaluation.inputs.reference import ReferenceIdentity, read_stored_reference, validation_reference
 from gigatok.evaluation.metrics.codebook import codebook_perplexity, codebook_usage
@@ -37,7 +37,7 @@ from gigatok.evaluation.store.features import feature_cache, judged_features
 from gigatok.evaluation.store.score_inputs import save_inputs_of_scores
 from gigatok.interop.native import load_tokenizer_dir
 from gigatok.models import parameters_by_part
-from gigatok.runtime.device import limit_threads
+from gigatok.runtime.device import set_up
 from gigatok.teachers import load_perceptual
 from gigatok.tracking import publish_summary
 from gigatok.tracking.progress import open_progress
@@ -46,12 +46,11 @@ from gigatok.tracking.run_info import tokenizer_info
 
 def score_tokenizer(name: str, params: Params, workspace: Workspace) -> None:
     """Write the score sheet and the pictures of tokenizer ``name``."""
-    device = limit_threads(params.base)
+    device = set_up(params.base)
     run = workspace.tokenizer(name)
     data = PreparedData.open(workspace.data)
     tokenizer = load_tokenizer_dir(run.path).to(device)
-    section = params.evaluate_tokenizer
-    originals = data.validation.uint8()
+    section, originals = params.evaluate_tokenizer, data.validation.uint8()
     steps = probed_steps(section, params.tokenizer_training(name))
     probed = 0 if steps is None else (len(steps) + 1) * (len(data.train) + len(originals))
     with (
@@ -61,95 +60,100 @@ def score_tokenizer(name: str, params: Params, workspace: Workspace) -> None:
         images = reconstruct(
             tokenizer, originals, section.batch_size, lambda done: progress.update(done, phase="reconstructions")
         )
-        judge = open_judge(params.reference, device)
-        features = judged_features(
-            judge,
-            images,
-            workspace,
-            params.reference.batch_size,
-            lambda done, _: progress.update(len(images) + done, phase="judge"),
-        )
-        known = read_stored_reference(workspace)
-        real = PairedReferenceSet(known.validation)
-        judges, absent = further_judges(params.reference, device)
-        reference = validation_reference(data.summary)
-        protocol = _reconstruction_protocol(judge, reference, len(images))
-        judged = [
-            *reconstruction_scores(real, features, protocol),
-            *infinity_score("rfid_infinity", real, features, protocol),
-            *spatial_score("rsfid", known.validation_spatial, features, protocol),
-            *_further_scores(originals, images, reference, judges, params, workspace),
-        ]
-        content = [content_sha256(images)]
-        save_inputs_of_scores(
-            feature_cache(workspace), judged, content, ReferenceIdentity(known.validation_sha256), params.base.seed
-        )
+        pair = _Reconstructions(originals, images, validation_reference(data.summary), params, workspace, device)
+        of_features, notes = pair.feature_scores(lambda done, _: progress.update(len(images) + done, phase="features"))
         scores = [
-            *pixel_scores(originals, images, reference),
-            *judged,
-            _perceptual_score(originals, images, reference, params, device),
-            *_codebook_scores(run.indices_path, tokenizer.config.codebook_size, reference),
+            *pixel_scores(originals, images, pair.reference),
+            *of_features,
+            pair.perceptual_score(),
+            *_codebook_scores(run.indices_path, tokenizer.config.codebook_size, pair.reference),
         ]
         floors: list[Score] = []
         if section.probe is not None and steps is not None:
             seed, done = params.base.seed, 2 * len(images)
             probes, floors = encoder_probes(run, data, section.probe, steps, seed, progress, done, device)
             scores += probes
-    source = provenance(
-        params,
-        data.summary,
-        f"tokenizers/{name}",
-        params.tokenizer_training(name),
-        section,
-        params.tokenizer_teacher(name),
-        training_seed=params.training_seed("tokenizer", name),
-    )
     write_reconstructions(run.path / "pictures.npz", data.validation, originals, images, section.pictures)
     total = sum(p.numel() for p in tokenizer.parameters())
+    source = _provenance(name, params, data.summary)
     ScoreSheet(
         name=name,
         kind="tokenizer",
         parameters={**parameters_by_part(tokenizer), "total": total},
         scores=tuple(score.replace(provenance=source) for score in scores),
         floors=tuple(floor.replace(provenance=source) for floor in floors),
-        notes=(*few_samples_notes(real, len(images)), *absent),
+        notes=notes,
     ).write(run.summary_path)
     publish_summary(params.tracking, run, tokenizer_info(name, params, tokenizer.config, total))
 
 
-def _reconstruction_protocol(judge: Extractor, name: str, count: int) -> Protocol:
-    return judge_protocol(judge, reference=name, reference_count=count, sample_count=count)
+def _provenance(name: str, params: Params, data: DataSummary) -> Provenance:
+    return provenance(
+        params,
+        data,
+        f"tokenizers/{name}",
+        params.tokenizer_training(name),
+        params.evaluate_tokenizer,
+        params.tokenizer_teacher(name),
+        training_seed=params.training_seed("tokenizer", name),
+    )
 
 
-def _further_scores(
-    originals: Images,
-    images: Images,
-    reference: str,
-    judges: Sequence[Extractor],
-    params: Params,
-    workspace: Workspace,
-) -> list[Score]:
-    """Fréchet distances by the other extractors; features of the originals are kept for the next tokenizer."""
-    scores = []
-    for judge in judges:
+@dataclass(frozen=True)
+class _Reconstructions:
+    """Originals and their reconstructions, (n, S, S, 3) each, and what their scores need besides."""
+
+    originals: Images
+    images: Images
+    reference: str
+    """Name of the originals, as scores record it."""
+    params: Params
+    workspace: Workspace
+    device: torch.device
+
+    def feature_scores(self, progress: Progress) -> tuple[list[Score], tuple[str, ...]]:
+        """All scores by the extractors, kept for ``explain``; and notes on small sets and absent extractors."""
+        params, workspace = self.params, self.workspace
+        extractor = open_judge(params.reference, self.device)
+        features = judged_features(extractor, self.images, workspace, params.reference.batch_size, progress)
+        known = read_stored_reference(workspace)
+        real, protocol = PairedReferenceSet(known.validation), self.protocol(extractor)
+        others, absent = further_judges(params.reference, self.device)
+        scores = [
+            *reconstruction_scores(real, features, protocol),
+            *infinity_score("rfid_infinity", real, features, protocol),
+            *spatial_score("rsfid", known.validation_spatial, features, protocol),
+            *(self._further_score(other) for other in others),
+        ]
+        content, identity = [content_sha256(self.images)], ReferenceIdentity(known.validation_sha256)
+        save_inputs_of_scores(feature_cache(workspace), scores, content, identity, params.base.seed)
+        return scores, (*few_samples_notes(real, len(self.images)), *absent)
+
+    def _further_score(self, extractor: Extractor) -> Score:
+        """Fréchet distance by another extractor; features of the originals are kept for the next tokenizer."""
+        batch_size = self.params.reference.batch_size
         real, fake = (
-            judged_features(judge, each, workspace, params.reference.batch_size) for each in (originals, images)
+            judged_features(extractor, each, self.workspace, batch_size) for each in (self.originals, self.images)
         )
-        protocol = _reconstruction_protocol(judge, reference, len(images))
         note = f"{INTERVAL_NOTE} over pairs of original and reconstruction"
-        scores.append(scored(f"rfd/{judge.name}", PairedReferenceSet(real.pool).frechet(fake.pool), protocol, note))
-    return scores
+        estimate = PairedReferenceSet(real.pool).frechet(fake.pool)
+        return scored(f"rfd/{extractor.name}", estimate, self.protocol(extractor), note)
 
+    def perceptual_score(self) -> Score:
+        """Mean distance of the training loss's own network: how well the loss was fitted, not an independent score."""
+        loss = self.params.train_tokenizer.loss
+        name = loss.perceptual_network
+        weights = Path(loss.perceptual_weights) if loss.perceptual_weights else None
+        network = load_perceptual(name, weights=weights).to(self.device)
+        distances = perceptual_distances(network, self.originals, self.images)
+        protocol = pixel_protocol(self.reference, len(self.originals))
+        protocol = protocol.replace(extractor=name, extractor_sha256=network.sha256)
+        return scored(perceptual_metric(name), mean_estimate(distances), protocol, MEAN_NOTE)
 
-def _perceptual_score(originals: Images, images: Images, reference: str, params: Params, device: torch.device) -> Score:
-    """Mean distance of the training loss's own network: how well the loss was fitted, not an independent score."""
-    loss = params.train_tokenizer.loss
-    name = loss.perceptual_network
-    weights = Path(loss.perceptual_weights) if loss.perceptual_weights else None
-    network = load_perceptual(name, weights=weights).to(device)
-    distances = perceptual_distances(network, originals, images)
-    protocol = pixel_protocol(reference, len(originals)).replace(extractor=name, extractor_sha256=network.sha256)
-    return scored(perceptual_metric(name), mean_estimate(distances), protocol, MEAN_NOTE)
+    def protocol(self, extractor: Extractor) -> Protocol:
+        """How reconstructions are scored by this extractor."""
+        count = len(self.images)
+        return judge_protocol(extractor, reference=self.reference, reference_count=count, sample_count=count)
 
 
 def _codebook_scores(indices_path: Path, codebook_size: int, reference: str) -> list[Score]:

@@ -7,18 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from threadpoolctl import threadpool_info, threadpool_limits
 
 from gigatok.artifacts import ScoreSheet
 from gigatok.cli.commands.explain import caches_of_runs
 from gigatok.config import GigatokError
-from gigatok.config.sections import BaseSection
 from gigatok.evaluation.scoring.explain import Explanation, explain
 from gigatok.evaluation.stages import common as stage_common
 from gigatok.evaluation.stages import generator as generator_stage
 from gigatok.evaluation.stages import reference as reference_stage
 from gigatok.evaluation.stages import tokenizer as tokenizer_stage
-from gigatok.runtime.device import limit_threads
 
 
 @pytest.fixture
@@ -77,11 +74,3 @@ def test_a_sheet_of_the_pipeline_is_scored_again_from_its_features(
 
 def test_no_cache_is_found_beside_other_sheets(tmp_path: Path) -> None:
     assert caches_of_runs(tmp_path / "ours.json") == []
-
-
-def test_scoring_keeps_every_library_to_its_threads() -> None:
-    """Two stages side by side, each with a BLAS that spins on all cores, take four times as long."""
-    with threadpool_limits():  # whatever was set before comes back
-        limit_threads(BaseSection(threads=1))
-        assert {pool["num_threads"] for pool in threadpool_info()} == {1}
-        assert len(threadpool_info()) > 1
