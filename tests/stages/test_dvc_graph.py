@@ -190,7 +190,10 @@ def test_an_edited_loss_profile_or_recipe_concerns_no_data_stage(name: str) -> N
 
 @pytest.mark.parametrize("name", STAGES)
 def test_a_changed_default_re_runs_whatever_may_read_it(name: str) -> None:
-    assert {"gigatok/config/params.py", "gigatok/config/sections.py"} <= set(code_deps(name))
+    settings = {"gigatok/config/params.py", "gigatok/config/sections.py"}
+    if {"reference", "evaluate_tokenizer", "evaluate_generator"} & {str(param) for param in stage(name)["params"]}:
+        settings.add("gigatok/config/evaluation.py")
+    assert settings <= set(code_deps(name))
 
 
 @pytest.mark.parametrize("name", STAGES)
