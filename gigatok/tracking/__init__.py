@@ -1,6 +1,6 @@
 """Tracking: the journals are the truth, MLflow is fed from them by a process of its own.
 
-``gigatok.tracking.sync`` (rebuild, doctor) and ``gigatok.tracking.feed`` import MLflow; nothing else does.
+Only ``gigatok.tracking.mlflow`` imports MLflow, on behalf of the feeder (``feed``) and of ``sync`` (rebuild, doctor).
 """
 
 from gigatok.tracking.feeder import drain

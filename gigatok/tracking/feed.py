@@ -20,8 +20,8 @@ from gigatok.tracking.destination import FAILURES_IN_A_ROW, Destination, Health,
 from gigatok.tracking.record import Record, is_pending, read_record, run_folders
 
 if TYPE_CHECKING:
-    from gigatok.tracking.run_feed import RunFeed
-    from gigatok.tracking.store import Store
+    from gigatok.tracking.mlflow.run_feed import RunFeed
+    from gigatok.tracking.mlflow.store import Store
 
 POLL_SECONDS = 2.0
 IDLE_SECONDS = 30.0
@@ -45,7 +45,7 @@ class Feeder:
 
     def run(self) -> None:
         """Feed until there is nothing more to do."""
-        from gigatok.tracking.system_metrics import SystemSampler
+        from gigatok.tracking.mlflow.system_metrics import SystemSampler
 
         sampler = SystemSampler(self._active)
         sampler.start()
@@ -109,8 +109,8 @@ class Feeder:
         return True
 
     def _feed(self, run: RunFolder, record: Record) -> None:
-        from gigatok.tracking.run_feed import RunFeed
-        from gigatok.tracking.store import Store
+        from gigatok.tracking.mlflow.run_feed import RunFeed
+        from gigatok.tracking.mlflow.store import Store
 
         if self._store is None:
             self._store = Store(self._destination)

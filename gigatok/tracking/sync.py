@@ -38,7 +38,7 @@ def sync(runs_root: Path, section: TrackingSection) -> SyncReport:
         GigatokError: the server does not answer, or refuses some runs: the others have been sent.
     """
     destination = find_destination(section, runs_root)
-    from gigatok.tracking.run_feed import RunFeed
+    from gigatok.tracking.mlflow.run_feed import RunFeed
 
     done: list[str] = []
     refused: dict[str, Exception] = {}
@@ -88,7 +88,7 @@ def doctor(runs_root: Path, section: TrackingSection) -> list[str]:
     known = {record.uid: (run, record) for run in run_folders(destination.runs_root) if (record := read_record(run))}
     closed = []
     with _connected(destination) as store:
-        from gigatok.tracking.store import HOST, PID, SUITE, UID
+        from gigatok.tracking.mlflow.store import HOST, PID, SUITE, UID
 
         for item in store.running():
             tags, ended = item.data.tags, None
@@ -113,7 +113,7 @@ def _connected(destination: Destination) -> Iterator[Any]:
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
-    from gigatok.tracking.store import Store
+    from gigatok.tracking.mlflow.store import Store
 
     try:
         yield Store(destination)

@@ -14,8 +14,8 @@ from gigatok.artifacts import Journal, RunFolder, Workspace, write_json
 from gigatok.config import GigatokError
 from gigatok.config.sections import TrackingSection
 from gigatok.tracking.feed import Feeder
+from gigatok.tracking.mlflow.run_feed import RunFeed
 from gigatok.tracking.record import begin_record, read_record
-from gigatok.tracking.run_feed import RunFeed
 from gigatok.tracking.sync import doctor, sync
 
 
@@ -234,7 +234,7 @@ def test_doctor_closes_what_nobody_trains(project: Workspace) -> None:
 def test_two_processes_may_create_the_database_at_once(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from gigatok.config.sections import TrackingSection;"
-        "from gigatok.tracking.destination import find_destination; from gigatok.tracking.store import Store;"
+        "from gigatok.tracking.destination import find_destination; from gigatok.tracking.mlflow.store import Store;"
         "print(Store(find_destination(TrackingSection(), Path(sys.argv[1]))).experiment_id)"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "runs")]

@@ -11,7 +11,9 @@ from typing import Any
 from gigatok.artifacts import Point, RunFolder, ScoreSheet, write_json
 from gigatok.artifacts.journal import parse_lines
 from gigatok.config import GigatokError
-from gigatok.tracking import pictures
+from gigatok.tracking.mlflow import pictures
+from gigatok.tracking.mlflow.store import Store, is_running
+from gigatok.tracking.mlflow.system_metrics import FILE as SYSTEM_FILE
 from gigatok.tracking.record import (
     PICTURES,
     Ledger,
@@ -21,8 +23,6 @@ from gigatok.tracking.record import (
     read_ledger,
     signature,
 )
-from gigatok.tracking.store import Store, is_running
-from gigatok.tracking.system_metrics import FILE as SYSTEM_FILE
 from gigatok.tracking.tail import Tail
 
 logger = logging.getLogger("gigatok.tracking.feed")

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from gigatok.tracking.pictures import draw
+from gigatok.tracking.mlflow.pictures import draw
 
 
 def test_reconstructions_stand_below_their_originals(tmp_path: Path) -> None:
