@@ -11,7 +11,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from gigatok.artifacts import Score, ScoreSheet
+from gigatok.artifacts import RunFolder, Score, ScoreSheet
+from gigatok.artifacts.belonging import of_these_weights, read_provenance
 from gigatok.config import RUNGS, GigatokError, Params
 
 Kind = Literal["tokenizer", "generator", "reference"]
@@ -71,11 +72,17 @@ def read_run(runs_root: Path, kind: Kind, name: str, profile: str | None = None)
     folder = runs_root / "reference" if kind == "reference" else runs_root / _FOLDERS[kind] / name
     path = folder / "summary.json"
     sheet = ScoreSheet.read(path) if path.exists() else None
-    provenance = _read_json(folder / "provenance.json")
+    provenance = read_provenance(RunFolder(folder))
     found = next((each.provenance.profile for each in sheet.scores + sheet.floors), None) if sheet else None
     if profile and found and found != profile:
         return Run(kind, name, folder, None, stale=found)
-    return Run(kind, name, folder, sheet, provenance, _read_json(folder / "mlflow.json").get("run_id"))
+    return Run(kind, name, folder, sheet, provenance, _mlflow_run(folder))
+
+
+def _mlflow_run(folder: Path) -> str | None:
+    """The MLflow run of the weights that are there."""
+    ledger = _read_json(folder / "mlflow.json")
+    return ledger.get("run_id") if ledger and of_these_weights(RunFolder(folder), ledger) else None
 
 
 def read_classes(runs_root: Path) -> list[str]:
