@@ -4,7 +4,7 @@ Only ``gigatok.tracking.mlflow`` imports MLflow, on behalf of the feeder (``feed
 """
 
 from gigatok.tracking.feeder import drain
-from gigatok.tracking.record import RunInfo
+from gigatok.tracking.run_info import RunInfo
 from gigatok.tracking.tracker import MlflowTracker, NullTracker, Tracker, note_artifact, open_tracker, publish_summary
 
 __all__ = [

@@ -10,11 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, NamedTuple
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote
 
 from gigatok.config import GigatokError, Section
 from gigatok.config.sections import TrackingSection
+from gigatok.tracking.messages import without_user
 
+_SQLITE = "sqlite:///"
 FAILURES_IN_A_ROW = 3
 """Runs that fail one after the other before the rest is left for later."""
 
@@ -42,17 +44,16 @@ class Destination(NamedTuple):
 
     @property
     def shown(self) -> str:
-        """The URI without user and password."""
-        parts = urlsplit(self.uri)
-        if "@" not in parts.netloc:
-            return self.uri
-        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+        """The URI without user and password. Never raises, whatever the setting holds."""
+        return without_user(self.uri)
 
     @property
     def database(self) -> Path | None:
         """The file of a sqlite URI."""
-        prefix = "sqlite:///"
-        return Path(self.uri.removeprefix(prefix)).absolute() if self.uri.startswith(prefix) else None
+        if not self.uri.startswith(_SQLITE):
+            return None
+        path, _, _ = self.uri.removeprefix(_SQLITE).partition("?")
+        return Path(unquote(path)).absolute()
 
     def file(self, suffix: str) -> Path:
         """A file that stages and feeder share, e.g. ``health``."""
@@ -69,10 +70,16 @@ class Destination(NamedTuple):
 def find_destination(section: TrackingSection, runs_root: Path) -> Destination:
     """The section's URI, else ``MLFLOW_TRACKING_URI``, else ``mlflow.db`` beside the ``runs`` folder."""
     root = runs_root.resolve()
-    uri = section.uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root.parent / 'mlflow.db'}"
-    if uri.startswith("sqlite:///") and not uri.startswith("sqlite:////"):
-        uri = f"sqlite:///{root.parent / uri.removeprefix('sqlite:///')}"  # from any working directory
+    uri = section.uri or os.environ.get("MLFLOW_TRACKING_URI") or sqlite_address(root.parent / "mlflow.db")
+    if uri.startswith(_SQLITE) and not uri.startswith(f"{_SQLITE}/"):
+        folder = sqlite_address(root.parent)
+        uri = f"{folder}/{uri.removeprefix(_SQLITE)}"  # from any working directory
     return Destination(root, uri, section.experiment)
+
+
+def sqlite_address(path: Path) -> str:
+    """The URI of a database file. ``%`` and ``?`` in its path are quoted: SQLAlchemy reads them as parts of a URI."""
+    return _SQLITE + str(path).replace("%", "%25").replace("?", "%3F")
 
 
 @contextmanager

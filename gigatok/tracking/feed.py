@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING
 from gigatok.artifacts import RunFolder, write_json
 from gigatok.config import GigatokError
 from gigatok.tracking.destination import FAILURES_IN_A_ROW, Destination, Health, locked, try_lock
-from gigatok.tracking.record import Record, is_pending, read_record, run_folders
+from gigatok.tracking.ledger import is_pending
+from gigatok.tracking.messages import MaskedStream, one_line, printable
+from gigatok.tracking.record import Record, current_record, run_folders
 
 if TYPE_CHECKING:
     from gigatok.tracking.mlflow.run_feed import RunFeed
@@ -75,7 +77,7 @@ class Feeder:
         return stop or idle > IDLE_SECONDS
 
     def _records(self) -> list[tuple[RunFolder, Record]]:
-        pairs = ((run, read_record(run)) for run in run_folders(self._destination.runs_root))
+        pairs = ((run, _quietly_read(run)) for run in run_folders(self._destination.runs_root))
         mine = self._destination.fingerprint
         return [(run, record) for run, record in pairs if record and record.destination == mine]
 
@@ -95,14 +97,15 @@ class Feeder:
                 in_a_row = 0
             except Exception as error:  # whatever a server or a database can throw: note it, try again
                 self._feeds.pop(run.path, None)  # what it knew of MLflow may be wrong: it was deleted there, say
-                logger.warning("%s/%s: %s: %s", run.kind, run.name, type(error).__name__, error)
+                self._store = None  # the database may be another file now
+                logger.warning("%s/%s: %s: %s", run.kind, run.name, type(error).__name__, self._one_line(error))
                 failed.append(error)
                 in_a_row += 1
                 if in_a_row == FAILURES_IN_A_ROW:  # the server is away: each further try would wait for it
                     break
         if failed:
             self._failing_since = self._failing_since or time.monotonic()
-            self._report(ok=False, error=f"{type(failed[0]).__name__}: {_first_line(failed[0])}")
+            self._report(ok=False, error=self._one_line(failed[0]))
             return False
         self._failing_since = None
         self._report(ok=True)
@@ -119,6 +122,9 @@ class Feeder:
             feed = self._feeds[run.path] = RunFeed(run, record.uid)
         with locked(self._destination.file(f"{run.kind}-{run.name}.lock"), timeout=30):
             feed.feed(self._store, record, self._destination.fingerprint)
+
+    def _one_line(self, error: Exception) -> str:
+        return one_line(error, self._destination.uri)
 
     def _leave(self) -> bool:
         """Look once more behind the door; False if there is work after all."""
@@ -167,6 +173,8 @@ def main(arguments: list[str]) -> int:
     feeder = Feeder(destination)
     if not feeder.hold():
         return 0
+    # what libraries write there, and the traceback of an end that nobody foresaw, may quote the address
+    sys.stdout, sys.stderr = (MaskedStream(stream, destination.uri) for stream in (sys.stdout, sys.stderr))
     os.nice(10)
     signal.signal(signal.SIGTERM, feeder.terminate)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -177,9 +185,13 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _first_line(error: Exception) -> str:
-    text = str(error).strip().splitlines()
-    return text[0][:120] if text else ""
+def _quietly_read(run: RunFolder) -> Record | None:
+    """A run's record; one run's odd files must not keep the others away."""
+    try:
+        return current_record(run)
+    except Exception as error:
+        logger.warning("%s: %s", printable(f"{run.kind}/{run.name}"), one_line(error))
+        return None
 
 
 if __name__ == "__main__":

@@ -15,7 +15,9 @@ from pathlib import Path
 
 from gigatok.config.sections import TrackingSection
 from gigatok.tracking.destination import Destination, find_destination, locked, try_lock
-from gigatok.tracking.record import is_pending, read_record, run_folders
+from gigatok.tracking.ledger import is_pending
+from gigatok.tracking.messages import one_line, printable
+from gigatok.tracking.record import current_record, run_folders
 
 ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -24,18 +26,24 @@ ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "GIT_PYTHON_REFRESH": "quiet",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_SQLALCHEMYSTORE_POOLCLASS": "NullPool",  # a database file that was replaced is opened anew
 }
 
 logger = logging.getLogger("gigatok.tracking")
 
 
-def ensure_feeder(destination: Destination) -> None:
+def ensure_feeder(destination: Destination, wait: float = 5.0) -> None:
     """Start the feeder unless one runs. Takes milliseconds; it outlives this process, Ctrl-C included.
 
     Who wants to be fed writes the record first and calls this next: a feeder about to end looks through the
-    records once more behind the same door.
+    records once more behind the same door. A door that is held by a process that hangs is waited for ``wait`` seconds.
+
+    Raises:
+        GigatokError: the door is held. Other errors are those of the file system and of starting a process.
     """
-    with locked(destination.file("door"), timeout=5):
+    with locked(destination.file("door"), timeout=wait):
         destination.file("stop").unlink(missing_ok=True)
         if not feeder_alive(destination):
             _spawn(destination)
@@ -51,7 +59,7 @@ def feeder_alive(destination: Destination) -> bool:
 
 
 def drain(runs_root: Path, timeout: float, section: TrackingSection | None = None) -> list[str]:
-    """Wait until MLflow has all of every ended run, and let the feeder go.
+    """Wait until MLflow has all of every ended run, and let the feeder go. Never raises: a pipeline ends with it.
 
     Runs that still train are not waited for. Warns in one line if ``timeout`` seconds were not enough. With a
     timeout of 0 the feeder is only told to end after its work, and a warning needs a server known to fail.
@@ -62,7 +70,14 @@ def drain(runs_root: Path, timeout: float, section: TrackingSection | None = Non
     section = section or TrackingSection()
     if not section.enabled:
         return []
-    destination = find_destination(section, runs_root)
+    try:
+        return _drained(find_destination(section, runs_root), timeout)
+    except Exception as error:  # as in tracker.py: the results are on disk, tracking can wait
+        logger.warning("MLflow lacks part of the runs (%s): run 'gigatok-bench track sync' later", one_line(error))
+        return []
+
+
+def _drained(destination: Destination, timeout: float) -> list[str]:
     deadline = time.monotonic() + timeout
     spawned = False
     while left := _pending(destination):
@@ -76,7 +91,7 @@ def drain(runs_root: Path, timeout: float, section: TrackingSection | None = Non
                 logger.warning(
                     "MLflow at %s lacks part of %s (%s); nothing is lost: run 'gigatok-bench track sync' later",
                     destination.shown,
-                    ", ".join(left),
+                    printable(", ".join(left)),
                     health.error if health and failing else f"not done after {timeout:.0f} s",
                 )
             break
@@ -89,7 +104,7 @@ def drain(runs_root: Path, timeout: float, section: TrackingSection | None = Non
 def _pending(destination: Destination) -> list[str]:
     names = []
     for run in run_folders(destination.runs_root):
-        record = read_record(run)
+        record = current_record(run)
         if record is None or record.destination != destination.fingerprint:
             continue
         if record.effective_status(run) != "RUNNING" and is_pending(run, record):

@@ -1,52 +1,32 @@
-"""What a run tells the tracker (``tracking.json``) and what the tracker has taken over (``mlflow.json``).
-
-Both lie in the run's folder. The record is written by the stages, the ledger by the feeder alone.
-"""
+"""What a run tells the tracker: ``tracking.json`` in the run's folder, written by the stages."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-import os
-import socket
 import time
 import uuid
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import psutil
-from pydantic import ValidationError
+from pydantic import ConfigDict, ValidationError
 
-from gigatok.artifacts import RunFolder, write_json
-from gigatok.config import Section
+from gigatok.artifacts import RunFolder, ScoreSheet, write_json
+from gigatok.artifacts.belonging import of_these_weights, read_provenance, weights_sha256
+from gigatok.artifacts.process import ProcessIdentity, this_process
+from gigatok.config import GigatokError, Section
+from gigatok.tracking.ledger import WATCHED, read_ledger
+from gigatok.tracking.run_info import RunInfo
 
 Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
 KINDS = {"tokenizers": "tokenizer", "generators": "generator"}
-FED = ("metrics.jsonl", "system.jsonl", "artifacts.jsonl", "curves.json", "config.json", "provenance.json")
-PICTURES = ("pictures.npz", "samples.npz")
 _SILENT_SECONDS = 600.0
-WATCHED = (*FED, *PICTURES, "summary.json")
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunInfo:
-    """What a run is called and which settings it has."""
-
-    suite_run: str
-    """Profile and suite, e.g. ``nano-core``: names the parent run."""
-    name: str
-    kind: Literal["tokenizer", "generator"]
-    params: Mapping[str, Any] = field(default_factory=dict)
-    """Nested settings; flattened to short keys."""
-    tags: Mapping[str, str] = field(default_factory=dict)
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    """Constants worth plotting against: ``parameters``, ``tokenizer_parameters``."""
 
 
 class Record(Section):
-    """``tracking.json``."""
+    """``tracking.json``. Fields that a later version adds are passed over."""
+
+    model_config = ConfigDict(extra="ignore")
 
     uid: str
     """Stays the same when a run is resumed; the MLflow run is found by it."""
@@ -60,54 +40,42 @@ class Record(Section):
     destination: str
     """Fingerprint of tracking URI and experiment."""
     status: Status = "RUNNING"
-    host: str = ""
-    pid: int | None = None
-    pid_created: float | None = None
+    process: ProcessIdentity | None = None
+    """Who trains, or trained; ``None``: it was not this project."""
     session: int = 1
     """How many times training was started or resumed."""
     started: float = 0.0
     ended: float | None = None
+    weights_sha256: str | None = None
+    """Of the weights that the training made; ``None`` before it ended."""
+    sheet_before: str | None = None
+    """SHA-256 of a score sheet of other weights that lay there when training ended; ``None`` once there are scores."""
 
     def effective_status(self, run: RunFolder) -> Status:
-        """The status, or ``KILLED`` if the process that should be running is gone."""
-        return "KILLED" if self.status == "RUNNING" and not self.alive(run) else self.status
+        """The status. If the process that should be running is gone: what its last output says."""
+        if self.status != "RUNNING" or self.alive(run):
+            return self.status
+        return "FINISHED" if read_provenance(run).get("complete") is True else "KILLED"
 
     def alive(self, run: RunFolder) -> bool:
         """Whether the training process lives; on another machine, whether its journal still grows."""
-        if self.host != socket.gethostname():
-            return _changed_lately(run.journal_path)
-        if self.pid is None:
+        if self.process is None:
             return False
-        try:
-            process = psutil.Process(self.pid)
-            same = abs(process.create_time() - (self.pid_created or 0)) < 1
-            return bool(same and process.status() != psutil.STATUS_ZOMBIE)
-        except psutil.NoSuchProcess:
-            return False
+        alive = self.process.alive()
+        return _changed_lately(run.journal_path) if alive is None else alive
+
+    def ended_at(self, run: RunFolder) -> float:
+        """When the run ended, in unix seconds: as it said itself, else when it was last heard of."""
+        return self.ended or last_heard(run)
 
     def write(self, run: RunFolder) -> None:
         """Write to the run's folder."""
         write_json(record_path(run), self.model_dump(mode="json"))
 
 
-class Ledger(Section):
-    """``mlflow.json``: the MLflow run, and the state of the files when all of it was there."""
-
-    destination: str
-    uid: str
-    experiment_id: str
-    run_id: str
-    fed: dict[str, Any] = {}
-
-
 def record_path(run: RunFolder) -> Path:
     """Where a run's record lies."""
     return run.path / "tracking.json"
-
-
-def ledger_path(run: RunFolder) -> Path:
-    """Where the feeder notes the MLflow run."""
-    return run.path / "mlflow.json"
 
 
 def read_record(run: RunFolder) -> Record | None:
@@ -118,26 +86,24 @@ def read_record(run: RunFolder) -> Record | None:
         return None
 
 
-def read_ledger(run: RunFolder, destination: str) -> Ledger | None:
-    """The feeder's notes about ``destination``; ``None`` if it has none."""
-    try:
-        ledger = Ledger.model_validate_json(ledger_path(run).read_bytes())
-    except (OSError, ValidationError):
-        return None
-    return ledger if ledger.destination == destination else None
+def current_record(run: RunFolder) -> Record | None:
+    """The record if it is of the training whose weights are there, or that is under way."""
+    record = read_record(run)
+    if record is None or (record.status == "RUNNING" and record.alive(run)):
+        return record
+    return record if of_these_weights(run, {"weights_sha256": record.weights_sha256}) else None
 
 
 def begin_record(run: RunFolder, info: RunInfo, experiment: str, destination: str) -> Record:
-    """Note that this process trains ``run``: a new record, or the old one resumed."""
-    before = read_record(run)
+    """Note that this process trains ``run``: a new record, or that of the unfinished training resumed."""
+    found = read_record(run)
+    before = found if found and found.weights_sha256 is None else None  # a finished training does not go on
     record = Record(
-        **_described(info),
+        **info.described(),
         uid=before.uid if before else uuid.uuid4().hex,
         experiment=experiment,
         destination=destination,
-        host=socket.gethostname(),
-        pid=os.getpid(),
-        pid_created=psutil.Process().create_time(),
+        process=this_process(),
         session=before.session + 1 if before else 1,
         started=before.started if before else time.time(),
     )
@@ -145,25 +111,51 @@ def begin_record(run: RunFolder, info: RunInfo, experiment: str, destination: st
     return record
 
 
+def end_record(run: RunFolder, record: Record, status: Status, weights_before: str | None) -> Record:
+    """Note how the training ended and which weights it made.
+
+    Args:
+        weights_before: those that were there when it began.
+    """
+    weights = weights_sha256(run) if status == "FINISHED" else None
+    stale = weights is not None and weights_before not in (None, weights) and run.summary_path.is_file()
+    ended = record.replace(
+        status=status,
+        ended=time.time(),
+        weights_sha256=weights,
+        sheet_before=_sha256(run.summary_path) if stale else None,
+    )
+    ended.write(run)
+    return ended
+
+
+def sheet_is_current(run: RunFolder, record: Record) -> bool:
+    """Whether scores and pictures in the folder are of the run's own weights."""
+    return record.sheet_before is None or _sha256(run.summary_path) != record.sheet_before
+
+
 def describe_record(run: RunFolder, info: RunInfo, experiment: str, destination: str) -> Record:
     """The record after a later stage has added what it knows; a finished one if training left none."""
-    before = read_record(run)
+    before = current_record(run)
     if before is None:
         now = time.time()
         record = Record(
-            **_described(info),
+            **info.described(),
             uid=_known_uid(run, destination),
             experiment=experiment,
             destination=destination,
             status="FINISHED",
             started=now,
             ended=now,
+            weights_sha256=weights_sha256(run),
         )
     else:
-        new = _described(info)
-        merged = {key: {**getattr(before, key), **new[key]} for key in ("params", "tags", "metrics")}
-        merged["params"] = {**new["params"], **before.params}  # what training said cannot change any more
-        record = before.replace(**merged, destination=destination, experiment=experiment)
+        told = info.described()
+        merged = {key: {**getattr(before, key), **told[key]} for key in ("params", "tags", "metrics")}
+        merged["params"] = {**told["params"], **before.params}  # what training said cannot change any more
+        weights = before.weights_sha256 or (None if before.alive(run) else weights_sha256(run))
+        new = {**merged, "destination": destination, "experiment": experiment, "weights_sha256": weights}
+        record = before.replace(**new, sheet_before=None)
     if record != before:
         record.write(run)
     return record
@@ -184,13 +176,16 @@ def infer_record(run: RunFolder, experiment: str, destination: str) -> Record:
         status="FINISHED",
         started=min(times),
         ended=max(times),
+        weights_sha256=weights_sha256(run),
     )
 
 
 def _known_uid(run: RunFolder, destination: str) -> str:
-    """Of a folder without a record: as it was sent before, whatever files have come since, else ``identity``."""
+    """Of a folder without a record: that of its weights; without weights as it was sent before, else ``identity``."""
     ledger = read_ledger(run, destination)
-    return ledger.uid if ledger else identity(run)
+    if ledger and weights_sha256(run) is None and not run.curves_path.exists():
+        return ledger.uid
+    return identity(run)
 
 
 def last_heard(run: RunFolder) -> float:
@@ -200,9 +195,16 @@ def last_heard(run: RunFolder) -> float:
 
 
 def identity(run: RunFolder) -> str:
-    """A uid that follows from the run's files, so that rebuilding twice finds the first."""
+    """A uid that follows from the weights, so that another training gets another one and rebuilding finds the first.
+
+    Without weights from what else travels with them: the curves, else the journal's first line, else the scores.
+    """
     digest = hashlib.sha256(f"{run.kind}/{run.name}".encode())
-    for path in (run.journal_path, run.curves_path, run.summary_path):
+    weights = weights_sha256(run)
+    if weights is not None:
+        digest.update(weights.encode())
+        return digest.hexdigest()[:32]
+    for path in (run.curves_path, run.journal_path, run.summary_path):
         if path.exists():
             with path.open("rb") as file:
                 digest.update(file.readline() if path == run.journal_path else file.read())
@@ -218,78 +220,30 @@ def run_folders(runs_root: Path) -> Iterator[RunFolder]:
                 yield RunFolder(path)
 
 
-def signature(run: RunFolder, record: Record) -> dict[str, Any]:
-    """What the ledger must equal when MLflow has all: size and change time of every file, status, session."""
-    files: dict[str, Any] = {}
-    for name in WATCHED:
-        try:
-            stat = (run.path / name).stat()
-        except FileNotFoundError:
-            continue
-        files[name] = [stat.st_size, stat.st_mtime_ns]
-    described = hashlib.sha256(record.model_dump_json(include={"params", "tags", "metrics"}).encode())
-    return {
-        "files": files,
-        "status": record.effective_status(run),
-        "session": record.session,
-        "described": described.hexdigest()[:16],
-    }
-
-
-def is_pending(run: RunFolder, record: Record) -> bool:
-    """Whether MLflow lacks something of a run."""
-    ledger = read_ledger(run, record.destination)
-    return ledger is None or ledger.uid != record.uid or ledger.fed != signature(run, record)
-
-
-def flatten(params: Mapping[str, Any]) -> dict[str, str]:
-    """Nested settings as flat strings: the shortest ending of each path that no other path shares.
-
-    MLflow's tables show keys in full, and long keys and values break its logging.
-    """
-    paths = dict(_paths(params, ()))
-    endings: dict[tuple[str, ...], int] = {}
-    for path in paths:
-        for length in range(1, len(path) + 1):
-            endings[path[-length:]] = endings.get(path[-length:], 0) + 1
-    flat = {}
-    for path, value in paths.items():
-        ending = next((path[-n:] for n in range(1, len(path) + 1) if endings[path[-n:]] == 1), path)
-        flat[".".join(ending)[:250]] = value[:500]
-    return flat
-
-
-def _paths(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
-    if isinstance(value, Mapping) and (value or not path):
-        for key, item in value.items():
-            yield from _paths(item, (*path, str(key)))
-    else:
-        yield path, value if isinstance(value, str) else json.dumps(value, default=str)
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
 def _changed_lately(path: Path) -> bool:
+    """By the clock that dates the file: this machine's may be another, and may be set while a run lives."""
+    clock = path.parents[2] / ".tracking" / "clock"
     try:
-        return time.time() - path.stat().st_mtime < _SILENT_SECONDS
+        changed = path.stat().st_mtime
+        clock.parent.mkdir(parents=True, exist_ok=True)
+        clock.unlink(missing_ok=True)
+        clock.touch()
+        now = clock.stat().st_mtime
     except FileNotFoundError:
         return False
-
-
-def _described(info: RunInfo) -> dict[str, Any]:
-    return {
-        "suite_run": info.suite_run,
-        "name": info.name,
-        "kind": info.kind,
-        "params": flatten(info.params),
-        "tags": dict(info.tags),
-        "metrics": {name: float(value) for name, value in info.metrics.items()},
-    }
+    except OSError:  # the folder is for reading only
+        now = time.time()
+    return now - changed < _SILENT_SECONDS
 
 
 def _from_summary(run: RunFolder) -> tuple[str | None, int | None]:
     try:
-        sheet = json.loads(run.summary_path.read_text())
-    except (OSError, ValueError):
+        sheet = ScoreSheet.read(run.summary_path)
+    except (GigatokError, OSError, RecursionError):
         return None, None
-    profiles = [score["provenance"].get("profile") for score in sheet.get("scores", [])]
-    parameters = sheet.get("parameters", {})
-    return next(filter(None, profiles), None), parameters.get("total", sum(parameters.values()))
+    profiles = [score.provenance.profile for score in sheet.scores]
+    return next(filter(None, profiles), None), sheet.parameters.get("total", sum(sheet.parameters.values()))

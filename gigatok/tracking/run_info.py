@@ -2,8 +2,38 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
 from gigatok.config import ArConfig, Params, TokenizerConfig
-from gigatok.tracking.record import RunInfo
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunInfo:
+    """What a run is called and which settings it has."""
+
+    suite_run: str
+    """Profile and suite, e.g. ``nano-core``: names the parent run."""
+    name: str
+    kind: Literal["tokenizer", "generator"]
+    params: Mapping[str, Any] = field(default_factory=dict)
+    """Nested settings."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """Constants worth plotting against: ``parameters``, ``tokenizer_parameters``."""
+
+    def described(self) -> dict[str, Any]:
+        """As fields of a ``Record``."""
+        return {
+            "suite_run": self.suite_run,
+            "name": self.name,
+            "kind": self.kind,
+            "params": flatten(self.params),
+            "tags": dict(self.tags),
+            "metrics": {name: float(value) for name, value in self.metrics.items()},
+        }
 
 
 def tokenizer_info(name: str, params: Params, model: TokenizerConfig, parameters: int) -> RunInfo:
@@ -16,7 +46,7 @@ def tokenizer_info(name: str, params: Params, model: TokenizerConfig, parameters
         kind="tokenizer",
         params={
             "model": model.model_dump(mode="json"),
-            "training": training.model_dump(mode="json", exclude={"model"}),
+            **training.model_dump(mode="json", exclude={"model"}),
             "seed": params.training_seed("tokenizer", name),
             "teacher": params.tokenizer_teacher(name).name,
         },
@@ -42,7 +72,7 @@ def generator_info(name: str, params: Params, model: ArConfig, parameters: int, 
         kind="generator",
         params={
             "model": model.model_dump(mode="json"),
-            "training": training.model_dump(mode="json", exclude={"sizes"}),
+            **training.model_dump(mode="json", exclude={"sizes"}),
             "seed": params.training_seed("generator", name),
         },
         tags={
@@ -53,3 +83,16 @@ def generator_info(name: str, params: Params, model: ArConfig, parameters: int, 
         },
         metrics={"parameters": float(parameters), "tokenizer_parameters": float(tokenizer_parameters)},
     )
+
+
+def flatten(params: Mapping[str, Any]) -> dict[str, str]:
+    """Nested settings as flat strings, by dotted path (``loss.discriminator.kind``); cut to what MLflow holds."""
+    return {".".join(path)[:250]: value[:500] for path, value in _paths(params, ())}
+
+
+def _paths(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
+    if isinstance(value, Mapping) and (value or not path):
+        for key, item in value.items():
+            yield from _paths(item, (*path, str(key)))
+    else:
+        yield path, value if isinstance(value, str) else json.dumps(value, default=str)

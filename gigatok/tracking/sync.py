@@ -16,7 +16,11 @@ from gigatok.config import GigatokError
 from gigatok.config.sections import TrackingSection
 from gigatok.tracking.destination import FAILURES_IN_A_ROW, Destination, find_destination, locked
 from gigatok.tracking.feeder import ENVIRONMENT
-from gigatok.tracking.record import WATCHED, Record, infer_record, last_heard, read_record, run_folders
+from gigatok.tracking.ledger import WATCHED
+from gigatok.tracking.messages import one_line, printable
+from gigatok.tracking.record import Record, current_record, infer_record, read_record, run_folders
+
+_LOCK_SECONDS = 60.0
 
 
 class SyncReport(NamedTuple):
@@ -45,14 +49,15 @@ def sync(runs_root: Path, section: TrackingSection) -> SyncReport:
     points = in_a_row = 0
     with _connected(destination) as store:
         for run in run_folders(destination.runs_root):
-            record = _record(run, destination)
-            if record is None:
-                continue
-            feed, name = RunFeed(run, record.uid), f"{run.kind}/{run.name}"
+            name = f"{run.kind}/{run.name}"
             try:
-                with locked(destination.file(f"{run.kind}-{run.name}.lock"), timeout=60):
+                record = _record(run, destination)
+                if record is None:
+                    continue
+                feed = RunFeed(run, record.uid)
+                with locked(destination.file(f"{run.kind}-{run.name}.lock"), timeout=_LOCK_SECONDS):
                     feed.feed(store, record, destination.fingerprint)
-            except Exception as error:  # whatever a server can throw about one run must not keep the others away
+            except Exception as error:  # whatever one run's files or the server's answer can raise stays its own
                 refused[name] = error
                 in_a_row += 1
                 if in_a_row == FAILURES_IN_A_ROW:
@@ -67,8 +72,8 @@ def sync(runs_root: Path, section: TrackingSection) -> SyncReport:
         first, reason = next(iter(refused.items()))
         more = f" and {len(refused) - 1} more" if len(refused) > 1 else ""
         raise GigatokError(
-            f"MLflow at {destination.shown} has {len(done)} runs, but not {first}{more}: {_first_line(reason)}; "
-            "run it again"
+            f"MLflow at {destination.shown} has {len(done)} runs, but not {printable(first)}{more}: "
+            f"{one_line(reason, destination.uri)}"
         )
     return SyncReport(destination.shown, tuple(done), points)
 
@@ -94,14 +99,14 @@ def doctor(runs_root: Path, section: TrackingSection) -> list[str]:
             tags, ended = item.data.tags, None
             if tags.get(UID) in known:
                 run, record = known[tags[UID]]
-                status, ended = record.effective_status(run), record.ended or last_heard(run)
+                status, ended = record.effective_status(run), record.ended_at(run)
             elif tags.get(HOST) == socket.gethostname() and UID in tags:
                 status = "RUNNING" if _lives(tags.get(PID)) else "KILLED"
             else:
                 status = "FINISHED" if SUITE in tags else "RUNNING"
             if status != "RUNNING":
                 store.set_status(item.info.run_id, status, ended)
-                closed.append(f"{item.info.run_name}: {status}")
+                closed.append(printable(f"{item.info.run_name}: {status}"))
     return closed
 
 
@@ -110,31 +115,23 @@ def _connected(destination: Destination) -> Iterator[Any]:
     """A store; whatever MLflow throws becomes one line."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
-
     from gigatok.tracking.mlflow.store import Store
 
     try:
         yield Store(destination)
-    except (MlflowException, SQLAlchemyError, OSError) as error:
-        raise GigatokError(
-            f"MLflow at {destination.shown}: {_first_line(error)}; check MLFLOW_TRACKING_URI and the server, then run "
-            "it again"
-        ) from error
+    except Exception as error:  # MLflow, SQLAlchemy, requests, the file system: each has kinds of its own
+        text = one_line(error, destination.uri)
+        fix = "" if isinstance(error, GigatokError) else "; check the address (MLFLOW_TRACKING_URI) and the server"
+        raise GigatokError(f"MLflow at {destination.shown}: {text}{fix}") from error
 
 
 def _record(run: RunFolder, destination: Destination) -> Record | None:
-    record = read_record(run)
+    record = current_record(run)
     if record is not None:
         return record
     if not any((run.path / name).exists() for name in WATCHED):
         return None
     return infer_record(run, destination.experiment, destination.fingerprint)
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)[:120]
 
 
 def _lives(pid: str | None) -> bool:

@@ -14,18 +14,14 @@ from pathlib import Path
 from typing import Protocol
 
 from gigatok.artifacts import RunFolder
-from gigatok.config import GigatokError
+from gigatok.artifacts.belonging import weights_sha256
 from gigatok.config.sections import TrackingSection
 from gigatok.tracking.destination import Destination, find_destination
 from gigatok.tracking.feeder import ensure_feeder
-from gigatok.tracking.record import (
-    Record,
-    RunInfo,
-    Status,
-    begin_record,
-    describe_record,
-    read_ledger,
-)
+from gigatok.tracking.ledger import read_ledger
+from gigatok.tracking.messages import one_line, printable
+from gigatok.tracking.record import Record, Status, begin_record, describe_record, end_record
+from gigatok.tracking.run_info import RunInfo
 
 CLOSE_SECONDS = 3.0
 """The longest ``close`` waits for the feeder's word about the server."""
@@ -70,6 +66,7 @@ class MlflowTracker:
         self._destination = destination
         self._closed = False
         self._checked = time.monotonic()
+        self._weights_before = weights_sha256(run)
 
     @property
     def run_id(self) -> str | None:
@@ -81,7 +78,7 @@ class MlflowTracker:
         """The values reach MLflow from the journal; here only a feeder that died is started again."""
         if time.monotonic() - self._checked > _CHECK_SECONDS:
             self._checked = time.monotonic()
-            _quietly_ensure(self._destination)
+            _quietly_ensure(self._destination, wait=0.5)
 
     def artifact(self, path: Path, folder: str) -> None:
         """Note the file for the feeder. It must stay where it is until the run was fed."""
@@ -92,18 +89,17 @@ class MlflowTracker:
         if self._closed:
             return
         self._closed = True
-        ended = self._record.replace(status=status, ended=time.time())
         try:
-            ended.write(self._run)
-        except GigatokError as error:
-            logger.warning("%s", error)
+            self._record = end_record(self._run, self._record, status, self._weights_before)
+        except Exception as error:  # tracking must never end a training, whatever goes wrong with it
+            logger.warning("%s: its end was not noted: %s", printable(self._run.name), one_line(error))
         _quietly_ensure(self._destination)
         problem = _problem(self._destination)
         if problem:
             logger.warning(
                 "MLflow at %s lacks part of %s (%s); nothing is lost: run 'gigatok-bench track sync' later",
                 self._destination.shown,
-                self._run.name,
+                printable(self._run.name),
                 problem,
             )
 
@@ -118,37 +114,40 @@ def open_tracker(section: TrackingSection, run: RunFolder, info: RunInfo) -> Tra
     """
     if not section.enabled:
         return NullTracker()
-    destination = find_destination(section, runs_root_of(run))
     try:
+        destination = find_destination(section, runs_root_of(run))
         record = begin_record(run, info, section.experiment, destination.fingerprint)
+        tracker = MlflowTracker(run, record, destination)
         ensure_feeder(destination)
-    except (GigatokError, OSError) as error:
-        logger.warning("%s is not tracked live (%s): run 'gigatok-bench track sync' later", run.name, error)
+    except Exception as error:  # a malformed address, a full disk, no process left: training goes on
+        reason = one_line(error, section.uri or "")
+        logger.warning("%s is not tracked live (%s): run 'gigatok-bench track sync' later", printable(run.name), reason)
         return NullTracker()
-    return MlflowTracker(run, record, destination)
+    return tracker
 
 
 def publish_summary(section: TrackingSection, run: RunFolder, info: RunInfo) -> None:
     """Have the feeder add score sheet and pictures to the run in MLflow. Returns at once, never raises."""
     if not section.enabled:
         return
-    destination = find_destination(section, runs_root_of(run))
     try:
+        destination = find_destination(section, runs_root_of(run))
         describe_record(run, info, section.experiment, destination.fingerprint)
         ensure_feeder(destination)
-    except (GigatokError, OSError) as error:
-        logger.warning("%s: scores are not in MLflow (%s): run 'gigatok-bench track sync'", run.name, error)
+    except Exception as error:
+        reason = one_line(error, section.uri or "")
+        logger.warning("%s: scores are not in MLflow (%s): run 'gigatok-bench track sync'", printable(run.name), reason)
 
 
 def note_artifact(run: RunFolder, path: Path, folder: str) -> None:
     """Have the feeder upload a file of ``run`` under ``folder``, once. Never raises."""
-    absolute, base = Path(path).resolve(), run.path.resolve()
-    kept = absolute.relative_to(base) if absolute.is_relative_to(base) else absolute
     try:
+        absolute, base = Path(path).resolve(), run.path.resolve()
+        kept = absolute.relative_to(base) if absolute.is_relative_to(base) else absolute
         with (run.path / "artifacts.jsonl").open("a") as file:
             file.write(json.dumps({"path": str(kept), "folder": folder}) + "\n")
-    except OSError as error:
-        logger.warning("%s was not noted for MLflow: %s", path, error)
+    except Exception as error:
+        logger.warning("%s was not noted for MLflow: %s", printable(str(path)), one_line(error))
 
 
 def runs_root_of(run: RunFolder) -> Path:
@@ -156,11 +155,11 @@ def runs_root_of(run: RunFolder) -> Path:
     return run.path.resolve().parent.parent
 
 
-def _quietly_ensure(destination: Destination) -> None:
+def _quietly_ensure(destination: Destination, wait: float = 5.0) -> None:
     try:
-        ensure_feeder(destination)
-    except (GigatokError, OSError) as error:
-        logger.warning("the process that feeds MLflow did not start: %s", error)
+        ensure_feeder(destination, wait)
+    except Exception as error:
+        logger.warning("the process that feeds MLflow did not start: %s", one_line(error, destination.uri))
 
 
 def _problem(destination: Destination) -> str:

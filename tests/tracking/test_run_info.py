@@ -3,8 +3,7 @@ import yaml
 
 from gigatok.config import Params, parse_params
 from gigatok.config.profiles import render
-from gigatok.tracking.record import flatten
-from gigatok.tracking.run_info import generator_info, tokenizer_info
+from gigatok.tracking.run_info import flatten, generator_info, tokenizer_info
 
 
 @pytest.fixture(scope="module")
@@ -22,9 +21,10 @@ def test_a_tokenizer_run_can_be_filtered_and_plotted_by_size(params: Params) -> 
     flat = flatten(info.params)
     assert flat["seed"] == str(params.training_seed("tokenizer", name))
     assert flat["teacher"] == params.tokenizer_teacher(name).name
-    assert flat["image_size"] == str(params.prepare.image_size)
-    assert flat["codebook_size"] == str(model.codebook_size)  # once: the shape is not repeated by the settings
-    assert all(len(key) <= 30 for key in flat)
+    assert flat["model.image_size"] == str(params.prepare.image_size)
+    assert flat["model.codebook_size"] == str(model.codebook_size)
+    assert flat["loss.discriminator.kind"] == "patchgan"
+    assert not [key for key in flat if key.endswith("codebook_size")][1:]  # the settings do not repeat the shape
 
 
 def test_a_generator_run_also_says_how_large_its_tokenizer_is(params: Params) -> None:

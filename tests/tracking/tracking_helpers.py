@@ -1,8 +1,12 @@
 """Helpers of the tracking tests."""
 
 import time
+from typing import Any
 
-from gigatok.artifacts import Journal, RunFolder, Score, ScoreSheet, Workspace
+from mlflow.tracking import MlflowClient
+
+from gigatok.artifacts import Journal, RunFolder, Score, ScoreSheet, Workspace, write_json
+from gigatok.artifacts.process import ProcessIdentity, this_process
 from gigatok.config.sections import TrackingSection
 from gigatok.tracking import RunInfo
 from gigatok.tracking.destination import Destination, find_destination
@@ -34,6 +38,32 @@ def info(name: str = "S-S", **changes: object) -> RunInfo:
         "metrics": {"parameters": 1000.0},
     }
     return RunInfo(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def process_that_is_gone() -> ProcessIdentity:
+    """As if a process had had this one's number before it."""
+    return this_process().replace(started=1.0)
+
+
+def finish(run: RunFolder, weights: str, loss: float = 1.0, steps: range = range(0, 40, 10)) -> None:
+    """What a training leaves that DVC keeps: curves and config.json, which names the weights."""
+    write_json(run.curves_path, {"loss": [[step, loss / (step + 1)] for step in steps]})
+    write_json(run.config_path, {"kind": "tokenizer", "model": {}, "metadata": {}, "sha256": weights})
+
+
+def client_of(project: Workspace) -> MlflowClient:
+    return MlflowClient(destination_of(project).uri)
+
+
+def runs_of(project: Workspace, kind: str = "tokenizer") -> list[Any]:
+    client = client_of(project)
+    experiment = client.get_experiment_by_name("gigatok")
+    return list(client.search_runs([experiment.experiment_id], f"tags.`gigatok.kind` = '{kind}'"))
+
+
+def history_of(project: Workspace, run: Any, name: str) -> list[tuple[int, float]]:
+    history = client_of(project).get_metric_history(run.info.run_id, name)
+    return sorted((metric.step, metric.value) for metric in history)
 
 
 def train(run: RunFolder, steps: range = range(0, 40, 10)) -> None:

@@ -9,20 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from gigatok.artifacts import Point, RunFolder, ScoreSheet, write_json
+from gigatok.artifacts.belonging import companions_belong, read_provenance
 from gigatok.artifacts.journal import parse_lines
 from gigatok.config import GigatokError
+from gigatok.tracking.ledger import PICTURES, Ledger, ledger_path, read_ledger, signature
 from gigatok.tracking.mlflow import pictures
-from gigatok.tracking.mlflow.store import Store, is_running
+from gigatok.tracking.mlflow.store import FOLDER, WEIGHTS, Store, is_running
 from gigatok.tracking.mlflow.system_metrics import FILE as SYSTEM_FILE
-from gigatok.tracking.record import (
-    PICTURES,
-    Ledger,
-    Record,
-    last_heard,
-    ledger_path,
-    read_ledger,
-    signature,
-)
+from gigatok.tracking.record import Record, identity, sheet_is_current
 from gigatok.tracking.tail import Tail
 
 logger = logging.getLogger("gigatok.tracking.feed")
@@ -50,22 +44,27 @@ class RunFeed:
         self._uploaded: dict[str, Any] = {}
         self._last_step = 0
         self._journalled: set[str] = set()
+        self._running = False
+        self._belongs = True
 
     def feed(self, store: Store, record: Record, destination: str) -> None:
         """Bring MLflow up to the files. Raises what MLflow raises."""
         before = signature(self.run, record)
+        self._running = before["status"] == "RUNNING"
+        self._belongs = self._running or companions_belong(self.run)
         run_id = self._find_run(store, record, destination)
         self._feed_points(store, run_id)
         if record != self._described:
             self._describe(store, run_id, record)
-        if before["status"] != "RUNNING":
+        if not self._running:
             self._feed_files(store, run_id, record, before["files"])
-        self._feed_artifacts(store, run_id, before["files"])
+        if self._belongs:
+            self._feed_artifacts(store, run_id, before["files"])
         if before["status"] != self._status:
-            store.set_status(run_id, before["status"], record.ended or last_heard(self.run))
+            store.set_status(run_id, before["status"], record.ended_at(self.run))
             self._status = before["status"]
-        if before["status"] != "RUNNING":
-            self._note(store, run_id, destination, before)
+        if not self._running:
+            self._note(store, run_id, destination, record, before)
 
     def _find_run(self, store: Store, record: Record, destination: str) -> str:
         if self._run_id is not None:
@@ -73,6 +72,8 @@ class RunFeed:
         ledger = read_ledger(self.run, destination)
         found = store.get_run(ledger.run_id) if ledger and ledger.uid == record.uid else None
         found = found or store.find_run(record.uid)
+        if found is None and record.weights_sha256 and record.uid == identity(self.run):  # trained elsewhere
+            found = store.find_weights(record.weights_sha256, _folder(self.run))
         self._rewind()
         self._seen = set()
         if found is None:
@@ -83,7 +84,7 @@ class RunFeed:
             self._rewind()
         self._status = "RUNNING" if is_running(found) else str(found.info.status)
         self._run_id = str(found.info.run_id)
-        self._note(store, self._run_id, destination, {})
+        self._note(store, self._run_id, destination, record, {})
         return self._run_id
 
     def _rewind(self) -> None:
@@ -91,9 +92,12 @@ class RunFeed:
             tail.rewind()
 
     def _points(self) -> list[Point]:
-        points = [point for tail in self._tails.values() for point in parse_lines(tail.lines())]
+        """New points of the journals, or of the curves: only those that the weights' training made."""
+        points = (
+            [point for tail in self._tails.values() for point in parse_lines(tail.lines())] if self._belongs else []
+        )
         self._journalled |= {point.name for point in points}
-        return points + self._points_of_curves()
+        return points if self._running else points + self._points_of_curves()
 
     def _points_of_curves(self) -> list[Point]:
         """What no journal has (DVC checked the folder out): the curves, all at the time of the file."""
@@ -131,22 +135,23 @@ class RunFeed:
 
     def _describe(self, store: Store, run_id: str, record: Record) -> None:
         run = store.client.get_run(run_id)
-        tags = {**record.tags, **self._source_tags(), "gigatok.folder": f"{self.run.kind}/{self.run.name}"}
+        tags = {**record.tags, **self._source_tags(), FOLDER: _folder(self.run)}
+        if record.weights_sha256:
+            tags[WEIGHTS] = record.weights_sha256
         store.describe(run, record.params, tags)
         self._log_changed(store, run, record.metrics, step=0, moment=record.started)
         self._described = record
 
     def _source_tags(self) -> dict[str, str]:
         """Commit of the code, from the training's own note."""
-        try:
-            provenance = json.loads(self.run.provenance_path.read_text())
-        except (OSError, ValueError):
-            return {}
+        provenance = read_provenance(self.run) if self._belongs else {}
         names = {"commit": "mlflow.source.git.commit", "dirty": "gigatok.uncommitted_changes"}
         return {tag: str(provenance[key]) for key, tag in names.items() if provenance.get(key) is not None}
 
     def _feed_files(self, store: Store, run_id: str, record: Record, files: dict[str, Any]) -> None:
         """Final scores, and the files behind them, once each time they change."""
+        if not sheet_is_current(self.run, record):
+            files = {name: stat for name, stat in files.items() if name == "config.json"}
         if self._changed("summary.json", files):
             sheet = _read_sheet(self.run.summary_path)
             if sheet is not None:
@@ -191,9 +196,14 @@ class RunFeed:
         new = [(name, value, max(moment, times.get(name, 0)), step) for name, value in changed.items()]
         store.log_metrics(run.info.run_id, new)
 
-    def _note(self, store: Store, run_id: str, destination: str, fed: dict[str, Any]) -> None:
+    def _note(self, store: Store, run_id: str, destination: str, record: Record, fed: dict[str, Any]) -> None:
         ledger = Ledger(
-            destination=destination, uid=self.uid, experiment_id=store.experiment_id, run_id=run_id, fed=fed
+            destination=destination,
+            uid=self.uid,
+            experiment_id=store.experiment_id,
+            run_id=run_id,
+            weights_sha256=record.weights_sha256,
+            fed=fed,
         )
         if ledger != read_ledger(self.run, destination):
             write_json(ledger_path(self.run), ledger.model_dump(mode="json"))
@@ -202,8 +212,12 @@ class RunFeed:
 def _read_sheet(path: Path) -> ScoreSheet | None:
     try:
         return ScoreSheet.read(path)
-    except GigatokError:
+    except (GigatokError, OSError, RecursionError):
         return None
+
+
+def _folder(run: RunFolder) -> str:
+    return f"{run.kind}/{run.name}"
 
 
 def _artifact(line: str) -> tuple[str, str]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterable, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,10 @@ from mlflow.entities import Metric, Param, RunStatus, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from gigatok.tracking.destination import Destination, locked
+from gigatok.config import GigatokError
+from gigatok.tracking.destination import Destination
+from gigatok.tracking.mlflow.database import artifact_root, ready_database
+from gigatok.tracking.mlflow.deadline import BYTES_PER_SECOND, LimitedClient, call_seconds, deadline
 from gigatok.tracking.record import Record
 
 UID = "gigatok.uid"
@@ -20,6 +23,8 @@ SUITE = "gigatok.suite_run"
 KIND = "gigatok.kind"
 HOST = "gigatok.host"
 PID = "gigatok.pid"
+WEIGHTS = "gigatok.weights_sha256"
+FOLDER = "gigatok.folder"
 MODEL_TRAINING = "custom_model_development"
 """Value of ``mlflow.experimentKind`` with which the UI opens an experiment as model training, not GenAI."""
 NOTE = "Select runs and press Compare: x axis `parameters`, y axis for example `rfid/efficientnet-lite2`."
@@ -32,18 +37,18 @@ class Store:
 
     def __init__(self, destination: Destination) -> None:
         self._destination = destination
-        database = destination.database
-        if database is not None:
-            database.parent.mkdir(parents=True, exist_ok=True)
-        # two processes that create the tables of one database at once both fail
-        with locked(database.with_name(database.name + ".lock"), timeout=120) if database else nullcontext():
-            self.client = MlflowClient(destination.uri)
+        with ready_database(destination), deadline(call_seconds(), "opening it"):
+            self.client: Any = LimitedClient(MlflowClient(destination.uri))
             self.experiment_id = self._find_experiment(destination.experiment)
         self._parents: dict[str, str] = {}
 
     def find_run(self, uid: str) -> Any | None:
         """The child run with this uid; ``None`` without one (deleted ones do not count)."""
         return self._first(f"tags.`{UID}` = '{uid}'")
+
+    def find_weights(self, weights_sha256: str, folder: str) -> Any | None:
+        """The child run that made these weights under this name; ``None`` without one."""
+        return self._first(f"tags.`{WEIGHTS}` = '{weights_sha256}' AND tags.`{FOLDER}` = '{folder}'")
 
     def get_run(self, run_id: str) -> Any | None:
         """The run; ``None`` if it is not there, deleted, or of another experiment."""
@@ -62,8 +67,7 @@ class Store:
             "mlflow.parentRunId": self.parent(record.suite_run),
             UID: record.uid,
             KIND: record.kind,
-            HOST: record.host,
-            **({PID: str(record.pid)} if record.pid is not None else {}),
+            **({HOST: record.process.host, PID: str(record.process.pid)} if record.process else {}),
         }
         milliseconds = int(record.started * 1000)
         return self.client.create_run(
@@ -117,7 +121,9 @@ class Store:
 
     def upload(self, run_id: str, path: Path, folder: str) -> None:
         """Add a file to a run's artifacts; an older one of this name is replaced."""
-        self.client.log_artifact(run_id, str(path), folder or None)
+        seconds = call_seconds() + path.stat().st_size / BYTES_PER_SECOND
+        with deadline(seconds, f"the upload of {path.name}"):
+            self.client.unlimited.log_artifact(run_id, str(path), folder or None)
 
     def running(self) -> list[Any]:
         """All runs of the experiment that are marked as running."""
@@ -136,8 +142,14 @@ class Store:
         tags = {"mlflow.experimentKind": MODEL_TRAINING, "mlflow.note.content": NOTE}
         if found is None:
             database = self._destination.database
-            place = (database.parent / "mlartifacts").as_uri() if database else None
+            place = artifact_root(database).as_uri() if database else None
             return str(self.client.create_experiment(name, artifact_location=place, tags=tags))
+        if found.lifecycle_stage == "deleted":
+            raise GigatokError(
+                f"experiment {name!r} was deleted: restore it with 'MLFLOW_TRACKING_URI={self._destination.shown} "
+                f"{Path(sys.executable).parent / 'mlflow'} experiments restore --experiment-id {found.experiment_id}', "
+                "or choose another name in params.yaml, tracking.experiment"
+            )
         for key, value in tags.items():
             if key not in found.tags:
                 self.client.set_experiment_tag(found.experiment_id, key, value)

@@ -77,7 +77,7 @@ def _process(run: RunFolder) -> dict[str, float]:
     """Memory of the training process itself."""
     record = read_record(run)
     try:
-        memory = psutil.Process(record.pid).memory_info().rss / 1e6 if record and record.pid else None
+        memory = psutil.Process(record.process.pid).memory_info().rss / 1e6 if record and record.process else None
     except psutil.Error:
         memory = None
     return {} if memory is None else {"system/process_memory_megabytes": round(memory, 1)}
