@@ -164,7 +164,7 @@ def power_at(shift: float, freedom: float, *, level: float = LEVEL) -> float:
     from scipy.special import ndtr
     from scipy.stats import t
 
-    critical = float(t.isf(level / 2, freedom)) if np.isfinite(freedom) else float(t.isf(level / 2, 1e9))
+    critical = float(t.isf(level / 2, freedom))
     bounds = critical * _relative_spreads(float(freedom))
     weights = _quadrature()[1]
     return float(weights @ (ndtr(shift - bounds) + ndtr(-shift - bounds)))
@@ -180,7 +180,7 @@ def _shared_noise(values: Floats) -> float:
     if seeds < 2:
         return 0.0
     rest = values - values.mean(axis=0) - values.mean(axis=1, keepdims=True) + values.mean()
-    return float((rest**2).sum()) / ((seeds - 1) * (count - 1)) / (seeds * count)
+    return float((rest**2).sum() / ((seeds - 1) * (count - 1)) / (seeds * count))
 
 
 def _compared(effect: float, parts: Sequence[Noise], level: float) -> Difference | None:
@@ -189,7 +189,7 @@ def _compared(effect: float, parts: Sequence[Noise], level: float) -> Difference
     variance = sum(part.variance for part in parts)
     if variance == 0:
         return Difference(0.0, 0.0, np.inf, (0.0, 0.0), 1.0) if effect == 0 else None
-    freedom = variance**2 / sum(part.variance**2 / part.freedom for part in parts)
+    freedom = float(variance**2) / sum(part.variance**2 / part.freedom for part in parts)
     error = float(np.sqrt(variance))
     half = float(t.isf(level / 2, freedom)) * error
     p = 2 * float(t.sf(abs(effect) / error, freedom))
