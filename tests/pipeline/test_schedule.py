@@ -39,6 +39,12 @@ def test_the_longest_chain_goes_first() -> None:
     assert by_priority(["b", "a"], {"a": 1.0, "b": 1.0}) == ["a", "b"]
 
 
+def test_what_must_be_first_goes_before_the_longest_chain() -> None:
+    graph = Graph({**GRAPH.stages, "criteria": Stage(name="criteria", first=True)})
+    critical = critical_seconds(graph, {**SECONDS, "criteria": 1.0})
+    assert by_priority(ready(graph, set(graph.stages), set(graph.stages)), critical) == ["criteria", "data"]
+
+
 def test_ready_needs_everything_upstream() -> None:
     assert ready(GRAPH, ["data", "small", "report"], ["data", "small", "report"]) == ["data"]
     assert ready(GRAPH, ["small", "large", "report"], ["small", "large", "report"]) == ["small", "large"]

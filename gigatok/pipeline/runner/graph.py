@@ -20,6 +20,8 @@ class Stage:
     """Names of the stages whose outputs it reads."""
     changed: bool = True
     """DVC would run it even if no other stage ran."""
+    first: bool = False
+    """``meta: {first: true}`` in ``dvc.yaml``: of all stages that can start, it does so before the others."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,7 @@ def read_graph(root: Path) -> Graph:
                     name=_name(stage),
                     needs=tuple(sorted(_name(need) for need in graph.successors(stage))),
                     changed=stage.addressing in status,
+                    first=bool((stage.meta or {}).get("first")),
                 )
                 for stage in graph
             ]

@@ -8,7 +8,10 @@ from gigatok.pipeline.runner.graph import Graph
 
 
 def critical_seconds(graph: Graph, seconds: Mapping[str, float]) -> dict[str, float]:
-    """For each stage, the seconds from its start to the end of the longest chain that begins with it."""
+    """For each stage, the seconds from its start to the end of the longest chain that begins with it.
+
+    A stage that is to be ``first`` has more than any other: infinitely many.
+    """
     longest: dict[str, float] = {}
     followers: dict[str, list[str]] = {name: [] for name in graph.stages}
     for name, stage in graph.stages.items():
@@ -17,7 +20,7 @@ def critical_seconds(graph: Graph, seconds: Mapping[str, float]) -> dict[str, fl
                 followers[need].append(name)
     for name in reversed(graph.order()):
         after = max((longest[follower] for follower in followers[name]), default=0.0)
-        longest[name] = seconds.get(name, 0.0) + after
+        longest[name] = float("inf") if graph.stages[name].first else seconds.get(name, 0.0) + after
     return longest
 
 
