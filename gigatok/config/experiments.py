@@ -13,6 +13,7 @@ import yaml
 
 from gigatok.config import ConfigError, Params
 from gigatok.config.profiles import profile_text
+from gigatok.config.sections import TrainTokenizerSection
 from gigatok.config.suites import CORE_TOKENIZERS, NO_SEMANTIC, Entry, default_generators
 
 DURATIONS = (40, 60, 80, 100, 120)
@@ -140,3 +141,8 @@ def _larger_generators() -> dict[str, Entry]:
         f"{name}-GPT-XL": {"tokenizer": name, "size": "GPT-XL"} for name in ("S-S", "S-L", "B-L")
     }
     return entries | {f"{name}-GPT-XXL": {"tokenizer": name, "size": "GPT-XXL"} for name in PROBED}
+
+
+def has_adversary(training: TrainTokenizerSection) -> bool:
+    """Whether a discriminator takes part in at least the last step."""
+    return bool(training.loss.adversarial_weight) and training.loss.discriminator.start_step < training.steps

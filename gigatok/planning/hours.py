@@ -35,7 +35,7 @@ def training_hours(flops: float, *, devices: int, peak: float, utilisation: floa
 
 def expected_seconds(params: Params) -> dict[str, float]:
     """Seconds by stage name."""
-    seconds = {"prepare": 15.0, "teacher": 60.0, "reference": 90.0, "timing": 20.0, "report": 25.0}
+    seconds = {"criteria": 2.0, "prepare": 15.0, "teacher": 60.0, "reference": 90.0, "timing": 20.0, "report": 25.0}
     images = params.evaluate_generator.samples * len(params.evaluate_generator.cfg_scales)
     for name in params.tokenizers:
         seconds[f"train_tokenizer@{name}"] = OVERHEAD_SECONDS + _tokenizer(params, name)

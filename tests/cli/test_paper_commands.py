@@ -46,8 +46,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fake: ModuleType) -
 def test_verify_prints_every_claim_with_its_scale(command: Command, project: Path) -> None:
     ended = command("verify")
     assert ended.status == 0
-    assert "INCONCLUSIVE  dilemma  [proxy scale: profile nano]" in ended.out  # the loss has no interval here
-    assert "confirmed: gFID, guided of B-L-no-sem > S-S-no-sem" in ended.out
+    assert "UNDECIDED (ONE TRAINING)  dilemma  [proxy scale: profile nano]" in ended.out
+    assert "undecided (one training): gFID, guided of B-L-no-sem > S-S-no-sem" in ended.out
+    assert "Criteria: not recorded before these runs" in ended.out
     assert "not run: rFID of S-S < S-S-layer2: S-S-layer2 not run" in ended.out
 
 
@@ -56,7 +57,11 @@ def test_verify_json_has_effects(command: Command, project: Path) -> None:
     assert document["proxy_scale"] is True
     dilemma = next(claim for claim in document["claims"] if claim["claim"] == "dilemma")
     assert dilemma["comparisons"][0]["effect"] == pytest.approx(-12.0)
-    assert [each["verdict"] for each in dilemma["comparisons"]] == ["confirmed", "confirmed", "inconclusive"]
+    assert [each["verdict"] for each in dilemma["comparisons"]] == ["undecided"] * 3
+    assert dilemma["comparisons"][0]["seeds"] == {"left": [0], "right": [0]}
+    assert dilemma["comparisons"][0]["smallest_detectable"] is None
+    assert (dilemma["verdict"], dilemma["reason"], dilemma["verdict_scale"]) == ("undecided", "one training", "proxy")
+    assert document["criteria"].startswith("Criteria: not recorded")
 
 
 def test_verify_is_a_table_on_a_terminal(command: Command, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,15 +70,19 @@ def test_verify_is_a_table_on_a_terminal(command: Command, project: Path, monkey
     monkeypatch.setenv("COLUMNS", "160")
     out = command("verify").out
     assert "Claims of the paper (proxy scale: profile nano)" in out
-    assert "inconclusive" in next(line for line in out.splitlines() if line.startswith("│") and "dilemma" in line)
+    assert "undecided" in next(line for line in out.splitlines() if line.startswith("│") and "dilemma" in line)
 
 
 def test_strict_fails_only_on_what_is_contradicted(command: Command, project: Path, fake: ModuleType) -> None:
-    assert command("verify", "--strict").status == 0
     fake.write_tokenizer(project / "runs", "B-L-no-sem", rfid=200, psnr=12.0)
+    assert command("verify", "--strict").status == 0  # one training contradicts nothing
+    fake.write_trainings(project / "runs", (-1, 0, 1))
+    (project / "params.yaml").write_text(rendered("nano", "core", seeds=[0, 1, 2]))
+    for seed, shift in (("", 0), ("-seed1", 1), ("-seed2", -1)):
+        fake.write_tokenizer(project / "runs", f"B-L-no-sem{seed}", rfid=200 + shift, psnr=12.0)
     ended = command("verify", "--strict")
     assert ended.status == 1
-    assert "claims are contradicted (dilemma)" in ended.err
+    assert "2 of 10 claims are contradicted (dilemma, cure)" in ended.err
     assert command("verify").status == 0
 
 
@@ -166,7 +175,8 @@ def finished(monkeypatch: pytest.MonkeyPatch, project: Path) -> Path:
     params = parse_params(_values("core"))
     names = [f"{work}_tokenizer@{name}" for name in params.tokenizers for work in ("train", "evaluate")]
     names += [f"{work}_generator@{name}" for name in params.generators for work in ("train", "evaluate")]
-    stages = {name: Stage(name=name, changed=False) for name in ("prepare", "teacher", "reference", *names, "report")}
+    data = ("criteria", "prepare", "teacher", "reference")
+    stages = {name: Stage(name=name, changed=False) for name in (*data, *names, "report")}
     monkeypatch.setattr("gigatok.pipeline.runner.read_graph", lambda root: Graph(stages))
     return project
 

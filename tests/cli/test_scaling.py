@@ -184,7 +184,7 @@ def test_costs_rise_with_size_and_steps(smoke: Params) -> None:
     assert rungs == sorted(rungs)
     longer = smoke.replace(train_tokenizer=smoke.train_tokenizer.replace(steps=smoke.train_tokenizer.steps * 10))
     assert expected_seconds(longer)["train_tokenizer@S-S"] > rungs[0]
-    assert set(seconds) == {"prepare", "teacher", "reference", "timing", "report"} | {
+    assert set(seconds) == {"criteria", "prepare", "teacher", "reference", "timing", "report"} | {
         f"{stage}@{name}"
         for stage, names in (
             ("train_tokenizer", smoke.tokenizers),

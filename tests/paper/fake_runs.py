@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import yaml
 from gigatok.artifacts import Protocol, Provenance, Score, ScoreSheet, write_json
 from gigatok.config import Params, parse_params
 from gigatok.config.experiments import suite_entries
+from gigatok.config.repeats import repeat_name, repeated
 from gigatok.config.suites import CORE_TOKENIZERS, default_generators
 
 EXTRACTOR = "efficientnet-lite2"
@@ -182,6 +184,35 @@ def write_core(runs: Path) -> None:
     for place, name in enumerate(("S-S", "S-L", "B-L")):
         write_tokenizer(runs, f"{name}-no-sem", rfid=72 - 6 * place, psnr=16.3 + 0.5 * place)
         write_generator(runs, f"{name}-no-sem", gfid=118 + 9 * place, loss=5.2 + 0.15 * place)
+
+
+def write_trainings(runs: Path, shifts: Sequence[float]) -> Params:
+    """Suite ``core`` with every recipe trained as often as there are shifts.
+
+    Args:
+        shifts: of rFID for each seed; gFID moves by half of it, the AR loss by a thousandth
+    """
+    write_core(runs)
+    seeds = list(range(len(shifts)))
+    tokenizers, generators = repeated(CORE_TOKENIZERS, default_generators(CORE_TOKENIZERS), seeds, [])
+    for name in CORE_TOKENIZERS:
+        sheet = ScoreSheet.read(runs / "tokenizers" / name / "summary.json")
+        samples = ScoreSheet.read(runs / "generators" / name / "summary.json")
+        for seed, shift in enumerate(shifts):
+            own = name if seed == 0 else repeat_name(name, seed)
+            PARAMETERS.setdefault(own.removesuffix("-no-sem"), PARAMETERS[name.removesuffix("-no-sem")])
+            write_tokenizer(runs, own, rfid=sheet.value("rfid") + shift, psnr=sheet.value("psnr"))
+            loss, gfid = samples.value("ar_val_loss"), samples.value("gfid")
+            write_generator(runs, own, gfid=gfid + shift / 2, loss=loss + shift / 1000)
+            for kind in ("tokenizers", "generators"):
+                _set_seed(runs / kind / own / "summary.json", seed)
+    return fake_params(tokenizers=tokenizers, generators=generators)
+
+
+def _set_seed(path: Path, seed: int) -> None:
+    sheet = ScoreSheet.read(path)
+    scores = tuple(s.replace(provenance=s.provenance.replace(seed=seed)) for s in sheet.scores)
+    sheet.model_copy(update={"scores": scores}).write(path)
 
 
 def pictures(count: int) -> np.ndarray:

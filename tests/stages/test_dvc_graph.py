@@ -15,7 +15,7 @@ import yaml
 from gigatok.config import Params
 
 ROOT = Path(__file__).parents[2]
-STAGES = ("prepare", "teacher", "reference", "train_tokenizer", "evaluate_tokenizer", "train_generator",
+STAGES = ("criteria", "prepare", "teacher", "reference", "train_tokenizer", "evaluate_tokenizer", "train_generator",
           "evaluate_generator", "timing", "report")  # fmt: skip
 
 PLUMBING = {
@@ -41,6 +41,7 @@ NOT_DECLARED = {
 }
 """Settings that some stages read without declaring them, and why."""
 MUST_DECLARE = {
+    "criteria": {"tokenizers", "generators", "train_tokenizer"},
     "prepare": {"prepare", "base"},
     "teacher": {"teacher", "base", "train_tokenizer"},
     "reference": {"reference", "base", "profile", "train_tokenizer", "evaluate_tokenizer"},

@@ -50,15 +50,18 @@ def paper(
 
 def print_paper(root: Path, params: Params, *, as_json: bool) -> None:
     """Cells that have a number, by table; verdicts of the claims; where everything is."""
-    from gigatok.cli.commands.verify import ledger_document, tally
     from gigatok.cli.options import shown
-    from gigatok.paper.claims.ledger import check_claims
+    from gigatok.paper.claims.ledger import check_claims, ledger_document, tally
 
     entries = check_claims(root / "runs", params)
     filled = filled_cells(root / "runs", params)
     reports = root / "reports"
     if as_json:
-        document: dict[str, Any] = {**ledger_document(entries, params), "tables": filled, "report": shown(reports)}
+        document: dict[str, Any] = {
+            **ledger_document(entries, params, root / "runs"),
+            "tables": filled,
+            "report": shown(reports),
+        }
         print(json.dumps(document, indent=2))
         return
     for name, (measured, cells) in filled.items():

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from rich.table import Table
+    from rich.text import Text
 
     from gigatok.config import Params
     from gigatok.paper.claims.ledger import CheckedClaim
+    from gigatok.paper.claims.verdict import Verdict
 
-COLOURS = {"confirmed": "green", "contradicted": "red", "inconclusive": "yellow", "not run": "dim"}
+COLOURS = {
+    "confirmed": "green",
+    "contradicted": "red",
+    "no clear difference": "yellow",
+    "undecided": "yellow",
+    "not run": "dim",
+}
 
 
 def register(app: typer.Typer) -> None:
@@ -28,22 +37,22 @@ def register(app: typer.Typer) -> None:
 
 def verify(
     strict: Annotated[
-        bool, typer.Option("--strict", help="Fail when a claim that was run is contradicted beyond its intervals.")
+        bool, typer.Option("--strict", help="Fail when a claim that was run is contradicted by its test.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Check every claim of the paper over the finished runs; nothing is run."""
     from gigatok.cli.files.project import project_root
     from gigatok.config import GigatokError, load_params
-    from gigatok.paper.claims.ledger import check_claims, contradictions
+    from gigatok.paper.claims.ledger import check_claims, contradictions, ledger_document
 
     root = project_root()
     params = load_params(root / "params.yaml")
     entries = check_claims(root / "runs", params)
     if as_json:
-        print(json.dumps(ledger_document(entries, params), indent=2))
+        print(json.dumps(ledger_document(entries, params, root / "runs"), indent=2))
     else:
-        print_ledger(entries, params)
+        print_ledger(entries, params, root / "runs")
     failed = contradictions(entries)
     if strict and failed:
         names = ", ".join(entry.claim.key for entry in failed)
@@ -52,40 +61,10 @@ def verify(
         )
 
 
-def ledger_document(entries: Sequence[CheckedClaim], params: Params) -> dict[str, Any]:
-    """What ``--json`` prints: profile, scale, one object a claim with its comparisons."""
-    from gigatok.paper.results.pedigree import scale_label
-
-    return {
-        "profile": params.profile,
-        "suite": params.suite,
-        "proxy_scale": params.profile != "paper",
-        "scale": scale_label(params),
-        "claims": [
-            {
-                "claim": entry.claim.key,
-                "text": entry.claim.text,
-                "caveat": entry.claim.caveat,
-                "verdict": entry.verdict,
-                "comparisons": [
-                    {"verdict": finding.verdict, "effect": finding.effect, "text": finding.text}
-                    for finding in entry.findings
-                ],
-            }
-            for entry in entries
-        ],
-    }
-
-
-def tally(entries: Sequence[CheckedClaim]) -> str:
-    """``confirmed 2, contradicted 1, inconclusive 3, not run 4``; what does not occur is left out."""
-    verdicts = ("confirmed", "contradicted", "inconclusive", "not run")
-    counts = {verdict: sum(entry.verdict == verdict for entry in entries) for verdict in verdicts}
-    return ", ".join(f"{verdict} {count}" for verdict, count in counts.items() if count)
-
-
-def print_ledger(entries: Sequence[CheckedClaim], params: Params) -> None:
+def print_ledger(entries: Sequence[CheckedClaim], params: Params, runs_root: Path) -> None:
     """A table on a terminal; elsewhere plain lines, one block a claim."""
+    from gigatok.paper.claims.criteria_note import criteria_note
+    from gigatok.paper.claims.ledger import tally
     from gigatok.paper.results.pedigree import scale_label
 
     if sys.stdout.isatty():
@@ -94,16 +73,25 @@ def print_ledger(entries: Sequence[CheckedClaim], params: Params) -> None:
         console = Console(file=sys.stdout, highlight=False)
         console.print(ledger_table(entries, params))
         console.print(f"{len(entries)} claims: {tally(entries)}")
+        console.print(criteria_note(runs_root, params))
         return
     for entry in entries:
-        print(f"{entry.verdict.upper()}  {entry.claim.key}  [{scale_label(params)}]")
+        print(f"{str(entry.verdict).upper()}  {entry.claim.key}  [{scale_label(params)}]")
         print(f"  {entry.claim.text}")
         if entry.claim.caveat:
-            print(f"  mind that {entry.claim.caveat}")
+            print(f"  note that {entry.claim.caveat}")
         for finding in entry.findings:
             print(f"  - {finding.verdict}: {finding.text}")
         print()
     print(f"{len(entries)} claims: {tally(entries)}")
+    print(criteria_note(runs_root, params))
+
+
+def coloured(verdict: Verdict) -> Text:
+    """A verdict in its colour."""
+    from rich.text import Text
+
+    return Text(str(verdict), COLOURS[verdict.outcome])
 
 
 def ledger_table(entries: Sequence[CheckedClaim], params: Params) -> Table:
@@ -120,7 +108,7 @@ def ledger_table(entries: Sequence[CheckedClaim], params: Params) -> Table:
     for entry in entries:
         claim = Text.assemble((entry.claim.key, "bold"), f"\n{entry.claim.text}")
         if entry.claim.caveat:
-            claim.append(f"\nmind that {entry.claim.caveat}", "dim")
-        findings = [Text.assemble((each.verdict, COLOURS[each.verdict]), f": {each.text}") for each in entry.findings]
-        table.add_row(Text(entry.verdict, COLOURS[entry.verdict]), claim, Text("\n").join(findings))
+            claim.append(f"\nnote that {entry.claim.caveat}", "dim")
+        findings = [Text.assemble(coloured(each.verdict), f": {each.text}") for each in entry.findings]
+        table.add_row(coloured(entry.verdict), claim, Text("\n").join(findings))
     return table

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from gigatok.config import Params
-from gigatok.config.experiments import DURATIONS, PROBED, checkpoints, duration_name
+from gigatok.config.experiments import DURATIONS, PROBED, checkpoints, duration_name, has_adversary
 from gigatok.evaluation.metrics.names import ENCODER_PROBE, encoder_probe_at
-from gigatok.paper.claims.judge import Contrast, Correlation, Point
-from gigatok.paper.results.departures import has_adversary
+from gigatok.paper.claims.comparisons import Contrast, Correlation, Point
 from gigatok.paper.results.metrics import PAPER_GFID
+from gigatok.paper.results.statistics import LEVEL, POWER
 from gigatok.paper.tables.specs import TABLES
 
 
@@ -21,8 +22,19 @@ class Claim:
     text: str
     contrasts: tuple[Contrast, ...] = ()
     correlations: tuple[Correlation, ...] = ()
+    level: float = LEVEL
+    """Two-sided chance of a false alarm among all comparisons."""
+    correction: Literal["holm"] = "holm"
+    """Of the p-values, over all comparisons."""
+    power: float = POWER
+    """At which the smallest detectable difference is stated."""
     caveat: str = ""
     """What else than the claim's cause these runs differ in, or share."""
+
+    @property
+    def comparisons(self) -> tuple[Contrast | Correlation, ...]:
+        """All of them, in the order shown."""
+        return (*self.contrasts, *self.correlations)
 
 
 _SIZES = ("S-S", "S-L", "B-L")
@@ -104,7 +116,7 @@ CLAIMS = (
     ),
     Claim(
         "ar-probing",
-        "A small AR model foretells how tokenizers compare under a large one (figure 6).",
+        "A small AR model predicts how tokenizers compare under a large one (figure 6).",
         correlations=(
             _small_and_large(PAPER_GFID, "gFID, guided", "R2 0.99"),
             _small_and_large("linear_probe_accuracy", "Linear probe", "R2 0.80"),
@@ -115,7 +127,7 @@ CLAIMS = (
 
 
 FIGURE_6_R = 0.80**0.5
-"""Correlation with which a small AR model's probe foretells the large one's in the paper."""
+"""Correlation with which a small AR model's probe predicts the large one's in the paper."""
 
 
 def all_claims(params: Params) -> tuple[Claim, ...]:
@@ -160,7 +172,7 @@ def decoder_claim(params: Params) -> Claim:
 def encoder_probe_claim(params: Params) -> Claim:
     """Figure 13's, over the checkpoints of each tokenizer.
 
-    "Does not foretell" needs a measure of foretelling: what the small AR model's probe reaches in figure 6.
+    "Does not predict" needs a measure of prediction: what the small AR model's probe reaches in figure 6.
     """
     correlations = []
     for name in (each for each in PROBED if each in params.tokenizers):
@@ -169,10 +181,10 @@ def encoder_probe_claim(params: Params) -> Claim:
             for step in checkpoints(params, name)
         ]
         pairs.append((Point(name, ENCODER_PROBE), Point(name, "linear_probe_accuracy")))
-        text = f"the encoder's probe foretells the AR model's over checkpoints of {name} worse than R2 0.80"
-        correlations.append(Correlation(text, tuple(pairs), "<", bound=FIGURE_6_R))
+        text = f"the encoder's probe predicts the AR model's over checkpoints of {name} worse than R2 0.80"
+        correlations.append(Correlation(text, tuple(pairs), "<", bound=FIGURE_6_R, one_run=True))
     return Claim(
         "encoder-probe",
-        "A linear probe of the tokenizer's own encoder does not foretell the AR model on its tokens (figure 13).",
+        "A linear probe of the tokenizer's own encoder does not predict the AR model on its tokens (figure 13).",
         correlations=tuple(correlations),
     )

@@ -1,164 +1,193 @@
-"""What a claim of the paper rests on, and how it is judged: two scores compared, or two lists correlated."""
+"""What a claim of the paper rests on, and how it is judged: two recipes compared, or two measurements correlated.
+
+Trainings are the unit (``results/statistics.py``). A comparison is measured first; its verdict needs the p-values of
+all comparisons of the claim, since Holm's correction is over them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
-
-import numpy as np
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from gigatok.artifacts import Score, protocol_differences
-from gigatok.paper.results.correlation import MIN_PAIRS, correlation
+from gigatok.paper.claims.comparisons import Contrast, Correlation
+from gigatok.paper.claims.verdict import ONE_TRAINING, Outcome, Scale, Verdict
+from gigatok.paper.results.correlation import MIN_PAIRS, correlate_pairs
 from gigatok.paper.results.metrics import find_metric, own_to_each_run
+from gigatok.paper.results.statistics import LEVEL, POWER, difference, holm, smallest_detectable
+from gigatok.paper.results.trainings import Trainings, noise_of_images
 
-Verdict = Literal["confirmed", "contradicted", "inconclusive", "not run"]
-Direction = Literal["<", ">"]
-ScoreOf = Callable[[str, str], Score | None]
-"""(run, metric) -> its score; ``None``: not run."""
-
-LEVEL = 0.05
+TrainingsOf = Callable[[str, str], Trainings | None]
+"""(run, metric) -> its trainings; ``None``: not run."""
 
 
-@dataclass(frozen=True)
-class Contrast:
-    """One comparison a claim rests on: ``left``'s metric is below or above ``right``'s."""
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """How strict the comparisons of a claim are."""
 
-    metric: str
-    left: str
-    direction: Direction
-    right: str
-
-
-class Point(NamedTuple):
-    """One score of a correlation."""
-
-    run: str
-    metric: str
+    level: float = LEVEL
+    power: float = POWER
+    comparisons: int = 1
+    """Of the claim: what Holm's correction asks of the first of them is the level over their number."""
 
 
-@dataclass(frozen=True)
-class Correlation:
-    """What is said of pairs of scores: their correlation lies above (or below) a bound."""
-
-    text: str
-    pairs: tuple[tuple[Point, Point], ...]
-    direction: Direction = ">"
-    bound: float = 0.0
-    paper: str = ""
-    """What the paper prints of it."""
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Finding:
-    """A comparison with its numbers. ``effect`` is left minus right, or the correlation."""
+    """A comparison with its numbers; ``None``: not known. Percentages stay shares."""
 
     contrast: Contrast | Correlation
     verdict: Verdict
-    effect: float | None
     text: str
+    effect: float | None = None
+    """Left minus right, or the correlation."""
+    interval: tuple[float, float] | None = None
+    """Of the effect: 95%, over trainings and images; of this comparison alone."""
+    p: float | None = None
+    """Two-sided, of this comparison alone."""
+    corrected_p: float | None = None
+    """After Holm's correction over the claim: what decides."""
+    smallest_detectable: float | None = None
+    """The true difference that these runs would have shown with 80% power at the corrected level; for a correlation
+    the value itself."""
+    seeds: tuple[tuple[int | None, ...], tuple[int | None, ...]] = ((), ())
+    """Training seeds on the left and on the right."""
 
 
-def compare_intervals(left: Score, direction: Direction, right: Score) -> Verdict:
-    """Disjoint intervals decide; overlapping or absent ones leave it open."""
-    if left.interval is None or right.interval is None:
-        return "inconclusive"
-    if left.interval[1] < right.interval[0]:
-        return "confirmed" if direction == "<" else "contradicted"
-    if left.interval[0] > right.interval[1]:
-        return "confirmed" if direction == ">" else "contradicted"
-    return "inconclusive"
+def judge(
+    contrasts: Sequence[Contrast | Correlation],
+    trainings: TrainingsOf,
+    scale: Scale,
+    *,
+    level: float = LEVEL,
+    power: float = POWER,
+) -> tuple[Finding, ...]:
+    """All comparisons of a claim, each with its verdict.
+
+    The correction counts every comparison of the claim, whether it was run or not: what was run must not change how
+    strict the test is.
+    """
+    rule = Rule(level=level, power=power, comparisons=len(contrasts))
+    found = [
+        compare(each, trainings, scale, rule) if isinstance(each, Contrast) else correlate(each, trainings, scale, rule)
+        for each in contrasts
+    ]
+    corrected = holm([1.0 if each.p is None else each.p for each in found])
+    pairs = zip(found, corrected, strict=True)
+    return tuple(each if each.p is None else _decided(each, p, level) for each, p in pairs)
 
 
-def compare(contrast: Contrast, score: ScoreOf) -> Finding:
-    """The two scores of a contrast, their difference and its verdict."""
-    left, right = score(contrast.left, contrast.metric), score(contrast.right, contrast.metric)
+def compare(contrast: Contrast, trainings: TrainingsOf, scale: Scale, rule: Rule) -> Finding:
+    """The trainings of both sides, their difference and its p-value; ``judge`` decides over the whole claim."""
+    left, right = trainings(contrast.left, contrast.metric), trainings(contrast.right, contrast.metric)
     shown = find_metric(contrast.metric)
-    label = shown.label if shown else contrast.metric
-    claimed = f"{label} of {contrast.left} {contrast.direction} {contrast.right}"
+    claimed = f"{shown.label if shown else contrast.metric} of {contrast.left} {contrast.direction} {contrast.right}"
     if left is None or right is None:
         missing = [name for name, each in ((contrast.left, left), (contrast.right, right)) if each is None]
-        return Finding(contrast, "not run", None, f"{claimed}: {' and '.join(missing)} not run")
-    effect = left.value - right.value
-    scale = 100 if shown and shown.percent else 1
-    change = f"{scale * effect:+.3g} points" if scale == 100 else f"{effect:+.4g}"
-    text = f"{claimed}: {_number(left, scale)} and {_number(right, scale)}, difference {change}"
-    differences = _differences(left, right)
-    if differences:
-        return Finding(contrast, "inconclusive", effect, f"{text}; measured differently ({'; '.join(differences)})")
-    return Finding(contrast, compare_intervals(left, contrast.direction, right), effect, text)
+        text = f"{claimed}: {' and '.join(missing)} not run"
+        return Finding(contrast=contrast, verdict=Verdict("not run", scale), text=text)
+    factor = 100 if shown and shown.percent else 1
+    effect = left.score.value - right.score.value
+    finding = Finding(
+        contrast=contrast,
+        verdict=Verdict("undecided", scale, ONE_TRAINING),
+        text=f"{claimed}: {_number(left, factor)} and {_number(right, factor)}, difference {_change(effect, factor)}",
+        effect=effect,
+        seeds=(left.seeds, right.seeds),
+    )
+    reason = _undecidable(left, right)
+    if reason:
+        return replace(finding, verdict=Verdict("undecided", scale, reason), text=f"{finding.text}; {reason}")
+    return _tested(finding, left, right, factor, rule)
 
 
-def correlate(claim: Correlation, score: ScoreOf, seed: int = 0) -> Finding:
-    """Pearson's correlation over the pairs that were run, against the claim's bound.
+def _tested(finding: Finding, left: Trainings, right: Trainings, factor: int, rule: Rule) -> Finding:
+    """The finding with the numbers of its test, where both sides have several trainings."""
+    found = difference(left.values, right.values, images=noise_of_images(left, right), level=rule.level)
+    if found is None:
+        reason = "no spread over trainings"
+        verdict = Verdict("undecided", finding.verdict.scale, reason)
+        return replace(finding, verdict=verdict, text=f"{finding.text}; {reason}")
+    least = smallest_detectable(
+        found.standard_error, found.freedom, comparisons=rule.comparisons, level=rule.level, power=rule.power
+    )
+    low, high = (factor * end for end in found.interval)
+    counts = " and ".join(str(len(side)) for side in finding.seeds)
+    text = (
+        f"{finding.text} [{low:+.4g}, {high:+.4g}] over {counts} trainings, p {found.p:.2g}; smallest difference "
+        f"that they could have shown {factor * least:.3g}"
+    )
+    return replace(finding, text=text, interval=found.interval, p=found.p, smallest_detectable=least)
 
-    Two chances are ruled out before it counts: that the scores' own noise made it (an interval over scores drawn from
-    normal distributions as wide as theirs), and that so few pairs did (a one-sided test at 5%: the exact one of no
-    correlation, Fisher's of another bound). Scores of one side that were measured differently decide nothing.
-    """
-    pairs = [(score(*a), score(*b)) for a, b in claim.pairs]
+
+def correlate(claim: Correlation, trainings: TrainingsOf, scale: Scale, rule: Rule) -> Finding:
+    """Pearson's correlation over the pairs that were run, and its p-value against the claim's bound."""
+    pairs = [(trainings(*a), trainings(*b)) for a, b in claim.pairs]
     known = [(a, b) for a, b in pairs if a and b]
     if len(known) < MIN_PAIRS:
         missing = [b.run for (_, b), pair in zip(claim.pairs, pairs, strict=True) if not (pair[0] and pair[1])]
         text = f"{claim.text}: {len(known)} of {len(pairs)} pairs, {', '.join(missing)} not run"
-        return Finding(claim, "not run", None, text)
-    reason = _undecidable(known)
-    if reason:
-        return Finding(claim, "inconclusive", None, f"{claim.text}: {reason}")
-    found, low, high = correlation(known, seed)
-    chance = chance_of(found, len(known), claim.bound)
-    above, below = ("confirmed", "contradicted") if claim.direction == ">" else ("contradicted", "confirmed")
-    verdict: Verdict = "inconclusive"
-    if chance < LEVEL and (low > claim.bound or high < claim.bound):
-        verdict = above if low > claim.bound else below  # type: ignore[assignment]
-    text = f"{claim.text}: r {found:+.2f} [{low:+.2f}, {high:+.2f}], R2 {found**2:.2f} over {len(known)} pairs"
-    text += f", p {chance:.2g}"
-    if chance >= LEVEL:
-        text += f" ({_needed(len(known), claim.bound, found)})"
-    return Finding(claim, verdict, found, text + (f" (paper: {claim.paper})" if claim.paper else ""))
+        return Finding(contrast=claim, verdict=Verdict("not run", scale), text=text)
+    unusable = next((why for side in zip(*known, strict=True) if (why := _no_series(side))), None)
+    if unusable:
+        verdict = Verdict("undecided", scale, unusable)
+        return Finding(contrast=claim, verdict=verdict, text=f"{claim.text}: {unusable}")
+    first, second = ([each.score.value for each in side] for side in zip(*known, strict=True))
+    noise = [[each.standard_error for each in pair] for pair in known]
+    above = claim.direction == ">"
+    found = correlate_pairs(
+        first,
+        second,
+        noise=noise,
+        bound=claim.bound,
+        above=above,
+        level=rule.level / rule.comparisons,
+        power=rule.power,
+    )
+    text = f"{claim.text}: r {found.r:+.2f} [{found.interval[0]:+.2f}, {found.interval[1]:+.2f}], R2 {found.r**2:.2f}"
+    text += f" over {found.pairs} pairs, p {found.p:.2g}; {_showable(found.smallest_detectable, above)}"
+    text += f" (paper: {claim.paper})" if claim.paper else ""
+    return Finding(
+        contrast=claim,
+        verdict=Verdict("undecided", scale, ONE_TRAINING),
+        text=f"{text}; {ONE_TRAINING}: its checkpoints are not independent" if claim.one_run else text,
+        effect=found.r,
+        interval=found.interval,
+        p=None if claim.one_run else found.p,
+        smallest_detectable=found.smallest_detectable,
+        seeds=(_all_seeds(pair[0] for pair in known), _all_seeds(pair[1] for pair in known)),
+    )
 
 
-def chance_of(r: float, count: int, bound: float = 0.0) -> float:
-    """One-sided p-value of a correlation over ``count`` pairs, on its side of the true one, ``bound``.
-
-    Of no correlation it is exact for normal scores (Student's t); of another bound Fisher's approximation, which
-    three pairs cannot refute.
-    """
-    from scipy.stats import norm, t
-
-    if abs(r) >= 1:
-        return 0.0 if bound == 0 or count > MIN_PAIRS else 1.0
-    if bound == 0:
-        return float(t.sf(abs(r) * ((count - 2) / (1 - r * r)) ** 0.5, count - 2))
-    return float(norm.sf(abs(np.arctanh(r) - np.arctanh(bound)) * max(count - 3, 0) ** 0.5))
+def on_the_papers_side(finding: Finding) -> bool:
+    """Whether the effect, however uncertain, lies where the paper says."""
+    bound = finding.contrast.bound if isinstance(finding.contrast, Correlation) else 0.0
+    effect = finding.effect or 0.0
+    return effect < bound if finding.contrast.direction == "<" else effect > bound
 
 
-def _needed(count: int, bound: float, r: float) -> str:
-    """The correlation from which on so few pairs would count, on the side of ``bound`` where ``r`` is."""
-    from scipy.stats import norm, t
-
-    if bound == 0:
-        level = t.isf(LEVEL, count - 2)
-        needed = level / (count - 2 + level**2) ** 0.5 * np.sign(r)
-    elif count <= MIN_PAIRS:
-        return f"{count} pairs cannot decide"
-    else:
-        needed = np.tanh(np.arctanh(bound) + np.sign(r - bound) * norm.isf(LEVEL) / (count - 3) ** 0.5)
-    return f"of {count} pairs only r {'above' if r > bound else 'below'} {needed:+.3f} would count"
+def _decided(finding: Finding, corrected: float, level: float) -> Finding:
+    outcome: Outcome = "no clear difference"
+    if corrected < level:
+        outcome = "confirmed" if on_the_papers_side(finding) else "contradicted"
+    verdict, text = Verdict(outcome, finding.verdict.scale), f"{finding.text}; corrected p {corrected:.2g}"
+    return replace(finding, verdict=verdict, corrected_p=corrected, text=text)
 
 
-def _undecidable(known: Sequence[tuple[Score, Score]]) -> str | None:
-    """Why these pairs have no correlation that says anything; ``None``: they have."""
-    for side in zip(*known, strict=True):
-        differences = [each for score in side[1:] for each in _differences(side[0], score)]
-        differences = list(dict.fromkeys(each for each in differences if not each.startswith("seed:")))
-        if differences:
-            return f"measured differently ({'; '.join(differences)})"
-        if any(score.interval is None for score in side):
-            return "scores without intervals decide nothing"
-        if len({score.value for score in side}) == 1:
-            return "the scores of one side are equal"
-    return None
+def _undecidable(left: Trainings, right: Trainings) -> str | None:
+    """Why two recipes cannot be compared; ``None``: they can."""
+    differences = _differences(left.score, right.score)
+    if differences:
+        return f"measured differently ({'; '.join(differences)})"
+    return ONE_TRAINING if min(len(left.singles), len(right.singles)) < 2 else None
+
+
+def _no_series(side: Sequence[Trainings]) -> str | None:
+    """Why the scores of one side have no correlation that says anything; ``None``: they have."""
+    differences = [each for one in side[1:] for each in _differences(side[0].score, one.score)]
+    differences = list(dict.fromkeys(each for each in differences if not each.startswith("seed:")))
+    if differences:
+        return f"measured differently ({'; '.join(differences)})"
+    return "the scores of one side are equal" if len({each.score.value for each in side}) == 1 else None
 
 
 def _differences(a: Score, b: Score) -> list[str]:
@@ -167,9 +196,23 @@ def _differences(a: Score, b: Score) -> list[str]:
     return [each for each in protocol_differences(a, b) if not own or not each.startswith(own)]
 
 
-def _number(score: Score, scale: int) -> str:
-    """A value with its interval; with ``scale`` 100 in percent."""
-    unit = "%" if scale == 100 else ""
-    low, high = (scale * end for end in score.interval or (0.0, 0.0))
+def _all_seeds(side: Iterable[Trainings]) -> tuple[int | None, ...]:
+    return tuple(dict.fromkeys(seed for each in side for seed in each.seeds))
+
+
+def _showable(detectable: float | None, above: bool) -> str:
+    if detectable is None:
+        return f"{MIN_PAIRS} pairs can show none"
+    return f"{'smallest' if above else 'largest'} that they could have shown {detectable:+.2f}"
+
+
+def _change(effect: float, factor: int) -> str:
+    return f"{factor * effect:+.3g} points" if factor == 100 else f"{effect:+.4g}"
+
+
+def _number(trainings: Trainings, factor: int) -> str:
+    """A value with its interval, in percent where ``factor`` is 100."""
+    score, unit = trainings.score, "%" if factor == 100 else ""
+    low, high = (factor * end for end in score.interval or (0.0, 0.0))
     interval = f" [{low:.4g}{unit}, {high:.4g}{unit}]" if score.interval else ""
-    return f"{scale * score.value:.4g}{unit}{interval}"
+    return f"{factor * score.value:.4g}{unit}{interval}"

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from gigatok.artifacts import Score, write_bytes
+from gigatok.artifacts import write_bytes
 from gigatok.config import Params
 from gigatok.paper.claims.catalogue import Claim, all_claims
-from gigatok.paper.claims.judge import Correlation, Finding, ScoreOf, Verdict, compare, correlate
-from gigatok.paper.results.metrics import PAPER_GFID, full_name
+from gigatok.paper.claims.criteria_note import criteria_note
+from gigatok.paper.claims.judge import Finding, judge, on_the_papers_side
+from gigatok.paper.claims.verdict import OUTCOMES, Verdict, joined, scale_of
 from gigatok.paper.results.pedigree import scale_label
-from gigatok.paper.results.repeats import read_repeated
+from gigatok.paper.results.reader import Results
+from gigatok.paper.results.trainings import Trainings, read_trainings
 from gigatok.paper.text import markdown_table
 
 
@@ -25,91 +30,129 @@ class CheckedClaim:
 
 
 TEST = (
-    "two scores differ when their 95% intervals do not overlap. A correlation counts when its scores' intervals leave "
-    "it on one side of the bound and a one-sided test at 5% does, too: so few pairs are seldom that far out by chance. "
-    "A claim is confirmed when all its comparisons are, contradicted when one is. Without intervals a comparison is "
-    "inconclusive, whatever its sign. At proxy scale a verdict is about the proxy alone, not about the paper."
+    "two recipes differ when the means of their trainings do: Welch's test over training seeds, with the noise of the "
+    "validation images from pairs of equal images, at 5% after Holm's correction over the comparisons of the claim. "
+    "One training of a recipe decides nothing, whatever the difference. Each comparison states its effect, its 95% "
+    "interval and the smallest difference that its runs could have shown (80% power), which tells 'no clear "
+    "difference' from 'could not have seen one'. A correlation is tested against its bound over pairs of recipes, "
+    "with the noise of their scores. A claim is confirmed when all its comparisons are, contradicted when one is. At "
+    "proxy scale a verdict is about the proxy alone, not about the paper."
 )
 """How claims are judged, in words."""
 
 
 def check_claims(runs_root: Path, params: Params) -> list[CheckedClaim]:
     """Every claim against the runs that are there."""
+    results = Results(runs_root, params)
 
-    def score(name: str, metric: str) -> Score | None:
-        for kind in ("tokenizer", "generator"):
-            run = read_repeated(runs_root, "tokenizer" if kind == "tokenizer" else "generator", name, params)
-            named = {each.metric: each for each in run.scores}
-            if metric in (PAPER_GFID, "ar_val_loss", "linear_probe_accuracy") and kind == "tokenizer":
-                continue
-            found = full_name(named, metric)
-            if found:
-                return named[found]
-        return None
+    def trainings(name: str, metric: str) -> Trainings | None:
+        return read_trainings(results, name, metric)
 
-    return [_entry(claim, score) for claim in all_claims(params)]
+    scale = scale_of(params)
+    checked = []
+    for claim in all_claims(params):
+        findings = judge(claim.comparisons, trainings, scale, level=claim.level, power=claim.power)
+        checked.append(CheckedClaim(claim, joined([each.verdict for each in findings], scale), findings))
+    return checked
 
 
 def contradictions(entries: list[CheckedClaim]) -> list[CheckedClaim]:
-    """What ``verify --strict`` fails on: a claim contradicted beyond its intervals."""
-    return [entry for entry in entries if entry.verdict == "contradicted"]
+    """What ``verify --strict`` fails on: a claim contradicted by its test."""
+    return [entry for entry in entries if entry.verdict.outcome == "contradicted"]
 
 
-def ledger_markdown(entries: list[CheckedClaim], params: Params) -> str:
+def tally(entries: Sequence[CheckedClaim]) -> str:
+    """``confirmed 2, contradicted 1, undecided 3, not run 4``; what does not occur is left out."""
+    counts = Counter(entry.verdict.outcome for entry in entries)
+    return ", ".join(f"{outcome} {counts[outcome]}" for outcome in OUTCOMES if counts[outcome])
+
+
+def ledger_document(entries: Sequence[CheckedClaim], params: Params, runs_root: Path) -> dict[str, Any]:
+    """What ``verify --json`` prints: profile, scale, criteria, one object a claim with its comparisons."""
+    return {
+        "profile": params.profile,
+        "suite": params.suite,
+        "proxy_scale": params.profile != "paper",
+        "scale": scale_label(params),
+        "criteria": criteria_note(runs_root, params),
+        "claims": [
+            {
+                "claim": entry.claim.key,
+                "text": entry.claim.text,
+                "caveat": entry.claim.caveat,
+                "verdict": entry.verdict.outcome,
+                "verdict_scale": entry.verdict.scale,
+                "reason": entry.verdict.reason,
+                "level": entry.claim.level,
+                "correction": entry.claim.correction,
+                "power": entry.claim.power,
+                "comparisons": [_comparison(finding) for finding in entry.findings],
+            }
+            for entry in entries
+        ],
+    }
+
+
+def ledger_markdown(entries: list[CheckedClaim], params: Params, runs_root: Path) -> str:
     """``claims.md``: one row a claim, then every comparison with its numbers."""
-    rows = [[entry.claim.key, entry.claim.text, entry.verdict, _tally(entry), scale_label(params)] for entry in entries]
+    rows = [
+        [entry.claim.key, entry.claim.text, str(entry.verdict), on_side(entry), scale_label(params)]
+        for entry in entries
+    ]
     parts = [
         "# Claims of the paper, checked over our numbers\n",
         f"Test: {TEST}\n",
         f"Seeds: {seeds_note(params)}\n",
+        f"{criteria_note(runs_root, params)}\n",
         markdown_table(["Claim", "What the paper says", "Verdict", "Comparisons", "Scale"], rows, left=5),
     ]
     for entry in entries:
         parts.append(f"## {entry.claim.key}\n")
-        parts += [f"Mind that {entry.claim.caveat}.\n"] if entry.claim.caveat else []
+        parts += [f"Note that {entry.claim.caveat}.\n"] if entry.claim.caveat else []
         parts += [f"- {finding.verdict}: {finding.text}" for finding in entry.findings]
         parts.append("")
     return "\n".join(parts)
 
 
 def seeds_note(params: Params) -> str:
-    """Over what the intervals are."""
+    """What the intervals cover: scored images only, or training seeds too."""
     several = [name for name, entry in params.tokenizers.items() if len(entry.seeds) > 1]
-    one = (
-        "every run was trained with one seed. Its intervals hold which images were scored, not what another training "
-        f"would give; for that: `gigatok-bench profile {params.profile} --suite {params.suite} --seeds 0,1,2`."
-    )
+    command = f"`gigatok-bench profile {params.profile} --suite {params.suite} --seeds 0,1,2`"
     if not several:
-        return one[0].upper() + one[1:]
-    return f"{', '.join(several)} have means over several trainings, with Student's t intervals; of the others {one}"
+        return (
+            "Every recipe was trained once. Intervals of such scores cover the choice of evaluation images, not "
+            f"training runs. For several trainings: {command}."
+        )
+    return (
+        f"{', '.join(several)} have means over several trainings, with Student's t intervals. The others were trained "
+        "once: their intervals cover the choice of evaluation images, not training runs."
+    )
 
 
 def write_ledger(runs_root: Path, params: Params, path: Path) -> list[CheckedClaim]:
     """Check all claims and write ``claims.md``."""
     entries = check_claims(runs_root, params)
-    write_bytes(path, ledger_markdown(entries, params).encode())
+    write_bytes(path, ledger_markdown(entries, params, runs_root).encode())
     return entries
 
 
-def _entry(claim: Claim, score: ScoreOf) -> CheckedClaim:
-    findings = tuple(compare(contrast, score) for contrast in claim.contrasts)
-    findings += tuple(correlate(each, score) for each in claim.correlations)
-    verdicts = {finding.verdict for finding in findings}
-    if "contradicted" in verdicts:
-        return CheckedClaim(claim, "contradicted", findings)
-    if "not run" in verdicts:
-        return CheckedClaim(claim, "not run", findings)
-    return CheckedClaim(claim, "inconclusive" if "inconclusive" in verdicts else "confirmed", findings)
+def _comparison(finding: Finding) -> dict[str, Any]:
+    left, right = finding.seeds
+    return {
+        "verdict": finding.verdict.outcome,
+        "reason": finding.verdict.reason,
+        "effect": finding.effect,
+        "interval": finding.interval,
+        "p": finding.p,
+        "corrected_p": finding.corrected_p,
+        "smallest_detectable": finding.smallest_detectable,
+        "seeds": {"left": list(left), "right": list(right)},
+        "text": finding.text,
+    }
 
 
-def _tally(entry: CheckedClaim) -> str:
+def on_side(entry: CheckedClaim) -> str:
+    """How many comparisons lie where the paper says, however uncertain."""
     run = [finding for finding in entry.findings if finding.effect is not None]
-    agree = sum(_on_the_papers_side(finding) for finding in run)
+    agree = sum(on_the_papers_side(finding) for finding in run)
     return f"{agree} of {len(entry.findings)} on the paper's side" if run else "none run"
-
-
-def _on_the_papers_side(finding: Finding) -> bool:
-    """Whether the effect, whatever its interval, lies where the paper says."""
-    bound = finding.contrast.bound if isinstance(finding.contrast, Correlation) else 0.0
-    effect = finding.effect or 0.0
-    return effect < bound if finding.contrast.direction == "<" else effect > bound

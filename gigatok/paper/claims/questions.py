@@ -1,140 +1,117 @@
-"""What the numbers say: sentences generated from the rows, whichever way they turn out."""
+"""What the numbers say of the suite as a whole: statements, each with the verdict its trainings allow."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Literal
 
-from gigatok.artifacts import Score
 from gigatok.config import Params
+from gigatok.paper.claims.comparisons import Contrast
+from gigatok.paper.claims.judge import Finding, judge
+from gigatok.paper.claims.ledger import CheckedClaim, on_side
+from gigatok.paper.claims.predictors import Prediction, best_predictor
+from gigatok.paper.claims.verdict import ONE_TRAINING, Outcome, Scale, Verdict, joined, scale_of
 from gigatok.paper.results.metrics import PAPER_GFID, Metric, find_metric, full_name
-from gigatok.paper.tables.scaling_rows import ScalingRow, is_baseline
+from gigatok.paper.results.statistics import LEVEL, against_constant, holm
+from gigatok.paper.results.trainings import Trainings, noise_against_constant, trainings_of
+from gigatok.paper.tables.scaling_rows import RECONSTRUCTION, ScalingRow, is_baseline
 
-Verdict = Literal["yes", "no", "mixed", "not told apart", "not run"]
 _LISTED = 3
 """Losing runs that are named one by one, at most."""
 _HALVES = ("precision", "recall")
-"""Each trades against the other, so beating a floor in one alone says nothing: no comparison is made of them."""
+"""Each trades against the other, so beating a baseline in one alone says nothing: no comparison is made of them."""
+QUOTED = ("dilemma", "cure")
+"""Claims that stand among the statements, as the ledger has judged them."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A question about the suite, the answer its numbers give, and those numbers."""
+    """A statement about the suite, what its numbers say of it, and those numbers."""
 
-    question: str
+    statement: str
     verdict: Verdict
     text: str
 
 
-def statements(rows: Sequence[ScalingRow], params: Params) -> list[Answer]:
-    """All statements, from ``series_rows``."""
+def answers(
+    rows: Sequence[ScalingRow], params: Params, claims: Sequence[CheckedClaim], predictions: Sequence[Prediction]
+) -> list[Answer]:
+    """All statements: ``rows`` from ``series_rows``, claims from the ledger."""
     rungs = sorted((row for row in rows if row.size), key=lambda row: row.params or 0)
-    without = sorted((row for row in rows if not row.semantic), key=lambda row: row.params or 0)
-    scale = "" if params.profile == "paper" else " Proxy scale: this is about the proxy alone."
+    scale = scale_of(params)
     return [
-        beats_floors(rows),
-        beats_kmeans(rows),
-        trend("Does rFID fall from the smallest to the largest rung?", rungs, "rfid", falls=True),
-        trend("Does guided gFID fall from the smallest to the largest rung?", rungs, PAPER_GFID, falls=True),
-        dilemma(without, scale),
-        cure(rows, scale),
+        beats_floors(rows, scale),
+        beats_kmeans(rows, scale),
+        trend("rFID falls from the smallest to the largest rung.", rungs, "rfid", scale),
+        trend("Guided gFID falls from the smallest to the largest rung.", rungs, PAPER_GFID, scale),
+        *(quoted(claim) for claim in claims if claim.claim.key in QUOTED),
+        Answer(*best_predictor(predictions, scale)),
     ]
 
 
-def beats_floors(rows: Sequence[ScalingRow]) -> Answer:
+def quoted(claim: CheckedClaim) -> Answer:
+    """A checked claim in the words of the ledger."""
+    parts = [f"{finding.verdict}: {finding.text}" for finding in claim.findings if finding.effect is not None]
+    numbers = f" {'; '.join(parts)}." if parts else ""
+    return Answer(claim.claim.text, claim.verdict, f"{on_side(claim)[0].upper()}{on_side(claim)[1:]}.{numbers}")
+
+
+def beats_floors(rows: Sequence[ScalingRow], scale: Scale) -> Answer:
     """Every tokenizer and generator against what needs no skill."""
-    question = "Does everything trained beat the floors? (Precision and recall trade against each other: not asked.)"
+    statement = (
+        "Everything trained beats the trivial baselines (precision and recall trade against each other: not asked)."
+    )
     contests = _contests(rows, baseline=False)
     if not contests:
-        return Answer(question, "not run", "No trained model has a score beside a floor yet.")
+        return Answer(statement, Verdict("not run", scale), "No trained model has a score beside a baseline yet.")
     won, lost, close = _counts(contests)
+    verdict = _verdict(contests, scale)
     if not lost:
         names = _and(sorted({each.floor for each in contests}))
-        return Answer(question, "yes", f"All {won} comparisons with {names} are won{_unsure(close, 'them')}.")
+        return Answer(statement, verdict, f"All {won} comparisons with {names} are won{_unsure(close, 'them')}.")
     shown = " ".join(each.losses() for each in contests if each.lost)
-    return Answer(question, "no", f"{lost} of {won + lost} comparisons lost{_unsure(close, 'the others')}. {shown}")
+    return Answer(statement, verdict, f"{lost} of {won + lost} comparisons lost{_unsure(close, 'the others')}. {shown}")
 
 
-def beats_kmeans(rows: Sequence[ScalingRow]) -> Answer:
+def beats_kmeans(rows: Sequence[ScalingRow], scale: Scale) -> Answer:
     """Tokenizers against k-means over patches at the same rate."""
-    question = "Do the trained tokenizers beat k-means over patches at the same rate?"
+    statement = "The trained tokenizers beat k-means over patches at the same rate."
     contests = _contests(rows, baseline=True)
     if not contests:
-        return Answer(question, "not run", "No tokenizer has a score beside the k-means baseline yet.")
+        return Answer(statement, Verdict("not run", scale), "No tokenizer has a score beside the k-means baseline yet.")
     won, lost, close = _counts(contests)
+    verdict = _verdict(contests, scale)
     if not lost:
         text = f"In all {won} comparisons the trained tokenizer is better{_unsure(close, 'them')}."
-        return Answer(question, "yes", text)
+        return Answer(statement, verdict, text)
     shown = " ".join(each.losses() for each in contests if each.lost)
     how = f"all {lost} comparisons" if not won else f"{lost} of {won + lost} comparisons{_unsure(close, 'the others')}"
-    return Answer(question, "mixed" if won else "no", f"k-means still wins {how}. {shown}")
+    return Answer(statement, verdict, f"k-means still wins {how}. {shown}")
 
 
-def trend(question: str, rows: Sequence[ScalingRow], key: str, falls: bool) -> Answer:
-    """Whether a metric goes the way asked from the first row that was run to the last.
-
-    Neither way where the intervals of the two ends overlap, or are missing.
-    """
-    run = [(row, score) for row in rows if (score := _score(row, key))]
+def trend(statement: str, rows: Sequence[ScalingRow], key: str, scale: Scale) -> Answer:
+    """Whether a metric falls from the first row that was run to the last: one comparison, judged like a claim's."""
+    run = [(row.tokenizer, found) for row in rows if (found := row_trainings(row, key))]
     shown = find_metric(key)
     if len(run) < 2 or shown is None:
-        return Answer(question, "not run", f"Needs at least two sizes with {shown.label if shown else key}.")
-    path = ", ".join(f"{row.tokenizer} {shown.text(score.value)}" for row, score in run)
-    first, last = run[0][1], run[-1][1]
-    right_way = last.value < first.value if falls else last.value > first.value
-    steps = [(b.value < a.value) == falls for (_, a), (_, b) in pairwise(run)]
-    if not _apart(first, last):
-        return Answer(question, "not told apart", f"Not told apart: {path}.{_overlap(first, last)}")
-    verdict: Verdict = "no" if not right_way else "yes" if all(steps) else "mixed"
-    words = {"yes": "Yes, at every step", "mixed": "End to end yes, but not at every step", "no": "No"}[verdict]
-    return Answer(question, verdict, f"{words}: {path}.{_overlap(first, last)}")
+        text = f"Needs at least two sizes with {shown.label if shown else key}."
+        return Answer(statement, Verdict("not run", scale), text)
+    named = dict(run)
+    contrast = Contrast(key, run[-1][0], "<", run[0][0])
+    finding = judge([contrast], lambda name, _: named.get(name), scale)[0]
+    steps = [b.score.value < a.score.value for (_, a), (_, b) in pairwise(run)]
+    path = ", ".join(f"{name} {shown.text(each.score.value)}" for name, each in run)
+    return Answer(statement, finding.verdict, f"Falls at {sum(steps)} of {len(steps)} steps: {path}. {_ends(finding)}")
 
 
-def dilemma(without: Sequence[ScalingRow], scale: str) -> Answer:
-    """Paper figure 3: without regularization a bigger tokenizer reconstructs better and generates worse."""
-    question = "Without semantic regularization, does guided gFID get worse with size while rFID improves?"
-    rfid = trend("", without, "rfid", falls=True)
-    gfid = trend("", without, PAPER_GFID, falls=False)
-    if "not run" in (rfid.verdict, gfid.verdict):
-        return Answer(question, "not run", "Needs two sizes without regularization, tokenizer and generator.")
-    found = {rfid.verdict, gfid.verdict}
-    verdict: Verdict = "mixed"
-    if "not told apart" in found:
-        verdict = "not told apart"
-    elif len(found) == 1:
-        verdict = rfid.verdict
-    words = {
-        "yes": "The dilemma's shape is seen",
-        "mixed": "Seen in part",
-        "no": "The dilemma is not seen",
-        "not told apart": "Not told apart",
-    }[verdict]
-    return Answer(question, verdict, f"{words}. rFID falls? {rfid.text} Guided gFID rises? {gfid.text}{scale}")
-
-
-def cure(rows: Sequence[ScalingRow], scale: str) -> Answer:
-    """Paper figure 7: at equal size, guided gFID with regularization against without."""
-    question = "At equal size, is guided gFID lower with semantic regularization than without?"
-    with_it = {row.tokenizer: row for row in rows if row.semantic}
-    pairs = [
-        (row.tokenizer.removesuffix("-no-sem"), a, b)
-        for row in rows
-        if not row.semantic and (b := _score(row, PAPER_GFID))
-        if (partner := with_it.get(row.tokenizer.removesuffix("-no-sem"))) and (a := _score(partner, PAPER_GFID))
-    ]
-    shown = find_metric(PAPER_GFID)
-    if not pairs or shown is None:
-        return Answer(question, "not run", "Needs a size with guided gFID both with and without regularization.")
-    told = [a.value < b.value for _, a, b in pairs if _apart(a, b)]
-    verdict: Verdict = "not told apart"
-    if told:
-        verdict = "yes" if all(told) else "mixed" if any(told) else "no"
-    if verdict in ("yes", "no") and len(told) < len(pairs):
-        verdict = "mixed"
-    parts = [f"{name} {shown.text(a.value)} with, {shown.text(b.value)} without{_near(a, b)}" for name, a, b in pairs]
-    return Answer(question, verdict, f"{'; '.join(parts)}.{scale}")
+def row_trainings(row: ScalingRow, metric: str) -> Trainings | None:
+    """The trainings behind a metric of a row, under the row's own name of it."""
+    name = full_name(row.metrics, metric)
+    if name is None:
+        return None
+    generator = name in {score.metric for score in row.generator_run.scores}
+    return trainings_of(row.generator_run if generator else row.tokenizer_run, name.removeprefix(RECONSTRUCTION))
 
 
 @dataclass(frozen=True)
@@ -147,6 +124,8 @@ class _Contest:
     """For each win, whether the interval of the score that won holds the floor's value."""
     lost: list[tuple[str, str, float]] = field(default_factory=list)
     """The floor's value as text, the tokenizer, its own value."""
+    tested: list[tuple[bool, float | None]] = field(default_factory=list)
+    """Of each comparison: whether it is won, and its p-value over trainings; ``None``: one training."""
 
     def losses(self) -> str:
         by_value: dict[str, list[tuple[str, float]]] = {}
@@ -171,11 +150,38 @@ def _contests(rows: Sequence[ScalingRow], baseline: bool) -> list[_Contest]:
             if is_baseline(floor.floor) is not baseline or score is None or shown is None or shown.key in _HALVES:
                 continue
             contest = found.setdefault((floor.metric, str(floor.floor)), _Contest(shown, str(floor.floor)))
-            if shown.beats(score.value, floor.value):
+            wins = shown.beats(score.value, floor.value)
+            if wins:
                 contest.won.append(bool(score.interval and score.interval[0] <= floor.value <= score.interval[1]))
             else:
                 contest.lost.append((shown.text(floor.value), row.tokenizer, score.value))
+            contest.tested.append((wins, _chance(row_trainings(row, floor.metric), floor.value)))
     return list(found.values())
+
+
+def _chance(trainings: Trainings | None, constant: float) -> float | None:
+    """p-value of a difference from a baseline's value; ``None`` where one training, or no spread, allows none."""
+    if trainings is None or len(trainings.singles) < 2:
+        return None
+    found = against_constant(trainings.values, constant, images=noise_against_constant(trainings))
+    return found.p if found else None
+
+
+def _verdict(contests: Sequence[_Contest], scale: Scale) -> Verdict:
+    """Over all comparisons, corrected like a claim's."""
+    tested = [each for contest in contests for each in contest.tested]
+    corrected = holm([1.0 if p is None else p for _, p in tested])
+    verdicts = []
+    for (wins, p), chance in zip(tested, corrected, strict=True):
+        outcome: Outcome = "no clear difference"
+        if chance < LEVEL:
+            outcome = "confirmed" if wins else "contradicted"
+        verdicts.append(Verdict("undecided", scale, ONE_TRAINING) if p is None else Verdict(outcome, scale))
+    return joined(verdicts, scale)
+
+
+def _ends(finding: Finding) -> str:
+    return f"{finding.text[0].upper()}{finding.text[1:]}."
 
 
 def _counts(contests: Sequence[_Contest]) -> tuple[int, int, int]:
@@ -187,29 +193,6 @@ def _counts(contests: Sequence[_Contest]) -> tuple[int, int, int]:
 def _unsure(close: int, which: str) -> str:
     """Says how many wins may be chance; empty where none."""
     return f"; in {close} of {which} the interval holds the floor's value" if close else ""
-
-
-def _score(row: ScalingRow, key: str) -> Score | None:
-    name = full_name(row.metrics, key)
-    return row.scores[name] if name else None
-
-
-def _overlap(first: Score, last: Score) -> str:
-    if first.interval is None or last.interval is None:
-        return " No interval was measured, so the size of chance is unknown."
-    return f" The intervals of the two ends {'overlap' if _touch(first, last) else 'do not overlap'}."
-
-
-def _apart(a: Score, b: Score) -> bool:
-    return bool(a.interval and b.interval) and not _touch(a, b)
-
-
-def _near(a: Score, b: Score) -> str:
-    return " (intervals overlap)" if a.interval and b.interval and _touch(a, b) else ""
-
-
-def _touch(a: Score, b: Score) -> bool:
-    return bool(a.interval and b.interval and a.interval[0] <= b.interval[1] and b.interval[0] <= a.interval[1])
 
 
 def _and(names: Sequence[str]) -> str:

@@ -152,7 +152,7 @@ def _entropy(reader: Results, stem: Path) -> Path:
 
 
 def _probing(reader: Results, stem: Path) -> Path:
-    """Figure 6: does the small AR model's score foretell the large one's?"""
+    """Figure 6: does the small AR model's score predict the large one's?"""
     paper = load_claims()["figures"]["fig6"]["r2"]
     with style.figure(7.2, 3.4) as drawing:
         for place, (key, name) in enumerate(((PAPER_GFID, "gfid"), ("linear_probe_accuracy", "lin_acc"))):
@@ -182,7 +182,7 @@ def _scatter(axes: Axes, reader: Results, key: str, paper: float) -> None:
     look: dict[str, Any] = {**style.WITH, "linestyle": "none"}
     axes.errorbar(xs, ys, xerr=xerr, yerr=yerr, capsize=2.5, elinewidth=0.9, **look)
     style.label_points(axes, zip(xs, ys, pairs, strict=True), "#444444")
-    axes.text(0.03, 0.97, _foretold(list(pairs.values()), paper), transform=axes.transAxes, va="top", fontsize=8)
+    axes.text(0.03, 0.97, _predicted(list(pairs.values()), paper), transform=axes.transAxes, va="top", fontsize=8)
     axes.margins(x=0.15, y=0.35)
 
 
@@ -197,11 +197,12 @@ def _bars(scores: Sequence[Score], scale: float) -> np.ndarray[Any, Any] | None:
     return lengths
 
 
-def _foretold(pairs: Sequence[tuple[Score, Score]], paper: float) -> str:
-    """R² of the pairs beside the paper's, and the interval of r that the scores' intervals give."""
+def _predicted(pairs: Sequence[tuple[Score, Score]], paper: float) -> str:
+    """R² of the pairs beside the paper's, and the interval of r over pairs and the noise of the scores."""
     if len(pairs) < MIN_PAIRS or any(len({score.value for score in side}) == 1 for side in zip(*pairs, strict=True)):
         return f"too few points for R² (paper {paper:.2f})"
-    r, low, high = correlation(pairs)
+    found = correlation(pairs)
+    r, (low, high) = found.r, found.interval
     return f"R² {r * r:.2f} over {len(pairs)} points (paper {paper:.2f})\nr {r:+.2f} [{low:+.2f}, {high:+.2f}]"
 
 

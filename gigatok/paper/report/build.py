@@ -7,8 +7,10 @@ from pathlib import Path
 from gigatok.artifacts import write_bytes
 from gigatok.config import RUNGS, Params
 from gigatok.evaluation.timing.times import TimingTable, scale_name, timing_path
+from gigatok.paper.claims.criteria_note import criteria_note
 from gigatok.paper.claims.ledger import write_ledger
-from gigatok.paper.claims.questions import statements
+from gigatok.paper.claims.predictors import predictions
+from gigatok.paper.claims.questions import answers
 from gigatok.paper.figures.codebook_curves import write_codebook_curves
 from gigatok.paper.figures.failures import write_failures
 from gigatok.paper.figures.feature_maps import write_feature_maps
@@ -18,6 +20,7 @@ from gigatok.paper.figures.power_laws import write_scaling_laws
 from gigatok.paper.figures.scaling import plotted_columns, write_scaling_plots
 from gigatok.paper.report.content import Page, PaperContent
 from gigatok.paper.report.page import render_html, render_readme
+from gigatok.paper.results.reader import Results
 from gigatok.paper.results.run import read_classes
 from gigatok.paper.tables.counted import exact_tables
 from gigatok.paper.tables.measured import measured_tables, write_paper_tables
@@ -55,7 +58,8 @@ def build_report(runs_root: Path, params: Params, out: Path) -> Path:
         if row.size:
             write_rung(row, params, classes, figures / f"rung-{row.size}.png")
     paper = build_paper(runs_root, params, out)
-    page = Page(params=params, rows=rows, statements=statements(rows, params), paper=paper, figures=figures)
+    said = answers(rows, params, paper.claims, paper.predictions)
+    page = Page(params=params, rows=rows, statements=said, paper=paper, figures=figures)
     write_bytes(out / "README.md", render_readme(page).encode())
     write_bytes(out / "index.html", render_html(page).encode())
     return out / "index.html"
@@ -99,6 +103,8 @@ def build_paper(runs_root: Path, params: Params, out: Path) -> PaperContent:
         failures=write_failures(runs_root, params, out / "figures" / "failures.png"),
         timing=timing,
         claims=write_ledger(runs_root, params, out / "claims.md"),
+        criteria=criteria_note(runs_root, params),
+        predictions=predictions(Results(runs_root, params)),
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from gigatok.config import Params
 from gigatok.evaluation.timing.times import TimingTable
 from gigatok.paper.claims.ledger import CheckedClaim
+from gigatok.paper.claims.predictors import Prediction
 from gigatok.paper.claims.questions import Answer
 from gigatok.paper.results.reader import WrittenFigure
 from gigatok.paper.tables.counted import ExactTable
@@ -28,6 +29,9 @@ class PaperContent:
     timing: TimingTable | None
     """Table 4; ``None``: the stage has not run, or was of another profile."""
     claims: list[CheckedClaim]
+    criteria: str
+    """Since when the claims' criteria stand."""
+    predictions: list[Prediction]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from gigatok.paper.figures.scaling import plotted_columns
 from gigatok.paper.report.content import Page
 from gigatok.paper.report.licences import CODE_LICENCE, data_licences
 from gigatok.paper.report.page_figures import codebook, laws, paper_figure, pictures, plot, rung
-from gigatok.paper.report.paper_section import paper_context
+from gigatok.paper.report.paper_section import look, paper_context
 from gigatok.paper.results.departures import aids, differences
 from gigatok.paper.results.metrics import Metric, full_name
 from gigatok.paper.results.pedigree import measured_lines, pedigree
@@ -66,7 +66,10 @@ def _common(page: Page) -> dict[str, Any]:
         "title": page.params.report.title,
         "params": page.params,
         "banner": _banner(page),
-        "statements": page.statements,
+        "statements": [
+            {"statement": each.statement, "verdict": str(each.verdict), "look": look(each.verdict), "text": each.text}
+            for each in page.statements
+        ],
         "table_measured": measured_lines(scores),
         "table_notes": table_notes(page.rows),
         "missing": [_missing(row, page.params) for row in page.rows if _incomplete(row)],

@@ -6,6 +6,7 @@ from typing import Any
 
 from gigatok.config import Params
 from gigatok.paper.claims.ledger import TEST, CheckedClaim, seeds_note
+from gigatok.paper.claims.verdict import Verdict
 from gigatok.paper.report.content import PaperContent
 from gigatok.paper.results.pedigree import measured_lines
 from gigatok.paper.tables.cells import LABELS, PaperCell
@@ -14,7 +15,11 @@ from gigatok.paper.tables.measured import marks
 from gigatok.paper.tables.specs import TableSpec
 from gigatok.paper.tables.timing import COMMAND, TITLE, measured_on, timing_cells, timing_head
 
-_LOOKS = {"confirmed": "yes", "contradicted": "no", "inconclusive": "mixed", "not run": "absent"}
+
+def look(verdict: Verdict) -> str:
+    """Name of the style in which a verdict is shown."""
+    looks = {"confirmed": "yes", "contradicted": "no", "not run": "absent"}
+    return looks.get(verdict.outcome, "mixed")
 
 
 def paper_context(content: PaperContent, params: Params) -> dict[str, Any]:
@@ -34,6 +39,7 @@ def paper_context(content: PaperContent, params: Params) -> dict[str, Any]:
         "claims_scale": scale,
         "claims_test": TEST[0].upper() + TEST[1:],
         "claims_seeds": seeds_note(params),
+        "claims_criteria": content.criteria,
     }
 
 
@@ -93,9 +99,9 @@ def _claim(entry: CheckedClaim) -> dict[str, Any]:
         "key": entry.claim.key,
         "text": entry.claim.text,
         "caveat": entry.claim.caveat,
-        "verdict": entry.verdict,
-        "look": _LOOKS[entry.verdict],
+        "verdict": str(entry.verdict),
+        "look": look(entry.verdict),
         "findings": [
-            {"verdict": each.verdict, "look": _LOOKS[each.verdict], "text": each.text} for each in entry.findings
+            {"verdict": str(each.verdict), "look": look(each.verdict), "text": each.text} for each in entry.findings
         ],
     }

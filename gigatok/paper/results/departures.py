@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from gigatok.config import Params, parse_params
+from gigatok.config.experiments import has_adversary
 from gigatok.config.models import TransformerSize
 from gigatok.config.profiles import render
 from gigatok.config.sections import TrainGeneratorSection, TrainTokenizerSection
@@ -130,11 +131,6 @@ def _guidance(params: Params) -> str:
     return {"zero-order": "hill climb in steps of 0.25", "study": f"{section.guidance.trials} trials"}[
         section.guidance.kind
     ]
-
-
-def has_adversary(training: TrainTokenizerSection) -> bool:
-    """Whether a discriminator takes part in at least the last step."""
-    return bool(training.loss.adversarial_weight) and training.loss.discriminator.start_step < training.steps
 
 
 def _adversary(params: Params) -> str:

@@ -46,7 +46,8 @@ def read_repeated(runs_root: Path, kind: Kind, name: str, params: Params) -> Run
         _mean({seed: scores[score.metric] for seed, scores in named.items() if score.metric in scores})
         for score in run.scores
     )
-    return replace(run, sheet=run.sheet.model_copy(update={"scores": scores}))
+    means = run.sheet.model_copy(update={"scores": scores})
+    return replace(run, sheet=means, repeats=tuple(runs.values()))
 
 
 def _mean(scores: dict[int, Score]) -> Score:

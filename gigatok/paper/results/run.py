@@ -35,6 +35,8 @@ class Run:
     """Id of its MLflow run; ``None`` where it was not tracked."""
     stale: str | None = None
     """Profile of a sheet that was left aside because it is not the current one."""
+    repeats: tuple[Run, ...] = ()
+    """The single trainings, where the scores are means over several."""
 
     @property
     def scores(self) -> tuple[Score, ...]:

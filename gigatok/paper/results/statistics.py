@@ -66,15 +66,14 @@ def difference(
         images: what other images would change; ``None``: nothing that the spread over seeds does not hold
 
     Returns:
-        ``None`` where the trainings show no spread at all although the means differ: chance cannot be judged then.
+        ``None`` where no side's trainings spread at all although the means differ: chance cannot be judged then.
 
     Raises:
         GigatokError: a side has fewer than two trainings.
     """
     if min(len(left), len(right)) < 2:
         raise GigatokError(f"{len(left)} and {len(right)} trainings: a difference needs at least 2 on both sides")
-    parts = [_mean_noise(left), _mean_noise(right), *([images] if images else [])]
-    return _compared(float(np.mean(left) - np.mean(right)), parts, level)
+    return _compared(float(np.mean(left) - np.mean(right)), [_mean_noise(left), _mean_noise(right)], images, level)
 
 
 def against_constant(
@@ -83,8 +82,7 @@ def against_constant(
     """The mean over training seeds against a number that no training made; ``None`` as in ``difference``."""
     if len(values) < 2:
         raise GigatokError(f"{len(values)} trainings: a difference from {constant:g} needs at least 2")
-    parts = [_mean_noise(values), *([images] if images else [])]
-    return _compared(float(np.mean(values)) - constant, parts, level)
+    return _compared(float(np.mean(values)) - constant, [_mean_noise(values)], images, level)
 
 
 def image_variance(left: npt.ArrayLike, right: npt.ArrayLike) -> Noise:
@@ -183,17 +181,18 @@ def _shared_noise(values: Floats) -> float:
     return float((rest**2).sum() / ((seeds - 1) * (count - 1)) / (seeds * count))
 
 
-def _compared(effect: float, parts: Sequence[Noise], level: float) -> Difference | None:
+def _compared(effect: float, trainings: Sequence[Noise], images: Noise | None, level: float) -> Difference | None:
     from scipy.stats import t
 
+    if not any(part.variance for part in trainings):
+        return None if effect else Difference(0.0, 0.0, np.inf, (0.0, 0.0), 1.0)
+    parts = [*trainings, *([images] if images else [])]
     variance = sum(part.variance for part in parts)
-    if variance == 0:
-        return Difference(0.0, 0.0, np.inf, (0.0, 0.0), 1.0) if effect == 0 else None
-    freedom = float(variance**2) / sum(part.variance**2 / part.freedom for part in parts)
+    freedom = float(variance**2 / sum(part.variance**2 / part.freedom for part in parts))
     error = float(np.sqrt(variance))
     half = float(t.isf(level / 2, freedom)) * error
     p = 2 * float(t.sf(abs(effect) / error, freedom))
-    return Difference(effect, error, float(freedom), (effect - half, effect + half), p)
+    return Difference(effect, error, freedom, (effect - half, effect + half), p)
 
 
 @cache

@@ -14,6 +14,8 @@ from gigatok.paper.results.repeats import read_repeated
 from gigatok.paper.results.run import Run, read_run, total_parameters
 
 # The same metric of reconstructions and of samples: the plain name is the samples', as in the paper's tables.
+RECONSTRUCTION = "reconstruction_"
+"""Prefix of a row's metrics that would otherwise be called like the samples'."""
 _OF_SAMPLES = ("kid", "inception_score", "precision", "recall")
 
 
@@ -109,14 +111,14 @@ def _plain_names(encoder: str, decoder: str) -> tuple[str, str]:
 
 
 def _renamed(run: Run) -> list[Score]:
-    """Scores of reconstructions whose plain name belongs to samples get the prefix ``reconstruction_``."""
+    """Scores of reconstructions whose plain name belongs to samples get the prefix ``RECONSTRUCTION``."""
     return [_of_reconstructions(score) for score in run.scores]
 
 
 def _of_reconstructions(score: Score) -> Score:
     if score.metric.split("/")[0] not in _OF_SAMPLES:
         return score
-    return score.model_copy(update={"metric": f"reconstruction_{score.metric}"})
+    return score.model_copy(update={"metric": f"{RECONSTRUCTION}{score.metric}"})
 
 
 def _floors(tokenizer: Run, generator: Run, reference: Run) -> tuple[Score, ...]:

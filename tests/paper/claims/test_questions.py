@@ -1,13 +1,24 @@
-"""Sentences follow the numbers, whichever way they turn out."""
+"""Statements follow the numbers, whichever way they turn out, and quote the ledger instead of judging again."""
 
 from __future__ import annotations
 
 import pytest
-from fake_runs import EXTRACTOR, fake_params, write_core, write_generator, write_reference, write_tokenizer
+from fake_runs import (
+    EXTRACTOR,
+    fake_params,
+    write_core,
+    write_generator,
+    write_reference,
+    write_tokenizer,
+    write_trainings,
+)
 
 from gigatok.artifacts import ScoreSheet
-from gigatok.paper.claims.questions import beats_floors, beats_kmeans, cure, dilemma, statements, trend
+from gigatok.paper.claims.ledger import check_claims
+from gigatok.paper.claims.predictors import predictions
+from gigatok.paper.claims.questions import answers, beats_floors, beats_kmeans, trend
 from gigatok.paper.results.metrics import find_metric
+from gigatok.paper.results.reader import Results
 from gigatok.paper.tables.scaling_rows import losing_to, series_rows
 
 
@@ -17,41 +28,59 @@ def runs(tmp_path):
     return tmp_path
 
 
-def rows(runs):
-    return series_rows(runs, fake_params())
+@pytest.fixture
+def trained(tmp_path):
+    return tmp_path, write_trainings(tmp_path, (-1, 0, 1))
 
 
-def rungs(runs):
-    return [row for row in rows(runs) if row.size]
+def rows(runs, params=None):
+    return series_rows(runs, params or fake_params())
 
 
-def without(runs):
-    return [row for row in rows(runs) if not row.semantic]
+def rungs(runs, params=None):
+    return [row for row in rows(runs, params) if row.size]
 
 
-def test_floors_all_beaten(runs):
-    found = beats_floors(rows(runs))
-    assert found.verdict == "yes"
+def said(runs, params=None):
+    params = params or fake_params()
+    return answers(rows(runs, params), params, check_claims(runs, params), predictions(Results(runs, params)))
+
+
+def test_floors_all_beaten_by_one_training_each(runs):
+    found = beats_floors(rows(runs), "proxy")
+    assert str(found.verdict) == "undecided (one training)"
     assert found.text == "All 36 comparisons with majority class, mean image and shuffled tokens are won."
+
+
+def test_floors_all_beaten_by_several_trainings(trained):
+    found = beats_floors(rows(*trained), "proxy")
+    # PSNR and the probe are equal in all trainings here, so that chance cannot be judged for them
+    assert found.verdict.outcome == "undecided"
+    assert found.text.startswith("All 36 comparisons")
 
 
 def test_a_lost_floor_is_named_with_both_numbers(runs):
     write_generator(runs, "S-B", gfid=241, loss=5)
-    found = beats_floors(rows(runs))
-    assert found.verdict == "no"
+    found = beats_floors(rows(runs), "proxy")
     assert found.text == "1 of 36 comparisons lost. gFID: shuffled tokens 240.0 is better than S-B 241.0."
+
+
+def test_several_trainings_that_lose_contradict(trained):
+    runs, params = trained
+    for seed, gfid in (("", 300), ("-seed1", 301), ("-seed2", 299)):
+        write_generator(runs, f"S-B{seed}", gfid=gfid, loss=5)
+    assert beats_floors(rows(runs, params), "proxy").verdict.outcome == "contradicted"
 
 
 def test_a_tie_with_a_floor_is_lost(runs):
     write_generator(runs, "S-B", gfid=240, loss=5)
-    assert beats_floors(rows(runs)).verdict == "no"
+    assert beats_floors(rows(runs), "proxy").text.startswith("1 of 36 comparisons lost")
 
 
 def test_kmeans_that_wins_everything_and_something(runs):
-    assert beats_kmeans(rows(runs)).verdict == "no"
+    assert "k-means still wins all 18" in beats_kmeans(rows(runs), "proxy").text
     write_tokenizer(runs, "XL-XXL", rfid=40, psnr=18)
-    found = beats_kmeans(rows(runs))
-    assert found.verdict == "mixed"
+    found = beats_kmeans(rows(runs), "proxy")
     assert "k-means still wins 17 of 18" in found.text
     assert "is better than 9 tokenizers (16.10 to 18.00)" in found.text
     assert "XL-XXL 40" not in found.text
@@ -60,18 +89,12 @@ def test_kmeans_that_wins_everything_and_something(runs):
 def test_wins_whose_interval_holds_the_floor_are_counted(runs):
     for row in rows(runs):
         write_tokenizer(runs, row.tokenizer, rfid=47.5 if row.tokenizer == "S-B" else 40, psnr=23)
-    assert beats_kmeans(rows(runs)).text == (
+    assert beats_kmeans(rows(runs), "proxy").text == (
         "In all 18 comparisons the trained tokenizer is better; in 1 of them the interval holds the floor's value."
     )
     write_tokenizer(runs, "B-L", rfid=60, psnr=23)
-    assert "k-means still wins 1 of 18 comparisons; in 1 of the others the interval" in beats_kmeans(rows(runs)).text
-
-
-def test_floors_within_an_interval_are_counted(runs):
-    write_generator(runs, "S-B", gfid=238, loss=5)
-    assert beats_floors(rows(runs)).text.endswith("are won; in 1 of them the interval holds the floor's value.")
-    write_generator(runs, "S-L", gfid=241, loss=5)
-    assert beats_floors(rows(runs)).text.startswith("1 of 36 comparisons lost; in 1 of the others the interval holds")
+    text = beats_kmeans(rows(runs), "proxy").text
+    assert "k-means still wins 1 of 18 comparisons; in 1 of the others the interval" in text
 
 
 @pytest.mark.parametrize("metric", ["precision", "recall"])
@@ -81,66 +104,69 @@ def test_half_a_metric_is_no_contest(runs, metric):
     score = sheet.scores[0].replace(metric=f"{metric}/{EXTRACTOR}", value=0.1, interval=None)
     floor = score.replace(value=0.2, floor="shuffled tokens")
     sheet.model_copy(update={"scores": (*sheet.scores, score), "floors": (*sheet.floors, floor)}).write(path)
-    assert beats_floors(rows(runs)).verdict == "yes"
+    assert beats_floors(rows(runs), "proxy").text.startswith("All 36 comparisons")
+
+
+def test_dilemma_and_cure_are_the_checked_claims(trained):
+    found = {each.statement: each for each in said(*trained)}
+    for claim in check_claims(*trained)[:2]:
+        quoted = found[claim.claim.text]
+        assert quoted.verdict == claim.verdict
+        assert all(finding.text in quoted.text for finding in claim.findings)
 
 
 def test_generation_is_judged_by_the_papers_guided_gfid(runs):
-    texts = {each.question: each.text for each in statements(rows(runs), fake_params())}
-    fall = texts["Does guided gFID fall from the smallest to the largest rung?"]
-    assert fall.startswith("Yes, at every step: S-S 116.0, S-B 111.0")
-    assert "Guided gFID rises? Yes, at every step: S-S-no-sem 114.0" in dilemma(without(runs), "").text
-    assert sum("guided gFID" in question for question in texts) == 3
+    texts = {each.statement: each.text for each in said(runs)}
+    fall = texts["Guided gFID falls from the smallest to the largest rung."]
+    assert fall.startswith("Falls at 4 of 4 steps: S-S 116.0, S-B 111.0")
 
 
-def test_trend_falls_falls_in_the_end_or_not(runs):
-    assert trend("", rungs(runs), "rfid", falls=True).verdict == "yes"
-    write_tokenizer(runs, "B-L", rfid=66, psnr=17)
-    assert trend("", rungs(runs), "rfid", falls=True).verdict == "mixed"
-    write_tokenizer(runs, "XL-XXL", rfid=71, psnr=17)
-    found = trend("", rungs(runs), "rfid", falls=True)
-    assert found.verdict == "not told apart"
-    assert "intervals of the two ends overlap" in found.text
-    write_tokenizer(runs, "XL-XXL", rfid=90, psnr=17)
-    assert trend("", rungs(runs), "rfid", falls=True).verdict == "no"
+def test_a_trend_is_one_comparison_of_trainings(trained):
+    runs, params = trained
+    found = trend("", rungs(runs, params), "rfid", "proxy")
+    assert found.verdict.outcome == "confirmed"
+    assert "rFID of XL-XXL < S-S" in found.text.replace("RFID", "rFID")
+    for seed, rfid in (("", 80), ("-seed1", 81), ("-seed2", 79)):
+        write_tokenizer(runs, f"XL-XXL{seed}", rfid=rfid, psnr=17)
+    assert trend("", rungs(runs, params), "rfid", "proxy").verdict.outcome == "contradicted"
+    for seed, rfid in (("", 70), ("-seed1", 71), ("-seed2", 69)):
+        write_tokenizer(runs, f"XL-XXL{seed}", rfid=rfid, psnr=17)
+    assert trend("", rungs(runs, params), "rfid", "proxy").verdict.outcome == "no clear difference"
 
 
-def test_scores_without_intervals_tell_nothing_apart(runs):
-    path = runs / "tokenizers" / "XL-XXL" / "summary.json"
-    sheet = ScoreSheet.read(path)
-    sheet.model_copy(update={"scores": tuple(each.replace(interval=None) for each in sheet.scores)}).write(path)
-    found = trend("", rungs(runs), "rfid", falls=True)
-    assert found.verdict == "not told apart"
-    assert "No interval was measured" in found.text
+def test_a_trend_of_one_training_is_undecided(runs):
+    assert str(trend("", rungs(runs), "rfid", "proxy").verdict) == "undecided (one training)"
 
 
-def test_dilemma_needs_both_directions(runs):
-    assert dilemma(without(runs), "").verdict == "yes"
-    write_generator(runs, "B-L-no-sem", gfid=90, loss=5)
-    found = dilemma(without(runs), " Proxy scale.")
-    assert found.verdict == "mixed"
-    assert found.text.endswith("Proxy scale.")
-    write_generator(runs, "B-L-no-sem", gfid=119, loss=5)
-    assert dilemma(without(runs), "").verdict == "not told apart"
-
-
-def test_cure_compares_equal_sizes_only(runs):
-    found = cure(rows(runs), "")
-    assert found.verdict == "mixed"
-    assert found.text.startswith("S-S 116.0 with, 114.0 without (intervals overlap); S-L 106.0 with, 123.0 without")
-    assert "XL-XXL" not in found.text
-
-
-def test_proxy_scale_is_said_below_paper_scale_only(runs):
-    proxy = " ".join(each.text for each in statements(rows(runs), fake_params()))
-    assert "Proxy scale: this is about the proxy alone." in proxy
-    paper = " ".join(
-        each.text for each in statements(rows(runs), fake_params().model_copy(update={"profile": "paper"}))
-    )
-    assert "Proxy" not in paper
+def test_the_scale_is_a_field_of_every_verdict(runs):
+    assert {each.verdict.scale for each in said(runs)} == {"proxy"}
+    paper = fake_params().model_copy(update={"profile": "paper"})
+    assert {each.verdict.scale for each in said(runs, paper)} == {"paper"}
 
 
 def test_nothing_run_is_said_not_judged(tmp_path):
-    assert {each.verdict for each in statements(rows(tmp_path), fake_params())} == {"not run"}
+    assert {each.verdict.outcome for each in said(tmp_path)} == {"not run"}
+
+
+def test_predictors_are_tested_over_all_tokenizers_and_corrected(trained):
+    runs, params = trained
+    found = {each.metric: each for each in predictions(Results(runs, params))}
+    assert found["rfid"].found.pairs == 9  # repeats are trainings of a recipe, not recipes
+    assert found["rfid"].found.r == pytest.approx(found["rfid"].found.r)
+    assert found["rfid"].corrected_p >= found["rfid"].found.p
+    assert found["rfid_perturbed"].found is None
+    answer = said(runs, params)[-1]
+    assert "Over 9 tokenizers: " in answer.text
+    assert "rFID r " in answer.text
+
+
+def test_a_predictor_that_follows_gfid_is_named(runs):
+    for place, row in enumerate(rows(runs)):
+        write_tokenizer(runs, row.tokenizer, rfid=60 + 3 * place, psnr=17 + place % 2)
+        write_generator(runs, row.tokenizer, gfid=100 + 5 * place, loss=5)
+    answer = said(runs)[-1]
+    assert answer.verdict.outcome == "confirmed"
+    assert answer.text.startswith("The closest is rFID. Over 9 tokenizers: rFID r +1.00")
 
 
 def test_losing_names_the_floors(tmp_path):

@@ -120,7 +120,7 @@ def test_figure_6_shows_how_sure_its_correlation_is(panels, tmp_path):
     for name, gfid in (("S-S", 130), ("S-L", 118), ("B-L", 111)):
         write_generator(tmp_path, f"{name}-GPT-XL", gfid=gfid, loss=4)
     write_paper_figures(tmp_path, full_params(), tmp_path)
-    assert any("over 3 points (paper 0.99)\nr +1.00 [+" in text for text in panels["fig06"]["gFID, guided"])
+    assert any("over 3 points (paper 0.99)\nr +1.00 [-1.00, +1.00]" in text for text in panels["fig06"]["gFID, guided"])
     assert "too few points for R² (paper 0.80)" in panels["fig06"]["Linear probe"]  # all equal
 
 

@@ -151,6 +151,7 @@ def test_noise_of_images_widens_the_interval() -> None:
 
 def test_a_difference_without_any_spread_has_no_verdict() -> None:
     assert difference([1.0, 1.0], [2.0, 2.0]) is None
+    assert difference([1.0, 1.0], [2.0, 2.0], images=Noise(0.1, np.inf)) is None
     same = difference([1.0, 1.0], [1.0, 1.0])
     assert same is not None
     assert same.p == 1.0

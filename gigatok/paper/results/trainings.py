@@ -1,0 +1,96 @@
+"""One metric of one recipe in every training of it, and what is known of the noise of the images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from gigatok.artifacts import Score
+from gigatok.paper.results.metrics import full_name
+from gigatok.paper.results.reader import OF_GENERATOR, Results
+from gigatok.paper.results.run import Run
+from gigatok.paper.results.statistics import Noise, image_variance, interval_variance
+
+DETAILS = "details.npz"
+"""File of a run with values image by image, under ``images/<metric>`` (docs/protocols.md)."""
+
+
+@dataclass(frozen=True)
+class Trainings:
+    """The scores of one recipe, one a training."""
+
+    name: str
+    score: Score
+    """The mean over trainings, or the only one."""
+    singles: tuple[Score, ...]
+    images: npt.NDArray[np.float64] | None = None
+    """(trainings, n) what each image adds to each score; ``None`` where a run has no such record."""
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        """One value a training."""
+        return tuple(score.value for score in self.singles)
+
+    @property
+    def seeds(self) -> tuple[int | None, ...]:
+        """Training seeds, in the order of the values."""
+        return tuple(score.provenance.seed for score in self.singles)
+
+    @property
+    def standard_error(self) -> float:
+        """Of the mean over trainings; of one training what its interval says, which other trainings do not enter."""
+        if len(self.singles) > 1:
+            return float(np.std(self.values, ddof=1) / np.sqrt(len(self.values)))
+        low, high = self.score.interval or (self.score.value, self.score.value)
+        return (high - low) / 3.92
+
+
+def read_trainings(results: Results, name: str, metric: str) -> Trainings | None:
+    """The trainings of a run's metric, given by key or full name; ``None``: not run, or not measured."""
+    return trainings_of(results.run("generator" if metric in OF_GENERATOR else "tokenizer", name), metric)
+
+
+def trainings_of(run: Run, metric: str) -> Trainings | None:
+    """The same of a run that was read."""
+    named = {score.metric: score for score in run.scores}
+    found = full_name(named, metric)
+    if found is None:
+        return None
+    singles = [each for each in (run.repeats or (run,)) if found in {score.metric for score in each.scores}]
+    scores = tuple(next(score for score in each.scores if score.metric == found) for each in singles)
+    return Trainings(run.name, named[found], scores, _images(singles, found))
+
+
+def noise_of_images(left: Trainings, right: Trainings) -> Noise | None:
+    """What other images would change in the difference of two means over trainings.
+
+    ``None`` for metrics of samples: each training's are drawn anew, so the spread over trainings holds their noise.
+    """
+    if left.score.protocol.sampler is not None:
+        return None
+    if left.images is not None and right.images is not None and left.images.shape[1] == right.images.shape[1]:
+        return image_variance(left.images, right.images)
+    parts = [noise_against_constant(side) for side in (left, right)]
+    variance = sum(part.variance for part in parts if part is not None)
+    return Noise(variance, np.inf) if variance else None
+
+
+def noise_against_constant(trainings: Trainings) -> Noise | None:
+    """What other images would change in the mean over trainings: the mean of what its scores' own intervals say.
+
+    ``None`` for metrics of samples, and for scores without intervals.
+    """
+    if trainings.score.protocol.sampler is not None:
+        return None
+    whole = interval_variance(*(score.interval for score in trainings.singles))
+    return Noise(whole.variance / len(trainings.singles), np.inf) if whole.variance else None
+
+
+def _images(runs: list[Run], metric: str) -> npt.NDArray[np.float64] | None:
+    values = [run.arrays(DETAILS).get(f"images/{metric}") for run in runs]
+    known = [np.asarray(each, dtype=np.float64) for each in values if each is not None]
+    if len(known) < len(runs) or len({len(each) for each in known}) != 1:
+        return None
+    return np.stack(known)
