@@ -1,0 +1,60 @@
+"""Products of few rows: every way gives the plain product, and the choice follows from shape and type."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gigatok.models import products
+from gigatok.models.products import Product, fastest_way
+
+PACKS = products._packs(torch.float32)
+WAYS = ["plain", "transposed", *(["packed"] if PACKS else [])]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    way=st.sampled_from(WAYS),
+    rows=st.integers(1, 70),
+    expected_rows=st.integers(1, 70),
+    inputs=st.integers(1, 200),
+    outputs=st.integers(1, 200),
+    by_column=st.booleans(),
+    seed=st.integers(0, 1000),
+)
+def test_every_way_is_the_plain_product(
+    way: products.Way, rows: int, expected_rows: int, inputs: int, outputs: int, by_column: bool, seed: int
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    weight = torch.randn(outputs, inputs, generator=generator)
+    x = torch.randn(rows, inputs, generator=generator)
+    expected = x.double() @ weight.double().t()
+    if by_column:
+        x = x.t().contiguous().t()
+    found = Product(weight, expected_rows, way)(x)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found.double(), expected, atol=1e-4, rtol=1e-5)
+
+
+@pytest.mark.skipif(not PACKS, reason="this build keeps no matrices in a kernel's order")
+@pytest.mark.parametrize(
+    ("rows", "shape", "way"),
+    [(1, (768, 768), "packed"), (2, (768, 768), "transposed"), (3, (768, 768), "packed"), (2, (96, 288), "plain")],
+)
+def test_the_choice_is_the_measured_one(rows: int, shape: tuple[int, int], way: str) -> None:
+    assert fastest_way(rows, torch.zeros(shape)) == way
+    assert Product(torch.zeros(shape), rows).way == way
+
+
+def test_types_without_a_packed_kernel_stay_plain() -> None:
+    assert fastest_way(2, torch.zeros(1024, 1024, dtype=torch.float64)) == "plain"
+    assert fastest_way(2, torch.zeros(1024, 1024, device="meta")) == "plain"
+
+
+def test_a_product_leaves_no_gradient_and_shares_what_it_need_not_copy() -> None:
+    weight = torch.nn.Parameter(torch.randn(8, 8))
+    product = Product(weight, 2, "plain")
+    assert product.weight.data_ptr() == weight.data_ptr()
+    assert not product(torch.randn(2, 8)).requires_grad
