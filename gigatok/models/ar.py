@@ -192,11 +192,15 @@ class ArModel(nn.Module):
 
         It has the model's device, and the type in which the attention of this context computes.
         """
+        device, dtype = self.head.weight.device, self.compute_dtype()
+        return KvCache(self.config, batch, positions or self.config.num_tokens, device, dtype)
+
+    def compute_dtype(self) -> torch.dtype:
+        """The type in which products are computed here: that of autocast, else that of the weights."""
         weight = self.head.weight
-        dtype = weight.dtype
         if torch.is_autocast_enabled(weight.device.type):
-            dtype = torch.get_autocast_dtype(weight.device.type)
-        return KvCache(self.config, batch, positions or self.config.num_tokens, weight.device, dtype)
+            return torch.get_autocast_dtype(weight.device.type)
+        return weight.dtype
 
     def step(self, inputs: Tensor, cache: KvCache) -> Tensor:
         """Feed one position and get the logits of the token that follows it.

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from gigatok.config import GigatokError
-from gigatok.models.ar import ArModel, KvCache
+from gigatok.models.ar import ArModel
+from gigatok.sampling.decoder import Decoder
 from gigatok.sampling.filters import draw, filter_logits
 from gigatok.sampling.guidance import guidance_scale
 from gigatok.sampling.spec import GuidanceSchedule, SampleSpec
@@ -67,7 +68,10 @@ def generate(
 
 
 class Sampler:
-    """Draws batch after batch with the same settings, reusing the cache's memory."""
+    """Draws batch after batch with the same settings.
+
+    It keeps the model's weights in the form that ``Decoder`` wants: make a new one after the model has changed.
+    """
 
     def __init__(self, ar: ArModel, spec: SampleSpec, num_tokens: int) -> None:
         if not 1 <= num_tokens <= ar.config.num_tokens:
@@ -77,7 +81,7 @@ class Sampler:
         self.num_tokens = num_tokens
         self.guided = spec.cfg_scale > 1
         self.scales = [guidance_scale(spec, token, num_tokens) for token in range(num_tokens)]
-        self._cache: KvCache | None = None
+        self._decoder: Decoder | None = None
 
     @torch.no_grad()  # not inference mode: its tensors could not be decoded with gradients on
     def __call__(self, classes: Tensor, uniforms: Tensor | None) -> Tensor:
@@ -85,18 +89,15 @@ class Sampler:
         device = self.ar.head.weight.device
         inputs = self._first_inputs(classes.to(device))
         uniforms = None if uniforms is None else uniforms.to(device)
-        cache = self._empty_cache(inputs.shape[0])
         indices = torch.empty(classes.shape[0], self.num_tokens, dtype=torch.int64, device=device)
-        was_training = self.ar.training
-        self.ar.eval()
-        try:
-            for token in range(self.num_tokens):
-                logits = self._logits(self.ar.advance(inputs, cache), self.scales[token])
-                drawn = self._choose(logits, None if uniforms is None else uniforms[:, token])
-                indices[:, token] = drawn
-                inputs = drawn.repeat(2) if self.guided else drawn
-        finally:
-            self.ar.train(was_training)
+        if not len(classes):
+            return indices
+        decoder = self._ready(inputs.shape[0])
+        for token in range(self.num_tokens):
+            logits = decoder.logits(self._mixed(decoder.advance(inputs), self.scales[token]))
+            drawn = self._choose(logits, None if uniforms is None else uniforms[:, token])
+            indices[:, token] = drawn
+            inputs = drawn.repeat(2) if self.guided else drawn
         return indices
 
     def _first_inputs(self, classes: Tensor) -> Tensor:
@@ -108,18 +109,20 @@ class Sampler:
             )
         return torch.cat((classes, torch.full_like(classes, null))) if self.guided else classes
 
-    def _empty_cache(self, rows: int) -> KvCache:
-        if self._cache is None or self._cache.batch != rows:
-            self._cache = self.ar.new_cache(rows, self.num_tokens)
-        self._cache.reset()
-        return self._cache
+    def _ready(self, rows: int) -> Decoder:
+        """A decoder at its first position; the last one again if it has as many rows."""
+        if self._decoder is None or self._decoder.rows != rows:
+            self._decoder = None  # the old one's memory first
+            self._decoder = Decoder(self.ar, rows, rows // 2 if self.guided else rows, self.num_tokens)
+        self._decoder.restart()
+        return self._decoder
 
-    def _logits(self, normalized: Tensor, scale: float) -> Tensor:
-        """(B or 2B, D) -> (B, V) logits, guided. The head is linear, so mixing before it halves its work."""
-        if self.guided:
-            conditional, unconditional = normalized.float().chunk(2)
-            normalized = (unconditional + scale * (conditional - unconditional)).type_as(normalized)
-        return self.ar.logits(normalized)
+    def _mixed(self, normalized: Tensor, scale: float) -> Tensor:
+        """(B or 2B, D) -> (B, D), guided. The head is linear, so mixing before it halves its work."""
+        if not self.guided:
+            return normalized
+        conditional, unconditional = normalized.chunk(2)
+        return unconditional + scale * (conditional - unconditional)
 
     def _choose(self, logits: Tensor, uniform: Tensor | None) -> Tensor:
         """(B, V) logits -> (B,) codes."""
