@@ -71,7 +71,7 @@ class Product:
 
 def _packs(dtype: torch.dtype) -> bool:
     """Whether this build and processor have the operators that keep a matrix in the kernel's own order."""
-    if not (torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_reorder_linear_weight")):
+    if not (torch._C._has_mkldnn and hasattr(torch.ops.mkldnn, "_reorder_linear_weight")):
         return False
     if dtype == torch.bfloat16:
         return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

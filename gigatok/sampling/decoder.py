@@ -9,14 +9,15 @@ Letters: R rows, D width, H heads, d width of a head, C positions there is room 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import math
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from gigatok.config import GigatokError
-from gigatok.models.ar import NORM_EPS, ArModel
+from gigatok.models.ar import NORM_EPS, ArModel, Block
 from gigatok.models.products import Product
 
 ROOM = 32
@@ -47,13 +48,13 @@ class Decoder:
         self.positions = positions
         self.dtype = ar.compute_dtype()
         self.device = ar.head.weight.device
-        self._blocks = [self._ready(block) for block in ar.blocks]
+        self._blocks = [self._ready(cast(Block, block)) for block in ar.blocks]
         self._gain = self._scaled(ar.norm.weight)
         self._head = Product(ar.head.weight.detach().to(self.dtype), head_rows)
         self._tables = (ar.class_embedding.weight.detach(), ar.token_embedding.weight.detach())
         self._positional = ar.positional_embedding.detach()
         # |x| / hypot(|x|, sqrt(D eps)) * sqrt(D) is the norm's x / sqrt(mean(x²) + eps), in two operations less.
-        self._epsilon = torch.tensor((self.config.width * NORM_EPS) ** 0.5, device=self.device)
+        self._epsilon = torch.tensor(math.sqrt(self.config.width * NORM_EPS), device=self.device)
         self._cache: list[Tensor] = []
         self.restart()
 
@@ -122,14 +123,18 @@ class Decoder:
         self._mask[..., : self._room] = 0
         self._room = room
 
-    def _ready(self, block: torch.nn.Module) -> _Block:
-        gate_up = torch.cat((block.ffn.gate.weight.detach(), block.ffn.up.weight.detach()))
-        qkv, out, gate_up, down = (
-            Product(weight.detach().to(self.dtype), self.rows)
-            for weight in (block.attention.qkv.weight, block.attention.out.weight, gate_up, block.ffn.down.weight)
+    def _ready(self, block: Block) -> _Block:
+        attention, ffn = block.attention, block.ffn
+        weights = (
+            attention.qkv.weight,
+            attention.out.weight,
+            torch.cat((ffn.gate.weight.detach(), ffn.up.weight.detach())),
+            ffn.down.weight,
         )
+        qkv, out, gate_up, down = (Product(weight.detach().to(self.dtype), self.rows) for weight in weights)
         gains = self._scaled(block.attention_norm.weight), self._scaled(block.ffn_norm.weight)
         return _Block(gains[0], qkv, out, gains[1], gate_up, down)
 
     def _scaled(self, gain: Tensor) -> Tensor:
-        return gain.detach().float() * self.config.width**0.5
+        """A norm's gain times sqrt(D), float32: see ``_epsilon``."""
+        return gain.detach().float() * math.sqrt(self.config.width)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+GROUP = 128
+"""Codes summed at once when one is drawn; a codebook that it does not divide is summed code by code."""
+
 
 def filter_logits(logits: Tensor, top_k: int = 0, top_p: float = 1.0) -> Tensor:
     """Logits with the removed codes at -inf.
@@ -42,8 +45,25 @@ def draw(logits: Tensor, uniform: Tensor) -> Tensor:
     """
     # In float32 the sum over 16,384 codes would lose the rare ones. MPS has no float64.
     precision = torch.float32 if logits.device.type == "mps" else torch.float64
-    reached = torch.softmax(logits, dim=-1, dtype=precision).cumsum(dim=-1)
+    weights = logits.to(precision)
+    weights = (weights - weights.amax(dim=-1, keepdim=True)).exp_()
+    uniform = uniform.to(precision).unsqueeze(-1)
+    if weights.shape[-1] % GROUP:
+        reached = weights.cumsum(dim=-1)
+        return _first_above(reached, uniform * reached[:, -1:]).squeeze(-1)
+    # First the group of codes, then the code: a running sum goes number by number, a plain one many at a time.
+    groups = weights.view(len(weights), -1, GROUP)  # (B, V / GROUP, GROUP)
+    reached = groups.sum(dim=-1).cumsum(dim=-1)
+    target = uniform * reached[:, -1:]
+    group = _first_above(reached, target)  # (B, 1)
+    before = torch.where(group > 0, reached.gather(1, (group - 1).clamp_(min=0)), 0.0)
+    chosen = groups.take_along_dim(group.unsqueeze(-1), dim=1).squeeze(1)  # (B, GROUP)
+    return (group * GROUP + _first_above(chosen.cumsum(dim=-1), target - before)).squeeze(-1)
+
+
+def _first_above(reached: Tensor, target: Tensor) -> Tensor:
+    """First place of each row at which its running sum exceeds the target: (B, n), (B, 1) -> (B, 1) int64."""
     total = reached[:, -1:]
-    # Rounding could bring the target up to the total, which no code exceeds.
-    target = torch.minimum(uniform.to(precision).unsqueeze(-1) * total, torch.nextafter(total, total.new_zeros(())))
-    return torch.searchsorted(reached, target, right=True).squeeze(-1)
+    # Rounding could bring the target up to the total, which nothing exceeds.
+    below = torch.nextafter(total, torch.zeros_like(total))
+    return torch.searchsorted(reached, torch.minimum(target, below), right=True)

@@ -6,6 +6,8 @@ import formula
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gigatok.sampling.filters import draw, filter_logits
 
@@ -73,3 +75,30 @@ def test_rare_codes_among_many_are_not_lost() -> None:
     logits = torch.zeros(1, 16_384)
     uniform = (torch.arange(16_384, dtype=torch.float64) + 0.5) / 16_384
     assert torch.equal(draw(logits.expand(16_384, -1)[:2048], uniform[-2048:]), torch.arange(14_336, 16_384))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    codes=st.sampled_from([1, 5, 128, 129, 384, 1024]),
+    rows=st.integers(1, 5),
+    spread=st.sampled_from([0.0, 1.0, 30.0]),
+    removed=st.sampled_from([0.0, 0.5, 0.99]),
+    seed=st.integers(0, 10_000),
+)
+def test_draws_are_those_of_a_running_sum_over_all_codes(
+    codes: int, rows: int, spread: float, removed: float, seed: int
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randn(rows, codes, generator=generator) * spread
+    gone = torch.rand(rows, codes, generator=generator) < removed
+    gone[:, torch.randint(codes, (1,), generator=generator)] = False
+    logits = logits.masked_fill(gone, -torch.inf)
+    uniform = torch.rand(rows, generator=generator, dtype=torch.float64)
+    uniform[0] = [0.0, 0.5, 1 - 2**-53][seed % 3]
+    drawn = draw(logits, uniform)
+    shares = torch.softmax(logits.double(), dim=-1)
+    reached = shares.cumsum(dim=-1)
+    for row, code in enumerate(drawn.tolist()):
+        assert not gone[row, code]
+        below = reached[row, code] - shares[row, code]
+        assert below - 1e-12 <= uniform[row] <= reached[row, code] + 1e-12
