@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from gigatok.artifacts.files import replacing, write_bytes, write_json
+from gigatok.artifacts.files import file_sha256, replacing, write_bytes, write_json
 from gigatok.artifacts.journal import Journal, Point, read_journal, series
 from gigatok.artifacts.run_folder import RunFolder
 from gigatok.artifacts.scores import Protocol, Provenance, Score, ScoreSheet, protocol_differences
@@ -16,8 +16,8 @@ from gigatok.artifacts.source import GitState, code_fingerprint, git_state
 from gigatok.artifacts.workspace import Workspace
 
 if TYPE_CHECKING:
-    from gigatok.artifacts.training_state import Restored, TrainingState
-    from gigatok.artifacts.weights import load_weights, read_metadata, save_weights
+    from gigatok.artifacts.training_state import Restored, drop_states, load_state, save_state, state_meta
+    from gigatok.artifacts.weights import load_weights, save_weights
 
 __all__ = [
     "GitState",
@@ -29,27 +29,32 @@ __all__ = [
     "RunFolder",
     "Score",
     "ScoreSheet",
-    "TrainingState",
     "Workspace",
     "code_fingerprint",
+    "drop_states",
+    "file_sha256",
     "git_state",
+    "load_state",
     "load_weights",
     "protocol_differences",
     "read_journal",
-    "read_metadata",
     "replacing",
+    "save_state",
     "save_weights",
     "series",
+    "state_meta",
     "write_bytes",
     "write_json",
 ]
 
 _WITH_TORCH = {
     "Restored": "training_state",
-    "TrainingState": "training_state",
+    "drop_states": "training_state",
+    "load_state": "training_state",
     "load_weights": "weights",
-    "read_metadata": "weights",
+    "save_state": "training_state",
     "save_weights": "weights",
+    "state_meta": "training_state",
 }
 
 

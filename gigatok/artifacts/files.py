@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -58,6 +59,12 @@ def write_json(path: Path, value: object) -> None:
     except ValueError as error:
         raise GigatokError(f"{path}: {error}; a missing number must be left out, not written as nan") from None
     write_bytes(path, (text + "\n").encode())
+
+
+def file_sha256(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _flush(path: Path) -> None:

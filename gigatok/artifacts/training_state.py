@@ -62,72 +62,73 @@ class Restored(NamedTuple):
     """Tensor trees by name."""
 
 
-class TrainingState:
-    """Saves and restores named objects in a folder.
+def save_state(folder: Path, objects: Mapping[str, Any], meta: Mapping[str, Any]) -> Path:
+    """Write a state, whole or not at all, and drop all but the newest ``KEPT``.
 
-    An object may be a ``Stateful``, a ``Restorable``, a ``numpy.random.Generator``, a ``torch.Generator``, or
-    a tree (dict, list, tuple) of tensors and plain values. The global random generators of torch (CPU and
-    CUDA), numpy and Python always go along. Files are read with ``weights_only=True``: a state runs no code.
+    The global random generators of torch (CPU and CUDA), numpy and Python always go along.
+
+    Args:
+        folder: of all states of a run.
+        objects: by name: each a ``Stateful``, a ``Restorable``, a ``numpy.random.Generator``, a
+            ``torch.Generator``, or a tree (dict, list, tuple) of tensors and plain values.
+        meta: JSON-able values that say what the state is of.
+
+    Raises:
+        GigatokError: the disk is full or not writable; older states are then unharmed.
     """
+    _drop_torn(Path(folder))
+    existing = _files(Path(folder))
+    number = _number(existing[-1]) + 1 if existing else 1
+    content = {
+        "objects": {name: _pack(value) for name, value in objects.items()},
+        "random": _random_state(),
+        "meta": json.dumps(dict(meta)),
+    }
+    path = Path(folder) / f"state-{number:06d}.pt"
+    with replacing(path) as temporary:
+        try:
+            torch.save(content, temporary)
+        except RuntimeError as error:  # torch's own writer reports a full disk this way
+            raise OSError(str(error)) from error
+    for old in _files(Path(folder))[:-KEPT]:
+        old.unlink(missing_ok=True)
+    return path
 
-    @staticmethod
-    def save(folder: Path, objects: Mapping[str, Any], meta: Mapping[str, Any]) -> Path:
-        """Write a state, whole or not at all, and drop all but the newest ``KEPT``. ``meta`` is JSON-able.
 
-        Raises:
-            GigatokError: the disk is full or not writable; older states are then unharmed.
-        """
-        _drop_torn(Path(folder))
-        existing = _files(Path(folder))
-        number = _number(existing[-1]) + 1 if existing else 1
-        content = {
-            "objects": {name: _pack(value) for name, value in objects.items()},
-            "random": _random_state(),
-            "meta": json.dumps(dict(meta)),
-        }
-        path = Path(folder) / f"state-{number:06d}.pt"
-        with replacing(path) as temporary:
-            try:
-                torch.save(content, temporary)
-            except RuntimeError as error:  # torch's own writer reports a full disk this way
-                raise OSError(str(error)) from error
-        for old in _files(Path(folder))[:-KEPT]:
-            old.unlink(missing_ok=True)
-        return path
+def load_state(folder: Path, objects: Mapping[str, Any], map_location: str | torch.device = "cpu") -> Restored | None:
+    """Restore ``objects`` in place from the newest readable state; ``None`` if there is none.
 
-    @staticmethod
-    def load(folder: Path, objects: Mapping[str, Any], map_location: str | torch.device = "cpu") -> Restored | None:
-        """Restore ``objects`` in place from the newest readable state; ``None`` if there is none.
+    Files are read with ``weights_only=True``: a state runs no code.
 
-        Raises:
-            GigatokError: the state holds other objects than asked for, or shapes differ.
-        """
-        for path in reversed(_files(Path(folder))):
-            try:
-                _check_sums(path)
-                content = torch.load(path, map_location=map_location, weights_only=True)
-            except _UNREADABLE as error:
-                warnings.warn(f"{path} cannot be read ({error}): going back to the state before it", stacklevel=2)
-                continue
-            return _restore(path, content, objects)
-        return None
+    Raises:
+        GigatokError: the state holds other objects than asked for, or shapes differ.
+    """
+    for path in reversed(_files(Path(folder))):
+        try:
+            _check_sums(path)
+            content = torch.load(path, map_location=map_location, weights_only=True)
+        except _UNREADABLE as error:
+            warnings.warn(f"{path} cannot be read ({error}): going back to the state before it", stacklevel=2)
+            continue
+        return _restore(path, content, objects)
+    return None
 
-    @staticmethod
-    def drop(folder: Path) -> None:
-        """Remove every state, whole or torn."""
-        _drop_torn(Path(folder))
-        for path in _files(Path(folder)):
-            path.unlink()
 
-    @staticmethod
-    def peek(folder: Path) -> dict[str, Any] | None:
-        """``meta`` of the newest readable state, restoring nothing."""
-        for path in reversed(_files(Path(folder))):
-            try:
-                return dict(json.loads(torch.load(path, map_location="cpu", weights_only=True, mmap=True)["meta"]))
-            except _UNREADABLE:
-                continue
-        return None
+def state_meta(folder: Path) -> dict[str, Any] | None:
+    """``meta`` of the newest readable state, restoring nothing; ``None`` if there is none."""
+    for path in reversed(_files(Path(folder))):
+        try:
+            return dict(json.loads(torch.load(path, map_location="cpu", weights_only=True, mmap=True)["meta"]))
+        except _UNREADABLE:
+            continue
+    return None
+
+
+def drop_states(folder: Path) -> None:
+    """Remove every state, whole or torn."""
+    _drop_torn(Path(folder))
+    for path in _files(Path(folder)):
+        path.unlink()
 
 
 def _check_sums(path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from gigatok.artifacts.files import replacing
@@ -49,17 +49,6 @@ def load_weights(path: Path) -> dict[str, torch.Tensor]:
         return load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
         raise GigatokError(_damaged(path, error)) from None
-
-
-def read_metadata(path: Path) -> dict[str, object]:
-    """What ``save_weights`` was given as metadata; empty for files written by others."""
-    _must_exist(path)
-    try:
-        with safe_open(path, framework="pt") as file:
-            found = file.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise GigatokError(_damaged(path, error)) from None
-    return dict(json.loads(found.get(_KEY, "{}")))
 
 
 def _must_exist(path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,19 +11,13 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from gigatok.artifacts import RunFolder, load_weights, save_weights, write_json
+from gigatok.artifacts import RunFolder, file_sha256, load_weights, save_weights, write_json
 from gigatok.config import ArConfig, GigatokError, TokenizerConfig
 from gigatok.models import ArModel, Tokenizer
 
 SectionT = TypeVar("SectionT", TokenizerConfig, ArConfig)
 
 _KINDS: dict[type, str] = {TokenizerConfig: "tokenizer", ArConfig: "generator"}
-
-
-def file_sha256(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file, read in pieces."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def save_model(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 from collections.abc import Mapping
 from functools import lru_cache
@@ -14,6 +13,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
+from gigatok.artifacts import files
 from gigatok.config import GigatokError
 
 
@@ -25,8 +25,7 @@ def file_sha256(path: Path) -> str:
 
 @lru_cache(maxsize=32)
 def _file_sha256(path: Path, size: int, modified: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return files.file_sha256(path)
 
 
 def packaged_file(package: str, distribution: str, pattern: str) -> Path:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Self
 
 from torch import Tensor
 
-from gigatok.artifacts import Journal, RunFolder, TrainingState, git_state, write_json
+from gigatok.artifacts import Journal, RunFolder, drop_states, git_state, load_state, save_state, write_json
 from gigatok.config import ConfigError, GigatokError
 from gigatok.tracking import Tracker
 from gigatok.tracking.progress import open_progress
@@ -65,7 +65,7 @@ class TrainingSession:
     Args:
         run: the run's folder; set aside if it holds another run (other settings, data or code).
         plan: identity and length.
-        objects: what a resumed run needs, by name (see ``TrainingState``).
+        objects: what a resumed run needs, by name (see ``save_state``).
         tracker: gets every logged value too.
     """
 
@@ -81,7 +81,7 @@ class TrainingSession:
 
     def __enter__(self) -> Self:
         try:
-            restored = TrainingState.load(self.run.state_dir, self._objects)
+            restored = load_state(self.run.state_dir, self._objects)
             if restored is not None:
                 self.first_step = int(restored.meta["step"])
                 self._seconds_before = float(restored.meta["seconds"])
@@ -152,7 +152,7 @@ class TrainingSession:
 
     def _save(self, done: int, terms: Mapping[str, Tensor]) -> None:
         require_finite(done, {name: float(value) for name, value in terms.items()}, self.plan.stage)
-        TrainingState.save(self.run.state_dir, self._objects, {"step": done, "seconds": self.seconds()})
+        save_state(self.run.state_dir, self._objects, {"step": done, "seconds": self.seconds()})
 
     def seconds(self) -> float:
         """Training time so far, earlier sessions of this run included."""
@@ -170,7 +170,7 @@ class TrainingSession:
             "images_per_second": self.plan.steps * self.plan.batch_size / seconds,
         }
         write_json(self.run.provenance_path, values)
-        TrainingState.drop(self.run.state_dir)
+        drop_states(self.run.state_dir)
 
     def _ask_to_stop(self, number: int, frame: FrameType | None) -> None:
         if self._stop_asked:

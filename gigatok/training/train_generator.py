@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from gigatok.artifacts import RunFolder, Workspace, code_fingerprint, load_weights, save_weights
+from gigatok.artifacts import RunFolder, Workspace, code_fingerprint, file_sha256, load_weights, save_weights
 from gigatok.config import ConfigError, GigatokError, Params, fingerprint
 from gigatok.data import BatchCursor, PreparedData
-from gigatok.interop.native import file_sha256, load_tokenizer_dir, save_model
+from gigatok.interop.native import load_tokenizer_dir, save_model
 from gigatok.models.ar import ArModel
 from gigatok.models.tokenizer import Tokenizer
 from gigatok.runtime.device import set_up

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from gigatok.artifacts import TrainingState
+from gigatok.artifacts import drop_states, load_state, save_state, state_meta
 from gigatok.config import GigatokError
 
 
@@ -50,12 +50,12 @@ def test_a_restored_run_goes_on_bit_equal(tmp_path: Path) -> None:
     recipe = Recipe()
     for _ in range(3):
         recipe.step()
-    TrainingState.save(tmp_path, recipe.objects(), {"step": 3})
+    save_state(tmp_path, recipe.objects(), {"step": 3})
     expected = [recipe.step() for _ in range(3)]
 
     other = Recipe()
     other.step()
-    restored = TrainingState.load(tmp_path, other.objects())
+    restored = load_state(tmp_path, other.objects())
     assert restored is not None
     assert restored.meta == {"step": 3}
     assert other.cursor.position == 3
@@ -64,8 +64,8 @@ def test_a_restored_run_goes_on_bit_equal(tmp_path: Path) -> None:
 
 def test_values_come_back_beside_the_objects(tmp_path: Path) -> None:
     tree = {"used": torch.tensor([True, False]), "best": [1.5, None]}
-    TrainingState.save(tmp_path, {"cursor": Cursor(), "tree": tree}, {})
-    restored = TrainingState.load(tmp_path, {"cursor": Cursor()})
+    save_state(tmp_path, {"cursor": Cursor(), "tree": tree}, {})
+    restored = load_state(tmp_path, {"cursor": Cursor()})
     assert restored is not None
     assert torch.equal(restored.values["tree"]["used"], tree["used"])
     assert restored.values["tree"]["best"] == [1.5, None]
@@ -76,29 +76,29 @@ def test_values_come_back_beside_the_objects(tmp_path: Path) -> None:
 def test_a_damaged_newest_state_falls_back_to_the_one_before(tmp_path: Path, damage: str) -> None:
     weights = torch.nn.Linear(64, 64)
     for step in (1, 2, 3):
-        newest = TrainingState.save(tmp_path, {"weights": weights}, {"step": step})
+        newest = save_state(tmp_path, {"weights": weights}, {"step": step})
     content = bytearray(newest.read_bytes())
     if damage == "cut":
         del content[len(content) // 2 :]
     else:
         content[len(content) // 2] ^= 0xFF
     newest.write_bytes(bytes(content))
-    restored = TrainingState.load(tmp_path, {"weights": weights})
+    restored = load_state(tmp_path, {"weights": weights})
     assert restored is not None
     assert restored.meta["step"] == 2
-    assert TrainingState.save(tmp_path, {"weights": weights}, {"step": 4}) > newest
+    assert save_state(tmp_path, {"weights": weights}, {"step": 4}) > newest
 
 
 def test_only_the_newest_states_are_kept(tmp_path: Path) -> None:
     for step in range(5):
-        TrainingState.save(tmp_path, {"cursor": Cursor()}, {"step": step})
+        save_state(tmp_path, {"cursor": Cursor()}, {"step": step})
     assert sorted(path.name for path in tmp_path.iterdir()) == ["state-000004.pt", "state-000005.pt"]
-    assert TrainingState.peek(tmp_path) == {"step": 4}
+    assert state_meta(tmp_path) == {"step": 4}
 
 
 def test_what_a_killed_save_left_is_removed(tmp_path: Path) -> None:
     torn = tmp_path / ".state-000001.pt.abc.part"
-    for clean in (lambda: TrainingState.save(tmp_path, {}, {"step": 1}), lambda: TrainingState.drop(tmp_path)):
+    for clean in (lambda: save_state(tmp_path, {}, {"step": 1}), lambda: drop_states(tmp_path)):
         torn.write_bytes(b"half of 35 GB")
         clean()
         assert not torn.exists()
@@ -106,16 +106,16 @@ def test_what_a_killed_save_left_is_removed(tmp_path: Path) -> None:
 
 
 def test_an_empty_folder_has_no_state(tmp_path: Path) -> None:
-    assert TrainingState.load(tmp_path / "absent", {}) is None
-    assert TrainingState.peek(tmp_path) is None
+    assert load_state(tmp_path / "absent", {}) is None
+    assert state_meta(tmp_path) is None
 
 
 def test_a_state_of_another_recipe_is_refused(tmp_path: Path) -> None:
-    TrainingState.save(tmp_path, {"module": torch.nn.Linear(2, 2)}, {})
+    save_state(tmp_path, {"module": torch.nn.Linear(2, 2)}, {})
     with pytest.raises(GigatokError, match="lacks cursor, also holds module"):
-        TrainingState.load(tmp_path, {"cursor": Cursor()})
+        load_state(tmp_path, {"cursor": Cursor()})
     with pytest.raises(GigatokError, match="does not fit module"):
-        TrainingState.load(tmp_path, {"module": torch.nn.Linear(3, 3)})
+        load_state(tmp_path, {"module": torch.nn.Linear(3, 3)})
 
 
 def test_a_state_cannot_run_code(tmp_path: Path) -> None:
@@ -125,5 +125,5 @@ def test_a_state_cannot_run_code(tmp_path: Path) -> None:
 
     torch.save({"objects": {}, "random": Evil(), "meta": "{}"}, tmp_path / "state-000001.pt")
     with pytest.warns(UserWarning, match="cannot be read"):
-        assert TrainingState.load(tmp_path, {}) is None
+        assert load_state(tmp_path, {}) is None
     assert not (tmp_path / "ran").exists()

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from gigatok.artifacts import load_weights, save_weights
+from gigatok.artifacts import file_sha256, load_weights, save_weights
 from gigatok.config import ArConfig, CnnConfig, GigatokError, TokenizerConfig, TransformerSize
-from gigatok.interop.native import file_sha256, load_ar_dir, load_tokenizer_dir, read_description, save_model
+from gigatok.interop.native import load_ar_dir, load_tokenizer_dir, read_description, save_model
 from gigatok.models import ArModel, Tokenizer
 
 SIZE = TransformerSize(width=16, depth=1, heads=2)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from gigatok.artifacts import RunFolder, TrainingState, read_journal, write_json
+from gigatok.artifacts import RunFolder, read_journal, save_state, state_meta, write_json
 from gigatok.config import GigatokError
 from gigatok.evaluation.stages.common import timed_evaluation
 from gigatok.tracking import NullTracker
@@ -94,7 +94,7 @@ def test_states_are_saved_when_due_and_dropped_at_the_end(tmp_path: Path) -> Non
     with session(run, value=torch.zeros(2)) as running:
         for done in range(1, 11):
             running.after_step(done, TERMS)
-            saved = TrainingState.peek(run.state_dir)
+            saved = state_meta(run.state_dir)
             assert (saved["step"] if saved else 0) == done - done % 5
         running.finish()
     assert not list(run.state_dir.iterdir())
@@ -108,7 +108,7 @@ def test_a_state_that_does_not_fit_ends_the_tracking_too(tmp_path: Path) -> None
             self.status = status
 
     run, tracker = RunFolder(tmp_path / "T"), Tracker()
-    TrainingState.save(run.state_dir, {"module": torch.nn.Linear(2, 2)}, {"step": 1, "seconds": 0})
+    save_state(run.state_dir, {"module": torch.nn.Linear(2, 2)}, {"step": 1, "seconds": 0})
     with pytest.raises(GigatokError, match="lacks curves"), session(run, tracker=tracker, module=torch.nn.Linear(3, 3)):
         pytest.fail("entered")
     assert tracker.status == "FAILED"
