@@ -8,11 +8,20 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from gigatok.artifacts.files import file_sha256, replacing, write_bytes, write_json
+from gigatok.artifacts.code import code_fingerprint, module_meanings
+from gigatok.artifacts.files import Digests, file_digests, file_sha256, replacing, write_bytes, write_json, write_text
+from gigatok.artifacts.identity import (
+    RESUME_OPTION,
+    RESUME_VARIABLE,
+    Difference,
+    Resumption,
+    RunIdentity,
+    describe_differences,
+)
 from gigatok.artifacts.journal import Journal, Point, read_journal, series
 from gigatok.artifacts.run_folder import RunFolder
 from gigatok.artifacts.scores import Protocol, Provenance, Score, ScoreSheet, protocol_differences
-from gigatok.artifacts.source import GitState, code_fingerprint, git_state
+from gigatok.artifacts.source import GitState, git_state
 from gigatok.artifacts.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -20,22 +29,31 @@ if TYPE_CHECKING:
     from gigatok.artifacts.weights import load_weights, save_weights
 
 __all__ = [
+    "RESUME_OPTION",
+    "RESUME_VARIABLE",
+    "Difference",
+    "Digests",
     "GitState",
     "Journal",
     "Point",
     "Protocol",
     "Provenance",
     "Restored",
+    "Resumption",
     "RunFolder",
+    "RunIdentity",
     "Score",
     "ScoreSheet",
     "Workspace",
     "code_fingerprint",
+    "describe_differences",
     "drop_states",
+    "file_digests",
     "file_sha256",
     "git_state",
     "load_state",
     "load_weights",
+    "module_meanings",
     "protocol_differences",
     "read_journal",
     "replacing",
@@ -45,6 +63,7 @@ __all__ = [
     "state_meta",
     "write_bytes",
     "write_json",
+    "write_text",
 ]
 
 _WITH_TORCH = {

@@ -12,14 +12,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gigatok.config import GigatokError
+from gigatok.artifacts.process import owner_is_dead, this_process
+from gigatok.config import GigatokError, Section
+
+_BLOCK = 2**22
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path in the folder of ``path`` that takes its place when the block ends without error.
 
-    The folder is made where missing. Whoever reads ``path`` sees the old content or the new, never a part.
+    The folder is made where missing. Whoever reads ``path`` sees the old content or the new, never a part. What a
+    process left that was killed while it wrote ``path`` is removed.
 
     Raises:
         GigatokError: the disk is full or the folder cannot be written to; nothing is left behind.
@@ -28,7 +32,10 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        _drop_parts_of_the_dead(path)
+        handle, name = tempfile.mkstemp(
+            dir=path.parent, prefix=f"{_prefix(path)}{this_process().token}.", suffix=".part"
+        )
         os.close(handle)
         temporary = Path(name)
         yield temporary
@@ -42,10 +49,29 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def _prefix(path: Path) -> str:
+    return f".{path.name[:100]}."
+
+
+def _drop_parts_of_the_dead(path: Path) -> None:
+    """Remove temporary files for ``path`` whose process of this machine has ended."""
+    prefix = _prefix(path)
+    with os.scandir(path.parent) as entries:
+        parts = [entry for entry in entries if entry.name.startswith(prefix) and entry.name.endswith(".part")]
+    for entry in parts:
+        if owner_is_dead(entry.name[len(prefix) :].rsplit(".", 2)[0]):
+            Path(entry.path).unlink(missing_ok=True)
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Write ``content`` to ``path``, whole or not at all."""
     with replacing(path) as temporary:
         temporary.write_bytes(content)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` as UTF-8 to ``path``, whole or not at all."""
+    write_bytes(path, text.encode())
 
 
 def write_json(path: Path, value: object) -> None:
@@ -65,6 +91,30 @@ def file_sha256(path: Path) -> str:
     """Hexadecimal SHA-256 of a file, read in pieces."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class Digests(Section):
+    """What a file's content is known by."""
+
+    sha256: str
+    md5: str
+    """Names the content in DVC's cache; proves nothing."""
+    bytes: int
+
+
+def file_digests(path: Path) -> Digests:
+    """Both hashes and the size of a file, read once.
+
+    Raises:
+        OSError: the file is missing or cannot be read.
+    """
+    sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            sha256.update(block)
+            md5.update(block)
+            size += len(block)
+    return Digests(sha256=sha256.hexdigest(), md5=md5.hexdigest(), bytes=size)
 
 
 def _flush(path: Path) -> None:

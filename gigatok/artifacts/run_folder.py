@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -61,6 +62,21 @@ class RunFolder:
         """Resumable training states."""
         return self.path / "state"
 
+    @property
+    def pictures_path(self) -> Path:
+        """A tokenizer's reconstructions beside their originals (``TokenizerPictures``)."""
+        return self.path / "pictures.npz"
+
+    @property
+    def samples_path(self) -> Path:
+        """A generator's samples (``GeneratorSamples``)."""
+        return self.path / "samples.npz"
+
+    @property
+    def checkpoint_indices_path(self) -> Path:
+        """Indices made from an intermediate checkpoint, beside the generator that uses them."""
+        return self.path.parent / f"{self.name}.indices.npz"
+
     def checkpoint_path(self, step: int) -> Path:
         """Weights kept after ``step`` updates (setting ``keep_steps``)."""
         return self.path / "checkpoints" / f"step-{step:07d}.safetensors"
@@ -72,9 +88,28 @@ class RunFolder:
         """
         if not self.path.is_dir() or not any(self.path.iterdir()):
             return None
-        old = self.path.resolve().parent.parent / ".old"
-        old.mkdir(parents=True, exist_ok=True)
-        number = 1
-        while (target := old / f"{self.kind}-{self.name}-{number}").exists():
-            number += 1
-        return self.path.rename(target)
+        number = max((_number(old) for old in self.set_aside_before()), default=0) + 1
+        self._old.mkdir(parents=True, exist_ok=True)
+        return self.path.rename(self._old / f"{self.kind}-{self.name}-{number}")
+
+    def set_aside_before(self) -> list[Path]:
+        """Where runs of this name were moved to by ``set_aside``, the newest first."""
+        prefix = f"{self.kind}-{self.name}-"
+        found = (path for path in self._old.glob(f"{prefix}*") if path.name[len(prefix) :].isdigit())
+        return sorted(found, key=_number, reverse=True)
+
+    def take_back(self, old: Path) -> None:
+        """Move a folder of ``set_aside_before`` to its place again, which must be free."""
+        if self.path.is_dir():
+            self.path.rmdir()
+        old.rename(self.path)
+        with suppress(OSError):  # others are still there
+            self._old.rmdir()
+
+    @property
+    def _old(self) -> Path:
+        return self.path.resolve().parent.parent / ".old"
+
+
+def _number(old: Path) -> int:
+    return int(old.name.rpartition("-")[2])

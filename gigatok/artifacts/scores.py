@@ -10,9 +10,10 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from gigatok.artifacts.files import write_json
+from gigatok.artifacts.identity import Resumption
 from gigatok.config import GigatokError, Section, describe
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -53,6 +54,15 @@ class Provenance(Section):
     seed: int | None = None
     profile: str | None = None
     run: str | None = None
+    resumed_anyway: tuple[Resumption, ...] | None = None
+    """Trainings behind the score that took over what another run had made; ``None``, and not stored: no such."""
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_rare(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = handler(self)
+        if values.get("resumed_anyway") is None:
+            values.pop("resumed_anyway", None)
+        return values
 
 
 class Score(Section):

@@ -1,15 +1,10 @@
-"""Which code made a result: the Git commit, and a fingerprint of the library's own sources."""
+"""Which commit made a result."""
 
 from __future__ import annotations
 
-import hashlib
 import subprocess
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
-
-import gigatok
-from gigatok.config import GigatokError
 
 
 class GitState(NamedTuple):
@@ -33,24 +28,6 @@ def git_state(root: Path) -> GitState:
     except (OSError, subprocess.SubprocessError):
         return GitState(None, None)
     return GitState(commit, bool(changed))
-
-
-def code_fingerprint(packages: Sequence[str]) -> str:
-    """Hex sha256 over all ``.py`` files of the given sub-packages, e.g. ``["models", "losses"]``.
-
-    Raises:
-        GigatokError: there is no such sub-package.
-    """
-    root = Path(gigatok.__file__).parent
-    digest = hashlib.sha256()
-    for package in sorted(set(packages)):
-        files = sorted((root / package).rglob("*.py"))
-        if not files:
-            raise GigatokError(f"gigatok has no sub-package {package!r} to fingerprint")
-        for file in files:
-            content = file.read_bytes()
-            digest.update(f"{file.relative_to(root).as_posix()}\0{len(content)}\0".encode() + content)
-    return digest.hexdigest()
 
 
 def _git(root: Path, *words: str) -> str:

@@ -1,10 +1,13 @@
 import errno
+import hashlib
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from gigatok.artifacts import replacing, write_bytes, write_json
+from gigatok.artifacts import file_digests, file_sha256, replacing, write_bytes, write_json
 from gigatok.config import GigatokError
 
 
@@ -42,3 +45,41 @@ def test_not_a_number_is_refused_in_json(tmp_path: Path) -> None:
     with pytest.raises(GigatokError, match="left out"):
         write_json(tmp_path / "x.json", {"fid": float("nan")})
     assert not (tmp_path / "x.json").exists()
+
+
+def test_what_a_killed_writer_left_goes_with_the_next_write_and_a_living_ones_stays(tmp_path: Path) -> None:
+    path = tmp_path / "x.bin"
+    program = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from gigatok.artifacts import replacing\n"
+        "with replacing(Path(sys.argv[1])) as temporary:\n"
+        "    temporary.write_bytes(b'half')\n"
+        "    os._exit(9)\n"
+    )
+    subprocess.run([sys.executable, "-c", program, str(path)], check=False)
+    (left,) = tmp_path.glob(".x.bin.*.part")
+    others = [tmp_path / name for name in (".x.bin.old.part", ".y.bin" + left.name.removeprefix(".x.bin"))]
+    for other in others:
+        other.write_bytes(b"of somebody else")
+    with replacing(path) as mine:
+        write_bytes(path, b"meanwhile")
+        assert mine.exists()
+        mine.write_bytes(b"mine")
+    assert path.read_bytes() == b"mine"
+    assert {item.name for item in tmp_path.iterdir()} == {"x.bin", *(other.name for other in others)}
+
+
+def test_long_names_have_room_for_a_temporary_one(tmp_path: Path) -> None:
+    path = tmp_path / ("n" * 250)
+    write_bytes(path, b"content")
+    assert path.read_bytes() == b"content"
+
+
+def test_digests_are_those_of_the_content(tmp_path: Path) -> None:
+    path = tmp_path / "x.bin"
+    path.write_bytes(b"abc" * 3_000_000)
+    found = file_digests(path)
+    assert found.sha256 == file_sha256(path)
+    assert found.md5 == hashlib.md5(path.read_bytes()).hexdigest()
+    assert found.bytes == 9_000_000

@@ -21,6 +21,25 @@ def test_nothing_is_moved_where_nothing_is(tmp_path: Path) -> None:
     assert (run.name, run.kind) == ("S-S", "generators")
 
 
+def test_an_old_run_is_taken_back_and_numbers_go_on(tmp_path: Path) -> None:
+    run = Workspace(tmp_path).tokenizer("T")
+    others = ("tokenizers-T-1-1", "tokenizers-T-no-sem-9", "generators-T-7")
+    for name in others:
+        (tmp_path / "runs" / ".old" / name).mkdir(parents=True)
+    for number in range(1, 12):
+        run.path.mkdir(parents=True)
+        run.config_path.write_text(str(number))
+        run.set_aside()
+    names = [path.name for path in run.set_aside_before()]
+    assert names[:3] == ["tokenizers-T-11", "tokenizers-T-10", "tokenizers-T-9"]
+    assert len(names) == 11
+    run.take_back(run.set_aside_before()[1])
+    assert run.config_path.read_text() == "10"
+    moved = run.set_aside()
+    assert moved is not None
+    assert moved.name == "tokenizers-T-12"
+
+
 def test_files_have_the_agreed_names(tmp_path: Path) -> None:
     run = Workspace(tmp_path).generator("S-S")
     paths = (run.weights_path, run.config_path, run.indices_path, run.journal_path, run.curves_path)

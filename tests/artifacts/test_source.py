@@ -3,9 +3,7 @@ from pathlib import Path
 
 import pytest
 
-import gigatok
-from gigatok.artifacts import code_fingerprint, git_state
-from gigatok.config import GigatokError
+from gigatok.artifacts import git_state
 
 
 def _git(root: Path, *words: str) -> None:
@@ -46,19 +44,3 @@ def test_what_a_run_rewrites_itself_is_no_change_of_code(tmp_path: Path) -> None
 def test_outside_git_nothing_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert git_state(tmp_path) == (None, None)
-
-
-def test_the_fingerprint_follows_the_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for package in ("one", "two"):
-        (tmp_path / package).mkdir()
-        (tmp_path / package / "code.py").write_text("x = 1")
-    monkeypatch.setattr(gigatok, "__file__", str(tmp_path / "__init__.py"))
-    before = code_fingerprint(["one", "two"])
-    one = code_fingerprint(["one"])
-    (tmp_path / "two" / "notes.txt").write_text("not code")
-    assert code_fingerprint(["two", "one"]) == before
-    (tmp_path / "two" / "code.py").write_text("x = 2")
-    assert code_fingerprint(["one", "two"]) != before
-    assert code_fingerprint(["one"]) == one
-    with pytest.raises(GigatokError, match="no sub-package"):
-        code_fingerprint(["three"])
