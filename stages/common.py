@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-from gigatok.artifacts import Workspace
+from gigatok.artifacts import RESUME_OPTION, RESUME_VARIABLE, Workspace
 from gigatok.config import GigatokError, Params, load_params
 
 _USAGE = 2
@@ -37,6 +38,13 @@ def run_named_stage(work: Callable[[str, Params, Workspace], None]) -> None:
     if len(sys.argv) != 2:
         _stop(f"usage: python stages/{Path(sys.argv[0]).name} NAME (one of those in params.yaml)", _USAGE)
     run_stage(lambda params, workspace: work(sys.argv[1], params, workspace))
+
+
+def resume_anyway() -> bool:
+    """Whether ``--resume-anyway`` stands among the arguments, from which it is taken, or its variable is set."""
+    given = RESUME_OPTION in sys.argv
+    sys.argv[:] = [word for word in sys.argv if word != RESUME_OPTION]
+    return given or os.environ.get(RESUME_VARIABLE, "0") not in ("", "0")
 
 
 def _lacks_memory(error: BaseException) -> bool:

@@ -1,17 +1,19 @@
 """DVC stage ``train_tokenizer@NAME``: see ``gigatok.training.train_tokenizer``."""
 
-from common import run_named_stage
+from functools import partial
+
+from common import resume_anyway, run_named_stage
 
 from gigatok.artifacts import Workspace
 from gigatok.config import Params
 from gigatok.training.train_tokenizer import train_tokenizer
 
 
-def train(name: str, params: Params, workspace: Workspace) -> None:
+def train(name: str, params: Params, workspace: Workspace, *, anyway: bool) -> None:
     """Train, and leave a folder of kept checkpoints: most tokenizers keep none, and DVC wants every output to exist."""
-    train_tokenizer(name, params, workspace)
+    train_tokenizer(name, params, workspace, resume_anyway=anyway)
     workspace.tokenizer(name).checkpoint_path(0).parent.mkdir(exist_ok=True)
 
 
 if __name__ == "__main__":
-    run_named_stage(train)
+    run_named_stage(partial(train, anyway=resume_anyway()))

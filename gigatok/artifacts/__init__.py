@@ -17,6 +17,8 @@ from gigatok.artifacts.identity import (
     Resumption,
     RunIdentity,
     describe_differences,
+    note_resumptions,
+    read_resumptions,
 )
 from gigatok.artifacts.journal import Journal, Point, read_journal, series
 from gigatok.artifacts.run_folder import RunFolder
@@ -54,8 +56,10 @@ __all__ = [
     "load_state",
     "load_weights",
     "module_meanings",
+    "note_resumptions",
     "protocol_differences",
     "read_journal",
+    "read_resumptions",
     "replacing",
     "save_state",
     "save_weights",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import ValidationError
 
+from gigatok.artifacts.files import write_json
 from gigatok.config import Section
 
 RESUME_OPTION, RESUME_VARIABLE = "--resume-anyway", "GIGATOK_RESUME_ANYWAY"
@@ -89,6 +91,22 @@ class Resumption(Section):
     """Updates that had been made."""
     differences: tuple[Difference, ...] | None
     """``None``: the run was of a version that did not record its identity."""
+
+
+def note_resumptions(description: Path, resumptions: Sequence[Resumption]) -> None:
+    """Add to a run's ``config.json`` what the training took over although it was another's."""
+    content = json.loads(description.read_bytes())
+    noted = {"resumed_anyway": [each.model_dump(mode="json") for each in resumptions]}
+    write_json(description, {**content, "metadata": {**content.get("metadata", {}), **noted}})
+
+
+def read_resumptions(description: Path) -> tuple[Resumption, ...]:
+    """What a run's ``config.json`` says that the training took over; empty for nearly all, and without the file."""
+    try:
+        noted = (json.loads(description.read_bytes()).get("metadata") or {}).get("resumed_anyway", [])
+    except FileNotFoundError:
+        return ()
+    return tuple(Resumption.model_validate(each) for each in noted)
 
 
 def describe_differences(differences: tuple[Difference, ...] | None) -> str:

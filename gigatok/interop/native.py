@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 from pydantic import ValidationError
@@ -56,6 +56,25 @@ def load_tokenizer_dir(folder: Path | str) -> Tokenizer:
     with torch.device("meta"):
         tokenizer = Tokenizer(config)
     _load_into(tokenizer, folder)
+    return tokenizer
+
+
+def load_tokenizer_at(run: RunFolder, step: int | Literal["final"]) -> Tokenizer:
+    """A run's tokenizer with its last weights, or with those it kept after ``step`` updates; in eval mode.
+
+    Raises:
+        GigatokError: as ``load_tokenizer_dir``; the weights of that step are missing or damaged.
+    """
+    tokenizer = load_tokenizer_dir(run.path)
+    if step != "final":
+        path = run.checkpoint_path(step)
+        tensors = load_weights(path)
+        expected = (read_description(run.path).get("metadata") or {}).get("checkpoints", {}).get(path.name)
+        if expected and file_sha256(path) != expected:
+            raise GigatokError(
+                f"{path} is not the file that config.json describes (SHA-256 differs): run the tokenizer's stage again"
+            )
+        tokenizer.load_state_dict(tensors)
     return tokenizer
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -132,3 +133,12 @@ def open_progress(stage: str, total: int) -> StageProgress:
     if sys.stderr.isatty():
         return RichProgress(stage, total)
     return StageProgress(stage, total)
+
+
+def note(stage: str, text: str) -> None:
+    """Print a line that the user should read, and hand it to the runner's display where there is one."""
+    print(f"{stage}: {text}", flush=True)
+    target = os.environ.get(ENVIRONMENT_VARIABLE)
+    if target:
+        with suppress(OSError), Path(target).open("a") as file:
+            file.write(json.dumps({"stage": stage, "note": text}) + "\n")

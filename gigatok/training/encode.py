@@ -10,6 +10,8 @@ import numpy.typing as npt
 import torch
 
 from gigatok.artifacts import replacing
+from gigatok.config import fingerprint
+from gigatok.config.sections import TrainTokenizerSection
 from gigatok.data import ImageSet, PreparedData, to_float
 from gigatok.models.tokenizer import Tokenizer
 
@@ -34,11 +36,17 @@ def encode_images(tokenizer: Tokenizer, data: PreparedData, path: Path, crops: s
         np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
+def indices_source(weights_sha256: str, data: PreparedData, section: TrainTokenizerSection) -> str:
+    """Names the weights, the images and the crops that indices are of."""
+    return fingerprint(weights_sha256, data.summary.data_sha256, section.token_crops)
+
+
 def stored_source(path: Path) -> str | None:
-    """What ``encode_images`` was told about the indices in ``path``; ``None`` without a readable file."""
+    """What ``encode_images`` was told about the indices in ``path``; ``None`` without a whole, readable file."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            return str(arrays["source"])
+            content = {name: arrays[name] for name in arrays.files}  # reading compares each with its checksum
+            return str(content["source"])
     except (OSError, ValueError, KeyError, EOFError, BadZipFile):
         return None
 

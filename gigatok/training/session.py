@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import platform
 import signal
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,10 +11,22 @@ from typing import Any, NamedTuple, Self
 
 from torch import Tensor
 
-from gigatok.artifacts import Journal, RunFolder, drop_states, git_state, load_state, save_state, write_json
+from gigatok.artifacts import (
+    Journal,
+    Resumption,
+    RunFolder,
+    RunIdentity,
+    drop_states,
+    load_state,
+    save_state,
+    write_json,
+)
 from gigatok.config import ConfigError, GigatokError
 from gigatok.tracking import Tracker
 from gigatok.tracking.progress import open_progress
+from gigatok.training.resume.finished import remember
+from gigatok.training.resume.outputs import digests_of
+from gigatok.training.resume.provenance import begin_provenance, end_provenance, identified
 from gigatok.training.watchdog import require_finite
 
 
@@ -31,12 +41,14 @@ class RunPlan(NamedTuple):
 
     stage: str
     """DVC stage, e.g. ``train_tokenizer@S-S``."""
-    fingerprint: str
-    """Of settings, data and code: a saved state is continued only if this is equal."""
+    identity: RunIdentity
+    """Of settings, data and code: kept with every saved state."""
     steps: int
     batch_size: int
     log_every: int
     save_every: int
+    resumptions: tuple[Resumption, ...] = ()
+    """What the run took over although it was another's."""
 
 
 class Curves:
@@ -87,7 +99,8 @@ class TrainingSession:
                 self._seconds_before = float(restored.meta["seconds"])
             self._journal = Journal(self.run.journal_path)
             self._journal.truncate_after(self.first_step)
-            _begin_provenance(self.run, self.plan.fingerprint, resumed=restored is not None)
+            self._identified = identified(self.plan.identity, self.plan.resumptions)
+            self._provenance = begin_provenance(self.run, self._identified, resumed=restored is not None)
         except Exception:
             self.tracker.close("FAILED")
             raise
@@ -152,39 +165,30 @@ class TrainingSession:
 
     def _save(self, done: int, terms: Mapping[str, Tensor]) -> None:
         require_finite(done, {name: float(value) for name, value in terms.items()}, self.plan.stage)
-        save_state(self.run.state_dir, self._objects, {"step": done, "seconds": self.seconds()})
+        meta = {"step": done, "seconds": self.seconds(), **self._identified}
+        save_state(self.run.state_dir, self._objects, meta)
 
     def seconds(self) -> float:
         """Training time so far, earlier sessions of this run included."""
         return self._seconds_before + time.monotonic() - self._begin
 
-    def finish(self) -> None:
-        """Write curves and provenance, drop the saved states. The run is complete."""
+    def finish(self, outputs: Iterable[Path] = ()) -> None:
+        """Write curves and provenance with the hash of each of ``outputs``, drop the saved states.
+
+        The run is complete.
+        """
         write_json(self.run.curves_path, self.curves.state()["points"])
+        names = [path.relative_to(self.run.path).as_posix() for path in (*outputs, self.run.curves_path)]
         seconds = self.seconds()
-        values = {
-            **_read_provenance(self.run),
-            "complete": True,
-            "finished": _now(),
-            "seconds": seconds,
-            "images_per_second": self.plan.steps * self.plan.batch_size / seconds,
-        }
-        write_json(self.run.provenance_path, values)
+        speed = self.plan.steps * self.plan.batch_size / seconds
+        end_provenance(self.run, self._provenance, digests_of(self.run, names), seconds, speed)
+        remember(self.run)
         drop_states(self.run.state_dir)
 
     def _ask_to_stop(self, number: int, frame: FrameType | None) -> None:
         if self._stop_asked:
             raise KeyboardInterrupt
         self._stop_asked = True
-
-
-def already_complete(run: RunFolder, fingerprint: str, outputs: Iterable[Path]) -> bool:
-    """Whether this very run ended before and its files are all there. Another run's folder is set aside."""
-    before = _read_provenance(run)
-    if before.get("fingerprint") == fingerprint:
-        return bool(before.get("complete")) and all(path.exists() for path in outputs)
-    run.set_aside()
-    return False
 
 
 def require_reached(keep_steps: Sequence[int], steps: int, run: str) -> None:
@@ -196,32 +200,3 @@ def require_reached(keep_steps: Sequence[int], steps: int, run: str) -> None:
     never = [step for step in keep_steps if not 1 <= step <= steps]
     if never:
         raise ConfigError(f"keep_steps {never} of {run} are not in 1..{steps} (its steps): remove them or train longer")
-
-
-def _begin_provenance(run: RunFolder, fingerprint: str, *, resumed: bool) -> None:
-    """When, where and from which commit a run began, or goes on."""
-    commit, dirty = git_state(Path.cwd())
-    before = _read_provenance(run) if resumed else {}
-    values = {
-        "started": _now(),
-        **before,
-        "fingerprint": fingerprint,
-        "complete": False,
-        "commit": commit,
-        "dirty": dirty,
-        "host": platform.machine() + " " + platform.system(),
-    }
-    write_json(run.provenance_path, values)
-
-
-def _read_provenance(run: RunFolder) -> dict[str, Any]:
-    """What is known so far; nothing if there is no readable file."""
-    try:
-        known = json.loads(run.provenance_path.read_text())
-    except (FileNotFoundError, ValueError):
-        return {}
-    return known if isinstance(known, dict) else {}
-
-
-def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from gigatok.artifacts import Workspace
+from gigatok.artifacts import Workspace, file_sha256
 from gigatok.config import GigatokError
 from gigatok.config.sections import TeacherSection, TrainTokenizerSection
 from gigatok.data import PreparedData
@@ -54,6 +54,19 @@ class Targets(NamedTuple):
     identity: dict[str, Any]
     """What their values depend on besides the images."""
     source: StoredFeatures | LiveFeatures
+    stored: tuple[Path, str] | None = None
+    """File of stored features and its SHA-256 as its stage wrote it."""
+
+    def require_sound(self) -> None:
+        """Compare stored features with their hash, which takes a pass over them.
+
+        Raises:
+            GigatokError: they are damaged.
+        """
+        if self.stored is not None and file_sha256(self.stored[0]) != self.stored[1]:
+            raise GigatokError(
+                f"{self.stored[0]} is damaged (SHA-256 differs from its summary.json): run 'dvc repro -f teacher'"
+            )
 
 
 def open_targets(
@@ -101,4 +114,6 @@ def open_targets(
             "own train_tokenizer.model.cnn has a finer grid needs teacher.cache: false)"
         )
     identity = {key: summary[key] for key in ("name", "sha256", "image_size", "cached")}
-    return Targets(int(summary["dim"]), identity, StoredFeatures(features, stored))
+    written = summary.get("features_sha256")
+    file = (workspace.teacher / "features.npy", str(written)) if written else None
+    return Targets(int(summary["dim"]), identity, StoredFeatures(features, stored), file)

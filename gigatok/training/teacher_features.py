@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from gigatok.artifacts import Workspace, replacing, write_json
+from gigatok.artifacts import Workspace, file_sha256, replacing, write_json
 from gigatok.config import Params
 from gigatok.data import PreparedData, to_float
 from gigatok.runtime.device import set_up
@@ -30,6 +30,7 @@ def store_teacher_features(params: Params, workspace: Workspace) -> None:
         weights=Path(section.weights) if section.weights else None,
         image_size=section.image_size,
     ).to(device)
+    stored: dict[str, str] = {}
     if section.cache:
         shape = (len(data.train), grid**2, teacher.dim)
         features = np.empty(shape, np.float16)
@@ -41,6 +42,7 @@ def store_teacher_features(params: Params, workspace: Workspace) -> None:
                 progress.update(len(rows) + start, phase="images")
         with replacing(workspace.teacher / "features.npy") as path, path.open("wb") as file:
             np.save(file, features)
+        stored = {"features_sha256": file_sha256(workspace.teacher / "features.npy")}
     write_json(
         workspace.teacher / "summary.json",
         {
@@ -52,5 +54,6 @@ def store_teacher_features(params: Params, workspace: Workspace) -> None:
             "cached": section.cache,
             "images": len(data.train),
             "data_sha256": data.summary.data_sha256,
+            **stored,
         },
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -9,28 +10,45 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from gigatok.artifacts import RunFolder, Workspace, code_fingerprint, file_sha256, load_weights, save_weights
-from gigatok.config import ConfigError, GigatokError, Params, fingerprint
+from gigatok.artifacts import (
+    Resumption,
+    RunFolder,
+    RunIdentity,
+    Workspace,
+    file_sha256,
+    module_meanings,
+    save_weights,
+)
+from gigatok.config import ArConfig, ConfigError, GigatokError, Params
+from gigatok.config.sections import TrainGeneratorSection
 from gigatok.data import BatchCursor, PreparedData
-from gigatok.interop.native import load_tokenizer_dir, save_model
+from gigatok.interop.native import load_tokenizer_at, save_model
 from gigatok.models.ar import ArModel
 from gigatok.models.tokenizer import Tokenizer
 from gigatok.runtime.device import set_up
 from gigatok.tracking import open_tracker
 from gigatok.tracking.run_info import generator_info
-from gigatok.training.encode import encode_images, stored_source
+from gigatok.training.encode import encode_images, indices_source, stored_source
 from gigatok.training.generator_recipe import GeneratorRecipe, validation_loss
 from gigatok.training.precision import as_stored
-from gigatok.training.session import RunPlan, TrainingSession, already_complete, require_reached
+from gigatok.training.resume.lock import hold
+from gigatok.training.resume.start import WITHOUT_RESULT, Request, begin, described
+from gigatok.training.session import RunPlan, TrainingSession, require_reached
 
-CODE = ("artifacts", "data", "models", "optim", "runtime", "training")
-"""Sub-packages whose change makes a saved state another run's. What config gives is compared by value."""
-WITHOUT_EFFECT = frozenset({"save_every"})
-"""Settings that change no result: a run goes on, or stays complete, when they change."""
+NOT_STORED = frozenset({"save_every"})
+"""Settings that ``config.json`` does not repeat."""
+WITHOUT_EFFECT = NOT_STORED | {"log_every", "validate_every", "keep_steps"}
+"""Settings that change no weight: a run resumes, or stays finished, when they change."""
 
 
-def train_generator(name: str, params: Params, workspace: Workspace) -> None:
-    """Train generator ``name`` (or continue, or keep what is complete) and store its weights.
+def train_generator(name: str, params: Params, workspace: Workspace, *, resume_anyway: bool = False) -> None:
+    """Train generator ``name`` (or resume, or keep what is finished) and store its weights.
+
+    Args:
+        name: one of ``params.generators``.
+        params: all settings.
+        workspace: where inputs and the run's folder are.
+        resume_anyway: resume an unfinished run, or take a finished one, although settings or code differ.
 
     Raises:
         GigatokError: the tokenizer's files are missing, settings are unusable, the loss diverged, an interruption.
@@ -40,49 +58,73 @@ def train_generator(name: str, params: Params, workspace: Workspace) -> None:
     section = params.generator_training(name)
     require_reached(section.keep_steps, section.steps, f"generator {name}")
     data = PreparedData.open(workspace.data)
-    tokenizer, indices_path = generator_tokenizer(name, params, workspace, data, device)
-    tokens = TokenData(indices_path)
-    config = params.generator_model(
-        name,
-        tokens=tokenizer.config.tokens,
-        codebook_size=tokenizer.config.codebook_size,
-        classes=len(data.summary.classes),
-    )
     run = workspace.generator(name)
-    identity = fingerprint(
-        config,
-        # the shape is in config: a size that this run does not use is not its business
-        section.model_dump(mode="json", exclude={"sizes", *WITHOUT_EFFECT}),
-        params.base.seed,
-        file_sha256(indices_path),
-        code_fingerprint(CODE),
+    outputs = (run.weights_path, run.config_path, run.curves_path)
+    with hold(run):
+        tokenizer, indices_path, source = generator_tokenizer(name, params, workspace, data, device)
+        tokens = TokenData(indices_path, source)
+        config = params.generator_model(
+            name,
+            tokens=tokenizer.config.tokens,
+            codebook_size=tokenizer.config.codebook_size,
+            classes=len(data.summary.classes),
+        )
+        request = Request(
+            f"train_generator@{name}",
+            _identity(config, section, params.base.seed, indices_path),
+            outputs,
+            section.keep_steps,
+            resume_anyway=resume_anyway,
+        )
+        start = begin(run, request)
+        if start.finished:
+            print(f"{name}: already trained with these settings, data and code; remove {run.path} to train it again")
+            return
+        model = ArModel(config).to(device)
+        recipe = GeneratorRecipe(model, section)
+        plan = RunPlan(
+            request.stage,
+            request.identity,
+            section.steps,
+            section.batch_size,
+            section.log_every,
+            section.save_every,
+            start.resumptions,
+        )
+        cursor = BatchCursor(len(tokens.labels), section.batch_size, params.base.seed)
+        crops = np.random.default_rng([params.base.seed, 2])
+        counts = [sum(p.numel() for p in module.parameters()) for module in (model, tokenizer)]
+        tracker = open_tracker(params.tracking, run, generator_info(name, params, config, *counts))
+        objects = {"recipe": recipe, "cursor": cursor, "crops": crops}
+        with TrainingSession(run, plan, objects, tracker) as session:
+            _loop(session, recipe, tokens, cursor, crops)
+            session.finish([*outputs, *_write_outputs(recipe, run, config, start.resumptions)])
+        tracker.close("FINISHED")
+
+
+def _identity(config: ArConfig, section: TrainGeneratorSection, seed: int, indices: Path) -> RunIdentity:
+    # the shape is in config: a size that this run does not use is not its business
+    training = section.model_dump(mode="json", exclude={"sizes", *WITHOUT_EFFECT})
+    return RunIdentity.of(
+        {"base": {"seed": seed}, "model": config.model_dump(mode="json"), "train_generator": training},
+        {"indices": file_sha256(indices)},
+        module_meanings([__name__], WITHOUT_RESULT),
     )
-    kept = [run.checkpoint_path(step) for step in section.keep_steps]
-    if already_complete(run, identity, (run.weights_path, run.config_path, run.curves_path, *kept)):
-        print(f"{name}: already trained with these settings, data and code; remove {run.path} to train it again")
-        return
-    model = ArModel(config).to(device)
-    recipe = GeneratorRecipe(model, section)
-    plan = RunPlan(
-        f"train_generator@{name}",
-        identity,
-        section.steps,
-        section.batch_size,
-        section.log_every,
-        section.save_every,
-    )
-    cursor = BatchCursor(len(tokens.labels), section.batch_size, params.base.seed)
-    crops = np.random.default_rng([params.base.seed, 2])
-    counts = [sum(p.numel() for p in module.parameters()) for module in (model, tokenizer)]
-    tracker = open_tracker(params.tracking, run, generator_info(name, params, config, *counts))
-    objects = {"recipe": recipe, "cursor": cursor, "crops": crops}
-    with TrainingSession(run, plan, objects, tracker) as session:
-        _loop(session, recipe, tokens, cursor, crops)
-        metadata = {"kind": "generator", "training": section.model_dump(mode="json", exclude=set(WITHOUT_EFFECT))}
-        with as_stored(model, recipe.ema) as stored:
-            save_model(run.path, stored, config, metadata)
-        session.finish()
-    tracker.close("FINISHED")
+
+
+def _write_outputs(
+    recipe: GeneratorRecipe, run: RunFolder, config: ArConfig, resumptions: Sequence[Resumption]
+) -> list[Path]:
+    """Weights and description; returns the weights that were kept on the way."""
+    kept = [path for path in map(run.checkpoint_path, recipe.section.keep_steps) if path.exists()]
+    metadata = {
+        "kind": "generator",
+        "training": recipe.section.model_dump(mode="json", exclude=set(NOT_STORED)),
+        **described(kept, resumptions),
+    }
+    with as_stored(recipe.model, recipe.ema) as stored:
+        save_model(run.path, stored, config, metadata)
+    return kept
 
 
 def _loop(
@@ -111,9 +153,15 @@ def _loop(
 class TokenData:
     """Stored indices: training (n, crops, N) and validation (m, N), with labels."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, source: str = "") -> None:
+        """Read ``path``; ``source`` names what its indices must be of, if both say so (``indices_source``).
+
+        Raises:
+            GigatokError: the file is missing, damaged, or of other weights.
+        """
         try:
             with np.load(path, allow_pickle=False) as arrays:
+                found = str(arrays["source"])
                 self._train: npt.NDArray[np.int32] = arrays["train"]
                 self.labels: npt.NDArray[np.int64] = arrays["train_labels"]
                 validation, labels = arrays["validation"], arrays["validation_labels"]
@@ -121,6 +169,10 @@ class TokenData:
             raise GigatokError(f"{path} does not exist: train its tokenizer first") from None
         except (ValueError, KeyError, EOFError, BadZipFile) as error:
             raise GigatokError(f"{path} cannot be read ({error}): remove it and train its tokenizer again") from None
+        if source and found and found != source:
+            raise GigatokError(
+                f"{path} holds indices of other weights or images than those there: run its tokenizer's stage again"
+            )
         self.validation = (torch.from_numpy(validation).long(), torch.from_numpy(labels).long())
 
     def batch(self, rows: npt.NDArray[np.int64], crops: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
@@ -131,35 +183,30 @@ class TokenData:
 
 def generator_tokenizer(
     name: str, params: Params, workspace: Workspace, data: PreparedData, device: torch.device
-) -> tuple[Tokenizer, Path]:
-    """The tokenizer that generator ``name`` works with, and its packed indices.
+) -> tuple[Tokenizer, Path, str]:
+    """The tokenizer that generator ``name`` works with, its packed indices, and what these are of.
 
     For an intermediate checkpoint the indices are made here, beside the generator's folder, unless those there are
-    of the same weights and images.
+    whole and of the same weights and images.
 
     Raises:
         ConfigError: the tokenizer does not keep weights at that step.
+        GigatokError: the tokenizer's files are missing or damaged, or its indices are of other weights.
     """
     entry = params.generators[name]
     source = workspace.tokenizer(entry.tokenizer)
-    tokenizer = load_tokenizer_dir(source.path)
-    if entry.checkpoint == "final":
-        return tokenizer, source.indices_path
     section = params.tokenizer_training(entry.tokenizer)
-    if entry.checkpoint not in section.keep_steps:
+    if entry.checkpoint != "final" and entry.checkpoint not in section.keep_steps:
         raise ConfigError(
             f"generators.{name}.checkpoint = {entry.checkpoint} is not in keep_steps {section.keep_steps} of "
             f"tokenizer {entry.tokenizer}: add it there or choose one of those"
         )
-    weights = source.checkpoint_path(entry.checkpoint)
-    tokenizer.load_state_dict(load_weights(weights))
-    path = tokens_path(workspace.generator(name))
-    origin = fingerprint(file_sha256(weights), data.summary.data_sha256, section.token_crops)
+    tokenizer = load_tokenizer_at(source, entry.checkpoint)
+    weights = source.weights_path if entry.checkpoint == "final" else source.checkpoint_path(entry.checkpoint)
+    origin = indices_source(file_sha256(weights), data, section)
+    if entry.checkpoint == "final":
+        return tokenizer, source.indices_path, origin
+    path = workspace.generator(name).checkpoint_indices_path
     if stored_source(path) != origin:
         encode_images(tokenizer.to(device), data, path, section.token_crops, origin)
-    return tokenizer, path
-
-
-def tokens_path(run: RunFolder) -> Path:
-    """Indices made from an intermediate checkpoint, beside the generator that uses them."""
-    return run.path.parent / f"{run.name}.indices.npz"
+    return tokenizer, path, origin

@@ -2,37 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from gigatok.artifacts import RunFolder, Workspace, code_fingerprint, save_weights
-from gigatok.config import Params, TokenizerConfig, fingerprint
+from gigatok.artifacts import (
+    Resumption,
+    RunFolder,
+    RunIdentity,
+    Workspace,
+    file_sha256,
+    module_meanings,
+    save_weights,
+)
+from gigatok.config import Params, TokenizerConfig
 from gigatok.config.sections import TrainTokenizerSection
 from gigatok.data import BatchCursor, BatchLoader, PreparedData, to_float
-from gigatok.interop.native import save_model
+from gigatok.interop.native import load_tokenizer_dir, save_model
 from gigatok.models.discriminator import PatchGan
 from gigatok.models.tokenizer import Tokenizer
 from gigatok.runtime.device import set_up
 from gigatok.teachers import load_dino_discriminator, load_perceptual
 from gigatok.tracking import open_tracker
 from gigatok.tracking.run_info import tokenizer_info
-from gigatok.training.encode import encode_images
+from gigatok.training.encode import encode_images, indices_source
 from gigatok.training.precision import as_stored
-from gigatok.training.session import RunPlan, TrainingSession, already_complete, require_reached
+from gigatok.training.resume.lock import hold
+from gigatok.training.resume.start import WITHOUT_RESULT, Request, begin, described
+from gigatok.training.session import RunPlan, TrainingSession, require_reached
 from gigatok.training.targets import Targets, open_targets
 from gigatok.training.tokenizer_recipe import TokenizerRecipe
 from gigatok.training.validation import grid_path, validation_psnr
 
-CODE = ("artifacts", "data", "losses", "models", "optim", "runtime", "teachers", "training")
-"""Sub-packages whose change makes a saved state another run's. What config gives is compared by value."""
-WITHOUT_EFFECT = frozenset({"workers", "save_every"})
-"""Settings that change no result: a run goes on, or stays complete, when they change."""
+NOT_STORED = frozenset({"workers", "save_every"})
+"""Settings that ``config.json`` does not repeat."""
+WITHOUT_EFFECT = NOT_STORED | {"log_every", "sample_every", "keep_steps"}
+"""Settings that change no weight: a run resumes, or stays finished, when they change."""
 
 
-def train_tokenizer(name: str, params: Params, workspace: Workspace) -> None:
-    """Train tokenizer ``name`` (or continue, or keep what is complete) and store weights and indices.
+def train_tokenizer(name: str, params: Params, workspace: Workspace, *, resume_anyway: bool = False) -> None:
+    """Train tokenizer ``name`` (or resume, or keep what is finished) and store weights and indices.
+
+    Args:
+        name: one of ``params.tokenizers``.
+        params: all settings.
+        workspace: where inputs and the run's folder are.
+        resume_anyway: resume an unfinished run, or take a finished one, although settings or code differ.
 
     Raises:
         GigatokError: unusable settings, missing inputs, a diverged loss, an interruption.
@@ -45,39 +62,55 @@ def train_tokenizer(name: str, params: Params, workspace: Workspace) -> None:
     targets = open_targets(params.tokenizer_teacher(name), section, data, workspace, device)
     config = params.tokenizer_model(name, alignment_dim=targets.dim if targets else 1)
     run = workspace.tokenizer(name)
-    identity = fingerprint(
-        config,
-        # the shapes are in config: a size letter that this run does not use is not its business
-        section.model_dump(mode="json", exclude={"model", *WITHOUT_EFFECT}),
-        params.base.seed,
-        data.summary.data_sha256,
-        targets.identity if targets else None,
-        code_fingerprint(CODE),
-    )
-    kept = [run.checkpoint_path(step) for step in section.keep_steps]
-    if already_complete(run, identity, (run.weights_path, run.indices_path, run.config_path, run.curves_path, *kept)):
-        print(f"{name}: already trained with these settings, data and code; remove {run.path} to train it again")
-        return
-    tokenizer = Tokenizer(config, entropy_temperature=_entropy_temperature(section)).to(device)
-    recipe = TokenizerRecipe(tokenizer, section, _discriminator(section, device), _perceptual(section, device))
-    cursor = BatchCursor(len(data.train), section.batch_size, params.base.seed)
-    plan = RunPlan(
+    outputs = (run.weights_path, run.indices_path, run.config_path, run.curves_path)
+    request = Request(
         f"train_tokenizer@{name}",
-        identity,
-        section.steps,
-        section.batch_size,
-        section.log_every,
-        section.save_every,
+        _identity(config, section, params.base.seed, data, targets),
+        outputs,
+        section.keep_steps,
+        {run.indices_path: lambda: _encode_again(run, data, section, device)},
+        resume_anyway,
     )
-    tracker = open_tracker(params.tracking, run, tokenizer_info(name, params, config, _count(tokenizer)))
-    with BatchLoader(data.train, cursor, workers=section.workers) as loader:
-        objects = {"recipe": recipe, "loader": loader}
-        with TrainingSession(run, plan, objects, tracker) as session:
-            _loop(session, recipe, loader, data, targets)
-            loader.close()
-            _write_outputs(recipe, data, run, config, section)
-            session.finish()
-    tracker.close("FINISHED")
+    with hold(run):
+        start = begin(run, request)
+        if start.finished:
+            print(f"{name}: already trained with these settings, data and code; remove {run.path} to train it again")
+            return
+        if targets:
+            targets.require_sound()
+        tokenizer = Tokenizer(config, entropy_temperature=_entropy_temperature(section)).to(device)
+        recipe = TokenizerRecipe(tokenizer, section, _discriminator(section, device), _perceptual(section, device))
+        cursor = BatchCursor(len(data.train), section.batch_size, params.base.seed)
+        plan = RunPlan(
+            request.stage,
+            request.identity,
+            section.steps,
+            section.batch_size,
+            section.log_every,
+            section.save_every,
+            start.resumptions,
+        )
+        tracker = open_tracker(params.tracking, run, tokenizer_info(name, params, config, _count(tokenizer)))
+        with BatchLoader(data.train, cursor, workers=section.workers) as loader:
+            objects = {"recipe": recipe, "loader": loader}
+            with TrainingSession(run, plan, objects, tracker) as session:
+                _loop(session, recipe, loader, data, targets)
+                loader.close()
+                kept = _write_outputs(recipe, data, run, config, start.resumptions)
+                session.finish([*outputs, *kept])
+        tracker.close("FINISHED")
+
+
+def _identity(
+    config: TokenizerConfig, section: TrainTokenizerSection, seed: int, data: PreparedData, targets: Targets | None
+) -> RunIdentity:
+    # the shapes are in config: a size letter that this run does not use is not its business
+    training = section.model_dump(mode="json", exclude={"model", *WITHOUT_EFFECT})
+    return RunIdentity.of(
+        {"base": {"seed": seed}, "model": config.model_dump(mode="json"), "train_tokenizer": training},
+        {"images": data.summary.data_sha256, "teacher": targets.identity if targets else None},
+        module_meanings([__name__], WITHOUT_RESULT),
+    )
 
 
 def _loop(
@@ -135,9 +168,24 @@ def _write_outputs(
     data: PreparedData,
     run: RunFolder,
     config: TokenizerConfig,
-    section: TrainTokenizerSection,
-) -> None:
+    resumptions: Sequence[Resumption],
+) -> list[Path]:
+    """Weights, description and indices; returns the weights that were kept on the way."""
+    section = recipe.section
+    kept = [path for path in map(run.checkpoint_path, section.keep_steps) if path.exists()]
+    metadata = {
+        "kind": "tokenizer",
+        "training": section.model_dump(mode="json", exclude=set(NOT_STORED)),
+        **described(kept, resumptions),
+    }
     with as_stored(recipe.tokenizer, recipe.ema) as tokenizer:
-        metadata = {"kind": "tokenizer", "training": section.model_dump(mode="json", exclude=set(WITHOUT_EFFECT))}
-        save_model(run.path, tokenizer, config, metadata)
-        encode_images(tokenizer, data, run.indices_path, section.token_crops)
+        sha256 = save_model(run.path, tokenizer, config, metadata)
+        encode_images(tokenizer, data, run.indices_path, section.token_crops, indices_source(sha256, data, section))
+    return kept
+
+
+def _encode_again(run: RunFolder, data: PreparedData, section: TrainTokenizerSection, device: torch.device) -> None:
+    """Indices from the stored weights."""
+    tokenizer = load_tokenizer_dir(run.path).to(device)
+    source = indices_source(file_sha256(run.weights_path), data, section)
+    encode_images(tokenizer, data, run.indices_path, section.token_crops, source)

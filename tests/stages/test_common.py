@@ -82,6 +82,27 @@ def test_work_gets_the_settings_the_workspace_and_the_name(common: ModuleType, m
     assert workspace.root.resolve() == Path.cwd()
 
 
+@pytest.mark.parametrize(
+    ("words", "variable", "expected"),
+    [
+        (["S-S"], None, False),
+        (["S-S"], "0", False),
+        (["S-S"], "1", True),
+        (["S-S", "--resume-anyway"], None, True),
+        (["--resume-anyway", "S-S"], None, True),
+    ],
+)
+def test_a_run_is_resumed_anyway_only_when_the_user_says_so(
+    common: ModuleType, monkeypatch: pytest.MonkeyPatch, words: list[str], variable: str | None, expected: bool
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["stages/train_tokenizer.py", *words])
+    monkeypatch.delenv("GIGATOK_RESUME_ANYWAY", raising=False)
+    if variable is not None:
+        monkeypatch.setenv("GIGATOK_RESUME_ANYWAY", variable)
+    assert common.resume_anyway() is expected
+    assert sys.argv == ["stages/train_tokenizer.py", "S-S"]
+
+
 @pytest.mark.parametrize("arguments", [[], ["S-S", "S-B"]])
 def test_a_missing_name_is_explained(
     common: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: Any, arguments: list[str]

@@ -10,17 +10,18 @@ from typing import Any
 import pytest
 import torch
 
-from gigatok.artifacts import RunFolder, read_journal, save_state, state_meta, write_json
+from gigatok.artifacts import RunFolder, RunIdentity, read_journal, save_state, state_meta, write_json
 from gigatok.config import GigatokError
 from gigatok.evaluation.stages.common import timed_evaluation
 from gigatok.tracking import NullTracker
-from gigatok.training.session import RunPlan, TrainingSession, already_complete
+from gigatok.training.session import RunPlan, TrainingSession
 
+IDENTITY = RunIdentity(settings={"loss.l1_weight": 0.5}, inputs={"images": "a"}, modules={"gigatok.models.vit": "b"})
 TERMS = {"loss": torch.tensor(1.0)}
 
 
 def session(run: RunFolder, steps: int = 10, tracker: Any = None, **objects: Any) -> TrainingSession:
-    plan = RunPlan("train_tokenizer@T", "f", steps, batch_size=4, log_every=2, save_every=5)
+    plan = RunPlan("train_tokenizer@T", IDENTITY, steps, batch_size=4, log_every=2, save_every=5)
     return TrainingSession(run, plan, objects, tracker or NullTracker())
 
 
@@ -47,30 +48,19 @@ def test_times_and_speed_outlive_the_evaluation(tmp_path: Path) -> None:
     after = json.loads(run.provenance_path.read_text())
     assert after.pop("evaluate_seconds") >= 0
     assert after == before
-    assert already_complete(run, "f", (run.curves_path,))
+    assert before["fingerprint"] == IDENTITY.fingerprint
+    assert RunIdentity.read(before["identity"]) == IDENTITY
+    assert set(before["outputs"]) == {"curves.json"}
 
 
 def test_a_run_begun_anew_forgets_the_times_of_the_one_before(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "T")
     write_json(run.provenance_path, {"fingerprint": "f", "complete": True, "seconds": 9e9, "started": "long ago"})
-    assert not already_complete(run, "f", (run.weights_path,))
     with session(run):
         begun = json.loads(run.provenance_path.read_text())
     assert begun["complete"] is False
     assert begun["started"] != "long ago"
     assert not {"seconds", "finished", "images_per_second"} & set(begun)
-
-
-@pytest.mark.parametrize("content", [None, "", "{", "[]", '{"complete": true}'])
-def test_a_folder_of_unknown_origin_is_set_aside(tmp_path: Path, content: str | None) -> None:
-    run = RunFolder(tmp_path / "runs" / "tokenizers" / "T")
-    run.path.mkdir(parents=True)
-    run.weights_path.write_text("someone's")
-    if content is not None:
-        run.provenance_path.write_text(content)
-    assert not already_complete(run, "f", (run.weights_path,))
-    assert (tmp_path / "runs" / ".old" / "tokenizers-T-1" / "weights.safetensors").read_text() == "someone's"
-    assert not run.path.exists()
 
 
 def test_speed_is_logged_once_a_step_and_is_no_part_of_the_curves(tmp_path: Path) -> None:

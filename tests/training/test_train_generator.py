@@ -16,7 +16,7 @@ from gigatok.config import ConfigError, GigatokError
 from gigatok.data import to_float
 from gigatok.interop.native import load_ar_dir, load_tokenizer_dir
 from gigatok.training.generator_recipe import GeneratorRecipe, validation_loss
-from gigatok.training.train_generator import TokenData, generator_tokenizer, tokens_path
+from gigatok.training.train_generator import TokenData, generator_tokenizer
 from gigatok.training.watchdog import TrainingDivergedError
 
 KEEP = {"keep_steps": [4]}
@@ -105,27 +105,31 @@ def test_an_intermediate_checkpoint_brings_its_own_indices(project: Any) -> None
     early = load_tokenizer_dir(run.path)
     early.load_state_dict(load_weights(run.checkpoint_path(4)))
     images = to_float(project.data.train.batch(np.arange(18)))
-    with np.load(tokens_path(generator)) as stored, np.load(run.indices_path) as final, torch.inference_mode():
+    with (
+        np.load(generator.checkpoint_indices_path) as stored,
+        np.load(run.indices_path) as final,
+        torch.inference_mode(),
+    ):
         np.testing.assert_array_equal(stored["train"][:, 0], early.encode(images).numpy())
         assert (stored["train"] != final["train"]).any()
-    tokenizer, path = generator_tokenizer(
+    tokenizer, path, _ = generator_tokenizer(
         "G", project.params(KEEP, {}, **CHECKPOINT), project.workspace, project.data, CPU
     )
-    assert path == tokens_path(generator)
+    assert path == generator.checkpoint_indices_path
     assert torch.equal(tokenizer.quantizer.codebook, early.quantizer.codebook)
 
 
 def test_indices_of_a_checkpoint_are_made_again_when_it_changes(project: Any) -> None:
     project.tokenizer(KEEP)
     generator = project.generator(tokenizer=KEEP, **CHECKPOINT)
-    before = tokens_path(generator).read_bytes()
-    written = tokens_path(generator).stat().st_mtime_ns
+    before = generator.checkpoint_indices_path.read_bytes()
+    written = generator.checkpoint_indices_path.stat().st_mtime_ns
     project.generator(tokenizer=KEEP, **CHECKPOINT)
-    assert tokens_path(generator).stat().st_mtime_ns == written
+    assert generator.checkpoint_indices_path.stat().st_mtime_ns == written
     other = {**KEEP, "loss": {"l1_weight": 1.0}}
     project.tokenizer(other)
     project.generator(tokenizer=other, **CHECKPOINT)
-    assert tokens_path(generator).read_bytes() != before
+    assert generator.checkpoint_indices_path.read_bytes() != before
     assert (project.workspace.runs / ".old" / "generators-G-1").is_dir()
 
 

@@ -91,7 +91,6 @@ def test_a_run_that_lost_a_file_is_trained_again(project: Any, missing: str) -> 
         {"loss": {"l1_weight": 0.5}},
         {"model": {"codebook_size": 8}},
         {"precision": "bf16"},
-        {"log_every": 4},
     ],
 )
 def test_other_settings_set_the_old_run_aside(project: Any, change: dict[str, Any]) -> None:
@@ -115,6 +114,7 @@ def stop(*_: object) -> None:
     [
         {"save_every": 5},
         {"workers": 3},
+        {"log_every": 4, "sample_every": 2},
         {"model": {"sizes": {"XXL": {"width": 64, "depth": 3, "heads": 1}}}},
     ],
 )
@@ -217,9 +217,8 @@ def test_a_diverged_loss_is_one_line_and_no_state_holds_it(
     for path in project.workspace.tokenizer("T").state_dir.glob("state-*.pt"):
         weights = torch.load(path, weights_only=True)["objects"]["recipe"]["state"]["tokenizer"]
         assert all(value.isfinite().all() for value in weights.values())
-    assert state_meta(project.workspace.tokenizer("T").state_dir) == (
-        pytest.approx({"step": 4, "seconds": 50}, abs=50) if save_every == 1 else None
-    )
+    meta = state_meta(project.workspace.tokenizer("T").state_dir)
+    assert (meta["step"] if meta else None) == (4 if save_every == 1 else None)
 
 
 def test_averaged_weights_are_what_is_stored(project: Any, new_project: Callable[..., Any]) -> None:

@@ -25,9 +25,9 @@ def import_checkpoint(
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Convert a released checkpoint, name by name, to safetensors and config.json; nothing in it is executed."""
+    from gigatok.artifacts import file_sha256
     from gigatok.interop import load_ar, load_tokenizer, save_model
     from gigatok.interop.files import read_checkpoint, state_in
-    from gigatok.interop.native import file_sha256
     from gigatok.interop.official import UNUSED
     from gigatok.models import AR_MODELS, TOKENIZERS
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -23,11 +24,21 @@ def repro(
     jobs: Annotated[int, typer.Option(min=0, help="Stages at one time; 0: what the machine carries.")] = 0,
     profile: Annotated[str | None, typer.Option(help="Rewrite params.yaml first, if it is of another profile.")] = None,
     suite: Annotated[str | None, typer.Option(help="Rewrite params.yaml first, if it is of another suite.")] = None,
+    resume_anyway: Annotated[
+        bool,
+        typer.Option(
+            "--resume-anyway",
+            help="Resume unfinished trainings although settings or code differ; noted with every score made from them.",
+        ),
+    ] = False,
 ) -> None:
     """Bring the pipeline up to date: 'dvc repro' with independent stages side by side."""
+    from gigatok.artifacts import RESUME_VARIABLE
     from gigatok.cli.files.project import project_root
     from gigatok.pipeline.update import bring_up_to_date
 
+    if resume_anyway:
+        os.environ[RESUME_VARIABLE] = "1"
     root = project_root()
     outcome = bring_up_to_date(root, targets or (), jobs=jobs, profile=profile, suite=suite)
     if outcome.ran:

@@ -62,9 +62,10 @@ def open_tokenizer_of(generator: str, device: str) -> Tokenizer:
     Raises:
         GigatokError: the generator is not one of this project's.
     """
-    from gigatok.artifacts import Workspace, load_weights
+    from gigatok.artifacts import Workspace
     from gigatok.cli.files.project import project_root
     from gigatok.config import GigatokError, load_params
+    from gigatok.interop.native import load_tokenizer_at
 
     if Path(generator).name != generator:
         raise GigatokError(f"--tokenizer is needed: {generator} does not say which tokenizer it goes with")
@@ -72,8 +73,4 @@ def open_tokenizer_of(generator: str, device: str) -> Tokenizer:
     entry = load_params(root / "params.yaml").generators.get(generator)
     if entry is None:
         raise GigatokError(f"--tokenizer is needed: params.yaml has no generator {generator!r}")
-    run = Workspace(root).tokenizer(entry.tokenizer)
-    tokenizer = open_tokenizer(str(run.path), device)
-    if entry.checkpoint != "final":
-        tokenizer.load_state_dict(load_weights(run.checkpoint_path(entry.checkpoint)))
-    return tokenizer
+    return load_tokenizer_at(Workspace(root).tokenizer(entry.tokenizer), entry.checkpoint).to(choose_device(device))

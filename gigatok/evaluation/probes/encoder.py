@@ -7,14 +7,14 @@ from functools import partial
 import numpy as np
 import torch
 
-from gigatok.artifacts import RunFolder, Score, load_weights
+from gigatok.artifacts import RunFolder, Score
 from gigatok.config.evaluation import EvaluateTokenizerSection, ProbeSection
 from gigatok.config.sections import TrainTokenizerSection
 from gigatok.data import ImageSet, PreparedData
 from gigatok.evaluation.inputs.reference import training_reference
 from gigatok.evaluation.metrics.names import ENCODER_PROBE, encoder_probe_at
 from gigatok.evaluation.probes.scores import Labels, Pool, accuracy_scores, encoder_pool, probe_spec
-from gigatok.interop.native import load_tokenizer_dir
+from gigatok.interop.native import load_tokenizer_at
 from gigatok.models.tokenizer import Tokenizer
 from gigatok.tracking.progress import StageProgress
 
@@ -41,12 +41,12 @@ def encoder_probes(
     Args:
         progress: told of images, from ``offset`` on
     """
-    tokenizer = load_tokenizer_dir(run.path).to(device)
+    tokenizer = load_tokenizer_at(run, "final").to(device)
     each = len(data.train) + len(data.validation)
     last, floor = _probe(ENCODER_PROBE, tokenizer, data, section, seed, progress, offset)
     scores = [last]
     for place, step in enumerate(steps, start=1):
-        tokenizer.load_state_dict(load_weights(run.checkpoint_path(step)))
+        tokenizer = load_tokenizer_at(run, step).to(device)
         scores.append(
             _probe(encoder_probe_at(step), tokenizer, data, section, seed, progress, offset + place * each)[0]
         )

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 
-from gigatok.artifacts import Provenance, RunFolder, git_state, write_json
+from gigatok.artifacts import Provenance, RunFolder, git_state, read_resumptions, write_json
 from gigatok.config import ConfigError, GigatokError, Params, fingerprint
 from gigatok.config.evaluation import ReferenceSection
 from gigatok.data import DataSummary
@@ -42,9 +42,18 @@ def further_judges(section: ReferenceSection, device: torch.device | str = "cpu"
 
 
 def provenance(
-    params: Params, data: DataSummary, run: str, *sections: object, training_seed: int | None = None
+    params: Params,
+    data: DataSummary,
+    run: str,
+    *sections: object,
+    training_seed: int | None = None,
+    trained: Sequence[RunFolder] = (),
 ) -> Provenance:
-    """Commit, settings, data and seed (of the training, where the run has one) behind the numbers of ``run``."""
+    """Commit, settings, data and seed (of the training, where the run has one) behind the numbers of ``run``.
+
+    ``trained``: folders of the models that are scored, which say whether they took over what another run had made.
+    """
+    resumptions = tuple(each for folder in trained for each in read_resumptions(folder.config_path))
     commit, dirty = git_state(Path.cwd())
     return Provenance(
         commit=commit,
@@ -54,6 +63,7 @@ def provenance(
         seed=params.base.seed if training_seed is None else training_seed,
         profile=params.profile,
         run=run,
+        resumed_anyway=resumptions or None,
     )
 
 

@@ -15,7 +15,7 @@ from gigatok.artifacts import (
     ScoreSheet,
     Workspace,
     code_fingerprint,
-    load_weights,
+    file_sha256,
     replacing,
 )
 from gigatok.config import Params, fingerprint
@@ -33,7 +33,7 @@ from gigatok.evaluation.stages.common import further_judges, open_judge, provena
 from gigatok.evaluation.stages.generator_scores import SampleScores, Tokens
 from gigatok.evaluation.store.features import feature_cache
 from gigatok.evaluation.store.samples import sample_cache
-from gigatok.interop.native import file_sha256, load_ar_dir, load_tokenizer_dir
+from gigatok.interop.native import load_ar_dir, load_tokenizer_at
 from gigatok.models.ar import ArModel
 from gigatok.models.tokenizer import Tokenizer
 from gigatok.runtime.device import set_up
@@ -90,9 +90,9 @@ def score_generator(name: str, params: Params, workspace: Workspace) -> None:
         probe, majority = _probe(ar, tokens, section.probe, params.base.seed, data)
         scores += [_loss_score(ar, tokens, data), probe]
         floors.append(majority)
-        _write_samples(run.path / "samples.npz", sampler, report, search.seed)
+        _write_samples(run.samples_path, sampler, report, search.seed)
         bar.update(total)
-    source = _provenance(name, params, data)
+    source = _provenance(name, params, data, workspace)
     counts = [sum(p.numel() for p in module.parameters()) for module in (ar, tokenizer)]
     ScoreSheet(
         name=name,
@@ -120,7 +120,7 @@ def _study_identity(sampler: CachedSampler, tokenizer_sha256: str, params: Param
     )
 
 
-def _provenance(name: str, params: Params, data: DataSummary) -> Provenance:
+def _provenance(name: str, params: Params, data: DataSummary, workspace: Workspace) -> Provenance:
     entry = params.generators[name]
     return provenance(
         params,
@@ -132,6 +132,7 @@ def _provenance(name: str, params: Params, data: DataSummary) -> Provenance:
         params.generator_evaluation(name),
         params.tokenizer_teacher(entry.tokenizer),
         training_seed=params.training_seed("generator", name),
+        trained=[workspace.tokenizer(entry.tokenizer), workspace.generator(name)],
     )
 
 
@@ -159,12 +160,11 @@ def _open_tokenizer(name: str, params: Params, workspace: Workspace) -> tuple[To
     """The tokenizer, the indices it stored, and the hash of its weights."""
     entry = params.generators[name]
     source = workspace.tokenizer(entry.tokenizer)
-    tokenizer = load_tokenizer_dir(source.path)
+    tokenizer = load_tokenizer_at(source, entry.checkpoint)
     weights, path = source.weights_path, source.indices_path
     if entry.checkpoint != "final":
         weights = source.checkpoint_path(entry.checkpoint)
-        tokenizer.load_state_dict(load_weights(weights))
-        path = workspace.generator(name).path.parent / f"{name}.indices.npz"
+        path = workspace.generator(name).checkpoint_indices_path
     with np.load(path) as arrays:
         train = arrays["train"]  # (n, crops, N)
         tokens = Tokens(

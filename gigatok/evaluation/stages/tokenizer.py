@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from gigatok.artifacts import Protocol, Provenance, Score, ScoreSheet, Workspace
+from gigatok.artifacts import Protocol, Provenance, RunFolder, Score, ScoreSheet, Workspace
 from gigatok.config import Params
 from gigatok.data import DataSummary, PreparedData
 from gigatok.evaluation.arrays import Images
@@ -73,9 +73,9 @@ def score_tokenizer(name: str, params: Params, workspace: Workspace) -> None:
             seed, done = params.base.seed, 2 * len(images)
             probes, floors = encoder_probes(run, data, section.probe, steps, seed, progress, done, device)
             scores += probes
-    write_reconstructions(run.path / "pictures.npz", data.validation, originals, images, section.pictures)
+    write_reconstructions(run.pictures_path, data.validation, originals, images, section.pictures)
     total = sum(p.numel() for p in tokenizer.parameters())
-    source = _provenance(name, params, data.summary)
+    source = _provenance(run, params, data.summary)
     ScoreSheet(
         name=name,
         kind="tokenizer",
@@ -87,7 +87,8 @@ def score_tokenizer(name: str, params: Params, workspace: Workspace) -> None:
     publish_summary(params.tracking, run, tokenizer_info(name, params, tokenizer.config, total))
 
 
-def _provenance(name: str, params: Params, data: DataSummary) -> Provenance:
+def _provenance(run: RunFolder, params: Params, data: DataSummary) -> Provenance:
+    name = run.name
     return provenance(
         params,
         data,
@@ -96,6 +97,7 @@ def _provenance(name: str, params: Params, data: DataSummary) -> Provenance:
         params.evaluate_tokenizer,
         params.tokenizer_teacher(name),
         training_seed=params.training_seed("tokenizer", name),
+        trained=[run],
     )
 
 

@@ -135,8 +135,10 @@ class _Run:
 
     def _collect(self) -> None:
         for name, process in list(self.running.items()):
-            process.progress.refresh()
             status = process.poll()
+            process.progress.refresh()
+            while process.progress.notes:
+                self.display.message(f"       {name}  {process.progress.notes.pop(0)}")
             if status is None:
                 continue
             if status != 0:  # it stays among the running: something it started may still be alive

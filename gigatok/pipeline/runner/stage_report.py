@@ -20,6 +20,8 @@ class StageReport:
     total: int | None = None
     loss: float | None = None
     images_per_second: float | None = None
+    notes: list[str] = field(default_factory=list)
+    """Lines for the user that nobody has shown yet."""
     _offset: int = 0
     _first: tuple[float, int] | None = None
     """Time and step of the phase's first report: a resumed run does not begin at step 0."""
@@ -43,6 +45,9 @@ class StageReport:
                 self._take(report)
 
     def _take(self, report: dict[str, Any]) -> None:
+        if "note" in report:
+            self.notes.append(str(report["note"]))
+            return
         phase = report.get("phase") or None
         if phase != self.phase:
             self.phase, self._first = phase, None
