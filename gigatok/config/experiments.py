@@ -22,6 +22,13 @@ CHECKPOINTS = (25, 50, 75)
 """Figure 13: intermediate checkpoints, in percent of the recipe's steps."""
 PROBED = ("B-L", "XL-XXL")
 """Figure 13's tokenizers."""
+SIZE_ORDER = ("S-S", "S-B", "S-L", "B-L", "L-XL", "XL-XXL")
+"""Tokenizers of suite ``core`` that differ in size alone, smallest first."""
+FIGURE_3_SIZES = ("S-S", "S-L", "B-L")
+"""Sizes of figures 3 and 6."""
+LAYOUT_SIZES = ("S-S", "S-B", "B-L")
+"""Sizes of figure 9."""
+_WITHOUT = "-no-sem"
 
 
 MORE_RUNS: dict[str, tuple[str, Entry]] = {
@@ -36,6 +43,26 @@ MORE_RUNS: dict[str, tuple[str, Entry]] = {
 """Runs of tables 3, 6 and 10 by the network whose weights they need. Profile ``paper`` has them all."""
 _TEACHER_SIZE = 224
 """Side in pixels at which the vision transformers of table 6 see images."""
+
+
+def without_regularization(name: str) -> str:
+    """Name of the tokenizer that lacks semantic regularization and is like ``name`` in all else."""
+    return f"{name}{_WITHOUT}"
+
+
+def base_name(name: str) -> str:
+    """Name of the tokenizer with semantic regularization that ``name`` is like in all else; often its own."""
+    return name.removesuffix(_WITHOUT)
+
+
+def in_2d(name: str) -> str:
+    """Name of the tokenizer with a 2D grid of tokens (the ViT) that is like ``name`` in all else."""
+    return f"{name}-2d"
+
+
+def with_ar_model(name: str, size: str) -> str:
+    """Name of the generator with an AR model of that size on the tokens of ``name``."""
+    return f"{name}-{size}"
 
 
 def suite_entries(
@@ -103,7 +130,7 @@ def checkpoints(params: Params, name: str) -> tuple[int, ...]:
 def duration_name(percent: int, semantic: bool) -> str:
     """Tokenizer of figure 12; the recipe itself is the plain S-S."""
     stem = "S-S" if percent == 100 else f"S-S-{percent}pct"
-    return stem if semantic else f"{stem}-no-sem"
+    return stem if semantic else without_regularization(stem)
 
 
 def _variants() -> dict[str, Entry]:
@@ -113,9 +140,7 @@ def _variants() -> dict[str, Entry]:
     flat = {"model": {"layout": "2d", "block": "plain", "num_tokens": None}}
     return {
         "B-S": {"encoder": "B", "decoder": "S"},
-        "S-S-2d": small(**flat),
-        "S-B-2d": {"encoder": "S", "decoder": "B", "overrides": copy.deepcopy(flat)},
-        "B-L-2d": {"encoder": "B", "decoder": "L", "overrides": copy.deepcopy(flat)},
+        **{in_2d(name): {**CORE_TOKENIZERS[name], "overrides": copy.deepcopy(flat)} for name in LAYOUT_SIZES},
         "S-S-layer2": small(model={"alignment_layer": 2}),
         "S-S-layer4": small(model={"alignment_layer": 4}),
         "S-S-weight025": small(loss={"semantic_weight": 0.25}),
@@ -138,9 +163,9 @@ def _durations(steps: int) -> dict[str, Entry]:
 def _larger_generators() -> dict[str, Entry]:
     """Figure 6 (GPT-XL on three sizes) and tables 3 and 10 (GPT-XXL)."""
     entries: dict[str, Entry] = {
-        f"{name}-GPT-XL": {"tokenizer": name, "size": "GPT-XL"} for name in ("S-S", "S-L", "B-L")
+        with_ar_model(name, "GPT-XL"): {"tokenizer": name, "size": "GPT-XL"} for name in FIGURE_3_SIZES
     }
-    return entries | {f"{name}-GPT-XXL": {"tokenizer": name, "size": "GPT-XXL"} for name in PROBED}
+    return entries | {with_ar_model(name, "GPT-XXL"): {"tokenizer": name, "size": "GPT-XXL"} for name in PROBED}
 
 
 def has_adversary(training: TrainTokenizerSection) -> bool:

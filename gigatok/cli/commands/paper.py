@@ -11,6 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from gigatok.config import Params
+    from gigatok.paper.results.reader import Results
 
 SUITE = "full"
 
@@ -52,9 +53,10 @@ def print_paper(root: Path, params: Params, *, as_json: bool) -> None:
     """Cells that have a number, by table; verdicts of the claims; where everything is."""
     from gigatok.cli.options import shown
     from gigatok.paper.claims.ledger import check_claims, ledger_document, tally
+    from gigatok.paper.results.reader import Results
 
-    entries = check_claims(root / "runs", params)
-    filled = filled_cells(root / "runs", params)
+    results = Results(root / "runs", params)
+    entries, filled = check_claims(results), filled_cells(results)
     reports = root / "reports"
     if as_json:
         document: dict[str, Any] = {
@@ -72,13 +74,13 @@ def print_paper(root: Path, params: Params, *, as_json: bool) -> None:
             print(f"{file + ':':<12} {shown(reports / file)}")
 
 
-def filled_cells(runs: Path, params: Params) -> dict[str, tuple[int, int]]:
+def filled_cells(results: Results) -> dict[str, tuple[int, int]]:
     """``{"table02": (measured, all), ...}`` of the tables that trained models fill."""
     from gigatok.paper.tables.cells import table_cells
     from gigatok.paper.tables.specs import TABLES
 
     found = {}
     for spec in sorted(TABLES, key=lambda spec: spec.number):
-        cells = [cell for row in table_cells(spec, runs, params) for cell in row]
+        cells = [cell for row in table_cells(spec, results) for cell in row]
         found[spec.name] = (sum(cell.score is not None for cell in cells), len(cells))
     return found

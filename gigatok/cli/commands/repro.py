@@ -51,12 +51,13 @@ def repro(
 def print_ending(root: Path) -> None:
     """Where the report is, the scaling table, and the command that opens the MLflow UI."""
     from gigatok.config import RUNGS, load_params
+    from gigatok.paper.results.reader import Results
     from gigatok.paper.tables.scaling import scaling_text
     from gigatok.paper.tables.scaling_rows import scaling_rows
 
     params = load_params(root / "params.yaml")
     sizes = [size for size, name in RUNGS.items() if name in params.tokenizers]
-    rows = scaling_rows(root / "runs", params, sizes)
+    rows = scaling_rows(Results(root / "runs", params), sizes)
     print(f"\n{scaling_text(rows)}\n")
     for file in ("index.html", "README.md"):
         if (root / "reports" / file).exists():

@@ -87,10 +87,11 @@ def _print_rows(root: Path, params: Params, sizes: list[str], as_json: bool) -> 
     """Write table and plots to ``reports/scaling`` and print the table."""
     from gigatok.cli.options import shown
     from gigatok.paper.figures.scaling import write_scaling_plots
+    from gigatok.paper.results.reader import Results
     from gigatok.paper.tables.scaling import scaling_text, write_scaling_table
     from gigatok.paper.tables.scaling_rows import scaling_rows
 
-    rows = scaling_rows(root / "runs", params, sizes)
+    rows = scaling_rows(Results(root / "runs", params), sizes)
     folder = root / "reports" / "scaling"
     folder.mkdir(parents=True, exist_ok=True)
     write_scaling_table(rows, params, folder)

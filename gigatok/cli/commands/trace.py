@@ -51,10 +51,11 @@ def table_pedigree(runs: Path, params: Params, table: str, row: str, column: str
     Raises:
         ConfigError: there is no such table, row or column; the known ones are listed.
     """
+    from gigatok.paper.results.reader import Results
     from gigatok.paper.tables.cells import find_cell
 
     number = table.lower().removeprefix("table").lstrip("0")
-    cell = find_cell(runs, params, f"table{number}" if number.isdigit() else table, row, column)
+    cell = find_cell(Results(runs, params), f"table{number}" if number.isdigit() else table, row, column)
     if cell.score is None:
         return cell.pedigree
     *known, paper, command = cell.pedigree
@@ -71,12 +72,13 @@ def scaling_pedigree(runs: Path, params: Params, table: str, row: str, column: s
     from gigatok.config import RUNGS, ConfigError
     from gigatok.paper.results.metrics import SCALING_METRICS, full_name
     from gigatok.paper.results.pedigree import pedigree
+    from gigatok.paper.results.reader import Results
     from gigatok.paper.results.run import command_for
     from gigatok.paper.tables.scaling_rows import tokenizer_row
 
     if row not in RUNGS:
         raise ConfigError(f"{table} has no size {row!r}: choose one of {', '.join(RUNGS)}")
-    found = tokenizer_row(runs, params, RUNGS[row])
+    found = tokenizer_row(Results(runs, params), RUNGS[row])
     name = full_name(found.scores, column)
     if name is None:
         known = dict.fromkeys(

@@ -45,10 +45,11 @@ def verify(
     from gigatok.cli.files.project import project_root
     from gigatok.config import GigatokError, load_params
     from gigatok.paper.claims.ledger import check_claims, contradictions, ledger_document
+    from gigatok.paper.results.reader import Results
 
     root = project_root()
     params = load_params(root / "params.yaml")
-    entries = check_claims(root / "runs", params)
+    entries = check_claims(Results(root / "runs", params))
     if as_json:
         print(json.dumps(ledger_document(entries, params, root / "runs"), indent=2))
     else:

@@ -41,16 +41,15 @@ TEST = (
 """How claims are judged, in words."""
 
 
-def check_claims(runs_root: Path, params: Params) -> list[CheckedClaim]:
+def check_claims(results: Results) -> list[CheckedClaim]:
     """Every claim against the runs that are there."""
-    results = Results(runs_root, params)
 
     def trainings(name: str, metric: str) -> Trainings | None:
         return read_trainings(results, name, metric)
 
-    scale = scale_of(params)
+    scale = scale_of(results.params)
     checked = []
-    for claim in all_claims(params):
+    for claim in all_claims(results.params):
         findings = judge(claim.comparisons, trainings, scale, level=claim.level, power=claim.power)
         checked.append(CheckedClaim(claim, joined([each.verdict for each in findings], scale), findings))
     return checked
@@ -129,10 +128,10 @@ def seeds_note(params: Params) -> str:
     )
 
 
-def write_ledger(runs_root: Path, params: Params, path: Path) -> list[CheckedClaim]:
+def write_ledger(results: Results, path: Path) -> list[CheckedClaim]:
     """Check all claims and write ``claims.md``."""
-    entries = check_claims(runs_root, params)
-    write_bytes(path, ledger_markdown(entries, params, runs_root).encode())
+    entries = check_claims(results)
+    write_bytes(path, ledger_markdown(entries, results.params, results.runs_root).encode())
     return entries
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gigatok.config.experiments import base_name
 from gigatok.paper.figures import style
 from gigatok.paper.tables.scaling_rows import ScalingRow
 
@@ -29,10 +30,10 @@ def write_codebook_curves(rows: Sequence[ScalingRow], folder: Path) -> Path:
 
 def _panel(axes: Axes, rows: Sequence[ScalingRow], name: str, label: str, scale: float) -> None:
     axes.set(xlabel="training step", ylabel=label)
-    sizes = list(dict.fromkeys(row.tokenizer.removesuffix("-no-sem") for row in rows))
+    sizes = list(dict.fromkeys(base_name(row.tokenizer) for row in rows))
     for row in rows:
         points = row.tokenizer_run.curves.get(name, [])
-        place = sizes.index(row.tokenizer.removesuffix("-no-sem"))
+        place = sizes.index(base_name(row.tokenizer))
         if points:
             axes.plot(
                 [step for step, _ in points],

@@ -14,8 +14,9 @@ from PIL import Image, ImageDraw
 
 from gigatok.config import RUNGS, Params
 from gigatok.paper.figures.picture_grids import BACK, FAINT, INK, font, upscale, write_png
-from gigatok.paper.results.reader import WrittenFigure
-from gigatok.paper.results.run import Run, command_for, read_classes, read_run
+from gigatok.paper.figures.written import WrittenFigure
+from gigatok.paper.results.reader import Results
+from gigatok.paper.results.run import Run, command_for
 
 COLUMNS = 8
 _GAP = 6
@@ -28,14 +29,15 @@ _NEEDED = ("worst_originals", "worst_reconstructions", "worst_psnr", "worst_ids"
 Arrays = dict[str, npt.NDArray[Any]]
 
 
-def write_failures(runs_root: Path, params: Params, path: Path) -> WrittenFigure:
+def write_failures(results: Results, path: Path) -> WrittenFigure:
     """One block a rung: originals with the lowest PSNR, lowest first, their reconstructions, name and value below.
 
     Raises:
         GigatokError: a run folder holds a damaged file, or the embedded data set is missing.
     """
-    runs = [read_run(runs_root, "tokenizer", name, params.profile) for name in RUNGS.values()]
-    classes = read_classes(runs_root)
+    params = results.params
+    runs = [results.single("tokenizer", name) for name in RUNGS.values()]
+    classes = results.classes
     blocks = [_block(run, _worst(run), params, classes) for run in runs]
     sheet = Image.new("RGB", (max(each.width for each in blocks), sum(each.height for each in blocks)), BACK)
     y = 0

@@ -10,22 +10,21 @@ import numpy as np
 import numpy.typing as npt
 
 from gigatok.artifacts import Score
-from gigatok.config import Params
 from gigatok.paper.figures.picture_grids import Block, write_sheet
-from gigatok.paper.results.reader import WrittenFigure
-from gigatok.paper.results.run import read_run
+from gigatok.paper.figures.written import WrittenFigure
+from gigatok.paper.results.reader import Results
 
 TOKENIZERS = ("B-L", "B-L-no-sem")
 _IMAGES = 8
 
 
-def write_feature_maps(runs_root: Path, params: Params, path: Path, layer: int = 1) -> WrittenFigure:
+def write_feature_maps(results: Results, path: Path, layer: int = 1) -> WrittenFigure:
     """One row of originals, one of maps for each tokenizer; colours are comparable within a row only."""
     lines: list[tuple[str, Block]] = []
     originals: list[npt.NDArray[np.uint8]] = []
     scores: list[Score] = []
     for name in TOKENIZERS:
-        run = read_run(runs_root, "tokenizer", name, params.profile)
+        run = results.single("tokenizer", name)
         arrays = run.arrays("pictures.npz")
         weights = run.folder / "weights.safetensors"
         if not arrays or not weights.exists():

@@ -9,41 +9,53 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gigatok.artifacts import Score
-from gigatok.config import Params
+from gigatok.config.experiments import (
+    FIGURE_3_SIZES,
+    LAYOUT_SIZES,
+    SIZE_ORDER,
+    in_2d,
+    with_ar_model,
+    without_regularization,
+)
 from gigatok.evaluation.metrics.names import ENCODER_PROBE
 from gigatok.paper.figures import style
-from gigatok.paper.figures.series import LOOKS, OTHER_LOOKS, Series, checkpoint_series, durations, size_series
+from gigatok.paper.figures.series import LOOKS, OTHER_LOOKS, Series, Spot, checkpoint_series, durations, size_series
 from gigatok.paper.figures.style import say_mixed
+from gigatok.paper.figures.written import ShownScores, WrittenFigure
 from gigatok.paper.printed import load_claims
 from gigatok.paper.results.comparable import are_mixed
 from gigatok.paper.results.correlation import MIN_PAIRS, correlation
 from gigatok.paper.results.metrics import PAPER_GFID, find_metric
 from gigatok.paper.results.pedigree import scale_label
-from gigatok.paper.results.reader import Results, Spot, WrittenFigure
+from gigatok.paper.results.reader import Results
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_SIZES = ("S-S", "S-L", "B-L")
-_CORE = ("S-S", "S-B", "S-L", "B-L", "L-XL", "XL-XXL")
 
-
-def write_paper_figures(runs_root: Path, params: Params, folder: Path) -> list[WrittenFigure]:
+def write_paper_figures(results: Results, folder: Path) -> list[WrittenFigure]:
     """``fig03`` ... ``fig13`` as .png and .svg (figure 8 is ``write_feature_maps``).
 
     Raises:
         GigatokError: scores of one panel were measured differently, and ``report.force`` is false.
     """
-    reader = Results(runs_root, params)
-    by_size = size_series(reader, _CORE, ("", "-no-sem"), ("with semantic regularization", "without"), LOOKS)
-    without = size_series(reader, _SIZES, ("-no-sem",), ("without semantic regularization",), LOOKS[1:])
-    layouts = size_series(reader, ("S-S", "S-B", "B-L"), ("", "-2d"), ("1D", "2D"), OTHER_LOOKS)
+    params, reader = results.params, ShownScores(results)
+    by_size = [
+        size_series(results, {size: size for size in SIZE_ORDER}, "with semantic regularization", LOOKS[0]),
+        size_series(results, {size: without_regularization(size) for size in SIZE_ORDER}, "without", LOOKS[1]),
+    ]
+    unregularized = {size: without_regularization(size) for size in FIGURE_3_SIZES}
+    without = [size_series(results, unregularized, "without semantic regularization", LOOKS[1])]
+    layouts = [
+        size_series(results, {size: size for size in LAYOUT_SIZES}, "1D", OTHER_LOOKS[0]),
+        size_series(results, {size: in_2d(size) for size in LAYOUT_SIZES}, "2D", OTHER_LOOKS[1]),
+    ]
     lpips = _perceptual_key(reader)
     size, steps = "tokenizer parameters", "tokenizer training steps"
     probe = "linear_probe_accuracy"
     full = ("rfid", lpips, "ar_val_loss", PAPER_GFID, probe)
-    reader.drawn(0, "", folder)  # what was looked up until now is shown in none
+    reader.written(0, "", folder)  # what was looked up until now is shown in none
     writers: tuple[tuple[int, str, Callable[[Path], Path]], ...] = (
         (
             3,
@@ -69,16 +81,16 @@ def write_paper_figures(runs_root: Path, params: Params, folder: Path) -> list[W
             lambda stem: _lines(reader, stem, (ENCODER_PROBE, probe, PAPER_GFID), checkpoint_series(params), steps),
         ),
     )
-    return [reader.drawn(number, title, write(folder / f"fig{number:02d}")) for number, title, write in writers]
+    return [reader.written(number, title, write(folder / f"fig{number:02d}")) for number, title, write in writers]
 
 
-def _perceptual_key(reader: Results) -> str:
+def _perceptual_key(reader: ShownScores) -> str:
     """``lpips`` where it was measured (paper scale), else the profile's own perceptual distance."""
     return "lpips" if reader.score(Spot(0, "S-S", "S-S"), "lpips") else "perceptual_distance"
 
 
 def _lines(
-    reader: Results, stem: Path, keys: Sequence[str], series: Sequence[Series], xlabel: str, log: bool = False
+    reader: ShownScores, stem: Path, keys: Sequence[str], series: Sequence[Series], xlabel: str, log: bool = False
 ) -> Path:
     shown: set[str] = set()
     with style.figure(3.3 * len(keys), 3.2) as drawing:
@@ -96,7 +108,7 @@ def _lines(
     return stem.with_suffix(".png")
 
 
-def _panel(axes: Axes, reader: Results, key: str, series: Sequence[Series]) -> set[str]:
+def _panel(axes: Axes, reader: ShownScores, key: str, series: Sequence[Series]) -> set[str]:
     """Draw a metric; returns the labels of the series that have points in it."""
     shown = find_metric(key)
     scale = 100 if shown and shown.percent else 1
@@ -112,7 +124,7 @@ def _panel(axes: Axes, reader: Results, key: str, series: Sequence[Series]) -> s
             named = [(x, score.value * scale, name) for (x, score), name in zip(points, each.names, strict=True)]
             style.label_points(axes, named, "#444444")
     scores = [score for each_scores in drawn.values() for score in each_scores]
-    if are_mixed(scores, force=reader.params.report.force):
+    if are_mixed(scores, force=reader.results.params.report.force):
         say_mixed(axes)
     if not axes.lines:
         style.not_run(axes)
@@ -126,7 +138,7 @@ def _draw(axes: Axes, points: Sequence[tuple[float, Score]], scale: float, look:
     axes.errorbar([x for x, _ in points], ys, yerr=_bars(scores, scale), capsize=2.5, **look)
 
 
-def _entropy(reader: Results, stem: Path) -> Path:
+def _entropy(reader: ShownScores, stem: Path) -> Path:
     """Figure 5: perceptual loss and codebook usage of the largest tokenizer with and without entropy loss."""
     names = (("XL-XXL", "with entropy loss"), ("XL-XXL-no-entropy", "without"))
     with style.figure(7.2, 3.2) as drawing:
@@ -139,7 +151,7 @@ def _entropy(reader: Results, stem: Path) -> Path:
                 axes.set_ylim(0, 104)  # on a finer scale one code more or less would look like a collapse
             axes.set_xlabel("tokenizer training steps")
             for (name, text), look in zip(names, OTHER_LOOKS, strict=True):
-                points = reader.run("tokenizer", name).curves.get(curve, [])
+                points = reader.results.run("tokenizer", name).curves.get(curve, [])
                 if points:
                     xs, ys = zip(*points, strict=True)
                     plain = {key: value for key, value in look.items() if key != "marker"}
@@ -151,7 +163,7 @@ def _entropy(reader: Results, stem: Path) -> Path:
     return stem.with_suffix(".png")
 
 
-def _probing(reader: Results, stem: Path) -> Path:
+def _probing(reader: ShownScores, stem: Path) -> Path:
     """Figure 6: does the small AR model's score predict the large one's?"""
     paper = load_claims()["figures"]["fig6"]["r2"]
     with style.figure(7.2, 3.4) as drawing:
@@ -162,20 +174,20 @@ def _probing(reader: Results, stem: Path) -> Path:
     return stem.with_suffix(".png")
 
 
-def _scatter(axes: Axes, reader: Results, key: str, paper: float) -> None:
+def _scatter(axes: Axes, reader: ShownScores, key: str, paper: float) -> None:
     shown = find_metric(key)
     scale = 100 if shown and shown.percent else 1
     label = shown.label if shown else key
     unit = " (%)" if scale == 100 else ""
     axes.set(title=label, xlabel=f"{label}, GPT-B{unit}", ylabel=f"{label}, GPT-XL{unit}")
-    named = {name: (Spot(0, name, name), Spot(0, name, f"{name}-GPT-XL")) for name in _SIZES}
+    named = {name: (Spot(0, name, name), Spot(0, name, with_ar_model(name, "GPT-XL"))) for name in FIGURE_3_SIZES}
     scores = {name: (reader.score(small, key), reader.score(large, key)) for name, (small, large) in named.items()}
     pairs = {name: (a, b) for name, (a, b) in scores.items() if a and b}
     if not pairs:
         style.not_run(axes)
         return
     # each axis by itself: a probe of the large model's middle layer is not one of the small model's
-    if any(are_mixed(side, force=reader.params.report.force) for side in zip(*pairs.values(), strict=True)):
+    if any(are_mixed(side, force=reader.results.params.report.force) for side in zip(*pairs.values(), strict=True)):
         say_mixed(axes)
     xs, ys = (np.array([each.value * scale for each in side]) for side in zip(*pairs.values(), strict=True))
     xerr, yerr = (_bars(side, scale) for side in zip(*pairs.values(), strict=True))
@@ -206,7 +218,7 @@ def _predicted(pairs: Sequence[tuple[Score, Score]], paper: float) -> str:
     return f"R² {r * r:.2f} over {len(pairs)} points (paper {paper:.2f})\nr {r:+.2f} [{low:+.2f}, {high:+.2f}]"
 
 
-def _save(drawing: Figure, reader: Results, stem: Path) -> None:
+def _save(drawing: Figure, reader: ShownScores, stem: Path) -> None:
     """Write a figure with its scale in the corner, so that it says so wherever it is pasted."""
-    drawing.text(0.997, 0.995, scale_label(reader.params), ha="right", va="top", fontsize=6.5, color="#767676")
+    drawing.text(0.997, 0.995, scale_label(reader.results.params), ha="right", va="top", fontsize=6.5, color="#767676")
     style.save(drawing, stem)

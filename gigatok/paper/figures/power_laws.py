@@ -15,11 +15,12 @@ from gigatok.config import RUNGS, Params
 from gigatok.paper.figures import style
 from gigatok.paper.figures.power_law_fit import Interval, Point, PowerLaw, fit
 from gigatok.paper.figures.style import MIXED
+from gigatok.paper.figures.written import WrittenFigure
 from gigatok.paper.printed import load_claims, printed_rows
 from gigatok.paper.results.comparable import are_mixed
 from gigatok.paper.results.metrics import PAPER_GFID, find_metric, full_name
 from gigatok.paper.results.pedigree import scale_label
-from gigatok.paper.results.reader import WrittenFigure
+from gigatok.paper.results.reader import Results
 from gigatok.paper.tables.scaling_rows import ScalingRow, tokenizer_row
 from gigatok.paper.text import markdown_table
 from gigatok.planning.flops import training_flops
@@ -36,14 +37,15 @@ _COLUMNS = ("metric", "against", "points", "x0", *_NUMBERS, "r2", "why_not")
 Fitted = list[tuple[str, str, list[Point], PowerLaw | str]]
 
 
-def write_scaling_laws(runs_root: Path, params: Params, out: Path) -> WrittenFigure:
+def write_scaling_laws(results: Results, out: Path) -> WrittenFigure:
     """``figures/scaling-law.{png,svg}`` and ``tables/scaling-law.{md,csv}``.
 
     Raises:
         GigatokError: scores of one metric were measured differently, and ``report.force`` is false. With it they are
             drawn without a law.
     """
-    rows = [tokenizer_row(runs_root, params, name) for name in RUNGS.values() if name in params.tokenizers]
+    params = results.params
+    rows = [tokenizer_row(results, name) for name in RUNGS.values() if name in params.tokenizers]
     fitted: Fitted = []
     scores: list[Score] = []
     with style.figure(3.3 * len(METRICS), 8.2) as drawing:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gigatok.artifacts import Score
+from gigatok.config.experiments import base_name
 from gigatok.paper.figures import style
 from gigatok.paper.figures.style import say_mixed
 from gigatok.paper.results.comparable import are_mixed
@@ -94,7 +95,7 @@ def _series(axes: Axes, rows: Sequence[ScalingRow], column: Metric, semantic: bo
     look: dict[str, Any] = style.WITH if semantic else style.WITHOUT
     label = "with semantic regularization" if semantic else "without"
     with_bars = any(score.interval for score in scores)
-    aside = np.array([_encoder_first(row.tokenizer) for row in chosen])
+    aside = np.array([_encoder_first(row) for row in chosen])
     for place, (rows_of_it, line) in enumerate(((~aside, look), (aside, {**look, "linestyle": "none"}))):
         if rows_of_it.any():
             axes.errorbar(
@@ -106,18 +107,19 @@ def _series(axes: Axes, rows: Sequence[ScalingRow], column: Metric, semantic: bo
                 elinewidth=0.9,
                 **line,
             )
-    names = [row.tokenizer.removesuffix("-no-sem") for row in chosen]
+    names = [base_name(row.tokenizer) for row in chosen]
     style.label_points(axes, zip(xs.tolist(), ys.tolist(), names, strict=True), look["color"], below=not semantic)
     return [*ys.tolist(), *bars.ravel().tolist()]
 
 
-def _encoder_first(tokenizer: str) -> bool:
+def _encoder_first(row: ScalingRow) -> bool:
     """Whether the encoder is the larger part (B-S): such a size is no rung, and no line goes through it.
 
     Sizes that are none of the paper's have no order.
     """
-    encoder, decoder = tokenizer.split("-")[:2]
-    return {encoder, decoder} <= set(_ORDER) and _ORDER.index(encoder) > _ORDER.index(decoder)
+    if row.encoder not in _ORDER or row.decoder not in _ORDER:
+        return False
+    return _ORDER.index(row.encoder) > _ORDER.index(row.decoder)
 
 
 def _floors(axes: Axes, rows: Sequence[ScalingRow], column: Metric, values: list[float]) -> None:

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from gigatok.config import Params
 from gigatok.config.experiments import DURATIONS, PROBED, checkpoints, duration_name
 from gigatok.paper.figures import style
-from gigatok.paper.results.reader import Results, Spot
+from gigatok.paper.results.reader import Results
 
 LOOKS: tuple[dict[str, Any], ...] = (style.WITH, style.WITHOUT)
 OTHER_LOOKS: tuple[dict[str, Any], ...] = (style.WITH, style.OTHER)
 """Of series that differ in something else than regularization."""
+
+
+@dataclass(frozen=True)
+class Spot:
+    """One point of a series: where it stands, which runs it shows."""
+
+    x: float
+    tokenizer: str
+    generator: str
+    checkpoint: int | None = None
+    """Training step of the tokenizer that is shown; ``None``: the last."""
 
 
 @dataclass(frozen=True)
@@ -27,20 +38,16 @@ class Series:
     """Of the sizes at its spots; empty: the x axis says enough."""
 
 
-def size_series(
-    reader: Results,
-    sizes: Sequence[str],
-    suffixes: Sequence[str],
-    labels: Sequence[str],
-    looks: Sequence[Mapping[str, Any]],
-) -> list[Series]:
-    found = []
-    for suffix, label, look in zip(suffixes, labels, looks, strict=True):
-        counts = {size: reader.parameters(f"{size}{suffix}") for size in sizes}
-        known = {size: float(count) for size, count in counts.items() if count}
-        spots = tuple(Spot(count, f"{size}{suffix}", f"{size}{suffix}") for size, count in known.items())
-        found.append(Series(label, spots, look, tuple(known)))
-    return found
+def size_series(results: Results, names: Mapping[str, str], label: str, look: Mapping[str, Any]) -> Series:
+    """Tokenizers by size along their parameters; sizes that were not run have no spot.
+
+    Args:
+        names: size -> tokenizer, in the order of the line.
+    """
+    counts = {size: results.parameters(name) for size, name in names.items()}
+    known = {size: float(count) for size, count in counts.items() if count}
+    spots = tuple(Spot(count, names[size], names[size]) for size, count in known.items())
+    return Series(label, spots, look, tuple(known))
 
 
 def durations(params: Params) -> list[Series]:

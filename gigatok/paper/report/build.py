@@ -21,7 +21,6 @@ from gigatok.paper.figures.scaling import plotted_columns, write_scaling_plots
 from gigatok.paper.report.content import Page, PaperContent
 from gigatok.paper.report.page import render_html, render_readme
 from gigatok.paper.results.reader import Results
-from gigatok.paper.results.run import read_classes
 from gigatok.paper.tables.counted import exact_tables
 from gigatok.paper.tables.measured import measured_tables, write_paper_tables
 from gigatok.paper.tables.scaling import write_scaling_table
@@ -46,8 +45,8 @@ def build_report(runs_root: Path, params: Params, out: Path) -> Path:
     Raises:
         GigatokError: a run folder holds a damaged file.
     """
-    rows = series_rows(runs_root, params)
-    classes = read_classes(runs_root)
+    results = Results(runs_root, params)
+    rows, classes = series_rows(results), results.classes
     figures = out / "figures"
     write_scaling_table(rows, params, out / "tables")
     write_scaling_plots(rows, figures, force=params.report.force)
@@ -57,7 +56,7 @@ def build_report(runs_root: Path, params: Params, out: Path) -> Path:
     for row in rows:
         if row.size:
             write_rung(row, params, classes, figures / f"rung-{row.size}.png")
-    paper = build_paper(runs_root, params, out)
+    paper = build_paper(results, out)
     said = answers(rows, params, paper.claims, paper.predictions)
     page = Page(params=params, rows=rows, statements=said, paper=paper, figures=figures)
     write_bytes(out / "README.md", render_readme(page).encode())
@@ -79,7 +78,7 @@ def report_files() -> list[str]:
     ]
 
 
-def build_paper(runs_root: Path, params: Params, out: Path) -> PaperContent:
+def build_paper(results: Results, out: Path) -> PaperContent:
     """Write ``tables/tableNN.{md,csv,tex}``, ``figures/figNN.{png,svg}`` and ``claims.md`` below ``out``.
 
     Cells and panels whose runs are not there say so with the command that runs them.
@@ -87,24 +86,25 @@ def build_paper(runs_root: Path, params: Params, out: Path) -> PaperContent:
     Raises:
         GigatokError: a run folder holds a damaged file.
     """
-    exact, measured = exact_tables(), measured_tables(runs_root, params)
+    params = results.params
+    exact, measured = exact_tables(), measured_tables(results)
     write_paper_tables(exact, measured, params, out / "tables")
-    timing = TimingTable.read(timing_path(runs_root))
+    timing = TimingTable.read(timing_path(results.runs_root))
     if timing is not None and timing.scale != scale_name(params):
         timing = None
     write_timing(timing, out / "tables")
     maps = out / "figures" / "fig08.png"
-    drawn = [*write_paper_figures(runs_root, params, out / "figures"), write_feature_maps(runs_root, params, maps)]
+    drawn = [*write_paper_figures(results, out / "figures"), write_feature_maps(results, maps)]
     return PaperContent(
         exact=exact,
         measured=measured,
         figures=sorted(drawn, key=lambda each: each.number),
-        laws=write_scaling_laws(runs_root, params, out),
-        failures=write_failures(runs_root, params, out / "figures" / "failures.png"),
+        laws=write_scaling_laws(results, out),
+        failures=write_failures(results, out / "figures" / "failures.png"),
         timing=timing,
-        claims=write_ledger(runs_root, params, out / "claims.md"),
-        criteria=criteria_note(runs_root, params),
-        predictions=predictions(Results(runs_root, params)),
+        claims=write_ledger(results, out / "claims.md"),
+        criteria=criteria_note(results.runs_root, params),
+        predictions=predictions(results),
     )
 
 

@@ -11,7 +11,7 @@ from gigatok.evaluation.timing.times import TimingTable
 from gigatok.paper.claims.ledger import CheckedClaim
 from gigatok.paper.claims.predictors import Prediction
 from gigatok.paper.claims.questions import Answer
-from gigatok.paper.results.reader import WrittenFigure
+from gigatok.paper.figures.written import WrittenFigure
 from gigatok.paper.tables.counted import ExactTable
 from gigatok.paper.tables.measured import MeasuredTables
 from gigatok.paper.tables.scaling_rows import ScalingRow

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gigatok.artifacts import Score
+from gigatok.paper.figures.written import WrittenFigure
 from gigatok.paper.results.metrics import Metric, full_name
 from gigatok.paper.results.pedigree import measured_lines
-from gigatok.paper.results.reader import WrittenFigure
 from gigatok.paper.tables.scaling_rows import ScalingRow
 from gigatok.paper.text import compact
 

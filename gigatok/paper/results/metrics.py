@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+Owner = Literal["tokenizer", "generator"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
@@ -16,6 +18,8 @@ class Metric:
     better: Literal["lower", "higher"]
     what: str
     """One sentence for captions and hover texts."""
+    owner: Owner
+    """Whose score sheet holds it."""
     unit: str = ""
     percent: bool = False
     """The stored value is a share in [0, 1]; shown times 100."""
@@ -39,39 +43,71 @@ class Metric:
 
 
 SCALING_METRICS = (
-    Metric(key="rfid", label="rFID", better="lower", what="Frechet distance, reconstructions to originals"),
-    Metric(key="gfid", label="gFID", better="lower", what="Frechet distance, samples to real images, no guidance"),
+    Metric(
+        key="rfid",
+        owner="tokenizer",
+        label="rFID",
+        better="lower",
+        what="Frechet distance, reconstructions to originals",
+    ),
+    Metric(
+        key="gfid",
+        owner="generator",
+        label="gFID",
+        better="lower",
+        what="Frechet distance, samples to real images, no guidance",
+    ),
     Metric(
         key="gfid_best_cfg",
+        owner="generator",
         label="gFID, guided",
         better="lower",
         what="lowest gFID over the guidance scales tried",
     ),
     Metric(
         key="rfid_infinity",
+        owner="tokenizer",
         label="rFID, n to ∞",
         better="lower",
         what="rFID extrapolated to infinitely many images",
     ),
     Metric(
         key="gfid_infinity",
+        owner="generator",
         label="gFID, n to ∞",
         better="lower",
         what="gFID without guidance extrapolated to infinitely many samples",
     ),
-    Metric(key="kid", label="KID", better="lower", what="kernel distance, samples to real images"),
-    Metric(key="inception_score", label="IS", better="higher", what="inception score of the samples"),
-    Metric(key="psnr", label="PSNR", better="higher", unit="dB", what="reconstruction, validation images"),
-    Metric(key="ssim", label="SSIM", better="higher", what="reconstruction, validation images"),
+    Metric(key="kid", owner="generator", label="KID", better="lower", what="kernel distance, samples to real images"),
+    Metric(
+        key="inception_score", owner="generator", label="IS", better="higher", what="inception score of the samples"
+    ),
+    Metric(
+        key="psnr",
+        owner="tokenizer",
+        label="PSNR",
+        better="higher",
+        unit="dB",
+        what="reconstruction, validation images",
+    ),
+    Metric(key="ssim", owner="tokenizer", label="SSIM", better="higher", what="reconstruction, validation images"),
     Metric(
         key="perceptual_distance",
+        owner="tokenizer",
         label="Perceptual",
         better="lower",
         what="perceptual distance of reconstructions (not LPIPS unless it says so)",
     ),
-    Metric(key="lpips", label="LPIPS", better="lower", what="perceptual distance of reconstructions, VGG-16"),
+    Metric(
+        key="lpips",
+        owner="tokenizer",
+        label="LPIPS",
+        better="lower",
+        what="perceptual distance of reconstructions, VGG-16",
+    ),
     Metric(
         key="ar_val_loss",
+        owner="generator",
         label="AR val. loss",
         better="lower",
         unit="nats/token",
@@ -79,6 +115,7 @@ SCALING_METRICS = (
     ),
     Metric(
         key="linear_probe_accuracy",
+        owner="generator",
         label="Linear probe",
         better="higher",
         percent=True,
@@ -86,6 +123,7 @@ SCALING_METRICS = (
     ),
     Metric(
         key="codebook_usage",
+        owner="tokenizer",
         label="Codebook usage",
         better="higher",
         percent=True,
@@ -93,6 +131,7 @@ SCALING_METRICS = (
     ),
     Metric(
         key="codebook_perplexity",
+        owner="tokenizer",
         label="Perplexity",
         better="higher",
         unit="codes",
@@ -107,42 +146,49 @@ PAPER_GFID = "gfid_best_cfg"
 OTHER_METRICS = (
     Metric(
         key="inception_score_best_cfg",
+        owner="generator",
         label="IS, guided",
         better="higher",
         what="inception score of the samples with the guidance of the lowest gFID",
     ),
     Metric(
         key="kid_best_cfg",
+        owner="generator",
         label="KID, guided",
         better="lower",
         what="kernel distance, samples with the guidance of the lowest gFID to real images",
     ),
     Metric(
         key="precision",
+        owner="generator",
         label="Precision",
         better="higher",
         what="share of samples that lie among real images, no guidance",
     ),
     Metric(
         key="recall",
+        owner="generator",
         label="Recall",
         better="higher",
         what="share of real images that lie among samples, no guidance",
     ),
     Metric(
         key="precision_best_cfg",
+        owner="generator",
         label="Precision, guided",
         better="higher",
         what="share of samples that lie among real images, with the guidance of the lowest gFID",
     ),
     Metric(
         key="recall_best_cfg",
+        owner="generator",
         label="Recall, guided",
         better="higher",
         what="share of real images that lie among samples, with the guidance of the lowest gFID",
     ),
     Metric(
         key="tokenizer_probe_accuracy",
+        owner="tokenizer",
         label="Encoder probe",
         better="higher",
         percent=True,
@@ -156,6 +202,12 @@ def find_metric(key: str) -> Metric | None:
     """The column of a metric name or key; ``None`` for metrics that no table shows."""
     base = key.split("/")[0]
     return next((each for each in (*SCALING_METRICS, *OTHER_METRICS) if each.key == base), None)
+
+
+def owner(key: str) -> Owner:
+    """Whose sheet holds the metric of that name or key. Metrics that no table shows are the tokenizer's."""
+    found = find_metric(key)
+    return found.owner if found else "tokenizer"
 
 
 def own_to_each_run(metric: str) -> tuple[str, ...]:

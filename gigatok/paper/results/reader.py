@@ -1,74 +1,77 @@
-"""Scores and runs by name, each run read once."""
+"""Scores and runs by name. Each run is read once, whoever asks for it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
 
 from gigatok.artifacts import Score
 from gigatok.config import Params
 from gigatok.evaluation.metrics.names import ENCODER_PROBE, encoder_probe_at
-from gigatok.paper.results.metrics import PAPER_GFID, full_name
-from gigatok.paper.results.repeats import read_repeated
-from gigatok.paper.results.run import Run, total_parameters
-
-OF_GENERATOR = ("gfid", PAPER_GFID, "ar_val_loss", "linear_probe_accuracy")
-
-
-@dataclass(frozen=True)
-class Spot:
-    """One point of a series: where it stands, which runs it shows."""
-
-    x: float
-    tokenizer: str
-    generator: str
-    checkpoint: int | None = None
-    """Training step of the tokenizer that is shown; ``None``: the last."""
-
-
-class WrittenFigure(NamedTuple):
-    """A figure that was written, and the scores it shows."""
-
-    number: int
-    title: str
-    file: Path
-    """The PNG; an SVG stands beside it."""
-    scores: tuple[Score, ...]
+from gigatok.paper.results.metrics import full_name, owner
+from gigatok.paper.results.repeats import averaged
+from gigatok.paper.results.run import Kind, Run, read_classes, read_run, total_parameters
 
 
 class Results:
-    """Runs by name, each read once."""
+    """Everything that the runs below a folder say, for one set of parameters.
+
+    Args:
+        runs_root: folder with ``tokenizers/``, ``generators/`` and ``reference/``.
+        params: which runs count, and what they are called.
+    """
 
     def __init__(self, runs_root: Path, params: Params) -> None:
         self.runs_root, self.params = runs_root, params
-        self._known: dict[tuple[str, str], Run] = {}
-        self._used: list[Score] = []
+        self._single: dict[tuple[Kind, str], Run] = {}
+        self._averaged: dict[tuple[Kind, str], Run] = {}
 
-    def run(self, kind: str, name: str) -> Run:
-        """The tokenizer or generator of that name."""
-        if (kind, name) not in self._known:
-            stage = "tokenizer" if kind == "tokenizer" else "generator"
-            self._known[kind, name] = read_repeated(self.runs_root, stage, name, self.params)  # type: ignore[arg-type]
-        return self._known[kind, name]
+    def single(self, kind: Kind, name: str) -> Run:
+        """The run of that name and no other seed's: what its folder holds.
 
-    def score(self, spot: Spot, key: str) -> Score | None:
-        """A metric of the tokenizer or the generator of a point, whichever owns it."""
-        of_generator = key in OF_GENERATOR
-        run = self.run("generator", spot.generator) if of_generator else self.run("tokenizer", spot.tokenizer)
-        named = {score.metric: score for score in run.scores}
-        at_checkpoint = key == ENCODER_PROBE and spot.checkpoint is not None
-        name = full_name(named, encoder_probe_at(spot.checkpoint or 0) if at_checkpoint else key)
-        if name:
-            self._used.append(named[name])
-        return named[name] if name else None
+        Raises:
+            GigatokError: its score sheet cannot be read.
+        """
+        if (kind, name) not in self._single:
+            self._single[kind, name] = read_run(self.runs_root, kind, name, self.params.profile)
+        return self._single[kind, name]
 
-    def drawn(self, number: int, title: str, file: Path) -> WrittenFigure:
-        """A finished figure with the scores read since the one before it."""
-        scores, self._used = tuple(self._used), []
-        return WrittenFigure(number, title, file, scores)
+    def run(self, kind: Kind, name: str) -> Run:
+        """The run of that name; where it was trained with several seeds, its scores are means over them.
+
+        Raises:
+            GigatokError: the seeds were measured differently, or a score sheet cannot be read.
+        """
+        if (kind, name) not in self._averaged:
+            self._averaged[kind, name] = averaged(self.single, kind, name, self.params)
+        return self._averaged[kind, name]
+
+    def score(
+        self, name: str, key: str, *, checkpoint: int | None = None, generator: str | None = None
+    ) -> Score | None:
+        """A metric of the tokenizer or the generator of that name, whichever owns it; ``None``: not measured.
+
+        Args:
+            key: the metric's name with or without ``/<extractor>``.
+            checkpoint: training step of the tokenizer's kept weights that the encoder probe is asked of.
+            generator: the generator's name where it is not the tokenizer's.
+        """
+        of_generator = owner(key) == "generator"
+        scores = self.scores("generator", generator or name) if of_generator else self.scores("tokenizer", name)
+        found = full_name(scores, encoder_probe_at(checkpoint) if checkpoint and key == ENCODER_PROBE else key)
+        return scores[found] if found else None
+
+    def scores(self, kind: Kind, name: str) -> Mapping[str, Score]:
+        """All scores of a run by metric."""
+        return {score.metric: score for score in self.run(kind, name).scores}
 
     def parameters(self, name: str) -> int | None:
         """Parameters of a tokenizer that was run."""
         sheet = self.run("tokenizer", name).sheet
         return total_parameters(sheet.parameters) if sheet else None
+
+    @cached_property
+    def classes(self) -> list[str]:
+        """Names of the classes by label; empty before ``prepare`` has run."""
+        return read_classes(self.runs_root)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 from gigatok.artifacts import Score
 from gigatok.config import Params
@@ -11,33 +11,33 @@ from gigatok.config.repeats import repeat_name
 from gigatok.evaluation.metrics.intervals import seed_interval
 from gigatok.evaluation.scoring.comparable import require_comparable
 from gigatok.paper.results.metrics import own_to_each_run
-from gigatok.paper.results.run import Kind, Run, read_run
+from gigatok.paper.results.run import Kind, Run
 
 OVER_SEEDS = "the mean over training seeds"
 
 
-def over_seeds(score: Score) -> bool:
-    """Whether a score is a mean over several trainings, so that its interval holds what another seed would change."""
-    return OVER_SEEDS in (score.protocol.notes or "")
-
-
-def read_repeated(runs_root: Path, kind: Kind, name: str, params: Params) -> Run:
+def averaged(read: Callable[[Kind, str], Run], kind: Kind, name: str, params: Params) -> Run:
     """The run ``name``; where ``seeds`` asks for repeats that are there, its scores are means over them.
 
     A run that the settings do not have counts as not run: what lies in its folder was made with others.
     A mean has Student's t interval over the seeds in the place of the single runs' own. Its floors, pictures and
     curves stay those of the first seed.
 
+    Args:
+        read: kind and name -> what the run's folder holds.
+
     Raises:
         GigatokError: the runs were measured differently, or a folder holds a damaged file.
     """
-    run = read_run(runs_root, kind, name, params.profile)
+    run = read(kind, name)
+    if kind == "reference":
+        return run
     if name not in (params.tokenizers if kind == "tokenizer" else params.generators):
         return replace(run, sheet=None)
     entry = params.tokenizers.get(name)
     if run.sheet is None or entry is None or len(entry.seeds) < 2:
         return run
-    repeats = {seed: read_run(runs_root, kind, repeat_name(name, seed), params.profile) for seed in entry.seeds[1:]}
+    repeats = {seed: read(kind, repeat_name(name, seed)) for seed in entry.seeds[1:]}
     runs = {entry.seeds[0]: run} | {seed: each for seed, each in repeats.items() if each.sheet is not None}
     if len(runs) < 2:
         return run

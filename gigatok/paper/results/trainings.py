@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gigatok.artifacts import Score
-from gigatok.paper.results.metrics import full_name
-from gigatok.paper.results.reader import OF_GENERATOR, Results
+from gigatok.paper.results.metrics import full_name, owner
+from gigatok.paper.results.reader import Results
 from gigatok.paper.results.run import Run
 from gigatok.paper.results.statistics import Noise, image_variance, interval_variance
 
@@ -49,7 +49,7 @@ class Trainings:
 
 def read_trainings(results: Results, name: str, metric: str) -> Trainings | None:
     """The trainings of a run's metric, given by key or full name; ``None``: not run, or not measured."""
-    return trainings_of(results.run("generator" if metric in OF_GENERATOR else "tokenizer", name), metric)
+    return trainings_of(results.run(owner(metric), name), metric)
 
 
 def trainings_of(run: Run, metric: str) -> Trainings | None:

@@ -5,16 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
-from pathlib import Path
 
 from gigatok.artifacts import Score
 from gigatok.config import ConfigError, Params
 from gigatok.config.repeats import repeat_name
 from gigatok.paper.printed import printed_rows, without_guidance
 from gigatok.paper.results.comparable import difference_from_paper
-from gigatok.paper.results.metrics import PAPER_GFID, full_name
+from gigatok.paper.results.metrics import PAPER_GFID, full_name, owner
 from gigatok.paper.results.pedigree import pedigree
-from gigatok.paper.results.repeats import read_repeated
+from gigatok.paper.results.reader import Results
 from gigatok.paper.results.run import Run
 from gigatok.paper.tables.specs import TABLES, TableRow, TableSpec
 
@@ -30,7 +29,6 @@ _METRICS = {
     "recall": ("recall_best_cfg", "recall"),
 }
 """Ours for a column of the paper, best first; the last one is without guidance."""
-_OF_TOKENIZER = ("rfid", "lpips", "psnr", "ssim")
 LABELS = {
     "rfid": "rFID",
     "lpips": "LPIPS",
@@ -150,14 +148,13 @@ def _printed(value: float) -> str:
     return f"{value:.4g}" if abs(value) >= 0.1 else f"{value:.2g}"
 
 
-def table_cells(table: TableSpec, runs_root: Path, params: Params) -> list[list[PaperCell]]:
+def table_cells(table: TableSpec, results: Results) -> list[list[PaperCell]]:
     """All cells of a table, row by row."""
     printed, unguided = printed_rows(table.number), without_guidance(table.number)
-    rows = []
+    params, rows = results.params, []
     for line in table.lines:
         of_tokenizer, of_generator = line.runs(params)
-        tokenizer = read_repeated(runs_root, "tokenizer", of_tokenizer, params)
-        generator = read_repeated(runs_root, "generator", of_generator, params)
+        tokenizer, generator = results.run("tokenizer", of_tokenizer), results.run("generator", of_generator)
         rows.append(
             [
                 PaperCell(
@@ -165,11 +162,12 @@ def table_cells(table: TableSpec, runs_root: Path, params: Params) -> list[list[
                     line=line,
                     name=name,
                     paper=printed.get(line.label, {}).get(name),
-                    score=_score(tokenizer if name in _OF_TOKENIZER else generator, name, line.label in unguided),
-                    run=tokenizer if name in _OF_TOKENIZER else generator,
+                    score=_score(run, name, line.label in unguided),
+                    run=run,
                     params=params,
                 )
                 for name in table.columns
+                for run in (tokenizer if owner(_METRICS[name][0]) == "tokenizer" else generator,)
             ]
         )
     return rows
@@ -183,7 +181,7 @@ _ELSEWHERE = {
 """Tables without cells to trace, and where their numbers come from."""
 
 
-def find_cell(runs_root: Path, params: Params, table: str, row: str, name: str) -> PaperCell:
+def find_cell(results: Results, table: str, row: str, name: str) -> PaperCell:
     """The cell that ``gigatok-bench trace table2 B-L gfid`` means.
 
     Raises:
@@ -196,7 +194,7 @@ def find_cell(runs_root: Path, params: Params, table: str, row: str, name: str) 
         known = ", ".join(f"table{spec.number}" for spec in sorted(TABLES, key=lambda spec: spec.number))
         raise ConfigError(f"table {table!r} has no measured cells: choose one of {known}")
     spec = tables[table]
-    cells = {(cell.line.label, cell.name): cell for line in table_cells(spec, runs_root, params) for cell in line}
+    cells = {(cell.line.label, cell.name): cell for line in table_cells(spec, results) for cell in line}
     if name not in spec.columns:
         raise ConfigError(f"{table} has no column {name!r}: choose one of {', '.join(spec.columns)}")
     if (row, name) not in cells:

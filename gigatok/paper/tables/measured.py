@@ -11,6 +11,7 @@ from gigatok.artifacts import write_bytes
 from gigatok.config import Params
 from gigatok.paper.printed import other_systems, without_guidance
 from gigatok.paper.results.pedigree import measured_lines, scale_label
+from gigatok.paper.results.reader import Results
 from gigatok.paper.tables.cells import LABELS, PaperCell, order_agreement, table_cells
 from gigatok.paper.tables.counted import ExactTable, exact_csv, exact_latex, exact_markdown
 from gigatok.paper.tables.specs import TABLES, TableSpec
@@ -35,9 +36,9 @@ def write_paper_tables(
     return sorted(written)
 
 
-def measured_tables(runs_root: Path, params: Params) -> MeasuredTables:
+def measured_tables(results: Results) -> MeasuredTables:
     """The tables that trained models fill, each with its cells, by number."""
-    return [(spec, table_cells(spec, runs_root, params)) for spec in sorted(TABLES, key=lambda spec: spec.number)]
+    return [(spec, table_cells(spec, results)) for spec in sorted(TABLES, key=lambda spec: spec.number)]
 
 
 def table_markdown(spec: TableSpec, rows: list[list[PaperCell]], params: Params) -> str:

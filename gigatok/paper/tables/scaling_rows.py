@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from gigatok.artifacts import Score
-from gigatok.config import RUNGS, ConfigError, Params
-from gigatok.paper.results.metrics import SCALING_METRICS, Metric, full_name
-from gigatok.paper.results.repeats import read_repeated
-from gigatok.paper.results.run import Run, read_run, total_parameters
+from gigatok.config import RUNGS, ConfigError
+from gigatok.config.experiments import SIZE_ORDER, base_name, without_regularization
+from gigatok.paper.results.metrics import SCALING_METRICS, Metric, full_name, owner
+from gigatok.paper.results.reader import Results
+from gigatok.paper.results.run import Run, total_parameters
 
-# The same metric of reconstructions and of samples: the plain name is the samples', as in the paper's tables.
 RECONSTRUCTION = "reconstruction_"
 """Prefix of a row's metrics that would otherwise be called like the samples'."""
-_OF_SAMPLES = ("kid", "inception_score", "precision", "recall")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +26,9 @@ class ScalingRow:
     tokenizer: str
     semantic: bool
     """Trained with semantic regularization."""
+    encoder: str | None = None
+    """Size of the encoder; ``None``: the settings have no such tokenizer."""
+    decoder: str | None = None
     params: int | None
     """Parameters of the whole tokenizer; ``None``: not run."""
     metrics: dict[str, float]
@@ -57,7 +58,7 @@ class ScalingRow:
         }
 
 
-def scaling_rows(runs_root: Path, params: Params, sizes: Sequence[str]) -> list[ScalingRow]:
+def scaling_rows(results: Results, sizes: Sequence[str]) -> list[ScalingRow]:
     """Rows for rungs named as on the command line, in the order given.
 
     Raises:
@@ -66,25 +67,26 @@ def scaling_rows(runs_root: Path, params: Params, sizes: Sequence[str]) -> list[
     unknown = [size for size in sizes if size not in RUNGS]
     if unknown:
         raise ConfigError(f"size {unknown[0]!r} is unknown: choose from {', '.join(RUNGS)}")
-    return [tokenizer_row(runs_root, params, RUNGS[size]) for size in sizes]
+    return [tokenizer_row(results, RUNGS[size]) for size in sizes]
 
 
-def series_rows(runs_root: Path, params: Params) -> list[ScalingRow]:
+def series_rows(results: Results) -> list[ScalingRow]:
     """Rows of every tokenizer that differs from the recipe in size or semantic regularization alone.
 
     These are the two series of the paper's figures 3 and 7, smallest first.
     """
+    params = results.params
     names = [name for name, entry in params.tokenizers.items() if name in _plain_names(entry.encoder, entry.decoder)]
-    rows = [tokenizer_row(runs_root, params, name) for name in dict.fromkeys([*RUNGS.values(), *names])]
-    order = {name: place for place, name in enumerate(("S-S", "S-B", "S-L", "B-L", "L-XL", "XL-XXL"))}
-    return sorted(rows, key=lambda row: (not row.semantic, order.get(row.tokenizer.removesuffix("-no-sem"), 99)))
+    rows = [tokenizer_row(results, name) for name in dict.fromkeys([*RUNGS.values(), *names])]
+    order = {name: place for place, name in enumerate(SIZE_ORDER)}
+    return sorted(rows, key=lambda row: (not row.semantic, order.get(base_name(row.tokenizer), len(order))))
 
 
-def tokenizer_row(runs_root: Path, params: Params, name: str) -> ScalingRow:
+def tokenizer_row(results: Results, name: str) -> ScalingRow:
     """The row of one tokenizer and the generator of the same name."""
-    tokenizer = read_repeated(runs_root, "tokenizer", name, params)
-    generator = read_repeated(runs_root, "generator", name, params)
-    reference = read_run(runs_root, "reference", "reference", params.profile)
+    params = results.params
+    tokenizer, generator = results.run("tokenizer", name), results.run("generator", name)
+    reference = results.run("reference", "reference")
     scores = {score.metric: score for score in _renamed(tokenizer)}
     scores |= {score.metric: score for score in generator.scores}
     floors = _floors(tokenizer, generator, reference) if tokenizer.sheet or generator.sheet else ()
@@ -92,7 +94,9 @@ def tokenizer_row(runs_root: Path, params: Params, name: str) -> ScalingRow:
     return ScalingRow(
         size=next((size for size, each in RUNGS.items() if each == name), ""),
         tokenizer=name,
-        semantic=params.tokenizer_training(name).loss.semantic_weight > 0 if known else "no-sem" not in name,
+        semantic=params.tokenizer_training(name).loss.semantic_weight > 0 if known else base_name(name) == name,
+        encoder=known.encoder if known else None,
+        decoder=known.decoder if known else None,
         params=total_parameters(tokenizer.sheet.parameters) if tokenizer.sheet else None,
         metrics={metric: scores[metric].value for metric in sorted(scores)},
         floors=_floor_values(floors),
@@ -107,7 +111,8 @@ def tokenizer_row(runs_root: Path, params: Params, name: str) -> ScalingRow:
 
 
 def _plain_names(encoder: str, decoder: str) -> tuple[str, str]:
-    return f"{encoder}-{decoder}", f"{encoder}-{decoder}-no-sem"
+    name = f"{encoder}-{decoder}"
+    return name, without_regularization(name)
 
 
 def _renamed(run: Run) -> list[Score]:
@@ -116,7 +121,7 @@ def _renamed(run: Run) -> list[Score]:
 
 
 def _of_reconstructions(score: Score) -> Score:
-    if score.metric.split("/")[0] not in _OF_SAMPLES:
+    if owner(score.metric) == "tokenizer":
         return score
     return score.model_copy(update={"metric": f"{RECONSTRUCTION}{score.metric}"})
 

@@ -29,6 +29,7 @@ from gigatok.paper.claims.ledger import (
     tally,
     write_ledger,
 )
+from gigatok.paper.results.reader import Results
 from gigatok.paper.results.trainings import DETAILS
 
 
@@ -45,7 +46,7 @@ def trained(tmp_path):
 
 
 def entries(runs, params=None):
-    return {entry.claim.key: entry for entry in check_claims(runs, params or full_params())}
+    return {entry.claim.key: entry for entry in check_claims(Results(runs, params or full_params()))}
 
 
 def outcomes(entry):
@@ -146,7 +147,7 @@ def test_trainings_without_any_spread_decide_nothing(tmp_path):
 
 
 def test_ledger_says_scale_test_criteria_and_numbers(runs, tmp_path):
-    found = write_ledger(runs, fake_params(), tmp_path / "claims.md")
+    found = write_ledger(Results(runs, fake_params()), tmp_path / "claims.md")
     text = (tmp_path / "claims.md").read_text()
     assert "proxy scale: profile nano" in text
     assert "Welch's test over training seeds" in text
@@ -158,7 +159,7 @@ def test_ledger_says_scale_test_criteria_and_numbers(runs, tmp_path):
 
 def test_json_has_what_a_reader_needs_to_judge_again(trained):
     runs, params = trained
-    document = ledger_document(check_claims(runs, params), params, runs)
+    document = ledger_document(check_claims(Results(runs, params)), params, runs)
     claim = next(each for each in document["claims"] if each["claim"] == "dilemma")
     assert (claim["verdict"], claim["verdict_scale"]) == ("confirmed", "proxy")
     assert (claim["level"], claim["correction"], claim["power"]) == (0.05, "holm", 0.8)
@@ -256,7 +257,7 @@ def test_the_decoder_claim_rests_on_table_2s_own_runs():
 def test_runs_of_other_settings_count_as_not_run(runs):
     write_tokenizer(runs, "B-S", rfid=50, psnr=20)
     assert "B-S not run" not in entries(runs)["decoder-over-encoder"].findings[0].text
-    core = {entry.claim.key: entry for entry in check_claims(runs, fake_params())}
+    core = {entry.claim.key: entry for entry in check_claims(Results(runs, fake_params()))}
     assert "B-S not run" in core["decoder-over-encoder"].findings[0].text
 
 

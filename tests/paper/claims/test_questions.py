@@ -34,7 +34,7 @@ def trained(tmp_path):
 
 
 def rows(runs, params=None):
-    return series_rows(runs, params or fake_params())
+    return series_rows(Results(runs, params or fake_params()))
 
 
 def rungs(runs, params=None):
@@ -43,7 +43,7 @@ def rungs(runs, params=None):
 
 def said(runs, params=None):
     params = params or fake_params()
-    return answers(rows(runs, params), params, check_claims(runs, params), predictions(Results(runs, params)))
+    return answers(rows(runs, params), params, check_claims(Results(runs, params)), predictions(Results(runs, params)))
 
 
 def test_floors_all_beaten_by_one_training_each(runs):
@@ -109,7 +109,7 @@ def test_half_a_metric_is_no_contest(runs, metric):
 
 def test_dilemma_and_cure_are_the_checked_claims(trained):
     found = {each.statement: each for each in said(*trained)}
-    for claim in check_claims(*trained)[:2]:
+    for claim in check_claims(Results(*trained))[:2]:
         quoted = found[claim.claim.text]
         assert quoted.verdict == claim.verdict
         assert all(finding.text in quoted.text for finding in claim.findings)

@@ -8,6 +8,7 @@ from PIL import Image
 
 from gigatok.paper.figures import failures
 from gigatok.paper.figures.failures import image_names, write_failures
+from gigatok.paper.results.reader import Results
 
 
 def shown(path):
@@ -17,7 +18,7 @@ def shown(path):
 
 def test_every_rung_shows_its_worst_pairs(tmp_path):
     write_core(tmp_path / "runs")
-    drawn = write_failures(tmp_path / "runs", fake_params(), tmp_path / "failures.png")
+    drawn = write_failures(Results(tmp_path / "runs", fake_params()), tmp_path / "failures.png")
     sheet = shown(drawn.file)
     left, step = 10 + 96, 102
     for place, name in enumerate(("S-S", "S-B", "B-L", "L-XL", "XL-XXL")):
@@ -44,7 +45,7 @@ def test_value_and_name_stand_below(tmp_path, monkeypatch):
 
     monkeypatch.setattr(failures.ImageDraw, "Draw", listening)
     write_tokenizer(tmp_path, "S-S", rfid=70, psnr=18)
-    write_failures(tmp_path, fake_params(), tmp_path / "failures.png")
+    write_failures(Results(tmp_path, fake_params()), tmp_path / "failures.png")
     assert texts[2:5] == ["10.00 dB", "grinning face", "google"]
     assert "S-B: not run: gigatok-bench scaling --sizes b" in texts
 
@@ -58,7 +59,7 @@ def test_names_of_emoji_and_of_other_sources():
 def test_runs_from_before_say_how_to_get_them(tmp_path):
     write_tokenizer(tmp_path, "S-S", rfid=70, psnr=18)
     np.savez(tmp_path / "tokenizers" / "S-S" / "pictures.npz", originals=pictures(2), reconstructions=pictures(2))
-    drawn = write_failures(tmp_path, fake_params(), tmp_path / "failures.png")
+    drawn = write_failures(Results(tmp_path, fake_params()), tmp_path / "failures.png")
     assert drawn.scores == ()
     assert shown(drawn.file).shape[0] == 5 * 34 + 20
 

@@ -11,17 +11,18 @@ from gigatok.config import GigatokError
 from gigatok.paper.figures import feature_maps, paper_figures
 from gigatok.paper.figures.feature_maps import principal_components, write_feature_maps
 from gigatok.paper.figures.paper_figures import write_paper_figures
-from gigatok.paper.figures.series import Series
+from gigatok.paper.figures.series import Series, Spot
 from gigatok.paper.figures.style import MIXED
+from gigatok.paper.figures.written import ShownScores
 from gigatok.paper.results.metrics import PAPER_GFID
-from gigatok.paper.results.reader import Results, Spot
+from gigatok.paper.results.reader import Results
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     runs, out = tmp_path_factory.mktemp("runs"), tmp_path_factory.mktemp("figures")
     write_core(runs)
-    return runs, write_paper_figures(runs, fake_params(), out)
+    return runs, write_paper_figures(Results(runs, fake_params()), out)
 
 
 def test_every_figure_has_both_forms(written):
@@ -42,7 +43,7 @@ def test_a_figure_names_the_scores_it_shows_and_no_others(written):
 
 
 def test_reader_takes_each_metric_from_its_owner(written):
-    reader = Results(written[0], fake_params())
+    reader = ShownScores(Results(written[0], fake_params()))
     spot = Spot(0, "S-S", "S-L")
     rfid, gfid = reader.score(spot, "rfid"), reader.score(spot, "gfid")
     assert rfid is not None
@@ -72,7 +73,7 @@ def test_components_do_not_depend_on_an_offset():
 
 
 def test_feature_maps_without_weights_say_so(written, tmp_path):
-    write_feature_maps(written[0], fake_params(), tmp_path / "fig08.png")
+    write_feature_maps(Results(written[0], fake_params()), tmp_path / "fig08.png")
     assert (tmp_path / "fig08.png").stat().st_size > 500
 
 
@@ -84,7 +85,7 @@ def test_originals_come_first_whichever_tokenizer_was_not_run(tmp_path, monkeypa
     sheets = []
     monkeypatch.setattr(feature_maps, "_maps", lambda folder, images, layer: images)
     monkeypatch.setattr(feature_maps, "write_sheet", lambda lines, images, path: sheets.append(lines))
-    write_feature_maps(tmp_path, fake_params(), tmp_path / "fig08.png")
+    write_feature_maps(Results(tmp_path, fake_params()), tmp_path / "fig08.png")
     labels = [label.split("\n")[0] for label, _ in sheets[0]]
     assert labels == ["originals", *feature_maps.TOKENIZERS]
 
@@ -110,7 +111,7 @@ def test_series_that_were_not_run_are_in_the_legend(written, monkeypatch, tmp_pa
         legends[stem.name] = [text.get_text() for each in drawing.legends for text in each.get_texts()]
 
     monkeypatch.setattr(paper_figures.style, "save", keep)
-    write_paper_figures(written[0], fake_params(), tmp_path)
+    write_paper_figures(Results(written[0], fake_params()), tmp_path)
     assert legends["fig09"] == ["1D", "2D (not run)"]
     assert legends["fig07"] == ["with semantic regularization", "without"]
 
@@ -119,13 +120,13 @@ def test_figure_6_shows_how_sure_its_correlation_is(panels, tmp_path):
     write_core(tmp_path)
     for name, gfid in (("S-S", 130), ("S-L", 118), ("B-L", 111)):
         write_generator(tmp_path, f"{name}-GPT-XL", gfid=gfid, loss=4)
-    write_paper_figures(tmp_path, full_params(), tmp_path)
+    write_paper_figures(Results(tmp_path, full_params()), tmp_path)
     assert any("over 3 points (paper 0.99)\nr +1.00 [-1.00, +1.00]" in text for text in panels["fig06"]["gFID, guided"])
     assert "too few points for R² (paper 0.80)" in panels["fig06"]["Linear probe"]  # all equal
 
 
 def test_figures_show_the_papers_guided_gfid(written, panels, tmp_path):
-    drawn = write_paper_figures(written[0], fake_params(), tmp_path)
+    drawn = write_paper_figures(Results(written[0], fake_params()), tmp_path)
     for number in (3, 7, 9, 12, 13):
         assert "gFID, guided" in panels[f"fig{number:02d}"]
     assert "gFID, guided" in panels["fig06"]
@@ -138,8 +139,8 @@ def test_scores_measured_differently_are_refused_or_said(panels, tmp_path):
     write_core(tmp_path)
     remeasure(tmp_path / "tokenizers" / "B-L", "rfid", sample_count=10)
     with pytest.raises(GigatokError, match=r"sample_count: 567 \| 10.*report\.force"):
-        write_paper_figures(tmp_path, fake_params(), tmp_path)
-    write_paper_figures(tmp_path, fake_params(report={"force": True}), tmp_path)
+        write_paper_figures(Results(tmp_path, fake_params()), tmp_path)
+    write_paper_figures(Results(tmp_path, fake_params(report={"force": True})), tmp_path)
     assert MIXED in panels["fig07"]["rFID"]
     assert MIXED in panels["fig09"]["rFID"]
     assert MIXED not in panels["fig07"]["gFID, guided"]
@@ -149,17 +150,17 @@ def test_scores_measured_differently_are_refused_or_said(panels, tmp_path):
 def test_each_run_may_have_its_own_guidance_but_not_its_own_judge(panels, tmp_path):
     write_core(tmp_path)
     remeasure(tmp_path / "generators" / "B-L", PAPER_GFID, sampler={"cfg_scale": 1.5})
-    write_paper_figures(tmp_path, fake_params(), tmp_path)
+    write_paper_figures(Results(tmp_path, fake_params()), tmp_path)
     remeasure(tmp_path / "generators" / "B-L", PAPER_GFID, extractor_size=99)
     with pytest.raises(GigatokError, match=r"gfid_best_cfg.* in extractor_size: 260 \| 99: measure"):
-        write_paper_figures(tmp_path, fake_params(), tmp_path)
+        write_paper_figures(Results(tmp_path, fake_params()), tmp_path)
 
 
 def test_the_sampler_may_differ_of_guided_scores_only(tmp_path):
     write_core(tmp_path)
     remeasure(tmp_path / "generators" / "B-L", "ar_val_loss", sampler={"cfg_scale": 1.5})
     with pytest.raises(GigatokError, match=r"ar_val_loss.* in sampler"):
-        write_paper_figures(tmp_path, fake_params(), tmp_path)
+        write_paper_figures(Results(tmp_path, fake_params()), tmp_path)
 
 
 def test_figure_6_compares_along_each_axis_only(panels, tmp_path):
@@ -167,13 +168,13 @@ def test_figure_6_compares_along_each_axis_only(panels, tmp_path):
     for name in ("S-S", "S-L", "B-L"):
         write_generator(tmp_path, f"{name}-GPT-XL", gfid=90, loss=4)
         remeasure(tmp_path / "generators" / f"{name}-GPT-XL", "linear_probe_accuracy", probe="block 3 of 6")
-    write_paper_figures(tmp_path, full_params(), tmp_path)
+    write_paper_figures(Results(tmp_path, full_params()), tmp_path)
     assert all(MIXED not in texts for texts in panels["fig06"].values())
     remeasure(tmp_path / "generators" / "S-L-GPT-XL", "linear_probe_accuracy", probe="block 4 of 6")
     with pytest.raises(GigatokError, match=r"linear_probe_accuracy.*block 3 of 6"):
-        write_paper_figures(tmp_path, full_params(), tmp_path)
+        write_paper_figures(Results(tmp_path, full_params()), tmp_path)
     forced = full_params().model_copy(update={"report": full_params().report.replace(force=True)})
-    write_paper_figures(tmp_path, forced, tmp_path)
+    write_paper_figures(Results(tmp_path, forced), tmp_path)
     assert [MIXED in texts for texts in panels["fig06"].values()] == [False, True]
 
 

@@ -8,6 +8,7 @@ from fake_runs import CLASSES, fake_params, pictures, write_core, write_tokenize
 from PIL import Image
 
 from gigatok.paper.figures.picture_grids import pick, upscale, write_reconstructions, write_rung, write_samples
+from gigatok.paper.results.reader import Results
 from gigatok.paper.tables.scaling_rows import series_rows
 
 
@@ -15,7 +16,7 @@ from gigatok.paper.tables.scaling_rows import series_rows
 def core(tmp_path_factory):
     runs = tmp_path_factory.mktemp("core")
     write_core(runs)
-    return series_rows(runs, fake_params())
+    return series_rows(Results(runs, fake_params()))
 
 
 def test_upscaling_keeps_every_pixel():
@@ -57,12 +58,12 @@ def test_samples_stand_under_their_class(core, tmp_path):
 
 def test_missing_runs_get_words_not_pictures(tmp_path):
     params = fake_params()
-    nothing = series_rows(tmp_path, params)
+    nothing = series_rows(Results(tmp_path, params))
     for number, write in enumerate((write_reconstructions, lambda r, p, f: write_samples(r, p, CLASSES, f))):
         write(nothing, params, tmp_path / f"{number}.png")
         assert (tmp_path / f"{number}.png").exists()
     write_tokenizer(tmp_path, "S-S", rfid=60, psnr=17)
-    some = series_rows(tmp_path, params)
+    some = series_rows(Results(tmp_path, params))
     write_reconstructions(some, params, tmp_path / "some.png")
     write_rung(some[0], params, CLASSES, tmp_path / "half.png")
     write_rung(some[1], params, CLASSES, tmp_path / "none.png")

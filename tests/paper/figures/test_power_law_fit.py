@@ -11,6 +11,7 @@ from gigatok.config import GigatokError
 from gigatok.paper.figures.power_law_fit import Point, PowerLaw, fit
 from gigatok.paper.figures.power_laws import write_scaling_laws
 from gigatok.paper.figures.style import MIXED
+from gigatok.paper.results.reader import Results
 from gigatok.planning.flops import training_flops
 
 X = np.array([1e6, 2e6, 5e6, 1e7, 4e7])
@@ -74,7 +75,7 @@ def test_what_is_no_law_is_said(points, text):
 
 def test_figure_and_tables_show_ours_and_the_papers_points(tmp_path):
     write_core(tmp_path / "runs")
-    drawn = write_scaling_laws(tmp_path / "runs", fake_params(), tmp_path)
+    drawn = write_scaling_laws(Results(tmp_path / "runs", fake_params()), tmp_path)
     assert drawn.file.stat().st_size > 5000
     text = (tmp_path / "tables" / "scaling-law.md").read_text()
     assert "| rFID | tokenizer parameters | 5 |" in text
@@ -84,7 +85,7 @@ def test_figure_and_tables_show_ours_and_the_papers_points(tmp_path):
 
 def test_generation_is_the_papers_guided_gfid(tmp_path):
     write_core(tmp_path / "runs")
-    drawn = write_scaling_laws(tmp_path / "runs", fake_params(), tmp_path)
+    drawn = write_scaling_laws(Results(tmp_path / "runs", fake_params()), tmp_path)
     assert "gfid" not in {score.metric.split("/")[0] for score in drawn.scores}
     text = (tmp_path / "tables" / "scaling-law.md").read_text()
     assert "| gFID, guided | training FLOPs | 5 |" in text
@@ -95,8 +96,8 @@ def test_scores_measured_differently_make_no_law(tmp_path):
     write_core(tmp_path / "runs")
     remeasure(tmp_path / "runs" / "tokenizers" / "B-L", "rfid", sample_count=10)
     with pytest.raises(GigatokError, match=r"rfid.*measured differently, in sample_count: 567 \| 10.*report\.force"):
-        write_scaling_laws(tmp_path / "runs", fake_params(), tmp_path)
-    write_scaling_laws(tmp_path / "runs", fake_params(report={"force": True}), tmp_path)
+        write_scaling_laws(Results(tmp_path / "runs", fake_params()), tmp_path)
+    write_scaling_laws(Results(tmp_path / "runs", fake_params(report={"force": True})), tmp_path)
     text = (tmp_path / "tables" / "scaling-law.md").read_text()
     assert text.count(f"| 5 | - | {MIXED} |") == 2
 
@@ -124,7 +125,7 @@ def test_lpips_takes_the_place_of_the_profiles_own_distance(tmp_path):
         sheet = ScoreSheet.read(path)
         lpips = sheet.scores[0].replace(metric="lpips/vgg16", value=0.2, interval=None)
         sheet.model_copy(update={"scores": (*sheet.scores, lpips)}).write(path)
-    write_scaling_laws(tmp_path / "runs", fake_params(), tmp_path)
+    write_scaling_laws(Results(tmp_path / "runs", fake_params()), tmp_path)
     text = (tmp_path / "tables" / "scaling-law.md").read_text()
     assert "| LPIPS | training FLOPs | 5 | - | no power law: the metric does not change |" in text
     assert "Perceptual" not in text

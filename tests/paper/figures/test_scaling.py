@@ -10,6 +10,7 @@ from fake_runs import fake_params, full_params, write_core, write_tokenizer
 from gigatok.paper.figures import style
 from gigatok.paper.figures.scaling import plot_metric, plotted_columns, write_scaling_plots
 from gigatok.paper.results.metrics import find_metric
+from gigatok.paper.results.reader import Results
 from gigatok.paper.tables.scaling_rows import series_rows
 from gigatok.paper.text import compact
 
@@ -18,7 +19,7 @@ from gigatok.paper.text import compact
 def rows(tmp_path_factory):
     runs = tmp_path_factory.mktemp("core")
     write_core(runs)
-    return series_rows(runs, fake_params())
+    return series_rows(Results(runs, fake_params()))
 
 
 def draw(rows, key):
@@ -41,7 +42,7 @@ def test_two_series_over_a_log_axis(rows):
 def test_no_line_goes_through_a_size_whose_encoder_is_the_larger_part(tmp_path):
     write_core(tmp_path)
     write_tokenizer(tmp_path, "B-S", rfid=75, psnr=17)
-    axes = draw(series_rows(tmp_path, full_params()), "rfid")
+    axes = draw(series_rows(Results(tmp_path, full_params())), "rfid")
     assert "B-S" in [text.get_text() for text in axes.texts]
     ladder, aside, without = (container[0] for container in axes.containers)
     assert (ladder.get_linestyle(), len(ladder.get_xdata())) == ("-", 6)
@@ -71,7 +72,7 @@ def test_percent_axis_is_scaled_with_its_floor(rows):
 
 
 def test_nothing_run_says_so_instead_of_zero(tmp_path):
-    axes = draw(series_rows(tmp_path, fake_params()), "rfid")
+    axes = draw(series_rows(Results(tmp_path, fake_params())), "rfid")
     assert [text.get_text() for text in axes.texts] == ["not run"]
     assert not axes.containers
 

@@ -6,6 +6,7 @@ from fake_runs import EXTRACTOR, fake_params, write_core
 
 from gigatok.artifacts import Protocol, Provenance, Score
 from gigatok.paper.results.pedigree import measured_lines, metric_label, pedigree, protocol_line
+from gigatok.paper.results.reader import Results
 from gigatok.paper.tables.scaling_rows import scaling_rows
 
 
@@ -42,7 +43,7 @@ def test_many_hashes_are_counted_and_uncommitted_changes_said():
 
 def test_pedigree_has_run_tracking_id_hashes_and_sampler(tmp_path):
     write_core(tmp_path)
-    (row,) = scaling_rows(tmp_path, fake_params(), ["s"])
+    (row,) = scaling_rows(Results(tmp_path, fake_params()), ["s"])
     known = dict(pedigree(row.scores[f"rfid/{EXTRACTOR}"], row.tokenizer_run))
     assert known["run"] == "S-S"
     assert known["MLflow run"] == "f00d" * 8

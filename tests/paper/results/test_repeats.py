@@ -14,7 +14,7 @@ from gigatok.paper.claims.ledger import check_claims
 from gigatok.paper.figures.scaling import write_scaling_plots
 from gigatok.paper.figures.style import MIXED
 from gigatok.paper.results.pedigree import pedigree
-from gigatok.paper.results.repeats import read_repeated
+from gigatok.paper.results.reader import Results
 from gigatok.paper.tables.scaling_rows import series_rows, tokenizer_row
 
 RFID = f"rfid/{EXTRACTOR}"
@@ -39,7 +39,7 @@ def write_named(runs, name, *, rfid, gfid):
 
 
 def test_a_repeated_run_shows_the_mean_with_students_interval(repeats):
-    run = read_repeated(repeats[0], "tokenizer", "S-S", repeats[1])
+    run = Results(repeats[0], repeats[1]).run("tokenizer", "S-S")
     score = next(score for score in run.scores if score.metric == RFID)
     assert score.value == pytest.approx(73.0)
     half = 4.302652729911275 * 3.0 / np.sqrt(3)  # t with 2 degrees of freedom, standard deviation 3
@@ -49,22 +49,22 @@ def test_a_repeated_run_shows_the_mean_with_students_interval(repeats):
 
 
 def test_tables_and_claims_take_the_mean(repeats):
-    row = tokenizer_row(*repeats, "S-S")
+    row = tokenizer_row(Results(*repeats), "S-S")
     assert row.metrics[RFID] == pytest.approx(73.0)
     assert row.metrics[f"gfid/{EXTRACTOR}"] == pytest.approx(123.0)
-    cure = next(entry for entry in check_claims(*repeats) if entry.claim.key == "cure")
+    cure = next(entry for entry in check_claims(Results(*repeats)) if entry.claim.key == "cure")
     assert cure.findings[0].effect == pytest.approx(58 - 73)
 
 
 def test_a_repeat_that_has_not_run_is_not_counted(repeats):
     (repeats[0] / "tokenizers" / "S-S-seed2" / "summary.json").unlink()
-    run = read_repeated(repeats[0], "tokenizer", "S-S", repeats[1])
+    run = Results(repeats[0], repeats[1]).run("tokenizer", "S-S")
     assert next(score for score in run.scores if score.metric == RFID).value == pytest.approx(73.0)
     assert str(run.scores[0].protocol.notes).endswith("training seeds 0, 1")
 
 
 def test_others_are_as_they_were(repeats):
-    run = read_repeated(repeats[0], "tokenizer", "S-B", repeats[1])
+    run = Results(repeats[0], repeats[1]).run("tokenizer", "S-B")
     assert next(score for score in run.scores if score.metric == RFID).value == 64
 
 
@@ -78,13 +78,13 @@ def remeasure(runs, name, count):
 def test_a_mean_of_different_protocols_is_refused(repeats):
     remeasure(repeats[0], "S-S-seed2", 100)
     with pytest.raises(GigatokError, match=r"sample_count: 567 \| 100"):
-        read_repeated(repeats[0], "tokenizer", "S-S", repeats[1])
+        Results(repeats[0], repeats[1]).run("tokenizer", "S-S")
 
 
 def test_a_plot_of_different_protocols_is_refused_or_says_so(tmp_path):
     write_core(tmp_path / "runs")
     remeasure(tmp_path / "runs", "B-L", 100)
-    rows = series_rows(tmp_path / "runs", fake_params())
+    rows = series_rows(Results(tmp_path / "runs", fake_params()))
     with pytest.raises(
         GigatokError, match=r"rfid.* were measured differently, in sample_count: 567 \| 100.*report.force"
     ):

@@ -11,6 +11,7 @@ from fake_runs import EXTRACTOR, fake_params, write_core, write_tokenizer
 
 from gigatok.artifacts import ScoreSheet
 from gigatok.paper.results.metrics import SCALING_METRICS, find_metric, full_name
+from gigatok.paper.results.reader import Results
 from gigatok.paper.tables.scaling import scaling_csv, scaling_json, scaling_markdown, scaling_text, write_scaling_table
 from gigatok.paper.tables.scaling_rows import scaling_rows, series_rows
 
@@ -19,7 +20,7 @@ from gigatok.paper.tables.scaling_rows import scaling_rows, series_rows
 def rows(tmp_path_factory):
     runs = tmp_path_factory.mktemp("core")
     write_core(runs)
-    return scaling_rows(runs, fake_params(), ["s", "3b"])
+    return scaling_rows(Results(runs, fake_params()), ["s", "3b"])
 
 
 def test_markdown_has_a_row_a_rung_and_says_which_scale(rows):
@@ -40,7 +41,7 @@ def test_rough_values_and_few_images_are_said(tmp_path):
     rough = rfid.replace(metric=rfid.metric.replace("rfid", "rfid_infinity"), value=60.0, protocol=protocol)
     biased = "Fréchet distances of 5 samples to 5 images in 9 dimensions are biased upwards"
     sheet.model_copy(update={"scores": (*sheet.scores, rough), "notes": (biased,)}).write(path)
-    text = scaling_markdown(series_rows(tmp_path, fake_params()), fake_params())
+    text = scaling_markdown(series_rows(Results(tmp_path, fake_params())), fake_params())
     assert "| ~60.00 |" in text
     assert "~: fewer images than feature dimensions, a rough guide only." in text
     assert f"{biased}." in text
@@ -49,7 +50,7 @@ def test_rough_values_and_few_images_are_said(tmp_path):
 def test_missing_values_are_not_run_with_the_command(tmp_path):
     write_tokenizer(tmp_path, "S-S", rfid=70, psnr=16)
     params = fake_params()
-    text = scaling_markdown(scaling_rows(tmp_path, params, ["s", "b"]), params)
+    text = scaling_markdown(scaling_rows(Results(tmp_path, params), ["s", "b"]), params)
     assert "| b | S-B | yes | not run | not run |" in text
     assert "- not run: S-B: `gigatok-bench scaling --sizes b`" in text
     assert " 0 |" not in text

@@ -8,6 +8,7 @@ import pytest
 from fake_runs import EXTRACTOR, fake_params, write_core, write_generator, write_reference, write_tokenizer
 
 from gigatok.config import ConfigError
+from gigatok.paper.results.reader import Results
 from gigatok.paper.results.run import total_parameters
 from gigatok.paper.tables.scaling_rows import scaling_rows, series_rows
 
@@ -20,7 +21,7 @@ def core(tmp_path_factory):
 
 
 def test_rows_follow_the_sizes_asked_for(core):
-    rows = scaling_rows(core, fake_params(), ["3b", "s"])
+    rows = scaling_rows(Results(core, fake_params()), ["3b", "s"])
     assert [(row.size, row.tokenizer, row.params) for row in rows] == [
         ("3b", "XL-XXL", 8_000_000),
         ("s", "S-S", 550_000),
@@ -28,7 +29,7 @@ def test_rows_follow_the_sizes_asked_for(core):
 
 
 def test_row_holds_both_sheets_and_their_times(core):
-    (row,) = scaling_rows(core, fake_params(), ["s"])
+    (row,) = scaling_rows(Results(core, fake_params()), ["s"])
     assert row.metrics["psnr"] == 16.1
     assert row.metrics[f"gfid/{EXTRACTOR}"] == 120
     assert row.seconds == {"tokenizer": 61.5, "generator": 30.0, "evaluate": 15.0}
@@ -36,13 +37,13 @@ def test_row_holds_both_sheets_and_their_times(core):
 
 
 def test_kid_of_samples_and_of_reconstructions_keep_apart(core):
-    (row,) = scaling_rows(core, fake_params(), ["s"])
+    (row,) = scaling_rows(Results(core, fake_params()), ["s"])
     assert row.metrics[f"kid/{EXTRACTOR}"] == 120 / 500
     assert row.metrics[f"reconstruction_kid/{EXTRACTOR}"] == 70 / 1000
 
 
 def test_floors_stand_under_the_metric_and_baselines_beside_it(core):
-    (row,) = scaling_rows(core, fake_params(), ["s"])
+    (row,) = scaling_rows(Results(core, fake_params()), ["s"])
     assert row.floors["psnr"] == 9.1
     assert row.floors["psnr (k-means patches)"] == 21.9
     assert row.floors[f"gfid/{EXTRACTOR}"] == 240.0
@@ -50,7 +51,7 @@ def test_floors_stand_under_the_metric_and_baselines_beside_it(core):
 
 
 def test_missing_runs_have_no_numbers(tmp_path):
-    (row,) = scaling_rows(tmp_path, fake_params(), ["s"])
+    (row,) = scaling_rows(Results(tmp_path, fake_params()), ["s"])
     assert row.as_json() == {
         "size": "s", "tokenizer": "S-S", "params": None, "metrics": {}, "floors": {}, "seconds": {},
     }  # fmt: skip
@@ -59,7 +60,7 @@ def test_missing_runs_have_no_numbers(tmp_path):
 def test_tokenizer_without_its_generator_has_its_own_metrics_only(tmp_path):
     write_reference(tmp_path)
     write_tokenizer(tmp_path, "S-S", rfid=70, psnr=16)
-    (row,) = scaling_rows(tmp_path, fake_params(), ["s"])
+    (row,) = scaling_rows(Results(tmp_path, fake_params()), ["s"])
     assert row.params == 550_000
     assert not any(name.startswith("gfid") for name in row.metrics)
 
@@ -67,7 +68,7 @@ def test_tokenizer_without_its_generator_has_its_own_metrics_only(tmp_path):
 def test_sheet_of_another_profile_does_not_count(tmp_path):
     write_tokenizer(tmp_path, "S-S", rfid=70, psnr=16, profile="smoke")
     write_generator(tmp_path, "S-S", gfid=100, loss=5, profile="nano")
-    (row,) = scaling_rows(tmp_path, fake_params(), ["s"])
+    (row,) = scaling_rows(Results(tmp_path, fake_params()), ["s"])
     assert "psnr" not in row.metrics
     assert row.tokenizer_run.stale == "smoke"
     assert row.metrics["ar_val_loss"] == 5
@@ -75,11 +76,11 @@ def test_sheet_of_another_profile_does_not_count(tmp_path):
 
 def test_unknown_size_lists_the_known_ones(tmp_path):
     with pytest.raises(ConfigError, match=r"'m' is unknown: choose from s, b, l, xl, 3b"):
-        scaling_rows(tmp_path, fake_params(), ["s", "m"])
+        scaling_rows(Results(tmp_path, fake_params()), ["s", "m"])
 
 
 def test_series_are_the_plain_recipe_with_and_without_regularization(core):
-    names = [(row.tokenizer, row.semantic) for row in series_rows(core, fake_params())]
+    names = [(row.tokenizer, row.semantic) for row in series_rows(Results(core, fake_params()))]
     with_it = [(name, True) for name in ("S-S", "S-B", "S-L", "B-L", "L-XL", "XL-XXL")]
     assert names == with_it + [(f"{name}-no-sem", False) for name in ("S-S", "S-L", "B-L")]
 
@@ -88,11 +89,11 @@ def test_series_leave_out_other_variants(core):
     params = fake_params()
     entry = params.tokenizers["S-S"].replace(overrides={"model": {"alignment_layer": 2}})
     changed = params.replace(tokenizers={**params.model_dump()["tokenizers"], "S-S-layer2": entry.model_dump()})
-    assert "S-S-layer2" not in [row.tokenizer for row in series_rows(core, changed)]
+    assert "S-S-layer2" not in [row.tokenizer for row in series_rows(Results(core, changed))]
 
 
 def test_json_has_the_documented_keys(core):
-    row = scaling_rows(core, fake_params(), ["s"])[0].as_json()
+    row = scaling_rows(Results(core, fake_params()), ["s"])[0].as_json()
     assert list(json.loads(json.dumps(row))) == [
         "size",
         "tokenizer",

@@ -1,0 +1,39 @@
+"""Figures that were written, with the scores they show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from gigatok.artifacts import Score
+from gigatok.paper.figures.series import Spot
+from gigatok.paper.results.reader import Results
+
+
+class WrittenFigure(NamedTuple):
+    """A figure that was written, and the scores it shows."""
+
+    number: int
+    title: str
+    file: Path
+    """The PNG; an SVG stands beside it."""
+    scores: tuple[Score, ...]
+
+
+class ShownScores:
+    """Looks scores up for figures, and keeps which of them each figure shows."""
+
+    def __init__(self, results: Results) -> None:
+        self.results = results
+        self._shown: list[Score] = []
+
+    def score(self, spot: Spot, key: str) -> Score | None:
+        """A metric of the tokenizer or the generator of a point, whichever owns it."""
+        found = self.results.score(spot.tokenizer, key, checkpoint=spot.checkpoint, generator=spot.generator)
+        self._shown += [found] if found else []
+        return found
+
+    def written(self, number: int, title: str, file: Path) -> WrittenFigure:
+        """A finished figure with the scores looked up since the one before it."""
+        scores, self._shown = tuple(self._shown), []
+        return WrittenFigure(number, title, file, scores)
