@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
 from gigatok.config import ConfigError, Params
-from gigatok.config.profiles import profile_text
+from gigatok.config.profiles import PROFILES, profile_text
+from gigatok.config.repeats import repeat_name
 from gigatok.config.sections import TrainTokenizerSection
 from gigatok.config.suites import CORE_TOKENIZERS, NO_SEMANTIC, Entry, default_generators
 
@@ -63,6 +64,31 @@ def in_2d(name: str) -> str:
 def with_ar_model(name: str, size: str) -> str:
     """Name of the generator with an AR model of that size on the tokens of ``name``."""
     return f"{name}-{size}"
+
+
+class OwnRuns(NamedTuple):
+    """Entries of ``params.yaml`` that none of the paper's experiments uses, in the file's order."""
+
+    tokenizers: tuple[str, ...]
+    generators: tuple[str, ...]
+    """Without those that only go with a tokenizer of ``tokenizers`` under its name."""
+
+
+def own_runs(params: Params) -> OwnRuns:
+    """What a user added to the settings: names that no suite, no profile and no repeated training gives."""
+    suites = suite_entries("full", params.profile) if params.profile in PROFILES else ({}, {})
+    profile: dict[str, Any] = yaml.safe_load(profile_text(params.profile)) if params.profile in PROFILES else {}
+    known = {name for name, _ in MORE_RUNS.values()}.union(*suites)
+    known |= {name for kind in ("more_tokenizers", "more_generators") for name in profile.get(kind) or {}}
+    known |= {repeat_name(name, seed) for name, entry in params.tokenizers.items() for seed in entry.seeds}
+    known |= {f"{entry.tokenizer}-step{entry.checkpoint}" for entry in params.generators.values()}
+    tokenizers = tuple(name for name in params.tokenizers if name not in known)
+    generators = tuple(
+        name
+        for name, entry in params.generators.items()
+        if name not in known and not (name in tokenizers and entry.tokenizer == name)
+    )
+    return OwnRuns(tokenizers, generators)
 
 
 def suite_entries(

@@ -49,8 +49,13 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_sizes_keep_their_order_and_lose_repetitions() -> None:
-    assert parse_sizes("3b, s,B,s") == ["3b", "s", "b"]
+def test_sizes_keep_their_order_and_lose_repetitions(smoke: Params) -> None:
+    assert parse_sizes("3b, s,B,s", smoke) == ["3b", "s", "b"]
+
+
+def test_tokenizers_are_taken_by_name_too(smoke: Params) -> None:
+    assert parse_sizes("S-L,s", smoke) == ["S-L", "s"]
+    assert scaling_targets(smoke, ["S-L"]) == ["evaluate_tokenizer@S-L", "evaluate_generator@S-L"]
 
 
 @pytest.mark.parametrize("text", ["s,q", "", " , "])

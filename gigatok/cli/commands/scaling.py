@@ -23,7 +23,9 @@ def register(app: typer.Typer) -> None:
 
 
 def scaling(
-    sizes: Annotated[str, typer.Option(help="Any of s, b, l, xl, 3b, separated by commas.")] = "s,b,l,xl,3b",
+    sizes: Annotated[
+        str, typer.Option(help="Any of s, b, l, xl, 3b, or tokenizers by name, separated by commas.")
+    ] = "s,b,l,xl,3b",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, nothing else, on stdout.")] = False,
     profile: Annotated[str | None, typer.Option(help="Rewrite params.yaml first, if it is of another profile.")] = None,
     suite: Annotated[str | None, typer.Option(help="Rewrite params.yaml first, if it is of another suite.")] = None,
@@ -36,8 +38,8 @@ def scaling(
     from gigatok.pipeline.update import bring_up_to_date, planned_params
 
     root = project_root()
-    chosen = parse_sizes(sizes)
     params = planned_params(root, profile, suite)
+    chosen = parse_sizes(sizes, params)
     targets = scaling_targets(params, chosen)
     if dry_run:
         print_plan(root, params, targets, as_json=as_json)
@@ -46,17 +48,20 @@ def scaling(
     _print_rows(root, params, chosen, as_json)
 
 
-def parse_sizes(text: str) -> list[str]:
-    """``"3b, s"`` -> ``["3b", "s"]``: the order is kept, repetitions are not.
+def parse_sizes(text: str, params: Params) -> list[str]:
+    """``"3b, s, mine"`` -> ``["3b", "s", "mine"]``: the order is kept, repetitions are not.
 
     Raises:
-        ConfigError: a size is unknown or none is given; the known ones are listed.
+        ConfigError: a name is neither a size nor a tokenizer of ``params``, or none is given; the known ones are
+            listed.
     """
     from gigatok.config import RUNGS, ConfigError
 
-    sizes = list(dict.fromkeys(part.strip().lower() for part in text.split(",") if part.strip()))
-    unknown = [size for size in sizes if size not in RUNGS]
+    given = [part.strip() for part in text.split(",") if part.strip()]
+    sizes = list(dict.fromkeys(part if part in params.tokenizers else part.lower() for part in given))
+    unknown = [size for size in sizes if size not in RUNGS and size not in params.tokenizers]
     known = ", ".join(f"{size} ({name})" for size, name in RUNGS.items())
+    known += f"; and by name {', '.join(params.tokenizers)}"
     if unknown:
         raise ConfigError(f"--sizes: unknown size {', '.join(map(repr, unknown))}: known are {known}")
     if not sizes:
@@ -73,7 +78,7 @@ def scaling_targets(params: Params, sizes: list[str]) -> list[str]:
     from gigatok.config import RUNGS, ConfigError
 
     targets = []
-    for name in (RUNGS[size] for size in sizes):
+    for name in (RUNGS.get(size, size) for size in sizes):
         if name not in params.tokenizers or name not in params.generators:
             raise ConfigError(
                 f"params.yaml has no tokenizer and generator {name!r}: add them, or write a complete file "

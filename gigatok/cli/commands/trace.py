@@ -23,7 +23,9 @@ def register(app: typer.Typer) -> None:
 
 def trace(
     table: Annotated[str, typer.Argument(help="table2, 3, 5, 6, 7, 10, or 'scaling'.")],
-    row: Annotated[str, typer.Argument(help="Name of the row, e.g. B-L; a size (s, b, l, xl, 3b) of 'scaling'.")],
+    row: Annotated[
+        str, typer.Argument(help="Name of the row, e.g. B-L; a size (s, b, l, xl, 3b) or a tokenizer of 'scaling'.")
+    ],
     column: Annotated[str, typer.Argument(help="Name of the column, e.g. gfid.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -76,9 +78,10 @@ def scaling_pedigree(runs: Path, params: Params, table: str, row: str, column: s
     from gigatok.paper.results.run import command_for
     from gigatok.paper.tables.scaling_rows import tokenizer_row
 
-    if row not in RUNGS:
-        raise ConfigError(f"{table} has no size {row!r}: choose one of {', '.join(RUNGS)}")
-    found = tokenizer_row(Results(runs, params), RUNGS[row])
+    if row not in RUNGS and row not in params.tokenizers:
+        raise ConfigError(f"{table} has no row {row!r}: choose one of {', '.join((*RUNGS, *params.tokenizers))}")
+    tokenizer = RUNGS.get(row, row)
+    found = tokenizer_row(Results(runs, params), tokenizer)
     name = full_name(found.scores, column)
     if name is None:
         known = dict.fromkeys(
@@ -87,7 +90,7 @@ def scaling_pedigree(runs: Path, params: Params, table: str, row: str, column: s
         if column.split("/")[0] not in known:
             raise ConfigError(f"{table} has no column {column!r}: choose one of {', '.join(known)}")
         finished = found.tokenizer_run.sheet and found.generator_run.sheet
-        return [("value", "not measured" if finished else "not run"), ("command", command_for(params, RUNGS[row]))]
+        return [("value", "not measured" if finished else "not run"), ("command", command_for(params, tokenizer))]
     score = found.scores[name]
     of_generator = any(each.metric == name for each in found.generator_run.scores)
     run = found.generator_run if of_generator else found.tokenizer_run

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gigatok.artifacts import Score
+from gigatok.config import GigatokError
 from gigatok.config.experiments import base_name
 from gigatok.paper.figures import style
 from gigatok.paper.figures.style import say_mixed
@@ -31,8 +32,14 @@ def plotted_columns() -> list[Metric]:
     return [column for column in SCALING_METRICS if column.key in PLOTTED]
 
 
-def write_scaling_plots(rows: Sequence[ScalingRow], folder: Path, *, force: bool = False) -> list[Path]:
+def write_scaling_plots(
+    rows: Sequence[ScalingRow], folder: Path, *, own: Sequence[ScalingRow] = (), force: bool = False
+) -> list[Path]:
     """``scaling.png`` (all metrics) and ``scaling-<metric>.png``, each also as SVG; returns the PNGs.
+
+    Args:
+        rows: of the paper's experiments, drawn as series.
+        own: of one's own tokenizers, drawn as points; left out where they were measured in another way.
 
     Raises:
         GigatokError: scores of one plot were measured differently, and ``force`` is false; the differences are listed.
@@ -44,7 +51,7 @@ def write_scaling_plots(rows: Sequence[ScalingRow], folder: Path, *, force: bool
     for column in columns:
         stem = folder / f"scaling-{column.key.replace('_', '-')}"
         with style.figure(4.1, 3.2) as drawing:
-            plot_metric(drawing.add_subplot(), rows, column, mixed=column.key in mixed)
+            plot_metric(drawing.add_subplot(), rows, column, own=own, mixed=column.key in mixed)
             style.legend_above(drawing)
             style.save(drawing, stem)
         written.append(stem.with_suffix(".png"))
@@ -52,7 +59,7 @@ def write_scaling_plots(rows: Sequence[ScalingRow], folder: Path, *, force: bool
     with style.figure(3.5 * _OVERVIEW_COLUMNS, 2.9 * lines) as drawing:
         for place, column in enumerate(columns):
             axes = drawing.add_subplot(lines, _OVERVIEW_COLUMNS, place + 1)
-            plot_metric(axes, rows, column, mixed=column.key in mixed)
+            plot_metric(axes, rows, column, own=own, mixed=column.key in mixed)
         style.legend_above(drawing)
         style.save(drawing, folder / "scaling")
     return [folder / "scaling.png", *written]
@@ -62,7 +69,9 @@ def _scores(rows: Sequence[ScalingRow], column: Metric) -> list[Score]:
     return [row.scores[name] for row in rows if (name := full_name(row.metrics, column.key))]
 
 
-def plot_metric(axes: Axes, rows: Sequence[ScalingRow], column: Metric, *, mixed: bool = False) -> None:
+def plot_metric(
+    axes: Axes, rows: Sequence[ScalingRow], column: Metric, *, own: Sequence[ScalingRow] = (), mixed: bool = False
+) -> None:
     """One metric against parameters: a series for each recipe, floors dashed, intervals as bars.
 
     ``mixed``: its scores were measured differently, which the plot says.
@@ -73,12 +82,38 @@ def plot_metric(axes: Axes, rows: Sequence[ScalingRow], column: Metric, *, mixed
     axes.set_xlabel("tokenizer parameters")
     axes.set_ylabel(f"{column.label}{f' ({column.unit})' if column.unit else ' (%)' * column.percent}")
     drawn = [_series(axes, rows, column, semantic) for semantic in (True, False)]
-    values = [value for series in drawn for value in series]
+    own = [row for row in own if _is_like(row, rows, column)]
+    values = [value for series in (*drawn, _points(axes, own, column)) for value in series]
     if not values:
         style.not_run(axes)
         return
     _floors(axes, rows, column, values)
-    style.parameter_axis(axes, [row.params for row in rows if row.params])
+    style.parameter_axis(axes, [row.params for row in (*rows, *own) if row.params])
+
+
+def _is_like(row: ScalingRow, rows: Sequence[ScalingRow], column: Metric) -> bool:
+    """Whether a row of one's own was run and measured as the paper's rows were."""
+    scores = [*_scores([row], column), *_scores(rows, column)]
+    try:
+        return bool(row.params and full_name(row.metrics, column.key)) and not are_mixed(scores, force=False)
+    except GigatokError:
+        return False
+
+
+def _points(axes: Axes, rows: Sequence[ScalingRow], column: Metric) -> list[float]:
+    """One's own tokenizers as single points with their names; returns the values that are shown."""
+    scale = 100 if column.percent else 1
+    points = [(float(row.params or 0), score) for row in rows for score in _scores([row], column)]
+    if not points:
+        return []
+    ys = [score.value * scale for _, score in points]
+    ends = np.array([score.interval or (score.value, score.value) for _, score in points]) * scale
+    errors = np.abs(ends - np.array(ys)[:, None]).T
+    look: dict[str, Any] = {**style.OTHER, "linestyle": "none"}
+    axes.errorbar([x for x, _ in points], ys, yerr=errors, label="your own", capsize=2.5, elinewidth=0.9, **look)
+    named = [(x, y, row.name) for (x, _), y, row in zip(points, ys, rows, strict=True)]
+    style.label_points(axes, named, look["color"])
+    return [*ys, *ends.ravel().tolist()]
 
 
 def _series(axes: Axes, rows: Sequence[ScalingRow], column: Metric, semantic: bool) -> list[float]:

@@ -24,7 +24,7 @@ from gigatok.paper.results.reader import Results
 from gigatok.paper.tables.counted import exact_tables
 from gigatok.paper.tables.measured import measured_tables, write_paper_tables
 from gigatok.paper.tables.scaling import write_scaling_table
-from gigatok.paper.tables.scaling_rows import series_rows
+from gigatok.paper.tables.scaling_rows import own_rows, series_rows
 from gigatok.paper.tables.specs import TABLES
 from gigatok.paper.tables.timing import write_timing
 
@@ -46,19 +46,19 @@ def build_report(runs_root: Path, params: Params, out: Path) -> Path:
         GigatokError: a run folder holds a damaged file.
     """
     results = Results(runs_root, params)
-    rows, classes = series_rows(results), results.classes
+    rows, own, classes = series_rows(results), own_rows(results), results.classes
     figures = out / "figures"
-    write_scaling_table(rows, params, out / "tables")
-    write_scaling_plots(rows, figures, force=params.report.force)
+    write_scaling_table(rows, params, out / "tables", own)
+    write_scaling_plots(rows, figures, own=own, force=params.report.force)
     write_codebook_curves(rows, figures)
-    write_reconstructions(rows, params, figures / "reconstructions.png")
-    write_samples(rows, params, classes, figures / "samples.png")
+    write_reconstructions([*rows, *own], params, figures / "reconstructions.png")
+    write_samples([*rows, *own], params, classes, figures / "samples.png")
     for row in rows:
         if row.size:
             write_rung(row, params, classes, figures / f"rung-{row.size}.png")
     paper = build_paper(results, out)
     said = answers(rows, params, paper.claims, paper.predictions)
-    page = Page(params=params, rows=rows, statements=said, paper=paper, figures=figures)
+    page = Page(params=params, rows=rows, own=own, statements=said, paper=paper, figures=figures)
     write_bytes(out / "README.md", render_readme(page).encode())
     write_bytes(out / "index.html", render_html(page).encode())
     return out / "index.html"

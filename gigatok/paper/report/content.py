@@ -40,6 +40,9 @@ class Page:
 
     params: Params
     rows: Sequence[ScalingRow]
+    """Of the paper's experiments."""
+    own: Sequence[ScalingRow]
+    """Of tokenizers and generators that a user added."""
     statements: Sequence[Answer]
     paper: PaperContent
     figures: Path

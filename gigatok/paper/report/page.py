@@ -15,8 +15,16 @@ from gigatok.paper.report.paper_section import look, paper_context
 from gigatok.paper.results.departures import aids, differences
 from gigatok.paper.results.metrics import Metric, full_name
 from gigatok.paper.results.pedigree import measured_lines, pedigree
-from gigatok.paper.results.run import command_for
-from gigatok.paper.tables.scaling import cell, floor_cells, header, markdown_scaling, shown_columns, table_notes
+from gigatok.paper.tables.scaling import (
+    cell,
+    floor_cells,
+    header,
+    is_incomplete,
+    markdown_scaling,
+    row_command,
+    shown_columns,
+    table_notes,
+)
 from gigatok.paper.tables.scaling_rows import ScalingRow, is_baseline, losing_to
 from gigatok.paper.text import NOT_RUN, compact
 
@@ -37,7 +45,11 @@ SECTIONS = (
 
 def render_readme(page: Page) -> str:
     """Markdown that a code host shows; pictures are links into ``figures/``."""
-    return _render("README.md.j2", {**_common(page), "table": markdown_scaling(page.rows)}, html=False)
+    return _render(
+        "README.md.j2",
+        {**_common(page), "table": markdown_scaling(page.rows), "own_table": _own_table(page)},
+        html=False,
+    )
 
 
 def render_html(page: Page) -> str:
@@ -46,17 +58,23 @@ def render_html(page: Page) -> str:
 
     columns = shown_columns(page.rows)
     body = [_row(row, columns, page.params, place) for place, row in enumerate(page.rows)]
+    own_body = [_row(row, columns, page.params, place) for place, row in enumerate(page.own)]
     context = {
         "css": Markup(_template("style.css")),
         "script": Markup(_template("script.js")),
         "sections": SECTIONS,
         "head": _head(columns),
         "body": body,
-        "marks": any(each["mark"] for row in body for each in row["cells"]),
+        "own_body": own_body,
+        "marks": any(each["mark"] for row in (*body, *own_body) for each in row["cells"]),
         "floors": [{"name": name, "cells": cells} for name, cells in floor_cells(page.rows, columns)],
         "plots": [plot(page, column) for column in plotted_columns()],
     }
     return _render("index.html.j2", {**_common(page), **context}, html=True)
+
+
+def _own_table(page: Page) -> str:
+    return markdown_scaling(page.own) if page.own else ""
 
 
 def _common(page: Page) -> dict[str, Any]:
@@ -72,7 +90,7 @@ def _common(page: Page) -> dict[str, Any]:
         ],
         "table_measured": measured_lines(scores),
         "table_notes": table_notes(page.rows),
-        "missing": [_missing(row, page.params) for row in page.rows if _incomplete(row)],
+        "missing": [_missing(row, page.params) for row in (*page.rows, *page.own) if is_incomplete(row)],
         "pictures": pictures(page),
         "rungs": [rung(page, row) for row in page.rows if row.size],
         "codebook": codebook(page),
@@ -87,7 +105,7 @@ def _common(page: Page) -> dict[str, Any]:
 
 
 def _banner(page: Page) -> str:
-    done = sum(not _incomplete(row) for row in page.rows)
+    done = sum(not is_incomplete(row) for row in page.rows)
     state = f"{done} of {len(page.rows)} tokenizers of the scaling series were run with their generators."
     made = [score.provenance for row in page.rows for score in row.scores.values()]
     dirty = " Some numbers come from code with uncommitted changes." if any(each.dirty for each in made) else ""
@@ -111,12 +129,12 @@ def _row(row: ScalingRow, columns: Sequence[Metric], params: Params, place: int)
     return {
         "order": place,
         "size": row.size or "-",
-        "tokenizer": row.tokenizer,
+        "tokenizer": row.name,
         "semantic": "yes" if row.semantic else "no",
         "params": compact(row.params) if row.params is not None else NOT_RUN,
         "params_value": row.params if row.params is not None else "",
         "cells": [_cell(row, column) for column in columns],
-        "command": command_for(params, row.tokenizer),
+        "command": row_command(row, params),
         "speed": f"{speed:.0f}" if speed is not None else NOT_RUN,
         "speed_value": f"{speed:.3f}" if speed is not None else "",
     }
@@ -131,7 +149,7 @@ def _cell(row: ScalingRow, column: Metric) -> dict[str, Any]:
     run = row.generator_run if name in {score.metric for score in row.generator_run.scores} else row.tokenizer_run
     details = pedigree(row.scores[name], run)
     return {
-        "id": f"{row.tokenizer}-{column.key}".lower().replace("_", "-"),
+        "id": f"{row.name}-{column.key}".lower().replace(", ", "-").replace("_", "-"),
         "label": column.label,
         "text": cell(row, column),
         "value": repr(row.metrics[name]),
@@ -142,15 +160,11 @@ def _cell(row: ScalingRow, column: Metric) -> dict[str, Any]:
     }
 
 
-def _incomplete(row: ScalingRow) -> bool:
-    return row.tokenizer_run.sheet is None or row.generator_run.sheet is None
-
-
 def _missing(row: ScalingRow, params: Params) -> tuple[str, str, str]:
     parts = [run.kind for run in (row.tokenizer_run, row.generator_run) if run.sheet is None]
     stale = next((run.stale for run in (row.tokenizer_run, row.generator_run) if run.stale), None)
     why = f" (its folder holds profile {stale})" if stale else f" ({' and '.join(parts)})"
-    return row.tokenizer, command_for(params, row.tokenizer), why
+    return row.name, row_command(row, params), why
 
 
 def _template(name: str) -> str:

@@ -75,11 +75,25 @@ def markdown_scaling(rows: Sequence[ScalingRow]) -> str:
     return markdown_table(head, body + [[f"*{text}*" if text else "" for text in line] for line in floors], left=3)
 
 
-def scaling_markdown(rows: Sequence[ScalingRow], params: Params) -> str:
-    """The table with a line on what it is and the commands of what was not run."""
-    lines = [markdown_scaling(rows), *(f"{note}\n" for note in table_notes(rows)), _caption(params)]
-    lines += [f"- not run: {row.tokenizer}: `{command_for(params, row.tokenizer)}`" for row in rows if _missing(row)]
+def scaling_markdown(rows: Sequence[ScalingRow], params: Params, own: Sequence[ScalingRow] = ()) -> str:
+    """The table with a line on what it is and the commands of what was not run; runs of one's own under it."""
+    lines = [markdown_scaling(rows)]
+    lines += ["## Your own runs\n", markdown_scaling(own)] if own else []
+    lines += [*(f"{note}\n" for note in table_notes([*rows, *own])), _caption(params)]
+    lines += [f"- not run: {row.name}: `{row_command(row, params)}`" for row in (*rows, *own) if is_incomplete(row)]
     return "\n".join(lines) + "\n"
+
+
+def row_command(row: ScalingRow, params: Params) -> str:
+    """The command that runs what is missing of a row."""
+    if row.generator == row.tokenizer:
+        return command_for(params, row.tokenizer)
+    return f"dvc repro evaluate_tokenizer@{row.tokenizer} evaluate_generator@{row.generator}"
+
+
+def is_incomplete(row: ScalingRow) -> bool:
+    """Whether the tokenizer or the generator of a row has no scores yet."""
+    return row.tokenizer_run.sheet is None or row.generator_run.sheet is None
 
 
 def scaling_text(rows: Sequence[ScalingRow]) -> str:
@@ -105,24 +119,27 @@ def scaling_csv(rows: Sequence[ScalingRow]) -> str:
     writer.writerow(["size", "tokenizer", "semantic", "params", *metrics, *(f"floor: {name}" for name in floors)])
     for row in rows:
         values = [row.metrics.get(name, "") for name in metrics] + [row.floors.get(name, "") for name in floors]
-        writer.writerow([row.size, row.tokenizer, row.semantic, "" if row.params is None else row.params, *values])
+        writer.writerow([row.size, row.name, row.semantic, "" if row.params is None else row.params, *values])
     return out.getvalue()
 
 
-def scaling_json(rows: Sequence[ScalingRow], params: Params) -> dict[str, Any]:
-    """Profile, suite and rows, each with the interval and protocol of every number."""
-    return {
-        "profile": params.profile,
-        "suite": params.suite,
-        "rungs": [{**row.as_json(), "semantic": row.semantic, "scores": _records(row)} for row in rows],
-    }
+def scaling_json(rows: Sequence[ScalingRow], params: Params, own: Sequence[ScalingRow] = ()) -> dict[str, Any]:
+    """Profile, suite and rows, each with the interval and protocol of every number; ``own``: runs of one's own."""
+
+    def records(row: ScalingRow) -> dict[str, Any]:
+        return {**row.as_json(), "semantic": row.semantic, "scores": _records(row)}
+
+    document = {"profile": params.profile, "suite": params.suite, "rungs": [records(row) for row in rows]}
+    return {**document, "own": [{**records(row), "generator": row.generator} for row in own]} if own else document
 
 
-def write_scaling_table(rows: Sequence[ScalingRow], params: Params, folder: Path) -> None:
-    """``scaling.md``, ``scaling.csv``, ``scaling.json`` in ``folder``."""
-    write_bytes(folder / "scaling.md", scaling_markdown(rows, params).encode())
-    write_bytes(folder / "scaling.csv", scaling_csv(rows).encode())
-    write_json(folder / "scaling.json", scaling_json(rows, params))
+def write_scaling_table(
+    rows: Sequence[ScalingRow], params: Params, folder: Path, own: Sequence[ScalingRow] = ()
+) -> None:
+    """``scaling.md``, ``scaling.csv``, ``scaling.json`` in ``folder``; ``own`` rows below the paper's."""
+    write_bytes(folder / "scaling.md", scaling_markdown(rows, params, own).encode())
+    write_bytes(folder / "scaling.csv", scaling_csv([*rows, *own]).encode())
+    write_json(folder / "scaling.json", scaling_json(rows, params, own))
 
 
 def _range(values: Sequence[float], column: Metric) -> str:
@@ -132,16 +149,12 @@ def _range(values: Sequence[float], column: Metric) -> str:
 
 def _lead(row: ScalingRow) -> list[str]:
     params = compact(row.params) if row.params is not None else NOT_RUN
-    return [row.size or "-", row.tokenizer, "yes" if row.semantic else "no", params]
+    return [row.size or "-", row.name, "yes" if row.semantic else "no", params]
 
 
 def _speed(row: ScalingRow) -> str:
     speed = row.images_per_second.get("tokenizer")
     return f"{speed:.0f}" if speed is not None else NOT_RUN
-
-
-def _missing(row: ScalingRow) -> bool:
-    return row.tokenizer_run.sheet is None or row.generator_run.sheet is None
 
 
 def _records(row: ScalingRow) -> dict[str, Any]:

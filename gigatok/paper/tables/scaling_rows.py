@@ -8,7 +8,7 @@ from typing import Any
 
 from gigatok.artifacts import Score
 from gigatok.config import RUNGS, ConfigError
-from gigatok.config.experiments import SIZE_ORDER, base_name, without_regularization
+from gigatok.config.experiments import SIZE_ORDER, base_name, own_runs, without_regularization
 from gigatok.paper.results.metrics import SCALING_METRICS, Metric, full_name, owner
 from gigatok.paper.results.reader import Results
 from gigatok.paper.results.run import Run, total_parameters
@@ -24,6 +24,8 @@ class ScalingRow:
     size: str
     """Rung (``s`` ... ``3b``); empty for tokenizers that are no rung."""
     tokenizer: str
+    generator: str
+    """The AR model on its tokens; mostly of the same name."""
     semantic: bool
     """Trained with semantic regularization."""
     encoder: str | None = None
@@ -46,6 +48,11 @@ class ScalingRow:
     generator_run: Run
     reference_run: Run
 
+    @property
+    def name(self) -> str:
+        """The tokenizer's name, and the generator's where it is another."""
+        return self.tokenizer if self.generator == self.tokenizer else f"{self.tokenizer}, {self.generator}"
+
     def as_json(self) -> dict[str, Any]:
         """The documented shape of ``gigatok-bench scaling --json``."""
         return {
@@ -58,16 +65,25 @@ class ScalingRow:
         }
 
 
-def scaling_rows(results: Results, sizes: Sequence[str]) -> list[ScalingRow]:
-    """Rows for rungs named as on the command line, in the order given.
+def scaling_rows(results: Results, names: Sequence[str]) -> list[ScalingRow]:
+    """Rows in the order given, for sizes named as on the command line or tokenizers by name.
 
     Raises:
-        ConfigError: a size is unknown; the known ones are listed.
+        ConfigError: a name is neither; the known ones are listed.
     """
-    unknown = [size for size in sizes if size not in RUNGS]
+    known = (*RUNGS, *results.params.tokenizers)
+    unknown = [name for name in names if name not in known]
     if unknown:
-        raise ConfigError(f"size {unknown[0]!r} is unknown: choose from {', '.join(RUNGS)}")
-    return [tokenizer_row(results, RUNGS[size]) for size in sizes]
+        raise ConfigError(f"size {unknown[0]!r} is unknown: choose from {', '.join(known)}")
+    return [tokenizer_row(results, RUNGS.get(name, name)) for name in names]
+
+
+def own_rows(results: Results) -> list[ScalingRow]:
+    """Rows of the tokenizers and generators that a user added to the settings."""
+    own = own_runs(results.params)
+    entries = results.params.generators
+    rows = [tokenizer_row(results, name) for name in own.tokenizers]
+    return rows + [tokenizer_row(results, entries[name].tokenizer, generator=name) for name in own.generators]
 
 
 def series_rows(results: Results) -> list[ScalingRow]:
@@ -82,30 +98,31 @@ def series_rows(results: Results) -> list[ScalingRow]:
     return sorted(rows, key=lambda row: (not row.semantic, order.get(base_name(row.tokenizer), len(order))))
 
 
-def tokenizer_row(results: Results, name: str) -> ScalingRow:
-    """The row of one tokenizer and the generator of the same name."""
-    params = results.params
-    tokenizer, generator = results.run("tokenizer", name), results.run("generator", name)
+def tokenizer_row(results: Results, name: str, *, generator: str | None = None) -> ScalingRow:
+    """The row of one tokenizer and a generator on its tokens (``None``: the one of the same name)."""
+    params, of_generator = results.params, generator or name
+    tokenizer, samples = results.run("tokenizer", name), results.run("generator", of_generator)
     reference = results.run("reference", "reference")
     scores = {score.metric: score for score in _renamed(tokenizer)}
-    scores |= {score.metric: score for score in generator.scores}
-    floors = _floors(tokenizer, generator, reference) if tokenizer.sheet or generator.sheet else ()
+    scores |= {score.metric: score for score in samples.scores}
+    floors = _floors(tokenizer, samples, reference) if tokenizer.sheet or samples.sheet else ()
     known = params.tokenizers.get(name)
     return ScalingRow(
-        size=next((size for size, each in RUNGS.items() if each == name), ""),
+        size=next((size for size, each in RUNGS.items() if each == of_generator), ""),
         tokenizer=name,
+        generator=of_generator,
         semantic=params.tokenizer_training(name).loss.semantic_weight > 0 if known else base_name(name) == name,
         encoder=known.encoder if known else None,
         decoder=known.decoder if known else None,
         params=total_parameters(tokenizer.sheet.parameters) if tokenizer.sheet else None,
         metrics={metric: scores[metric].value for metric in sorted(scores)},
         floors=_floor_values(floors),
-        seconds=_seconds(tokenizer, generator),
-        images_per_second=_speeds(tokenizer, generator),
+        seconds=_seconds(tokenizer, samples),
+        images_per_second=_speeds(tokenizer, samples),
         scores=scores,
         floor_scores=floors,
         tokenizer_run=tokenizer,
-        generator_run=generator,
+        generator_run=samples,
         reference_run=reference,
     )
 
