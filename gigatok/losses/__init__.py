@@ -4,10 +4,8 @@ from gigatok.losses.adversarial import hinge_discriminator_loss, hinge_generator
 from gigatok.losses.alignment import semantic_loss
 from gigatok.losses.entropy import entropy_loss
 from gigatok.losses.reconstruction import feature_loss, l1_loss, l2_loss
-from gigatok.models.augment import diff_augment
 
 __all__ = [
-    "diff_augment",
     "entropy_loss",
     "feature_loss",
     "hinge_discriminator_loss",

@@ -6,12 +6,13 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from gigatok.config.sections import TrainGeneratorSection
 from gigatok.models.ar import ArModel
 from gigatok.optim import Ema, build_adamw, learning_rate
-from gigatok.training.precision import autocast, gradient_scaler, reported_norm
+from gigatok.training.precision import autocast, gradient_scaler
+from gigatok.training.update import Update
 
 _VALIDATION_BATCH = 64
 
@@ -35,20 +36,13 @@ class GeneratorRecipe:
     def step(self, step: int, indices: Tensor, classes: Tensor) -> dict[str, Tensor]:
         """Update on one batch of indices (B, N) and classes (B,); returns detached terms."""
         rate = learning_rate(self.section.optimizer, step, self.section.steps)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
         with autocast(self.device, self.section.precision):
             logits = self.model(indices, classes)
         loss = token_cross_entropy(logits, indices)
-        self.optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(self.scaler.scale(loss))
-        self.scaler.unscale_(self.optimizer)
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.section.optimizer.gradient_clip)
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
+        norm = Update(self.model, self.optimizer, self.scaler, self.section.optimizer.gradient_clip).step(loss, rate)
         if self.ema is not None:
             self.ema.update(self.model)
-        return {"loss": loss.detach(), "gradient_norm": reported_norm(norm, self.scaler)}
+        return {"loss": loss.detach(), "gradient_norm": norm}
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next step depends on."""

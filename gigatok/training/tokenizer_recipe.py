@@ -6,24 +6,27 @@ the gradient scalers, the EMA and the recent codes.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gigatok.config.sections import TrainTokenizerSection
-from gigatok.losses import hinge_discriminator_loss, hinge_generator_loss, semantic_loss
+from gigatok.losses import (
+    feature_loss,
+    hinge_discriminator_loss,
+    hinge_generator_loss,
+    l1_loss,
+    l2_loss,
+    semantic_loss,
+)
 from gigatok.models.tokenizer import Tokenizer, TokenizerOutput
 from gigatok.optim import Ema, build_adamw, learning_rate
 from gigatok.training.code_usage import RecentCodes
-from gigatok.training.precision import autocast, gradient_scaler, reported_norm
-
-
-class StepReport(NamedTuple):
-    """Named, detached loss terms (weights not applied) of one step, and the gradient norm before clipping."""
-
-    terms: dict[str, Tensor]
+from gigatok.training.precision import autocast, gradient_scaler
+from gigatok.training.update import Update
 
 
 class TokenizerRecipe:
@@ -57,36 +60,35 @@ class TokenizerRecipe:
         self.ema = Ema(tokenizer, section.ema_decay) if section.ema_decay else None
         self.codes = RecentCodes(section.model.codebook_size)
 
-    def step(self, step: int, images: Tensor, targets: Tensor | None) -> StepReport:
+    def step(self, step: int, images: Tensor, targets: Tensor | None) -> dict[str, Tensor]:
         """Update on one batch.
 
         Args:
             step: updates done before this one.
             images: (B, 3, H, W) in [-1, 1].
             targets: (B, L, C) teacher features, or ``None`` without semantic regularization.
+
+        Returns:
+            Named, detached loss terms (weights not applied) and the gradient norm before clipping.
         """
         rate = learning_rate(self.section.optimizer, step, self.section.steps)
-        _set_rate(self.optimizer, rate)
         self._restart_codes(step, images)
         shortcut = self.section.loss.shortcut
         with autocast(self.device, self.section.precision):
             out = self.tokenizer(images, shortcut=shortcut is not None and step < shortcut.image_end_step)
         out = TokenizerOutput(*(_float(part) for part in out))
         terms, loss = self._generator_loss(step, images, targets, out)
-        self.optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(self.scaler.scale(loss))
-        self.scaler.unscale_(self.optimizer)
-        norm = nn.utils.clip_grad_norm_(self.tokenizer.parameters(), self.section.optimizer.gradient_clip)
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
+        norm = Update(self.tokenizer, self.optimizer, self.scaler, self.section.optimizer.gradient_clip).step(
+            loss, rate
+        )
         if self.ema is not None:
             self.ema.update(self.tokenizer)
         terms["loss"] = loss.detach()
-        terms["gradient_norm"] = reported_norm(norm, self.scaler)
+        terms["gradient_norm"] = norm
         if self._adversarial(step):
             terms.update(self._discriminator_step(rate, images, out.reconstruction.detach()))
         self.codes.add(out.indices)
-        return StepReport(terms)
+        return terms
 
     def _generator_loss(
         self, step: int, images: Tensor, targets: Tensor | None, out: TokenizerOutput
@@ -100,9 +102,9 @@ class TokenizerRecipe:
             terms[name] = value.detach()
             total = total + weight * value
 
-        add("l2", F.mse_loss(out.reconstruction, images), weights.l2_weight)
+        add("l2", l2_loss(out.reconstruction, images), weights.l2_weight)
         if weights.l1_weight:
-            add("l1", F.l1_loss(out.reconstruction, images), weights.l1_weight)
+            add("l1", l1_loss(out.reconstruction, images), weights.l1_weight)
         if self.perceptual is not None:
             add("perceptual", self.perceptual(out.reconstruction, images).mean(), weights.perceptual_weight)
         add("codebook", out.codebook.codebook_loss, weights.codebook_weight)
@@ -123,34 +125,26 @@ class TokenizerRecipe:
         if shortcut is None:
             return
         if out.shortcut is not None:
-            add("shortcut_l2", F.mse_loss(out.shortcut, images), shortcut.image_weight)
+            add("shortcut_l2", l2_loss(out.shortcut, images), shortcut.image_weight)
             if self.perceptual is not None:
                 add("shortcut_perceptual", self.perceptual(out.shortcut, images).mean(), shortcut.image_weight)
         if step < shortcut.feature_end_step:
-            add(
-                "shortcut_feature",
-                F.mse_loss(out.decoder_map, out.encoder_map.detach()),
-                shortcut.feature_weight,
-            )
+            add("shortcut_feature", feature_loss(out.decoder_map, out.encoder_map), shortcut.feature_weight)
 
     def _discriminator_step(self, rate: float, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
         if self.discriminator is None or self.discriminator_optimizer is None:
             return {}
-        _set_rate(self.discriminator_optimizer, rate)
         with autocast(self.device, self.section.precision):
             real_logits = self.discriminator(real)
             fake_logits = self.discriminator(fake)
         loss = hinge_discriminator_loss(real_logits.float(), fake_logits.float())
-        self.discriminator_optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(self.discriminator_scaler.scale(self.section.loss.discriminator_weight * loss))
-        self.discriminator_scaler.unscale_(self.discriminator_optimizer)
-        norm = nn.utils.clip_grad_norm_(self.discriminator.parameters(), self.section.optimizer.gradient_clip)
-        self.discriminator_scaler.step(self.discriminator_optimizer)
-        self.discriminator_scaler.update()
+        clip = self.section.optimizer.gradient_clip
+        update = Update(self.discriminator, self.discriminator_optimizer, self.discriminator_scaler, clip)
+        norm = update.step(self.section.loss.discriminator_weight * loss, rate)
         return {
             "discriminator": loss.detach(),
             # not finite, it keeps weights that this step has spoilt from being saved
-            "discriminator_gradient_norm": reported_norm(norm, self.discriminator_scaler),
+            "discriminator_gradient_norm": norm,
             "discriminator_real": real_logits.detach().float().mean(),
             "discriminator_fake": fake_logits.detach().float().mean(),
         }
@@ -199,22 +193,14 @@ class TokenizerRecipe:
             self.ema.load_state_dict(state["ema"])
 
 
-class _frozen:
+@contextmanager
+def _frozen(module: nn.Module) -> Iterator[None]:
     """Gradients flow through the module to its input, not into its parameters."""
-
-    def __init__(self, module: nn.Module) -> None:
-        self.module = module
-
-    def __enter__(self) -> None:
-        self.module.requires_grad_(False)
-
-    def __exit__(self, *_: object) -> None:
-        self.module.requires_grad_(True)
-
-
-def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = rate
+    module.requires_grad_(False)
+    try:
+        yield
+    finally:
+        module.requires_grad_(True)
 
 
 def _float(part: Any) -> Any:

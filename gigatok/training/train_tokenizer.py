@@ -121,13 +121,13 @@ def _loop(
         batch = loader.next()
         images = to_float(batch.pixels.to(recipe.device))
         target = targets.source.of(batch.rows, images, recipe.tokenizer.config.grid) if targets else None
-        report = recipe.step(step, images, target)
+        terms = recipe.step(step, images, target)
         done = step + 1
         if session.due(section.log_every, done):
-            terms = {key: float(value) for key, value in report.terms.items()}
-            terms["codebook_usage"] = recipe.codes.usage()
-            terms["codebook_perplexity"] = recipe.codes.perplexity()
-            session.log(done, terms)
+            values = {key: float(value) for key, value in terms.items()}
+            values["codebook_usage"] = recipe.codes.usage()
+            values["codebook_perplexity"] = recipe.codes.perplexity()
+            session.log(done, values)
         if session.due(section.sample_every, done):
             picture = grid_path(run, done)
             session.log(done, {"validation_psnr": validation_psnr(recipe, data.validation, picture)})
@@ -135,7 +135,7 @@ def _loop(
         if done in section.keep_steps:
             with as_stored(recipe.tokenizer, recipe.ema) as tokenizer:
                 save_weights(run.checkpoint_path(done), tokenizer.state_dict(), {"step": done})
-        session.after_step(done, report.terms)
+        session.after_step(done, terms)
 
 
 def _discriminator(section: TrainTokenizerSection, device: torch.device) -> nn.Module | None:

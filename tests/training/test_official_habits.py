@@ -86,7 +86,7 @@ def test_the_discriminator_judges_the_image_of_before_the_update_and_never_the_s
                                     "discriminator": {"start_step": 0}}))  # fmt: skip
     with torch.no_grad():
         before = training.tokenizer(images, shortcut=True)
-    report = training.step(0, images, None)
+    terms = training.step(0, images, None)
     judge = training.discriminator
     assert isinstance(judge, Judge)
     generator_side, real, fake = judge.seen
@@ -94,20 +94,20 @@ def test_the_discriminator_judges_the_image_of_before_the_update_and_never_the_s
     torch.testing.assert_close(fake, before.reconstruction)
     assert torch.equal(real, images)
     assert not torch.allclose(before.shortcut, before.reconstruction)
-    assert {"shortcut_l2", "shortcut_feature"} <= set(report.terms)
+    assert {"shortcut_l2", "shortcut_feature"} <= set(terms)
 
 
 def test_image_and_feature_of_the_shortcut_end_at_their_own_steps(images: Tensor) -> None:
     shortcut = {"image_end_step": 1, "feature_end_step": 2}
     training = recipe(section(loss={"perceptual_weight": 0, "semantic_weight": 0, "shortcut": shortcut,
                                     "discriminator": {"start_step": 9}}))  # fmt: skip
-    found = [{name for name in training.step(step, images, None).terms if "shortcut" in name} for step in range(3)]
+    found = [{name for name in training.step(step, images, None) if "shortcut" in name} for step in range(3)]
     assert found == [{"shortcut_l2", "shortcut_feature"}, {"shortcut_feature"}, set()]
 
 
 def test_the_adversary_starts_at_its_step(images: Tensor) -> None:
     training = recipe(section(loss={"perceptual_weight": 0, "semantic_weight": 0, "discriminator": {"start_step": 2}}))
-    found = ["adversarial" in training.step(step, images, None).terms for step in range(3)]
+    found = ["adversarial" in training.step(step, images, None) for step in range(3)]
     assert found == [False, False, True]
 
 
@@ -147,7 +147,7 @@ def test_every_setting_of_the_loss_acts(images: Tensor, name: str) -> None:
         )  # fmt: skip
         settings = section(loss={"discriminator": {"start_step": 0}, name: value})
         training = TokenizerRecipe(Tokenizer(config, entropy_temperature=None), settings, Judge(), Distance())
-        return float(training.step(0, images, torch.ones(2, 16, 4)).terms["loss"])
+        return float(training.step(0, images, torch.ones(2, 16, 4))["loss"])
 
     low, high = (None, {}) if name == "shortcut" else (0.25, 0.75)
     assert total(low) != total(high)
@@ -159,7 +159,7 @@ def test_the_entropy_weight_acts(images: Tensor) -> None:
         settings = section(loss={"perceptual_weight": 0, "semantic_weight": 0, "entropy_weight": weight})
         training = recipe(settings)
         training.tokenizer.quantizer.entropy_temperature = 0.01
-        losses.append(float(training.step(0, images, None).terms["loss"]))
+        losses.append(float(training.step(0, images, None)["loss"]))
     assert losses[0] != losses[1]
 
 
