@@ -70,6 +70,9 @@ class DiscriminatorSection(Section):
     """First step with an adversarial term."""
     channels: Width = 64
     layers: int = Field(3, ge=1, le=10)
+    statistics_group: int | None = Field(None, gt=0)
+    """Images over which PatchGAN's batch norm takes its statistics, part of what is trained: a micro-batch holds whole
+    groups. ``None``: the whole batch, which then cannot be divided. ``dino`` has groups of 8 by itself."""
     weights: str | None = None
     """DINO-v1 ViT-S/16 weights for ``dino``: local file, or ``None`` for timm's download."""
 
@@ -99,6 +102,9 @@ class LossSection(Section):
     commitment_weight: float = Field(0.25, ge=0)
     entropy_weight: float = Field(0.0, ge=0)
     entropy_temperature: float = Field(0.01, gt=0)
+    entropy_group: int | None = Field(None, gt=0)
+    """Images over which the entropy loss averages assignments; it is the mean over groups, and a micro-batch holds
+    whole ones. ``None``: the whole batch, which then cannot be divided. The official code has each GPU's own."""
     semantic_weight: float = Field(0.5, ge=0)
     shortcut: ShortcutSection | None = None
     discriminator: DiscriminatorSection = DiscriminatorSection()

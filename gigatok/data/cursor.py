@@ -2,12 +2,39 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
 from gigatok.config import ConfigError
 
 Rows = npt.NDArray[np.int64]
+
+
+class Share(NamedTuple):
+    """Which part of every global batch is one process's: ``world`` runs of equal length, by ``rank``.
+
+    The batch itself, its order and its random crops depend on neither.
+    """
+
+    rank: int = 0
+    world: int = 1
+
+    def of(self, count: int) -> slice:
+        """Its positions in a global batch of ``count`` images.
+
+        Raises:
+            ConfigError: the batch cannot be divided evenly.
+        """
+        if count % self.world:
+            raise ConfigError(f"batch_size {count} is not a multiple of the {self.world} processes: change one of them")
+        each = count // self.world
+        return slice(self.rank * each, (self.rank + 1) * each)
+
+
+WHOLE = Share()
+"""All of it: there is one process."""
 
 
 class BatchCursor:

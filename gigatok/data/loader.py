@@ -1,7 +1,7 @@
 """Batches in a cursor's order, decoded ahead by worker processes where decoding is the bottleneck.
 
 What a batch holds depends on the seed and its place alone: not on ``workers``, not on where a run was
-interrupted. Letters: B batch, S image side in pixels.
+interrupted, not on how many processes share it. Letters: B batch (a process's share), S image side in pixels.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from gigatok.data.cursor import BatchCursor, Rows
+from gigatok.data.cursor import WHOLE, BatchCursor, Rows, Share
 from gigatok.data.images import CorruptImageError
 from gigatok.data.prepared import ImageSet
 from gigatok.data.transforms import Pixels
@@ -42,16 +42,23 @@ class BatchLoader:
     """Endless training batches. Close it, or use it in a ``with`` block, to end its workers.
 
     Its state is the cursor's: position of the batches handed out, whatever is being prepared ahead.
+
+    Args:
+        images: what the cursor's rows are rows of.
+        cursor: order of the global batches.
+        workers: processes that decode ahead.
+        share: which part of each global batch is loaded here.
     """
 
-    def __init__(self, images: ImageSet, cursor: BatchCursor, *, workers: int = 0) -> None:
-        self._images, self._cursor = images, cursor
+    def __init__(self, images: ImageSet, cursor: BatchCursor, *, workers: int = 0, share: Share = WHOLE) -> None:
+        self._images, self._cursor, self._share = images, cursor, share
+        self._mine = share.of(cursor.batch_size)
         # Stored pixels are only copied: handing them between processes would cost more than it saves.
         self._workers = 0 if images.is_packed else workers
         self._prepared: Iterator[torch.Tensor | CorruptImageError] | None = None
 
     def next(self) -> Batch:
-        """The next batch: training crops, or the stored pixels of a packed set.
+        """This process's share of the next batch: training crops, or the stored pixels of a packed set.
 
         Raises:
             CorruptImageError: an image has been damaged since it was prepared.
@@ -60,11 +67,14 @@ class BatchLoader:
             self._prepared = self._start_workers()
         rows = self._cursor.next()
         if self._prepared is None:
-            return Batch(rows, self._images.batch(rows, _augmentation(self._cursor)))
+            if self._images.is_packed:
+                return Batch(rows[self._mine], self._images.batch(rows[self._mine]))
+            seeds = ImageSet.crop_seeds(_augmentation(self._cursor), len(rows))
+            return Batch(rows[self._mine], self._images.crops(rows[self._mine], seeds[self._mine]))
         pixels = next(self._prepared)
         if isinstance(pixels, CorruptImageError):
             raise pixels
-        return Batch(rows, pixels)
+        return Batch(rows[self._mine], pixels)
 
     def state(self) -> dict[str, int]:
         """Position after the last batch handed out."""
@@ -92,7 +102,7 @@ class BatchLoader:
         ahead.restore(self._cursor.state())
         loader: DataLoader[Pixels | CorruptImageError] = DataLoader(
             _Crops(self._images),
-            batch_sampler=_Visits(ahead),
+            batch_sampler=_Visits(ahead, self._mine),
             num_workers=self._workers,
             collate_fn=_stack,
             prefetch_factor=_AHEAD,
@@ -113,16 +123,16 @@ def _leave_interrupts_to_the_run(_worker: int) -> None:
 
 
 class _Visits:
-    """A cursor's batches as lists of (row, crop seed)."""
+    """Positions ``mine`` of a cursor's batches as lists of (row, crop seed)."""
 
-    def __init__(self, cursor: BatchCursor) -> None:
-        self._cursor = cursor
+    def __init__(self, cursor: BatchCursor, mine: slice) -> None:
+        self._cursor, self._mine = cursor, mine
 
     def __iter__(self) -> Iterator[list[_Visit]]:
         while True:
             rows = self._cursor.next()
             seeds = ImageSet.crop_seeds(_augmentation(self._cursor), len(rows))
-            yield list(zip(rows.tolist(), seeds.tolist(), strict=True))
+            yield list(zip(rows[self._mine].tolist(), seeds[self._mine].tolist(), strict=True))
 
 
 class _Crops(Dataset[Pixels | CorruptImageError]):

@@ -131,7 +131,10 @@ class ImageSet:
             return _channels_first(self._packed[rows])
         if generator is None:
             return _channels_first(np.stack([self.view(int(row)) for row in rows]))
-        seeds = self.crop_seeds(generator, len(rows))
+        return self.crops(rows, self.crop_seeds(generator, len(rows)))
+
+    def crops(self, rows: npt.NDArray[np.integer], seeds: npt.NDArray[np.int64]) -> torch.Tensor:
+        """uint8 ``(B, 3, S, S)``: the training crop of each row by its own seed; not for packed sets."""
         return _channels_first(
             np.stack([self.view(int(row), int(seed)) for row, seed in zip(rows, seeds, strict=True)])
         )

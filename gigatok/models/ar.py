@@ -163,17 +163,18 @@ class ArModel(nn.Module):
         """Class index that means "no class"."""
         return self.config.num_classes
 
-    def forward(self, indices: Tensor, classes: Tensor) -> Tensor:
+    def forward(self, indices: Tensor, classes: Tensor, dropped: Tensor | None = None) -> Tensor:
         """Teacher-forced logits.
 
         Args:
             indices: (B, N) int64, N at most ``num_tokens``; the last one is predicted but not fed.
             classes: (B,) int64 in 0..num_classes.
+            dropped: (B,) bool, classes replaced by the null class; ``None``: drawn here in training mode.
 
         Returns:
             (B, N, V) float32 logits; position i predicts ``indices[:, i]``.
         """
-        x = self._embed(indices, classes)  # (B, N, D)
+        x = self._embed(indices, classes, dropped)  # (B, N, D)
         for block in self.blocks:
             x = block(x)
         return self.logits(self.norm(x))
@@ -229,15 +230,16 @@ class ArModel(nn.Module):
         """(..., D) after the final norm -> (..., V) float32. Linear: mixing inputs mixes logits."""
         return cast(Tensor, self.head(normalized).float())
 
-    def _embed(self, indices: Tensor, classes: Tensor) -> Tensor:
+    def _embed(self, indices: Tensor, classes: Tensor, dropped: Tensor | None = None) -> Tensor:
         """(B, N) indices, (B,) classes -> (B, N, D): class and all tokens but the last, plus positions."""
         length = indices.shape[1]
         if not 1 <= length <= self.config.num_tokens:
             raise GigatokError(
                 f"{length} tokens an image are not in 1..{self.config.num_tokens}: the model's num_tokens"
             )
-        if self.training and self.config.class_dropout:
+        if dropped is None and self.training and self.config.class_dropout:
             dropped = torch.rand(classes.shape, device=classes.device) < self.config.class_dropout
+        if dropped is not None:
             classes = classes.masked_fill(dropped, self.null_class)
         parts = (self.class_embedding(classes).unsqueeze(1), self.token_embedding(indices[:, :-1]))
         x = F.dropout(torch.cat(parts, dim=1), self.config.dropout, self.training)

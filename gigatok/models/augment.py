@@ -11,7 +11,11 @@ CUTOUT = 0.2
 """Side of the blanked square, as a share of the image's side."""
 
 
-def diff_augment(images: Tensor, generator: torch.Generator | None = None) -> Tensor:
+DRAWS = 7
+"""Random numbers an image."""
+
+
+def diff_augment(images: Tensor, generator: torch.Generator | None = None, draws: Tensor | None = None) -> Tensor:
     """Random shift, brightness, saturation, contrast and cutout, differentiable; each image draws its own.
 
     Shift up to 1/8 (outside is 0, mid-grey), brightness plus -0.5..0.5, saturation times 0..2, contrast times
@@ -20,8 +24,10 @@ def diff_augment(images: Tensor, generator: torch.Generator | None = None) -> Te
     Args:
         images: (B, C, H, W) in [-1, 1].
         generator: random numbers, on the images' device; ``None``: torch's default.
+        draws: (7, B, 1, 1, 1) in [0, 1), used in the place of the generator's.
     """
-    draws = torch.rand(7, len(images), 1, 1, 1, device=images.device, generator=generator)
+    if draws is None:
+        draws = torch.rand(DRAWS, len(images), 1, 1, 1, device=images.device, generator=generator)
     images = translate(images, draws[0], draws[1])
     images = images + (draws[2] - 0.5)
     grey = images.mean(1, keepdim=True)

@@ -5,19 +5,40 @@ from __future__ import annotations
 from typing import cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 INIT_STD = 0.02
 MAX_MULTIPLIER = 8
 
 
+class GroupBatchNorm(nn.Module):
+    """Batch norm over runs of ``group`` consecutive images, in float32, without running statistics.
+
+    Normalises alike in training and eval mode. Groups make the result independent of how a batch is divided among
+    processes and micro-batches, as long as each part holds whole groups. ``None``: one group, the batch as it comes.
+    """
+
+    def __init__(self, channels: int, group: int | None) -> None:
+        super().__init__()
+        self.group = group
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, h, w) -> the same shape; B a multiple of ``group``, or its last group is smaller."""
+        groups = torch.split(x.float(), self.group or len(x))
+        normed = [F.batch_norm(part, None, None, self.weight, self.bias, training=True) for part in groups]
+        return normed[0] if len(normed) == 1 else torch.cat(normed)
+
+
 class PatchGan(nn.Module):
     """4x4 convolutions; ``layers`` of them halve the resolution, two more keep it but for the border.
 
-    256 px give 30x30 logits, 64 px 6x6. Batch norm uses the batch's statistics: keep it in training mode.
+    256 px give 30x30 logits, 64 px 6x6. Batch norm uses statistics of ``statistics_group`` images each.
     """
 
-    def __init__(self, channels: int = 64, layers: int = 3) -> None:
+    def __init__(self, channels: int = 64, layers: int = 3, statistics_group: int | None = None) -> None:
         super().__init__()
         widths = [channels * min(2**n, MAX_MULTIPLIER) for n in range(layers + 1)]
         parts: list[nn.Module] = [nn.Conv2d(3, channels, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
@@ -25,7 +46,7 @@ class PatchGan(nn.Module):
             stride = 2 if n < layers else 1
             parts += [
                 nn.Conv2d(widths[n - 1], widths[n], 4, stride=stride, padding=1, bias=False),
-                nn.BatchNorm2d(widths[n]),
+                GroupBatchNorm(widths[n], statistics_group),
                 nn.LeakyReLU(0.2),
             ]
         parts.append(nn.Conv2d(widths[-1], 1, 4, padding=1))
@@ -37,7 +58,7 @@ class PatchGan(nn.Module):
         for part in self.main:
             if isinstance(part, nn.Conv2d):
                 nn.init.normal_(part.weight, std=INIT_STD)
-            elif isinstance(part, nn.BatchNorm2d):
+            elif isinstance(part, GroupBatchNorm):
                 nn.init.normal_(part.weight, mean=1.0, std=INIT_STD)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -5,8 +5,8 @@ Letters: B batch, C = 384 channels, L = 196 patches, T = 5 taps.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Literal, Self, cast
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple, Self, cast
 
 import timm
 import torch
@@ -15,7 +15,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from gigatok.models.augment import diff_augment
+from gigatok.models.augment import DRAWS, diff_augment
 
 BACKBONE = "vit_small_patch16_224.dino"
 IMAGE_SIZE = 224
@@ -77,6 +77,19 @@ class DinoHead(nn.Module):
         return cast(Tensor, self.out(hidden)).squeeze(1)
 
 
+class Draws(NamedTuple):
+    """The random numbers of one call for a batch, so that parts of it can be judged one after the other."""
+
+    augment: Tensor
+    """(7, B, 1, 1, 1): of ``diff_augment``, an image at a time."""
+    crop: tuple[float, ...]
+    """Three of ``fit``, the same for the whole batch; empty for images that are never cropped."""
+
+    def part(self, rows: slice) -> Draws:
+        """Those of the images at ``rows``."""
+        return Draws(self.augment[:, rows], self.crop)
+
+
 class DinoDiscriminator(nn.Module):
     """(B, 3, H, W) in [-1, 1] -> (B, 980) logits: 196 patches of each of five taps. 7,386,245 parameters.
 
@@ -114,9 +127,16 @@ class DinoDiscriminator(nn.Module):
         cast(Any, self.backbone)._apply(fn, recurse)
         return cast(Self, cast(Any, super())._apply(fn, recurse))
 
-    def forward(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) in [-1, 1] -> (B, 980) logits, tap after tap. Draws from torch's default generators."""
-        taps = self.features(fit(diff_augment(images)))
+    def draw(self, images: Tensor, count: int) -> Draws:
+        """Random numbers of torch's default generators for a batch of ``count`` images like ``images``."""
+        augment = torch.rand(DRAWS, count, 1, 1, 1, device=images.device)
+        return Draws(augment, tuple(torch.rand(3).tolist()) if _may_crop(images) else ())
+
+    def forward(self, images: Tensor, draws: Draws | None = None) -> Tensor:
+        """(B, 3, H, W) in [-1, 1] -> (B, 980) logits, tap after tap. ``draws``: of these images; ``None``: new ones."""
+        if draws is None:
+            draws = self.draw(images, len(images))
+        taps = self.features(fit(diff_augment(images, draws=draws.augment), draws=draws.crop))
         return torch.cat([head(tap) for head, tap in zip(self.heads, taps, strict=True)], dim=1)
 
     def features(self, images: Tensor) -> list[Tensor]:
@@ -129,17 +149,21 @@ class DinoDiscriminator(nn.Module):
         return [(taps[done][:, 1:] + taps[done][:, :1]).transpose(1, 2) for done in TAPS]
 
 
-def fit(images: Tensor, generator: torch.Generator | None = None) -> Tensor:
+def _may_crop(images: Tensor) -> bool:
+    return min(images.shape[-2:]) > IMAGE_SIZE
+
+
+def fit(images: Tensor, generator: torch.Generator | None = None, draws: Sequence[float] = ()) -> Tensor:
     """(B, 3, H, W) -> (B, 3, 224, 224).
 
     Larger images: with probability 0.5 a random crop, the same for the whole batch, else area resize. Smaller
-    ones (the paper has none) are enlarged bicubically.
+    ones (the paper has none) are enlarged bicubically. ``draws``: three in [0, 1) in the place of the generator's.
     """
     height, width = images.shape[-2:]
     if (height, width) == (IMAGE_SIZE, IMAGE_SIZE):
         return images
-    if min(height, width) > IMAGE_SIZE:
-        draws = torch.rand(3, generator=generator).tolist()
+    if _may_crop(images):
+        draws = draws or torch.rand(3, generator=generator).tolist()
         if draws[0] < CROP_PROBABILITY:
             top, left = (int(d * (side - IMAGE_SIZE + 1)) for d, side in zip(draws[1:], (height, width), strict=True))
             return images[..., top : top + IMAGE_SIZE, left : left + IMAGE_SIZE]

@@ -60,6 +60,8 @@ class VectorQuantizer(nn.Module):
 
     ``l2_normalize``: codes and inputs are compared, and returned, on the unit sphere.
     ``entropy_temperature``: of the soft assignments of the entropy loss; ``None`` spares its cost.
+    ``entropy_group``: images over which assignments are averaged for it; the loss is the mean over groups. ``None``:
+    all images of the call.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class VectorQuantizer(nn.Module):
         l2_normalize: bool = True,
         gradient: Gradient = "rotation",
         entropy_temperature: float | None = 0.01,
+        entropy_group: int | None = None,
     ) -> None:
         super().__init__()
         if gradient not in ("rotation", "straight-through"):
@@ -76,6 +79,7 @@ class VectorQuantizer(nn.Module):
         self.l2_normalize = l2_normalize
         self.gradient = gradient
         self.entropy_temperature = entropy_temperature
+        self.entropy_group = entropy_group
         codebook = torch.empty(codebook_size, codebook_dim).uniform_(-1 / codebook_size, 1 / codebook_size)
         self.codebook = nn.Parameter(self._normalise(codebook))
 
@@ -96,7 +100,7 @@ class VectorQuantizer(nn.Module):
             if self.entropy_temperature is None:
                 indices = nearest_codes(flat, codes)
             else:
-                indices, entropy = entropy_of_assignment(flat, codes, self.entropy_temperature)
+                indices, entropy = self._assign(z, codes, self.entropy_temperature)
             indices = indices.view(z.shape[:-1])
             z_q = F.embedding(indices, codes)
             return QuantizerOutput(
@@ -106,6 +110,15 @@ class VectorQuantizer(nn.Module):
                 commitment_loss=F.mse_loss(z, z_q.detach()),
                 entropy_loss=entropy,
             )
+
+    def _assign(self, z: Tensor, codes: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+        """z (B, N, C) -> indices (B*N,) and the entropy loss, the mean over groups of images."""
+        groups = torch.split(z, self.entropy_group or len(z))
+        found = [entropy_of_assignment(group.reshape(-1, group.shape[-1]), codes, temperature) for group in groups]
+        if len(found) == 1:
+            return found[0]
+        indices, entropies = zip(*found, strict=True)
+        return torch.cat(indices), torch.stack(entropies).mean()
 
     def _pass_gradient(self, z: Tensor, z_q: Tensor) -> Tensor:
         return rotation_trick(z, z_q) if self.gradient == "rotation" else straight_through(z, z_q)

@@ -53,9 +53,15 @@ class Tokenizer(nn.Module):
     """Images to discrete tokens and back.
 
     ``entropy_temperature``: temperature of the quantizer's entropy loss, ``None`` when that loss is not used.
+    ``entropy_group``: images over which that loss averages assignments; ``None``: all of a call.
     """
 
-    def __init__(self, config: TokenizerConfig, entropy_temperature: float | None = 0.01) -> None:
+    def __init__(
+        self,
+        config: TokenizerConfig,
+        entropy_temperature: float | None = 0.01,
+        entropy_group: int | None = None,
+    ) -> None:
         super().__init__()
         self.config = config
         channels = config.cnn.latent_channels
@@ -71,6 +77,7 @@ class Tokenizer(nn.Module):
             config.codebook_dim,
             gradient=config.quantizer_gradient,
             entropy_temperature=entropy_temperature,
+            entropy_group=entropy_group,
         )
         self.from_code = nn.Linear(config.codebook_dim, channels)
         self.transformer_decoder: QFormerDecoder | VitDecoder = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -11,6 +12,8 @@ from torch import Tensor
 from gigatok.config.sections import TrainGeneratorSection
 from gigatok.models.ar import ArModel
 from gigatok.optim import Ema, build_adamw, learning_rate
+from gigatok.training.distributed.accumulate import mean_terms, own_random
+from gigatok.training.distributed.wrap import WHOLE_BATCH, Parallel, synchronised
 from gigatok.training.precision import autocast, gradient_scaler
 from gigatok.training.update import Update
 
@@ -23,33 +26,69 @@ class GeneratorRecipe:
     Args:
         model: on its device; left in training mode.
         section: the run's settings, overrides applied.
+        parallel: how a step is spread over processes and micro-batches.
     """
 
-    def __init__(self, model: ArModel, section: TrainGeneratorSection) -> None:
+    def __init__(self, model: ArModel, section: TrainGeneratorSection, parallel: Parallel = WHOLE_BATCH) -> None:
         self.model = model.train()
         self.section = section
         self.device = next(model.parameters()).device
+        self.parallel = parallel
+        self._model = parallel.wrap(model)
         self.optimizer = build_adamw(model, section.optimizer)
-        self.scaler = gradient_scaler(self.device, section.precision)
+        scaler = gradient_scaler(self.device, section.precision)
+        self.update = Update(model, self.optimizer, scaler, section.optimizer.gradient_clip)
         self.ema = Ema(model, section.ema_decay) if section.ema_decay else None
 
     def step(self, step: int, indices: Tensor, classes: Tensor) -> dict[str, Tensor]:
-        """Update on one batch of indices (B, N) and classes (B,); returns detached terms."""
+        """Update on this process's share of one batch: indices (B, N) and classes (B,).
+
+        Returns:
+            Detached terms, means over the whole batch.
+        """
         rate = learning_rate(self.section.optimizer, step, self.section.steps)
-        with autocast(self.device, self.section.precision):
-            logits = self.model(indices, classes)
-        loss = token_cross_entropy(logits, indices)
-        norm = Update(self.model, self.optimizer, self.scaler, self.section.optimizer.gradient_clip).step(loss, rate)
+        parts = self.parallel.parts(len(indices))
+        dropped = self._dropped_classes(len(classes))
+        seed = self._dropout_seed(parts)
+        losses = []
+        for part in parts:
+            first = self.parallel.first(part, len(indices))
+            with (
+                synchronised(self._model, part is parts[-1]),
+                own_random(seed, first, self.device),
+                autocast(self.device, self.section.precision),
+            ):
+                logits = self._model(indices[part], classes[part], None if dropped is None else dropped[part])
+            loss = token_cross_entropy(logits, indices[part])
+            with synchronised(self._model, part is parts[-1]):
+                self.update.add(loss / len(parts))
+            losses.append({"loss": loss.detach()})
+        norm = self.update.apply(rate)
         if self.ema is not None:
             self.ema.update(self.model)
-        return {"loss": loss.detach(), "gradient_norm": norm}
+        return self.parallel.processes.mean({**mean_terms(losses), "gradient_norm": norm})
+
+    def _dropped_classes(self, count: int) -> Tensor | None:
+        """(count,) bool: drawn for the whole batch, of which this process takes its share."""
+        if not self.model.config.class_dropout:
+            return None
+        batch = count * self.parallel.processes.world
+        draws = torch.rand(batch, device=self.device)[self.parallel.processes.share.of(batch)]
+        return draws < self.model.config.class_dropout
+
+    def _dropout_seed(self, parts: Sequence[slice]) -> int | None:
+        """Seed of this step's dropout, equal on all processes. ``None`` where the whole batch is one pass: dropout then
+        goes on with torch's default generator."""
+        if not self.model.config.dropout or (len(parts) == 1 and self.parallel.processes.world == 1):
+            return None
+        return int(torch.randint(2**62, ()))
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next step depends on."""
         state: dict[str, Any] = {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "scaler": self.scaler.state_dict(),
+            "scaler": self.update.scaler.state_dict(),
         }
         if self.ema is not None:
             state["ema"] = self.ema.state_dict()
@@ -59,7 +98,7 @@ class GeneratorRecipe:
         """Continue from ``state_dict()``."""
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.scaler.load_state_dict(state["scaler"])
+        self.update.scaler.load_state_dict(state["scaler"])
         if self.ema is not None:
             self.ema.load_state_dict(state["ema"])
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from gigatok.optim import Ema
+from gigatok.training.distributed.wrap import reshard
 
 Precision = Literal["fp32", "bf16", "fp16"]
 _TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -43,3 +44,4 @@ def as_stored(module: ModuleT, ema: Ema | None) -> Iterator[ModuleT]:
             yield module
         finally:
             module.train(was_training)
+            reshard(module)

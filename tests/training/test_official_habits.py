@@ -62,11 +62,11 @@ def images() -> Tensor:
 def test_update_k_is_made_with_the_rate_of_step_k_by_both_optimizers(images: Tensor) -> None:
     settings = section(optimizer={"warmup_steps": 4})
     training = recipe(settings)
-    assert training.discriminator_optimizer is not None
+    assert training.adversary is not None
     for step in range(6):
         training.step(step, images, None)
         expected = learning_rate(settings.optimizer, step, settings.steps)
-        for optimizer in (training.optimizer, training.discriminator_optimizer):
+        for optimizer in (training.optimizer, training.adversary.optimizer):
             assert {group["lr"] for group in optimizer.param_groups} == {expected}
     assert learning_rate(settings.optimizer, 0, 10) == pytest.approx(settings.optimizer.learning_rate / 100)
 
@@ -87,7 +87,8 @@ def test_the_discriminator_judges_the_image_of_before_the_update_and_never_the_s
     with torch.no_grad():
         before = training.tokenizer(images, shortcut=True)
     terms = training.step(0, images, None)
-    judge = training.discriminator
+    assert training.adversary is not None
+    judge = training.adversary.module
     assert isinstance(judge, Judge)
     generator_side, real, fake = judge.seen
     torch.testing.assert_close(generator_side, before.reconstruction)

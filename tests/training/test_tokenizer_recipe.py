@@ -83,27 +83,31 @@ def test_the_update_follows_the_schedule(project: Any, images: Tensor, schedule:
 
 def test_an_overflowing_fp16_gradient_skips_the_update_and_is_no_divergence(project: Any, images: Tensor) -> None:
     training = recipe(project, precision="fp16")
-    training.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**100)  # the scaled gradient overflows
+    training.update.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**100)  # the scaled gradient overflows
     training.codes.add(torch.arange(16))
     before = [parameter.detach().clone() for parameter in training.tokenizer.parameters()]
     terms = training.step(1, images, None)
     assert float(terms["gradient_norm"]) == 0
     assert all(value.isfinite() for value in terms.values())
     assert all(torch.equal(a, b) for a, b in zip(before, training.tokenizer.parameters(), strict=True))
-    assert training.scaler.get_scale() == 2.0**99
+    assert training.update.scaler.get_scale() == 2.0**99
 
 
 def test_the_generator_side_leaves_the_discriminator_alone(project: Any, images: Tensor) -> None:
     training = recipe(project, loss={"discriminator": {"start_step": 0}})
-    judge = training.discriminator
+    assert training.adversary is not None
+    judge = training.adversary.module
     assert isinstance(judge, PatchGan)
-    terms, loss = training._generator_loss(0, images, None, training.tokenizer(images))
+
+    def generator_side() -> Any:
+        return training._generator_loss(0, images, None, training.tokenizer(images), training.adversary, slice(0, 3))
+
+    terms, loss = generator_side()
     torch.autograd.backward(loss)
     assert "adversarial" in terms
     assert all(parameter.grad is None for parameter in judge.parameters())
     assert all(parameter.requires_grad for parameter in judge.parameters())
-    only = torch.autograd.grad(training._generator_loss(0, images, None, training.tokenizer(images))[1],
-                               [training.tokenizer.from_code.weight])  # fmt: skip
+    only = torch.autograd.grad(generator_side()[1], [training.tokenizer.from_code.weight])
     assert only[0].abs().sum() > 0
 
 

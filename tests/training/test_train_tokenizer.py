@@ -289,8 +289,8 @@ def test_the_discriminator_learns_from_its_step_and_in_training_mode(project: An
     found: list[tuple[bool, bool, bool]] = []
 
     def watch(self: TokenizerRecipe, number: int, *batch: Any) -> Any:
-        judge = self.discriminator
-        assert judge is not None
+        assert self.adversary is not None
+        judge = self.adversary.module
         before = [p.detach().clone() for p in judge.parameters()]
         report = step(self, number, *batch)
         changed = any(not torch.equal(a, b) for a, b in zip(before, judge.parameters(), strict=True))

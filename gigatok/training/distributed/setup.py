@@ -1,0 +1,117 @@
+"""The processes of one run, from torchrun's environment; one process where there is none."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import NamedTuple, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from gigatok.config import GigatokError
+from gigatok.data import Share
+
+TIMEOUT = timedelta(minutes=30)
+"""A collective that takes longer has lost a process: longer than encoding or saving on rank 0 takes."""
+
+T = TypeVar("T")
+
+
+class Processes(NamedTuple):
+    """What a process may know of the others. Every method but ``main`` and ``share`` is called by all of them."""
+
+    rank: int = 0
+    world: int = 1
+
+    @property
+    def main(self) -> bool:
+        """Whether this is the process that writes files."""
+        return self.rank == 0
+
+    @property
+    def share(self) -> Share:
+        """Its positions in a global batch."""
+        return Share(self.rank, self.world)
+
+    def mean(self, terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Mean over processes of scalars, under their names. One reduction for all of them."""
+        if self.world == 1:
+            return dict(terms)
+        values = torch.stack([value.detach().float() for value in terms.values()])
+        dist.all_reduce(values)
+        return dict(zip(terms, (values / self.world).unbind(), strict=True))
+
+    def gather(self, values: Tensor) -> Tensor:
+        """(B, ...) of each process, all of one shape -> (world * B, ...) in the order of the global batch."""
+        if self.world == 1:
+            return values
+        values = values.detach().contiguous()
+        parts = [torch.empty_like(values) for _ in range(self.world)]
+        dist.all_gather(parts, values)
+        return torch.cat(parts)
+
+    def any(self, flag: bool) -> bool:
+        """Whether ``flag`` is set on any process."""
+        return any(self._all(flag))
+
+    def from_main(self, value: T) -> T:
+        """``value`` of rank 0."""
+        return self._all(value)[0] if self.world > 1 else value
+
+    def require_same(self, values: Mapping[str, object]) -> None:
+        """Refuse to train where a process differs from rank 0 in one of ``values``, by name.
+
+        Raises:
+            GigatokError: on all processes, naming the first that differs.
+        """
+        first, *others = self._all(dict(values))
+        for rank, other in enumerate(others, start=1):
+            wrong = [name for name in first if other[name] != first[name]]
+            if wrong:
+                raise GigatokError(
+                    f"rank {rank} has {wrong[0]} {other[wrong[0]]}, rank 0 has {first[wrong[0]]}: give all nodes the "
+                    "same commit, params.yaml and prepared data (a shared file system does)"
+                )
+
+    def wait(self) -> None:
+        """Until all processes are here."""
+        if self.world > 1:
+            dist.barrier()
+
+    def _all(self, value: T) -> list[T]:
+        if self.world == 1:
+            return [value]
+        values: list[T] = [value] * self.world
+        dist.all_gather_object(values, value)
+        return values
+
+
+ALONE = Processes()
+
+
+@contextmanager
+def joined(device: torch.device) -> Iterator[Processes]:
+    """The processes that torchrun started, connected in the block; ``ALONE`` without torchrun.
+
+    GPUs talk by NCCL, other devices by gloo. A process whose GPU is its only visible one uses that one.
+
+    Raises:
+        GigatokError: the processes cannot find each other.
+    """
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world == 1:
+        yield ALONE
+        return
+    try:
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=TIMEOUT)
+    except (dist.DistError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise GigatokError(f"{world} processes cannot be joined ({reason}): check launch.rendezvous") from error
+    try:
+        yield Processes(dist.get_rank(), dist.get_world_size())
+    finally:
+        dist.destroy_process_group()

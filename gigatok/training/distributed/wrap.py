@@ -1,0 +1,153 @@
+"""A model spread over processes by torch's own DDP or FSDP2, and a batch spread over micro-batches.
+
+The model files stay as they are: everything here acts on a module from outside.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from functools import partial
+from typing import Any, Literal, NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.checkpoint import checkpoint
+
+from gigatok.training.distributed.setup import ALONE, Processes
+
+FORWARD_METHODS = ("encode", "encode_continuous", "decode", "reconstruct", "encoder_features", "decoder_features")
+"""Methods besides ``forward`` that compute with a model's parameters: under FSDP2 they gather them first."""
+HALF = {"fp32": None, "bf16": torch.bfloat16}
+"""What FSDP2 gathers a block's weights in; gradients are always summed in fp32."""
+
+
+class Parallel(NamedTuple):
+    """How the step of a run is spread. The default is one process that takes the whole batch at once."""
+
+    processes: Processes = ALONE
+    strategy: Literal["ddp", "fsdp"] = "ddp"
+    micro_batch: int | None = None
+    """Images of one forward pass on one process; ``None``: its whole share of the batch."""
+    recompute: bool = False
+    """Whether activations inside a block are computed again in the backward pass instead of kept."""
+    compile: bool = False
+    """Whether ``torch.compile`` compiles each block."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+
+    @property
+    def sharded(self) -> bool:
+        """Whether parameters are spread over processes."""
+        return self.processes.world > 1 and self.strategy == "fsdp"
+
+    def parts(self, count: int) -> list[slice]:
+        """The micro-batches of ``count`` images, in order."""
+        size = self.micro_batch or count
+        return [slice(start, start + size) for start in range(0, count, size)]
+
+    def first(self, part: slice, count: int) -> int:
+        """Position in the global batch of the first image of ``part``, of ``count`` images a process."""
+        return self.processes.rank * count + int(part.start)
+
+    def wrap(self, module: nn.Module) -> nn.Module:
+        """What is called in the place of ``module`` in training. Its parameters stay its own; under FSDP2 they become
+        DTensors, so an optimizer is made afterwards."""
+        for block in blocks(module):
+            if self.recompute:
+                block.forward = partial(checkpoint, block.forward, use_reentrant=False)
+            if self.compile:
+                block.compile()
+        if self.sharded:
+            _shard(module, self.precision)
+            return module
+        return self.replicate(module)
+
+    def replicate(self, module: nn.Module) -> nn.Module:
+        """As ``wrap``, with a whole copy on each process: for small networks."""
+        if self.processes.world == 1:
+            return module
+        # no buffer is broadcast: what a forward pass computes of equal weights is equal
+        return DistributedDataParallel(module, forward_sync_buffers=False, gradient_as_bucket_view=True)
+
+
+WHOLE_BATCH = Parallel()
+"""One process, one pass."""
+
+
+def blocks(module: nn.Module) -> Iterator[nn.Module]:
+    """Transformer blocks and CNN levels: the members of every list of layers that lies in no other list."""
+    for child in module.children():
+        if isinstance(child, nn.ModuleList):
+            yield from child
+        else:
+            yield from blocks(child)
+
+
+@contextmanager
+def synchronised(module: nn.Module, when: bool) -> Iterator[None]:
+    """Gradients of the passes in the block are averaged over processes, or wait for those of a later micro-batch."""
+    if isinstance(module, DistributedDataParallel):
+        with nullcontext() if when else module.no_sync():
+            yield
+        return
+    if _is_sharded(module):
+        cast(Any, module).set_requires_gradient_sync(when)
+    yield
+
+
+def _shard(module: nn.Module, precision: str) -> None:
+    """FSDP2: each block on its own, the root last. Residual streams, norms outside blocks and the codebook stay fp32,
+    since autocast alone chooses the types of activations."""
+    from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
+
+    half = MixedPrecisionPolicy(param_dtype=HALF[precision], reduce_dtype=torch.float32, cast_forward_inputs=False)
+    for block in blocks(module):
+        fully_shard(block, mp_policy=half)
+    fully_shard(module)
+    # nobody changes an output in place
+    warnings.filterwarnings("ignore", "FSDP2-wrapped module .* returned a view tensor")
+    for name in FORWARD_METHODS:
+        if hasattr(module, name):
+            register_fsdp_forward_method(module, name)
+
+
+def _is_sharded(module: nn.Module) -> bool:
+    return any(isinstance(parameter, DTensor) for parameter in module.parameters())
+
+
+def reshard(module: nn.Module) -> None:
+    """Parameters of ``module`` are shards again: a forward pass without a backward leaves the root's gathered."""
+    if callable(free := getattr(module, "reshard", None)):
+        free()
+
+
+@contextmanager
+def whole(module: nn.Module, name: str) -> Iterator[Tensor]:
+    """Parameter ``name`` of ``module`` as a plain tensor, to be changed in place; its shards are changed after it."""
+    parameter = cast(nn.Parameter, getattr(module, name))
+    if not isinstance(parameter, DTensor):
+        yield parameter
+        return
+    full = nn.Parameter(parameter.full_tensor().detach())
+    module._parameters[name] = full
+    try:
+        yield full
+    finally:
+        module._parameters[name] = parameter
+    with torch.no_grad():
+        parameter.copy_(distribute_tensor(full.detach(), parameter.device_mesh, parameter.placements))
+
+
+def gathered(tensors: Mapping[str, Tensor], processes: Processes) -> dict[str, Tensor]:
+    """Whole tensors on the CPU of rank 0, one after the other; nothing on the others. All processes call it."""
+    found = {}
+    for name, tensor in tensors.items():
+        full = tensor.detach()
+        if isinstance(full, DTensor):
+            full = full.full_tensor()
+        if processes.main:
+            found[name] = full.cpu()
+    return found

@@ -1,0 +1,90 @@
+"""The global batch is the batch: the result does not depend on how many processes and passes share it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cases
+import pytest
+import torch
+from cases import Case, Result
+from conftest import SPREAD
+
+GOLDEN = Path(__file__).with_name("golden.json")
+"""Losses of one process. Rewrite by hand, with a reason, when a change is meant to alter them."""
+RELATIVE = 1e-5
+NORM_RELATIVE = 1e-3
+"""Of gradient norms, which are no losses: what is divided by the norm of a short vector magnifies rounding."""
+ABSOLUTE = 1e-6
+"""For terms near 0: means of logits, the entropy loss."""
+
+
+def assert_equal_losses(found: list[dict[str, float]], expected: list[dict[str, float]]) -> None:
+    assert len(found) == len(expected) == cases.STEPS
+    for step, (mine, others) in enumerate(zip(found, expected, strict=True)):
+        norms = {name for name in others if name.endswith("gradient_norm")}
+        for names, relative in ((others.keys() - norms, RELATIVE), (norms, NORM_RELATIVE)):
+            expected_terms = {name: others[name] for name in names}
+            assert {name: mine[name] for name in names} == pytest.approx(expected_terms, rel=relative, abs=ABSOLUTE), (
+                step
+            )
+
+
+def assert_equal(found: Result, expected: Result) -> None:
+    assert_equal_losses(found.losses, expected.losses)
+    assert found.weights.keys() == expected.weights.keys()
+    for name, value in expected.weights.items():
+        torch.testing.assert_close(
+            found.weights[name], value, rtol=0, atol=1e-5, msg=lambda text, n=name: f"{n}: {text}"
+        )
+    assert torch.equal(found.indices, expected.indices)
+
+
+@pytest.mark.parametrize("kind", ["tokenizer", "generator"])
+def test_one_process_repeats_the_losses_on_record(alone: dict[str, Any], kind: str) -> None:
+    assert_equal_losses(alone[kind].losses, json.loads(GOLDEN.read_text())[kind])
+
+
+def test_the_record_has_every_term_on() -> None:
+    terms = set().union(*json.loads(GOLDEN.read_text())["tokenizer"])
+    assert {"adversarial", "entropy", "semantic", "shortcut_l2", "shortcut_feature", "perceptual"} <= terms
+
+
+@pytest.mark.parametrize("case", [Case("tokenizer", micro_batches=4), Case("generator", micro_batches=2)], ids=str)
+def test_micro_batches_on_one_process(alone: dict[str, Any], case: Case) -> None:
+    assert_equal(cases.train(case), alone[case.kind])
+
+
+@pytest.mark.parametrize(("world", "case"), [(world, case) for world in SPREAD for case in SPREAD[world]], ids=str)
+def test_several_processes(alone: dict[str, Any], spread: dict[Any, Any], world: int, case: Case) -> None:
+    assert_equal(spread[world, case], alone[case.kind])
+
+
+@pytest.mark.parametrize("kind", ["tokenizer", "generator"])
+def test_recomputation_changes_no_bit(alone: dict[str, Any], kind: str) -> None:
+    found = cases.train(Case(kind, recompute=True))
+    assert found.losses == alone[kind].losses
+    assert all(torch.equal(found.weights[name], value) for name, value in alone[kind].weights.items())
+
+
+def test_dropout_depends_on_the_place_in_the_batch_alone() -> None:
+    """The same micro-batches give the same masks; others give others."""
+    first = cases.train(Case("generator", micro_batches=2, dropout=0.2), steps=3)
+    again = cases.train(Case("generator", micro_batches=2, dropout=0.2), steps=3)
+    other = cases.train(Case("generator", micro_batches=4, dropout=0.2), steps=3)
+    assert first.losses == again.losses
+    assert first.losses[2] != other.losses[2]
+
+
+def test_statistics_groups_matter() -> None:
+    """Without them the parts of a batch would see statistics of their own: this is what the settings prevent."""
+    torch.manual_seed(0)
+    images = torch.rand(8, 3, 16, 16)
+    whole, grouped = cases.PatchGan(8, 2), cases.PatchGan(8, 2, statistics_group=2)
+    grouped.load_state_dict(whole.state_dict())
+    with torch.no_grad():
+        parts = torch.cat([whole(part) for part in images.split(2)])
+        assert not torch.allclose(whole(images), parts, atol=1e-3)
+        torch.testing.assert_close(grouped(images), parts)
