@@ -12,6 +12,7 @@ from pydantic import ValidationError, model_validator
 
 from gigatok.config.base import ConfigError, Section
 from gigatok.config.evaluation import EvaluateGeneratorSection, EvaluateTokenizerSection, ReferenceSection
+from gigatok.config.launch import LaunchSection
 from gigatok.config.models import ArConfig, TokenizerConfig
 from gigatok.config.reading import read_yaml
 from gigatok.config.repeats import repeat_name
@@ -44,6 +45,7 @@ class Params(Section):
     profile: Literal["smoke", "nano", "mini", "paper"]
     suite: Literal["core", "full"]
     base: BaseSection
+    launch: LaunchSection = LaunchSection()
     prepare: PrepareSection
     teacher: TeacherSection
     reference: ReferenceSection
@@ -100,6 +102,16 @@ class Params(Section):
         seed = self.training_seed(kind, name)
         return self.model_copy(update={"base": self.base.model_copy(update={"seed": seed})})
 
+    def tokenizer_launch(self, name: str) -> LaunchSection:
+        """``launch`` with what tokenizer ``name`` overrides of it applied."""
+        entry = _entry(self.tokenizers, name, "tokenizers")
+        return _overridden(self.launch, entry.launch, f"tokenizers.{name}.launch")
+
+    def generator_launch(self, name: str) -> LaunchSection:
+        """``launch`` with what generator ``name`` overrides of it applied."""
+        entry = _entry(self.generators, name, "generators")
+        return _overridden(self.launch, entry.launch, f"generators.{name}.launch")
+
     def generator_training(self, name: str) -> TrainGeneratorSection:
         """``train_generator`` with the overrides of generator ``name`` applied."""
         entry = _entry(self.generators, name, "generators")
@@ -146,6 +158,7 @@ class Params(Section):
         for name in self.tokenizers:
             try:
                 self.tokenizer_model(name, alignment_dim=1)
+                self.tokenizer_launch(name)
                 regularized = self.tokenizer_training(name).loss.semantic_weight > 0
                 teacher = self.tokenizer_teacher(name)
             except ValidationError as error:
@@ -194,6 +207,7 @@ class Params(Section):
             try:
                 self.generator_model(name, tokens=1, codebook_size=2, classes=1)
                 self.generator_evaluation(name)
+                self.generator_launch(name)
             except ValidationError as error:
                 problems.append(f"generators.{name}: {describe(error)}")
             except ConfigError as error:

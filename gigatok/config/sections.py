@@ -187,6 +187,8 @@ class TokenizerEntry(Section):
     training, since the stage ``teacher`` stores those of one encoder."""
     seed: Seed | None = None
     """Seed of this training; ``None``: ``base.seed``. Data, judge and samples keep ``base.seed``."""
+    launch: dict[str, object] = {}
+    """What it overrides of ``launch``."""
     seeds: tuple[Seed, ...] = ()
     """Seeds it is trained with, its own first: the others are entries called ``<T>-seed<n>``. Empty: its own only."""
 
@@ -222,6 +224,8 @@ class GeneratorEntry(Section):
     overrides: dict[str, object] = {}
     evaluation: dict[str, object] = {}
     """What it overrides of ``evaluate_generator``: the guidance of the paper's systems, say."""
+    launch: dict[str, object] = {}
+    """What it overrides of ``launch``."""
     seed: Seed | None = None
     """Seed of this training; ``None``: ``base.seed``."""
 

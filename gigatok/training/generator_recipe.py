@@ -13,6 +13,7 @@ from gigatok.config.sections import TrainGeneratorSection
 from gigatok.models.ar import ArModel
 from gigatok.optim import Ema, build_adamw, learning_rate
 from gigatok.training.distributed.accumulate import mean_terms, own_random
+from gigatok.training.distributed.checkpoint import load_ema, load_module, load_optimizer, whole_tree
 from gigatok.training.distributed.wrap import WHOLE_BATCH, Parallel, synchronised
 from gigatok.training.precision import autocast, gradient_scaler
 from gigatok.training.update import Update
@@ -84,7 +85,7 @@ class GeneratorRecipe:
         return int(torch.randint(2**62, ()))
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the next step depends on."""
+        """Everything that the next step depends on, whole on rank 0. All processes call it."""
         state: dict[str, Any] = {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -92,15 +93,15 @@ class GeneratorRecipe:
         }
         if self.ema is not None:
             state["ema"] = self.ema.state_dict()
-        return state
+        return whole_tree(state, self.parallel.processes)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from ``state_dict()``."""
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        load_module(self.model, state["model"])
+        load_optimizer(self.optimizer, state["optimizer"])
         self.update.scaler.load_state_dict(state["scaler"])
         if self.ema is not None:
-            self.ema.load_state_dict(state["ema"])
+            load_ema(self.ema, state["ema"])
 
 
 def token_cross_entropy(logits: Tensor, indices: Tensor) -> Tensor:

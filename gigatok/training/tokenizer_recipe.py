@@ -18,6 +18,7 @@ from gigatok.optim import Ema, build_adamw, learning_rate
 from gigatok.training.code_usage import RecentCodes
 from gigatok.training.distributed.accumulate import mean_terms
 from gigatok.training.distributed.adversary import Adversary
+from gigatok.training.distributed.checkpoint import load_ema, load_module, load_optimizer, whole_tree
 from gigatok.training.distributed.wrap import WHOLE_BATCH, Parallel, reshard, synchronised, whole
 from gigatok.training.precision import autocast, gradient_scaler
 from gigatok.training.update import Update
@@ -157,7 +158,7 @@ class TokenizerRecipe:
                 self.tokenizer.quantizer.restart_dead_codes(continuous, self.codes.take_used())
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the next step depends on."""
+        """Everything that the next step depends on, whole on rank 0. All processes call it."""
         state: dict[str, Any] = {
             "tokenizer": self.tokenizer.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -168,18 +169,18 @@ class TokenizerRecipe:
             state.update(self.adversary.state_dict())
         if self.ema is not None:
             state["ema"] = self.ema.state_dict()
-        return state
+        return whole_tree(state, self.parallel.processes)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from ``state_dict()``."""
-        self.tokenizer.load_state_dict(state["tokenizer"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        load_module(self.tokenizer, state["tokenizer"])
+        load_optimizer(self.optimizer, state["optimizer"])
         self.update.scaler.load_state_dict(state["scaler"])
         self.codes.load_state_dict(state["codes"])
         if self.adversary is not None:
             self.adversary.load_state_dict(state)
         if self.ema is not None:
-            self.ema.load_state_dict(state["ema"])
+            load_ema(self.ema, state["ema"])
 
 
 def _float(part: Any) -> Any:

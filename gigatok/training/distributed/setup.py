@@ -26,6 +26,8 @@ class Processes(NamedTuple):
 
     rank: int = 0
     world: int = 1
+    device: torch.device = torch.device("cpu")
+    """Where tensors lie that it sends to the others."""
 
     @property
     def main(self) -> bool:
@@ -56,7 +58,11 @@ class Processes(NamedTuple):
 
     def any(self, flag: bool) -> bool:
         """Whether ``flag`` is set on any process."""
-        return any(self._all(flag))
+        if self.world == 1:
+            return flag
+        found = torch.tensor(float(flag), device=self.device)
+        dist.all_reduce(found, dist.ReduceOp.MAX)
+        return bool(found)
 
     def from_main(self, value: T) -> T:
         """``value`` of rank 0."""
@@ -112,6 +118,6 @@ def joined(device: torch.device) -> Iterator[Processes]:
         reason = " ".join(str(error).split())
         raise GigatokError(f"{world} processes cannot be joined ({reason}): check launch.rendezvous") from error
     try:
-        yield Processes(dist.get_rank(), dist.get_world_size())
+        yield Processes(dist.get_rank(), dist.get_world_size(), device)
     finally:
         dist.destroy_process_group()

@@ -67,7 +67,7 @@ def tokenizer_section(**changes: Any) -> TrainTokenizerSection:
             "ema_decay": 0.9,
             "loss": {
                 "perceptual_weight": 0.3, "l1_weight": 0.5, "semantic_weight": 0.5, "entropy_weight": 0.05,
-                "entropy_group": GROUP, "entropy_temperature": 0.1,
+                "entropy_group": GROUP, "entropy_temperature": 1.0,
                 "shortcut": {"image_end_step": 10, "feature_end_step": 15},
                 "discriminator": {"start_step": 3, "channels": 8, "layers": 2, "statistics_group": GROUP},
             },

@@ -1,0 +1,152 @@
+"""One training stage as several processes: torchrun's own agent starts, watches and ends them."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from typing import Any, Literal
+
+import torch
+
+from gigatok.config import ConfigError, GigatokError, Params
+from gigatok.config.launch import LaunchSection, require_divisible
+from gigatok.training.distributed.setup import Processes
+from gigatok.training.distributed.wrap import Parallel
+
+GRACE_SECONDS = 1500
+"""How long interrupted processes may take to finish their step and save before they are killed."""
+STATE_BYTES = 16
+"""Of a parameter in training: fp32 weight, gradient and AdamW's two averages."""
+LARGEST_SHARE = 1 / 3
+"""Of a GPU's memory that may go to that before the parameters are sharded; activations need the rest."""
+INTERRUPTED = 130
+
+
+class StageProcessError(GigatokError):
+    """A process of the stage ended before its work was done."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+def run_in_processes(kind: Literal["tokenizer", "generator"], name: str, params: Params) -> bool:
+    """Run this very script in as many processes as ``launch`` asks for, and wait for them.
+
+    Returns:
+        False where the caller does the work itself: it is the only process, or one of those started here.
+
+    Raises:
+        ConfigError: the batch cannot be shared as asked, or there are fewer GPUs than asked for. Nothing was loaded.
+        StageProcessError: a process failed; its rank is named. Interrupted ones have saved their state (130).
+    """
+    launch = params.tokenizer_launch(name) if kind == "tokenizer" else params.generator_launch(name)
+    section = params.tokenizer_training(name) if kind == "tokenizer" else params.generator_training(name)
+    started = "TORCHELASTIC_RUN_ID" in os.environ
+    count = local_processes(launch, params.base.device)
+    world = int(os.environ["WORLD_SIZE"]) if started else count * launch.nodes
+    require_divisible(launch, section, world, f"{kind} {name}")
+    if launch.strategy == "fsdp" and section.precision == "fp16" and world > 1:
+        raise ConfigError(
+            f"precision fp16 of {kind} {name} cannot be scaled over shards: use bf16, or launch.strategy ddp"
+        )
+    if started or world == 1:
+        return False
+    _run(f"train_{kind}@{name}", launch, count)
+    return True
+
+
+def local_processes(launch: LaunchSection, device: str) -> int:
+    """Processes of this node.
+
+    Raises:
+        ConfigError: fewer GPUs are visible than processes are asked for.
+    """
+    gpus = torch.cuda.device_count() if device in ("auto", "cuda") else 0
+    if launch.processes == "auto":
+        return max(1, gpus)
+    if launch.processes > gpus and (gpus or device == "cuda"):
+        raise ConfigError(
+            f"launch.processes = {launch.processes}, but {gpus} GPUs are visible here: lower it, or use 'auto'"
+        )
+    return launch.processes
+
+
+def spread(launch: LaunchSection, processes: Processes, precision: Any, parameters: int) -> Parallel:
+    """How each step of a model of so many parameters is spread over processes that are running."""
+    return Parallel(
+        processes,
+        strategy=_strategy(launch, processes.device, parameters),
+        micro_batch=launch.micro_batch,
+        recompute=launch.recompute == "blocks",
+        compile=launch.compile,
+        precision=precision,
+    )
+
+
+def set_arithmetic(launch: LaunchSection) -> None:
+    """TF32 and determinism as ``launch`` has them; both concern GPUs alone."""
+    torch.backends.cuda.matmul.allow_tf32 = launch.tf32
+    torch.backends.cudnn.allow_tf32 = launch.tf32
+    if launch.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it
+        torch.use_deterministic_algorithms(True)
+
+
+def full_precision() -> None:
+    """From here on products are rounded as fp32 is: what is stored depends on them."""
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+
+
+def _strategy(launch: LaunchSection, device: torch.device, parameters: int) -> Literal["ddp", "fsdp"]:
+    if launch.strategy != "auto":
+        return launch.strategy
+    if device.type != "cuda":
+        return "ddp"
+    memory = torch.cuda.get_device_properties(device).total_memory
+    return "ddp" if parameters * STATE_BYTES < LARGEST_SHARE * memory else "fsdp"
+
+
+def _run(stage: str, launch: LaunchSection, count: int) -> None:
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # what matters is said below, once
+    config = LaunchConfig(
+        min_nodes=launch.nodes,
+        max_nodes=launch.nodes,
+        nproc_per_node=count,
+        run_id=stage,
+        rdzv_backend="c10d",
+        rdzv_endpoint=launch.rendezvous or "localhost:0",
+        max_restarts=0,  # resuming is the scheduler's or the user's decision, by the same command
+        virtual_local_rank=True,  # each process sees its own GPU alone
+        shutdown_timeout=GRACE_SECONDS,
+    )
+    try:
+        elastic_launch(config, sys.executable)(*sys.argv)
+    except SignalException:
+        raise StageProcessError(_interrupted(stage), INTERRUPTED) from None
+    except ChildFailedError as error:
+        raise _failure(stage, {rank: failure.exitcode for rank, failure in error.failures.items()}) from None
+
+
+def _failure(stage: str, codes: dict[int, int]) -> StageProcessError:
+    """The cause among exit codes by rank: a process that was killed takes the others down, which then fail too."""
+    if INTERRUPTED in codes.values():
+        return StageProcessError(_interrupted(stage), INTERRUPTED)
+    killed = {rank: code for rank, code in codes.items() if code < 0 and code != -signal.SIGTERM}
+    rank, code = next(iter((killed or codes).items()))
+    if code < 0:
+        reason = f"was killed by {signal.Signals(-code).name}"
+        fix = "the same command goes on from the last saved state"
+        return StageProcessError(f"{stage}: rank {rank} {reason}, the others were ended: {fix}", 1)
+    return StageProcessError(f"{stage}: rank {rank} ended with exit code {code}: its message is above", code)
+
+
+def _interrupted(stage: str) -> str:
+    return f"{stage} interrupted: its processes saved their state, the same command goes on from there"
