@@ -36,10 +36,26 @@ def assert_equal(found: Result, expected: Result) -> None:
     assert_equal_losses(found.losses, expected.losses)
     assert found.weights.keys() == expected.weights.keys()
     for name, value in expected.weights.items():
-        torch.testing.assert_close(
-            found.weights[name], value, rtol=0, atol=1e-5, msg=lambda text, n=name: f"{n}: {text}"
-        )
+        acting = _acting(name, len(value) if value.dim() else 0)
+        difference = (found.weights[name] - value).abs()[acting].max()
+        assert difference < 1e-5, (name, float(difference))
     assert torch.equal(found.indices, expected.indices)
+
+
+def _acting(name: str, rows: int) -> torch.Tensor:
+    """Rows of a weight on which the loss depends. AdamW turns the rounding in the gradient of the others, which is 0,
+    into steps of full size.
+
+    Those are key biases, which add the same to all scores of a query, and queries and keys where the decoder's first
+    self-attention looks at copies of one token.
+    """
+    acting = torch.ones(rows, dtype=torch.bool)
+    width = rows // 3
+    if name.endswith("attention.qkv.bias"):
+        acting[width : 2 * width] = False
+    if "transformer_decoder.blocks.0.self_attention.qkv" in name:
+        acting[: 2 * width] = False
+    return acting
 
 
 @pytest.mark.parametrize("kind", ["tokenizer", "generator"])

@@ -1,0 +1,43 @@
+"""``gigatok-bench train``: one training outside DVC's graph, as its stage runs it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Annotated
+
+import typer
+
+KINDS = ("tokenizer", "generator")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(short_help="One training, outside the pipeline.", epilog="Example: gigatok-bench train tokenizer B-L")(
+        train
+    )
+
+
+def train(
+    kind: Annotated[str, typer.Argument(help="tokenizer or generator.")],
+    name: Annotated[str, typer.Argument(help="One of those in params.yaml.")],
+) -> None:
+    """Train one model as its stage would, with the processes that section launch of params.yaml asks for.
+
+    What it needs must be there: prepared data, a teacher's features, a generator's tokenizer. A training that was
+    interrupted goes on; the next repro finds it done.
+    """
+    from gigatok.cli.files.project import project_root
+    from gigatok.config import ConfigError, load_params
+
+    if kind not in KINDS:
+        raise ConfigError(f"{kind!r} is not one of {', '.join(KINDS)}")
+    root = project_root()
+    params = load_params(root / "params.yaml")
+    known = params.tokenizers if kind == "tokenizer" else params.generators
+    if name not in known:
+        raise ConfigError(f"params.yaml has no {kind} {name!r}: it has {', '.join(known)}")
+    command = [sys.executable, f"stages/train_{kind}.py", name]
+    code = subprocess.run(command, cwd=root, check=False).returncode
+    if code:
+        raise typer.Exit(code if code > 0 else 128 - code)
