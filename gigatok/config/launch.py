@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from gigatok.config.base import ConfigError, Section
+from gigatok.config.bounds import BatchSize, Count
 from gigatok.config.sections import TrainGeneratorSection, TrainTokenizerSection
 
 DINO_GROUP = 8
@@ -22,13 +23,13 @@ class LaunchSection(Section):
     processes: Literal["auto"] | int = 1
     """Processes of one node, each with a GPU of its own where there are GPUs. ``auto``: one for each GPU that is
     visible, one without a GPU."""
-    nodes: int = Field(1, gt=0)
+    nodes: Count = 1
     rendezvous: str | None = None
     """``HOST:PORT`` of the first node, where processes of several nodes find each other; needed with ``nodes`` > 1."""
     strategy: Literal["auto", "ddp", "fsdp"] = "auto"
     """``ddp``: a whole model on each process; ``fsdp``: parameters, gradients and optimizer state spread over them.
     ``auto``: ``ddp`` where all of that takes less than a third of the GPU's memory."""
-    micro_batch: int | None = Field(None, gt=0)
+    micro_batch: BatchSize | None = None
     """Images of one forward pass on one process; gradients are added up. ``None``: its whole share of the batch."""
     recompute: Literal["none", "blocks"] = "none"
     """``blocks``: activations inside a transformer block or CNN level are computed again in the backward pass."""

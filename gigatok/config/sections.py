@@ -70,7 +70,7 @@ class DiscriminatorSection(Section):
     """First step with an adversarial term."""
     channels: Width = 64
     layers: int = Field(3, ge=1, le=10)
-    statistics_group: int | None = Field(None, gt=0)
+    statistics_group: BatchSize | None = None
     """Images over which PatchGAN's batch norm takes its statistics, part of what is trained: a micro-batch holds whole
     groups. ``None``: the whole batch, which then cannot be divided. ``dino`` has groups of 8 by itself."""
     weights: str | None = None
@@ -102,7 +102,7 @@ class LossSection(Section):
     commitment_weight: float = Field(0.25, ge=0)
     entropy_weight: float = Field(0.0, ge=0)
     entropy_temperature: float = Field(0.01, gt=0)
-    entropy_group: int | None = Field(None, gt=0)
+    entropy_group: BatchSize | None = None
     """Images over which the entropy loss averages assignments; it is the mean over groups, and a micro-batch holds
     whole ones. ``None``: the whole batch, which then cannot be divided. The official code has each GPU's own."""
     semantic_weight: float = Field(0.5, ge=0)
