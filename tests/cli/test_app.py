@@ -25,6 +25,8 @@ COMMANDS = [
     "sample",
     "evaluate",
     "explain",
+    "train",
+    "slurm",
     "ui",
     "track sync",
     "track doctor",

