@@ -32,6 +32,7 @@ BESIDE = {"teacher": _DINO, "reference": _DINO}
 
 NOT_DECLARED = {
     "tracking": "a view: switching it changes no output",
+    "launch": "how many processes train: results agree to rounding, and a trained model is not trained again",
     "prepare": "reaches the stage in runs/data",
     "teacher": "of a scoring stage: names what its inputs were made with, which are dependencies",
     "tokenizers": "of a stage behind training: settings of its inputs, which are dependencies",
@@ -50,11 +51,13 @@ MUST_DECLARE = {
     "train_generator": {"train_generator", "generators", "base"},
     "evaluate_generator": {"evaluate_generator", "reference", "base", "profile"},
     "timing": {"profile", "base", "prepare", "train_tokenizer", "train_generator"},
-    "report": set(Params.model_fields) - {"tracking", "evaluate_tokenizer"},
+    "report": set(Params.model_fields) - {"tracking", "launch", "evaluate_tokenizer"},
 }
 METHODS = {
     "training_seed": {"base", "tokenizers", "generators"},
     "seeded": {"base", "tokenizers", "generators"},
+    "tokenizer_launch": {"launch", "tokenizers"},
+    "generator_launch": {"launch", "generators"},
     "tokenizer_training": {"train_tokenizer", "tokenizers"},
     "tokenizer_teacher": {"teacher", "tokenizers"},
     "tokenizer_model": {"prepare", "train_tokenizer", "tokenizers"},
