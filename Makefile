@@ -1,6 +1,8 @@
 # make repro   run the whole pipeline and write reports/
 # make test    lint, types, layers, unit tests, and the smoke pipeline in a temporary clone
 #
+# make crash-points   kill a short training before each of its operations on files, and train again (minutes)
+#
 # Variables:
 #   PYTHON       interpreter that .venv is made with (3.11 or newer)    make repro PYTHON=python3.12
 #   TORCH_INDEX  index with the PyTorch wheels to use, e.g. CPU-only ones, a tenth of the size:
@@ -14,7 +16,7 @@ JOBS ?= 0
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help setup repro test clean-venv
+.PHONY: help setup repro test crash-points clean-venv
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile
@@ -42,6 +44,9 @@ test: setup
 	$(BIN)/lint-imports
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not pipeline" -n 2 --dist loadfile
 	$(BIN)/pytest -m pipeline
+
+crash-points: setup
+	GIGATOK_CRASH_POINTS=all OMP_NUM_THREADS=1 $(BIN)/pytest tests/training/test_crash_points.py
 
 clean-venv:
 	rm -rf .venv

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import yaml
 
+from gigatok.artifacts import write_text
 from gigatok.config.experiments import suite_entries
 from gigatok.config.profiles import PROFILES, render
 
@@ -31,7 +32,7 @@ def write_profile(
     path = root / "params.yaml"
     text = rendered(name, suite, seeds=seeds, only=only, weights=weights)
     old = path.read_text() if path.exists() else None
-    path.write_text(text)
+    write_text(path, text)
     if old is None:
         print(f"{path.name} written: profile {name}, suite {suite}", file=sys.stderr)
         return

@@ -65,6 +65,9 @@ def _write_images(folder: Path, pixels: torch.Tensor, files: list[str], first: i
     """One PNG an image, named by its number and its original's name."""
     from PIL import Image
 
+    from gigatok.artifacts import replacing
+
     folder.mkdir(parents=True, exist_ok=True)
     for number, (image, file) in enumerate(zip(pixels, files, strict=True), start=first):
-        Image.fromarray(image.permute(1, 2, 0).numpy()).save(folder / f"{number:06d}-{Path(file).stem}.png")
+        with replacing(folder / f"{number:06d}-{Path(file).stem}.png") as path:
+            Image.fromarray(image.permute(1, 2, 0).numpy()).save(path, format="PNG")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Callable, Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 
 from gigatok.artifacts import replacing, write_json
@@ -20,6 +21,7 @@ from gigatok.evaluation.extractors.base import Progress
 Arrays = dict[str, npt.NDArray[np.generic]]
 
 
+_HASH = "sha256"
 PART = 1024
 """Items in a stored part. Fixed, so that parts written with one batch size serve another."""
 
@@ -61,8 +63,7 @@ class PartStore:
             if arrays is None:
                 arrays = {name: np.ascontiguousarray(value) for name, value in produce(start, stop).items()}
                 write_json(self.folder / "key.json", {"key": self.key, "count": count})
-                with replacing(path) as temporary:
-                    save_file(arrays, temporary)
+                write_part(path, arrays)
             parts.append(arrays)
             if progress is not None:
                 progress(stop, count)
@@ -91,8 +92,30 @@ class PartStore:
 
 
 def read_part(path: Path) -> Arrays | None:
-    """A stored part; ``None`` if it is absent or torn (then it is computed again)."""
-    try:
-        return dict(load_file(path))
-    except (FileNotFoundError, SafetensorError):
+    """A stored part; ``None`` if it is absent or damaged, which is said (then it is computed again)."""
+    if not path.is_file():
         return None
+    try:
+        with safe_open(path, framework="np") as file:
+            known = (file.metadata() or {}).get(_HASH)
+        arrays = dict(load_file(path))
+    except (FileNotFoundError, SafetensorError):
+        known, arrays = None, {}
+    if known is None or known != _content(arrays):
+        warnings.warn(f"{path} is damaged: it is computed again", stacklevel=2)
+        return None
+    return arrays
+
+
+def write_part(path: Path, arrays: Arrays) -> None:
+    """Store a part with the hash of its content: safetensors has no checksum of its own."""
+    with replacing(path) as temporary:
+        save_file(arrays, temporary, metadata={_HASH: _content(arrays)})
+
+
+def _content(arrays: Arrays) -> str:
+    digest = hashlib.sha256()
+    for name, value in sorted(arrays.items()):
+        digest.update(f"{name}\0{value.dtype.str}\0{value.shape}\0".encode())
+        digest.update(np.ascontiguousarray(value).data)
+    return digest.hexdigest()

@@ -7,6 +7,8 @@ import statistics
 from collections.abc import Mapping
 from pathlib import Path
 
+from gigatok.artifacts import write_json
+
 
 def read_seconds(logs: Path, expected: Mapping[str, float]) -> dict[str, float]:
     """Measured seconds of stages that ran here before under settings of the same expected cost.
@@ -21,9 +23,7 @@ def read_seconds(logs: Path, expected: Mapping[str, float]) -> dict[str, float]:
 def record_seconds(logs: Path, name: str, seconds: float, expected: float) -> None:
     """Keep the duration of a stage that was run to its end, beside the cost that had been expected of it."""
     values = {**_read(logs), name: (round(seconds, 1), round(expected, 1))}
-    part = logs / "seconds.json.part"
-    part.write_text(json.dumps(values, indent=1, sort_keys=True))
-    part.replace(logs / "seconds.json")
+    write_json(logs / "seconds.json", values)
 
 
 def _read(logs: Path) -> dict[str, tuple[float, float]]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+from gigatok.artifacts import write_text
 from gigatok.config import GigatokError
 from gigatok.pipeline.runner.display import Display, Row, View, clock, open_display
 from gigatok.pipeline.runner.graph import Graph, read_graph
@@ -204,7 +205,7 @@ def _confirm(root: Path, logs: Path, targets: tuple[str, ...]) -> None:
         check=False,
     )
     log = logs / "dvc-repro.log"
-    log.write_text(result.stdout + result.stderr)
+    write_text(log, result.stdout + result.stderr)
     if result.returncode != 0:
         raise GigatokError(f"the closing 'dvc repro' failed: read {log}")
     again = [line.split("'")[1] for line in result.stdout.splitlines() if line.startswith("Running stage '")]

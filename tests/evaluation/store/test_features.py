@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from gigatok.evaluation.extractors.base import Extractor
 from gigatok.evaluation.store.features import cached_features
@@ -62,11 +63,20 @@ def test_a_kill_keeps_finished_parts(tmp_path: Path) -> None:
     np.testing.assert_array_equal(stored["x"], np.arange(10) ** 2)
 
 
-def test_a_torn_part_is_made_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", ["cut", "flip", "other"])
+def test_a_damaged_part_is_said_and_made_again(tmp_path: Path, damage: str) -> None:
     store = PartStore(tmp_path, {"kind": "torn"})
-    store.collect(4, lambda start, stop: {"x": np.arange(start, stop)}, part=2)
+    produce = lambda start, stop: {"x": np.arange(start, stop)}  # noqa: E731
+    store.collect(4, produce, part=2)
     part = next(store.folder.glob("000000002*"))
-    part.write_bytes(part.read_bytes()[:-3])
-    assert store.stored() is None
-    arrays = store.collect(4, lambda start, stop: {"x": np.arange(start, stop)}, part=2)
+    content = part.read_bytes()
+    if damage == "other":  # as earlier versions wrote it, without a hash
+        save_file({"x": np.array([7, 8])}, part)
+    else:
+        part.write_bytes(content[:-3] if damage == "cut" else content[:-8] + b"\1" + content[-7:])
+    with pytest.warns(UserWarning, match=f"{part.name} is damaged: it is computed again"):
+        assert store.stored() is None
+    with pytest.warns(UserWarning, match="computed again"):
+        arrays = store.collect(4, produce, part=2)
     np.testing.assert_array_equal(arrays["x"], np.arange(4))
+    assert part.read_bytes() == content
