@@ -10,12 +10,12 @@ import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.study import MaxTrialsCallback
 from optuna.trial import FrozenTrial, TrialState
 
 from gigatok.config import ConfigError
 from gigatok.evaluation.guidance.setting import NO_GUIDANCE, Guidance, GuidanceReport, Schedule, Scorer, Trial
+from gigatok.evaluation.guidance.study_file import StudyFile
 
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 
@@ -137,9 +137,7 @@ def _has_plain(study: optuna.Study, states: tuple[TrialState, ...]) -> bool:
 def _storage(path: Path | None) -> BaseStorage:
     if path is None:
         return InMemoryStorage()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # The open-file lock needs no symbolic links, which network and Windows file systems may lack.
-    return JournalStorage(JournalFileBackend(str(path), lock_obj=JournalFileOpenLock(str(path))))
+    return JournalStorage(StudyFile(path))
 
 
 def _suggest(trial: optuna.Trial, space: StudySpace) -> Guidance:
