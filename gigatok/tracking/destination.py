@@ -48,6 +48,11 @@ class Destination(NamedTuple):
         return without_user(self.uri)
 
     @property
+    def is_server(self) -> bool:
+        """Whether the URI is that of a server with pages of its own, rather than of a database."""
+        return self.uri.startswith(("http://", "https://", "databricks"))
+
+    @property
     def database(self) -> Path | None:
         """The file of a sqlite URI."""
         if not self.uri.startswith(_SQLITE):

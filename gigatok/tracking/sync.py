@@ -14,6 +14,7 @@ import psutil
 from gigatok.artifacts import RunFolder
 from gigatok.config import GigatokError
 from gigatok.config.sections import TrackingSection
+from gigatok.tracking.addresses import VIEW_TAG, View
 from gigatok.tracking.destination import FAILURES_IN_A_ROW, Destination, find_destination, locked
 from gigatok.tracking.feeder import ENVIRONMENT
 from gigatok.tracking.ledger import WATCHED
@@ -108,6 +109,26 @@ def doctor(runs_root: Path, section: TrackingSection) -> list[str]:
                 store.set_status(item.info.run_id, status, ended)
                 closed.append(printable(f"{item.info.run_name}: {status}"))
     return closed
+
+
+def require_database(destination: Destination) -> None:
+    """Check that MLflow's tables are there and of the installed version; a database that was moved is put in order.
+
+    Raises:
+        GigatokError: they are not: what is wrong, and the fix.
+    """
+    with _connected(destination):
+        pass
+
+
+def share_view(destination: Destination, view: View) -> None:
+    """Keep a view of the experiment's pages under its key.
+
+    Raises:
+        GigatokError: the server does not answer, or refuses.
+    """
+    with _connected(destination) as store:
+        store.client.set_experiment_tag(store.experiment_id, VIEW_TAG + view.key, view.state)
 
 
 @contextmanager
