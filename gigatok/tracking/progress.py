@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 import time
 from contextlib import suppress
@@ -11,10 +9,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from gigatok.tracking.progress_line import ProgressLine, append, target
+
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-ENVIRONMENT_VARIABLE = "GIGATOK_PROGRESS"
 _PLAIN_SECONDS = 15.0
 _JSON_SECONDS = 0.5
 
@@ -36,11 +35,15 @@ class StageProgress:
     def update(
         self, step: int, *, loss: float | None = None, images_per_second: float | None = None, phase: str = ""
     ) -> None:
-        """Show that ``step`` of ``total`` is done. Cheap: shows at most a few times a second."""
+        """Show that ``step`` of ``total`` is done. Cheap: shows at most a few times a second.
+
+        Never raises because of the display: a terminal that was closed, or a full disk, ends no training.
+        """
         now = time.monotonic()
         if now - self._last >= self._interval() or step >= self.total:
             self._last = now
-            self._show(step, loss, images_per_second, phase)
+            with suppress(OSError, ValueError):  # ValueError: the stream was closed
+                self._show(step, loss, images_per_second, phase)
 
     def close(self) -> None:
         """Leave the display as it is."""
@@ -79,16 +82,15 @@ class JsonProgress(StageProgress):
         return _JSON_SECONDS
 
     def _show(self, step: int, loss: float | None, images_per_second: float | None, phase: str) -> None:
-        row = {
-            "stage": self.stage,
-            "step": step,
-            "total": self.total,
-            "loss": loss,
-            "images_per_second": images_per_second,
-            "phase": phase,
-        }
-        with self._path.open("a") as file:
-            file.write(json.dumps(row) + "\n")
+        line = ProgressLine(
+            stage=self.stage,
+            step=step,
+            total=self.total,
+            loss=loss,
+            images_per_second=images_per_second,
+            phase=phase,
+        )
+        append(line, self._path)
 
 
 class RichProgress(StageProgress):
@@ -122,14 +124,15 @@ class RichProgress(StageProgress):
         self._bars.update(self._task, **values)
 
     def close(self) -> None:
-        self._bars.stop()
+        with suppress(OSError, ValueError):
+            self._bars.stop()
 
 
 def open_progress(stage: str, total: int) -> StageProgress:
     """The display that fits: the runner's file when it asks for one, a bar in a terminal, else plain lines."""
-    target = os.environ.get(ENVIRONMENT_VARIABLE)
-    if target:
-        return JsonProgress(stage, total, Path(target))
+    path = target()
+    if path is not None:
+        return JsonProgress(stage, total, path)
     if sys.stderr.isatty():
         return RichProgress(stage, total)
     return StageProgress(stage, total)
@@ -137,8 +140,17 @@ def open_progress(stage: str, total: int) -> StageProgress:
 
 def note(stage: str, text: str) -> None:
     """Print a line that the user should read, and hand it to the runner's display where there is one."""
-    print(f"{stage}: {text}", flush=True)
-    target = os.environ.get(ENVIRONMENT_VARIABLE)
-    if target:
-        with suppress(OSError), Path(target).open("a") as file:
-            file.write(json.dumps({"stage": stage, "note": text}) + "\n")
+    with suppress(OSError, ValueError):
+        print(f"{stage}: {text}", flush=True)
+    _append(ProgressLine(stage=stage, note=text))
+
+
+def report_skipped(stage: str) -> None:
+    """Tell the runner that the stage found its outputs made."""
+    _append(ProgressLine(stage=stage, skipped=True))
+
+
+def _append(line: ProgressLine) -> None:
+    path = target()
+    if path is not None:
+        append(line, path)

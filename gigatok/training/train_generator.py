@@ -27,6 +27,7 @@ from gigatok.models.ar import ArModel
 from gigatok.models.tokenizer import Tokenizer
 from gigatok.runtime.device import set_up
 from gigatok.tracking import open_tracker
+from gigatok.tracking.progress import report_skipped
 from gigatok.tracking.run_info import generator_info
 from gigatok.training.encode import encode_images, indices_source, stored_source
 from gigatok.training.generator_recipe import GeneratorRecipe, validation_loss
@@ -79,6 +80,7 @@ def train_generator(name: str, params: Params, workspace: Workspace, *, resume_a
         start = begin(run, request)
         if start.finished:
             print(f"{name}: already trained with these settings, data and code; remove {run.path} to train it again")
+            report_skipped(f"train_generator@{name}")
             return
         model = ArModel(config).to(device)
         recipe = GeneratorRecipe(model, section)

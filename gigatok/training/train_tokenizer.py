@@ -26,6 +26,7 @@ from gigatok.models.tokenizer import Tokenizer
 from gigatok.runtime.device import set_up
 from gigatok.teachers import load_dino_discriminator, load_perceptual
 from gigatok.tracking import open_tracker
+from gigatok.tracking.progress import report_skipped
 from gigatok.tracking.run_info import tokenizer_info
 from gigatok.training.encode import encode_images, indices_source
 from gigatok.training.precision import as_stored
@@ -75,6 +76,7 @@ def train_tokenizer(name: str, params: Params, workspace: Workspace, *, resume_a
         start = begin(run, request)
         if start.finished:
             print(f"{name}: already trained with these settings, data and code; remove {run.path} to train it again")
+            report_skipped(f"train_tokenizer@{name}")
             return
         if targets:
             targets.require_sound()

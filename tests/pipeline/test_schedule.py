@@ -77,7 +77,7 @@ def test_a_group_stands_for_its_stages() -> None:
     [
         ("Stage 'a' didn't change, skipping", True),
         ("Stage 'a' is cached - skipping run, checking out outputs", True),
-        ("S-S: already trained with these settings, data and code", True),
+        ("S-S: already trained, says a log line that nothing looks for", False),
         ("Running stage 'a'", False),
     ],
 )
@@ -86,6 +86,14 @@ def test_stages_that_had_nothing_to_do_are_no_measurements(tmp_path: Path, said:
     while process.poll() is None:
         time.sleep(0.01)
     assert process.skipped() is skipped
+
+
+def test_a_stage_says_itself_that_it_had_nothing_to_do(tmp_path: Path) -> None:
+    code = "from gigatok.tracking.progress import report_skipped; report_skipped('a')"
+    process = StageProcess("a", tmp_path, tmp_path, command=[sys.executable, "-c", code])
+    while process.poll() is None:
+        time.sleep(0.01)
+    assert process.skipped()
 
 
 def test_outdated_follows_changes_downstream() -> None:

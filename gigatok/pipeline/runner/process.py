@@ -14,11 +14,13 @@ from typing import IO
 import psutil
 
 from gigatok.pipeline.runner.stage_report import StageReport
+from gigatok.tracking.progress_line import ENVIRONMENT_VARIABLE
 
 STOP_SECONDS = 1800.0
 """How long an interrupted stage may take to save its state before it is terminated: 35 GB for the paper's XL-XXL. Who
 does not want to wait interrupts again."""
-_NOTHING_DONE = ("didn't change, skipping", "is cached - skipping run", "already trained with these settings")
+_SKIPPED_BY_DVC = ("didn't change, skipping", "is cached - skipping run")
+"""What DVC prints where it does not start a stage; it says so in no other way."""
 TERMINATE_SECONDS = 5.0
 """How long a terminated stage may take before it is killed."""
 
@@ -34,9 +36,9 @@ def child_environment(progress: Path | None = None) -> dict[str, str]:
     environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", os.defpath)])
     environment["DVC_NO_ANALYTICS"] = "1"
     environment["PYTHONUNBUFFERED"] = "1"
-    environment.pop("GIGATOK_PROGRESS", None)
+    environment.pop(ENVIRONMENT_VARIABLE, None)
     if progress is not None:
-        environment["GIGATOK_PROGRESS"] = str(progress)
+        environment[ENVIRONMENT_VARIABLE] = str(progress)
     return environment
 
 
@@ -101,8 +103,9 @@ class StageProcess:
 
     def skipped(self) -> bool:
         """Whether DVC, its cache or the stage itself found nothing to do: such durations are no measurements."""
+        self.progress.refresh()
         text = self.log_text()
-        return any(phrase in text for phrase in _NOTHING_DONE)
+        return self.progress.skipped or any(phrase in text for phrase in _SKIPPED_BY_DVC)
 
     def log_text(self) -> str:
         """What the stage has printed."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+
+from gigatok.tracking.progress_line import ProgressLine
 
 
 @dataclass
@@ -22,6 +22,8 @@ class StageReport:
     images_per_second: float | None = None
     notes: list[str] = field(default_factory=list)
     """Lines for the user that nobody has shown yet."""
+    skipped: bool = False
+    """Whether the stage's last line says that its outputs were made already."""
     _offset: int = 0
     _first: tuple[float, int] | None = None
     """Time and step of the phase's first report: a resumed run does not begin at step 0."""
@@ -37,24 +39,23 @@ class StageReport:
         end = text.rfind(b"\n") + 1
         self._offset += end
         for line in text[:end].splitlines():
-            try:
-                report = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(report, dict):
+            report = ProgressLine.parse(line)
+            if report is not None:
                 self._take(report)
 
-    def _take(self, report: dict[str, Any]) -> None:
-        if "note" in report:
-            self.notes.append(str(report["note"]))
+    def _take(self, report: ProgressLine) -> None:
+        if report.note is not None:
+            self.notes.append(report.note)
             return
-        phase = report.get("phase") or None
+        self.skipped = bool(report.skipped)
+        phase = report.phase or None
         if phase != self.phase:
             self.phase, self._first = phase, None
             self.step = self.total = None
         for key in ("step", "total", "loss", "images_per_second"):
-            if report.get(key) is not None:
-                setattr(self, key, report[key])
+            value = getattr(report, key)
+            if value is not None:
+                setattr(self, key, value)
         if self.step is not None and self._first is None:
             self._first = (time.monotonic(), self.step)
 
