@@ -14,6 +14,7 @@ from gigatok.artifacts.journal import parse_lines
 from gigatok.config import GigatokError
 from gigatok.tracking.ledger import PICTURES, Ledger, ledger_path, read_ledger, signature
 from gigatok.tracking.mlflow import pictures
+from gigatok.tracking.mlflow.score_metrics import score_metrics
 from gigatok.tracking.mlflow.store import FOLDER, WEIGHTS, Store, is_running
 from gigatok.tracking.mlflow.system_metrics import FILE as SYSTEM_FILE
 from gigatok.tracking.record import Record, identity, sheet_is_current
@@ -158,7 +159,7 @@ class RunFeed:
                 values = {"parameters": float(_total(sheet))} if sheet.parameters else {}
                 moment = self.run.summary_path.stat().st_mtime
                 run = store.client.get_run(run_id)
-                values |= {**record.metrics, **sheet.values()}
+                values |= {**record.metrics, **score_metrics(sheet)}
                 self._log_changed(store, run, values, self._last_step, moment)
         for name in ("summary.json", "config.json"):
             if self._changed(name, files):
