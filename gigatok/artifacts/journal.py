@@ -68,7 +68,7 @@ def parse_lines(lines: Iterable[bytes]) -> list[Point]:
         try:
             item = json.loads(line)
             points.append(Point(int(item["step"]), float(item["time"]), str(item["name"]), float(item["value"])))
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             continue
     return points
 

@@ -89,6 +89,8 @@ class Feeder:
 
     def _pass(self, work: list[tuple[RunFolder, Record]]) -> bool:
         """Feed each run; False if one failed. It keeps the others from nothing, unless several fail in a row."""
+        from gigatok.tracking.mlflow.store import is_servers_trouble
+
         failed: list[Exception] = []
         in_a_row = 0
         for run, record in work:
@@ -100,7 +102,7 @@ class Feeder:
                 self._store = None  # the database may be another file now
                 logger.warning("%s/%s: %s: %s", run.kind, run.name, type(error).__name__, self._one_line(error))
                 failed.append(error)
-                in_a_row += 1
+                in_a_row = in_a_row + 1 if is_servers_trouble(error) else 0
                 if in_a_row == FAILURES_IN_A_ROW:  # the server is away: each further try would wait for it
                     break
         if failed:

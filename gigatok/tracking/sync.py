@@ -44,6 +44,7 @@ def sync(runs_root: Path, section: TrackingSection) -> SyncReport:
     """
     destination = find_destination(section, runs_root)
     from gigatok.tracking.mlflow.run_feed import RunFeed
+    from gigatok.tracking.mlflow.store import is_servers_trouble
 
     done: list[str] = []
     refused: dict[str, Exception] = {}
@@ -60,7 +61,7 @@ def sync(runs_root: Path, section: TrackingSection) -> SyncReport:
                     feed.feed(store, record, destination.fingerprint)
             except Exception as error:  # whatever one run's files or the server's answer can raise stays its own
                 refused[name] = error
-                in_a_row += 1
+                in_a_row = in_a_row + 1 if is_servers_trouble(error) else 0
                 if in_a_row == FAILURES_IN_A_ROW:
                     break
                 continue

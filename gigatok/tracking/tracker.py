@@ -25,6 +25,8 @@ from gigatok.tracking.run_info import RunInfo
 
 CLOSE_SECONDS = 3.0
 """The longest ``close`` waits for the feeder's word about the server."""
+WAIT_SECONDS = 2.0
+"""The longest that a stage waits to start the feeder, should another process hold its lock and hang."""
 _CHECK_SECONDS = 30.0
 _FRESH_SECONDS = 8.0
 
@@ -118,7 +120,7 @@ def open_tracker(section: TrackingSection, run: RunFolder, info: RunInfo) -> Tra
         destination = find_destination(section, runs_root_of(run))
         record = begin_record(run, info, section.experiment, destination.fingerprint)
         tracker = MlflowTracker(run, record, destination)
-        ensure_feeder(destination)
+        ensure_feeder(destination, WAIT_SECONDS)
     except Exception as error:  # a malformed address, a full disk, no process left: training goes on
         reason = one_line(error, section.uri or "")
         logger.warning("%s is not tracked live (%s): run 'gigatok-bench track sync' later", printable(run.name), reason)
@@ -133,7 +135,7 @@ def publish_summary(section: TrackingSection, run: RunFolder, info: RunInfo) -> 
     try:
         destination = find_destination(section, runs_root_of(run))
         describe_record(run, info, section.experiment, destination.fingerprint)
-        ensure_feeder(destination)
+        ensure_feeder(destination, WAIT_SECONDS)
     except Exception as error:
         reason = one_line(error, section.uri or "")
         logger.warning("%s: scores are not in MLflow (%s): run 'gigatok-bench track sync'", printable(run.name), reason)
@@ -155,9 +157,9 @@ def runs_root_of(run: RunFolder) -> Path:
     return run.path.resolve().parent.parent
 
 
-def _quietly_ensure(destination: Destination, wait: float = 5.0) -> None:
+def _quietly_ensure(destination: Destination, wait: float | None = None) -> None:
     try:
-        ensure_feeder(destination, wait)
+        ensure_feeder(destination, WAIT_SECONDS if wait is None else wait)
     except Exception as error:
         logger.warning("the process that feeds MLflow did not start: %s", one_line(error, destination.uri))
 

@@ -1,3 +1,4 @@
+import contextlib
 import logging
 import os
 import signal
@@ -16,8 +17,10 @@ from mlflow.tracking import MlflowClient
 from tracking_helpers import SECTION, destination_of, feeder_pid, info, score, train
 
 from gigatok.artifacts import RunFolder, Workspace
+from gigatok.config import GigatokError
 from gigatok.config.sections import TrackingSection
 from gigatok.tracking import MlflowTracker, NullTracker, drain, open_tracker, publish_summary
+from gigatok.tracking.destination import locked
 from gigatok.tracking.sync import sync
 from gigatok.tracking.tracker import CLOSE_SECONDS
 
@@ -243,3 +246,82 @@ def test_stages_that_track_import_neither_mlflow_nor_torch() -> None:
     code = "import sys, gigatok.tracking; print([name for name in ('mlflow', 'torch') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+MALFORMED = ("http://[::1", "sqlite:///a\0b", "no scheme at all", "postgresql://u:pw12345@[x/y", "://", "http://\udc80")
+
+
+@pytest.mark.parametrize("uri", MALFORMED)
+def test_a_malformed_address_ends_no_training_and_shows_no_password(
+    project: Workspace, uri: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[Any] = []
+    monkeypatch.setattr("gigatok.tracking.tracker.CLOSE_SECONDS", 0.1)
+    monkeypatch.setattr(subprocess, "Popen", lambda *words, **options: started.append(_encoded(options["env"])))
+    section = TrackingSection(uri=uri)
+    run = project.tokenizer("S-S")
+    tracker = open_tracker(section, run, info())
+    train(run)
+    tracker.log(10, {"loss": 1.0})
+    tracker.artifact(run.path / "x.png", "grids")
+    tracker.close("FINISHED")
+    publish_summary(section, run, info())
+    drain(project.runs, 0, section)
+    assert "pw12345" not in caplog.text
+    with pytest.raises(GigatokError) as caught:
+        sync(project.runs, section)
+    assert "pw12345" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def _encoded(environment: dict[str, str]) -> None:
+    """As the system does before it starts a process."""
+    for value in environment.values():
+        if "\0" in value:
+            raise ValueError("embedded null byte")
+        os.fsencode(value)
+
+
+def test_a_door_that_is_never_opened_ends_no_training(
+    project: Workspace, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gigatok.tracking.tracker.CLOSE_SECONDS", 0.1)
+    monkeypatch.setattr("gigatok.tracking.tracker.WAIT_SECONDS", 0.2)
+    with locked(destination_of(project).file("door"), 1):
+        tracker = open_tracker(SECTION, project.tokenizer("S-S"), info())
+        tracker.close("FINISHED")
+        assert drain(project.runs, 0, SECTION) == []
+    assert "held by another process" in caplog.text
+
+
+@pytest.fixture
+def dripping() -> Iterator[str]:
+    """A server that sends a byte of its answer now and then, and never all of it."""
+    listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+    ended = threading.Event()
+
+    def drip(connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 9999\r\n\r\n")
+            while not ended.wait(0.2):
+                connection.sendall(b" ")
+
+    def accept() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=drip, args=(listener.accept()[0],), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    ended.set()
+    listener.close()
+
+
+def test_a_server_that_drips_bytes_does_not_hold_sync_for_ever(
+    project: Workspace, dripping: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gigatok.tracking.mlflow.deadline.call_seconds", lambda: 1.0)
+    begin = time.monotonic()
+    with pytest.raises(GigatokError, match="took longer than 1 s"):
+        sync(project.runs, TrackingSection(uri=dripping))
+    assert time.monotonic() - begin < 20

@@ -17,7 +17,7 @@ from gigatok.tracking.destination import Destination, locked, sqlite_address
 from gigatok.tracking.messages import one_line
 from gigatok.tracking.mlflow.deadline import deadline
 
-LOCK_SECONDS = 60.0
+LOCK_SECONDS = 120.0
 """How long another process may take to make the tables."""
 _STILL_SECONDS = 5.0
 """A file of unfinished tables that has not changed for so long is nobody's work any more."""
@@ -87,7 +87,7 @@ def _create(database: Path) -> None:
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     make: Any = SqlAlchemyStore
-    with replacing(database) as temporary, deadline(2 * LOCK_SECONDS, f"making {database.name}"):
+    with replacing(database) as temporary, deadline(LOCK_SECONDS, f"making {database.name}"):
         store = make(sqlite_address(temporary), artifact_root(database).as_uri())
         store.engine.dispose()
 

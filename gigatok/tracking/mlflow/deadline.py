@@ -19,6 +19,10 @@ BYTES_PER_SECOND = 100_000
 """The slowest upload that is waited for."""
 
 
+class DeadlineError(GigatokError):
+    """MLflow did not answer in time."""
+
+
 def call_seconds() -> float:
     """How long one call may take."""
     try:
@@ -32,14 +36,14 @@ def deadline(seconds: float, what: str) -> Iterator[None]:
     """Interrupt the block after ``seconds``. Works in the main thread only; elsewhere the block is not limited.
 
     Raises:
-        GigatokError: the block took longer.
+        DeadlineError: the block took longer.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def interrupt(number: int, frame: object) -> None:
-        raise GigatokError(f"{what} took longer than {seconds:.0f} s")
+        raise DeadlineError(f"{what} took longer than {seconds:.0f} s")
 
     begin = time.monotonic()
     handler = signal.signal(signal.SIGALRM, interrupt)

@@ -11,11 +11,13 @@ from typing import Any
 from mlflow.entities import Metric, Param, RunStatus, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
+from requests import RequestException
+from sqlalchemy.exc import SQLAlchemyError
 
 from gigatok.config import GigatokError
 from gigatok.tracking.destination import Destination
 from gigatok.tracking.mlflow.database import artifact_root, ready_database
-from gigatok.tracking.mlflow.deadline import BYTES_PER_SECOND, LimitedClient, call_seconds, deadline
+from gigatok.tracking.mlflow.deadline import BYTES_PER_SECOND, DeadlineError, LimitedClient, call_seconds, deadline
 from gigatok.tracking.record import Record
 
 UID = "gigatok.uid"
@@ -154,6 +156,15 @@ class Store:
             if key not in found.tags:
                 self.client.set_experiment_tag(found.experiment_id, key, value)
         return str(found.experiment_id)
+
+
+def is_servers_trouble(error: Exception) -> bool:
+    """Whether the next run will fare no better: the server is away or refuses everybody, whatever is sent."""
+    if isinstance(error, MlflowException):
+        answer: Any = error
+        status = int(answer.get_http_status_code())
+        return status >= 500 or status in (401, 403, 429)
+    return isinstance(error, DeadlineError | SQLAlchemyError | RequestException)
 
 
 def is_running(run: Any) -> bool:
