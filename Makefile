@@ -1,5 +1,6 @@
 # make repro   run the whole pipeline and write reports/
 # make test    lint, types, layers, unit tests, and the smoke pipeline in a temporary clone
+# make bench   time and memory against plain implementations, into reports/benchmarks.md; wants a quiet machine
 #
 # make crash-points   kill a short training before each of its operations on files, and train again (minutes)
 #
@@ -16,7 +17,7 @@ JOBS ?= 0
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help setup repro test crash-points clean-venv
+.PHONY: help setup repro test crash-points bench clean-venv
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile
@@ -47,6 +48,9 @@ test: setup
 
 crash-points: setup
 	GIGATOK_CRASH_POINTS=all OMP_NUM_THREADS=1 $(BIN)/pytest tests/training/test_crash_points.py
+
+bench: setup
+	$(BIN)/python benchmarks/run.py
 
 clean-venv:
 	rm -rf .venv

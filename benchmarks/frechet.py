@@ -1,57 +1,49 @@
-"""The Fréchet distance against pytorch-fid's own, in one process: python benchmarks/frechet.py [--dims 2048].
+"""The Fréchet distance: python benchmarks/frechet.py.
 
-Both get the same means and covariances, of more samples than dimensions. Prints the ratio of times (best of the
-repeats) and the relative difference of the two distances. Needs SciPy below 1.18, whose ``sqrtm`` pytorch-fid calls
-with an argument that is gone since.
+Plain is the formula with SciPy's matrix square root, as pytorch-fid computes it. Both get the same means and
+covariances, of more samples than dimensions.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
-from pytorch_fid.fid_score import calculate_frechet_distance
+from measuring import Case, main
+from scipy import linalg
 
-from gigatok.evaluation.metrics.frechet import frechet_distance, gaussian
+from gigatok.evaluation import frechet_distance, gaussian
+
+DIMS = (256, 512, 1024, 2048)
 
 
-def main() -> None:
-    """Time both and print one JSON line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--dims", type=int, default=2048)
-    parser.add_argument("--repeats", type=int, default=2)
-    options = parser.parse_args()
+def case(dims: int) -> Case:
+    """Correlated features with a decaying spectrum, as networks make them."""
     random = np.random.default_rng(0)
-    first, second = (_moments(random, options.dims) for _ in range(2))
-    ours, our_seconds = _best(lambda: frechet_distance(*first, *second), options.repeats)
-    theirs, their_seconds = _best(lambda: float(calculate_frechet_distance(*first, *second)), options.repeats)
-    result = {
-        "dims": options.dims,
-        "seconds": {"gigatok": our_seconds, "pytorch-fid": their_seconds},
-        "times_faster": their_seconds / our_seconds,
-        "relative_difference": abs(ours - theirs) / abs(theirs),
-    }
-    print(json.dumps(result))
+    first, second = (_moments(random, dims) for _ in range(2))
+
+    def plain() -> float:
+        root = linalg.sqrtm(first[1] @ second[1])
+        difference = first[0] - second[0]
+        return float(difference @ difference + np.trace(first[1]) + np.trace(second[1]) - 2 * np.trace(root).real)
+
+    return Case(
+        ours=lambda: frechet_distance(*first, *second),
+        plain=plain,
+        agree=lambda a, b: abs(a - b) < 1e-6 * abs(b),
+        growth="dimensions",
+        size=dims,
+    )
 
 
 def _moments(random: np.random.Generator, dims: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and covariance of correlated features with a decaying spectrum, as networks make them."""
     basis = np.linalg.qr(random.standard_normal((dims, dims)))[0]
     samples = random.standard_normal((2 * dims, dims)) * np.linspace(1.5, 0.1, dims)
     return tuple(gaussian(samples @ basis))
 
 
-def _best(call: Callable[[], float], repeats: int) -> tuple[float, float]:
-    seconds, value = [], 0.0
-    for _ in range(repeats):
-        begin = time.perf_counter()
-        value = call()
-        seconds.append(time.perf_counter() - begin)
-    return value, min(seconds)
-
+CASES: dict[str, Callable[[], Case]] = {f"{dims}-dimensions": partial(case, dims) for dims in DIMS}
 
 if __name__ == "__main__":
-    main()
+    main("Fréchet distance", CASES)
