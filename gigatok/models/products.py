@@ -4,7 +4,7 @@ A sampler's step multiplies every weight with 1 to about 100 rows. A library's g
 matrix for its kernel and then uses it for these few rows only, so the rearrangement costs more than the arithmetic.
 Two ways avoid it: multiply from the left, where the matrix is read as it lies, and rearrange it once for all steps.
 
-Measured on one core of an AMD EPYC (Zen 4) with torch 2.13; thousandths of a second for 12 MB (4,096 x 768) of fp32,
+Measured on one core of an AMD EPYC (Zen 4) with torch 2.14; thousandths of a second for 12 MB (4,096 x 768) of fp32,
 then 6 MB of bf16 (``docs/performance.md`` has the whole table):
 
     rows            1      2      4      8     16     64    256
