@@ -50,9 +50,12 @@ class RunIdentity(Section):
 
     @classmethod
     def of(cls, settings: Mapping[str, Any], inputs: Mapping[str, object], modules: Mapping[str, str]) -> Self:
-        """From nested settings and JSON-able inputs; an input that is ``None`` is left out."""
+        """From nested settings and JSON-able inputs. What is ``None`` is left out: a setting that a later version adds
+        with that default makes no other run.
+        """
+        plain = {name: value for name, value in _flat(settings, "") if value is not None}
         hashed = {name: value if isinstance(value, str) else _hash(value) for name, value in inputs.items() if value}
-        return cls(settings=dict(_flat(settings, "")), inputs=hashed, modules=dict(modules))
+        return cls(settings=plain, inputs=hashed, modules=dict(modules))
 
     @classmethod
     def read(cls, values: object) -> Self | None:

@@ -33,7 +33,7 @@ from gigatok.training.encode import encode_images, indices_source, stored_source
 from gigatok.training.generator_recipe import GeneratorRecipe, validation_loss
 from gigatok.training.precision import as_stored
 from gigatok.training.resume.lock import hold
-from gigatok.training.resume.start import WITHOUT_RESULT, Request, begin, described
+from gigatok.training.resume.start import WITHOUT_RESULT, Request, already_trained, begin, described
 from gigatok.training.session import RunPlan, TrainingSession, require_reached
 
 NOT_STORED = frozenset({"save_every"})
@@ -79,8 +79,8 @@ def train_generator(name: str, params: Params, workspace: Workspace, *, resume_a
         )
         start = begin(run, request)
         if start.finished:
-            print(f"{name}: already trained with these settings, data and code; remove {run.path} to train it again")
-            report_skipped(f"train_generator@{name}")
+            print(already_trained(run, request))
+            report_skipped(request.stage)
             return
         model = ArModel(config).to(device)
         recipe = GeneratorRecipe(model, section)

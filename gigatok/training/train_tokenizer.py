@@ -31,7 +31,7 @@ from gigatok.tracking.run_info import tokenizer_info
 from gigatok.training.encode import encode_images, indices_source
 from gigatok.training.precision import as_stored
 from gigatok.training.resume.lock import hold
-from gigatok.training.resume.start import WITHOUT_RESULT, Request, begin, described
+from gigatok.training.resume.start import WITHOUT_RESULT, Request, already_trained, begin, described
 from gigatok.training.session import RunPlan, TrainingSession, require_reached
 from gigatok.training.targets import Targets, open_targets
 from gigatok.training.tokenizer_recipe import TokenizerRecipe
@@ -75,8 +75,8 @@ def train_tokenizer(name: str, params: Params, workspace: Workspace, *, resume_a
     with hold(run):
         start = begin(run, request)
         if start.finished:
-            print(f"{name}: already trained with these settings, data and code; remove {run.path} to train it again")
-            report_skipped(f"train_tokenizer@{name}")
+            print(already_trained(run, request))
+            report_skipped(request.stage)
             return
         if targets:
             targets.require_sound()

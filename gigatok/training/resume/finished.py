@@ -21,7 +21,7 @@ _OF_ONE_FOLDER = "evaluate_seconds"
 def remember(run: RunFolder) -> None:
     """Keep the provenance of a run that has ended."""
     values = {name: value for name, value in read_provenance(run).items() if name != _OF_ONE_FOLDER}
-    path = _entry(run, str(values["fingerprint"]))
+    path = entry(run, str(values["fingerprint"]))
     if _read(path) != values:
         write_json(path, values)
 
@@ -48,7 +48,7 @@ def restore(run: RunFolder, identity: RunIdentity, needed: Sequence[str], *, cop
         needed: its files.
         copy: bring files that are not there from DVC's cache.
     """
-    values = _read(_entry(run, identity.fingerprint))
+    values = _read(entry(run, identity.fingerprint))
     if values is None or RunIdentity.read(values.get("identity")) != identity:
         return False
     outputs = outputs_in(values)
@@ -66,7 +66,8 @@ def _set_aside(run: RunFolder) -> Iterator[tuple[Path, Known]]:
     return ((path, what_is_known(RunFolder(path))) for path in run.set_aside_before())
 
 
-def _entry(run: RunFolder, fingerprint: str) -> Path:
+def entry(run: RunFolder, fingerprint: str) -> Path:
+    """Where the provenance of the finished run of that identity is kept."""
     return run.path.resolve().parent.parent / ".finished" / f"{fingerprint}.json"
 
 

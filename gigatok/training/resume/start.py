@@ -86,6 +86,15 @@ def begin(run: RunFolder, request: Request) -> Start:
     return _bring_back(run, request) or _anew(run, request)
 
 
+def already_trained(run: RunFolder, request: Request) -> str:
+    """What a stage says that has nothing to do, and how to have it trained again."""
+    entry = finished.entry(run, request.identity.fingerprint)
+    return (
+        f"{run.name}: already trained with these settings, data and code; to train it again remove {run.path} and "
+        f"{entry.name} from {entry.parent}"
+    )
+
+
 def _same(run: RunFolder, known: Known, request: Request) -> Start:
     """The folder holds the run that is asked for."""
     if known.problem:
