@@ -39,6 +39,11 @@ def markdown_table(head: Sequence[str], body: Sequence[Sequence[str]], left: int
     return "\n".join("| " + " | ".join(text.replace("|", "\\|") for text in line) + " |" for line in lines) + "\n"
 
 
+def significant(value: float) -> float:
+    """The value to ten significant digits: what lies beyond differs between machines and means nothing."""
+    return float(f"{value:.10g}")
+
+
 def compact(value: float) -> str:
     """A count as axis labels show it: ``550K``, ``2.9M``, ``1.4B``."""
     for factor, letter in ((1e9, "B"), (1e6, "M"), (1e3, "K")):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from gigatok.artifacts import write_bytes
+from gigatok.artifacts import write_bytes, write_json
 from gigatok.config import RUNGS, Params
 from gigatok.evaluation.timing.times import TimingTable, scale_name, timing_path
 from gigatok.paper.claims.criteria_note import criteria_note
@@ -32,6 +33,8 @@ FIGURES = (3, 5, 6, 7, 8, 9, 12, 13)
 """Figures of the paper that are drawn."""
 EXACT = (1, 8, 9)
 """Tables that are counted."""
+RUNS_FILE = "runs.json"
+_TIMES = ("started", "finished", "host", "seconds", "evaluate_seconds", "images_per_second")
 TIMED = 4
 """The table of times."""
 
@@ -39,8 +42,8 @@ TIMED = 4
 def build_report(runs_root: Path, params: Params, out: Path) -> Path:
     """Write the whole report below ``out`` from the folders below ``runs_root``; returns the page's path.
 
-    Nothing run yet is no error: the page then says what is missing and which command runs it. Equal runs give
-    equal files, but for what provenance files say about time and speed.
+    Nothing run yet is no error: the page then says what is missing and which command runs it. Equal scores give
+    equal files, but for ``runs.json`` and the times of table 4.
 
     Raises:
         GigatokError: a run folder holds a damaged file.
@@ -61,7 +64,19 @@ def build_report(runs_root: Path, params: Params, out: Path) -> Path:
     page = Page(params=params, rows=rows, own=own, statements=said, paper=paper, figures=figures)
     write_bytes(out / "README.md", render_readme(page).encode())
     write_bytes(out / "index.html", render_html(page).encode())
+    write_json(out / RUNS_FILE, runs_document(results))
     return out / "index.html"
+
+
+def runs_document(results: Results) -> dict[str, Any]:
+    """When, where, with which code and how fast each run was made: all that a repetition with equal scores changes."""
+    found = {}
+    for run in results.read():
+        made = [score.provenance for score in (*run.scores, *run.floors)]
+        code = {"commit": made[0].commit, "dirty": made[0].dirty} if made else {}
+        times = {key: run.provenance[key] for key in _TIMES if key in run.provenance}
+        found[f"{run.kind}s/{run.name}"] = {**code, **times, "mlflow_run": run.mlflow_run}
+    return {"runs": found}
 
 
 def report_files() -> list[str]:
@@ -71,6 +86,7 @@ def report_files() -> list[str]:
     return [
         "README.md",
         "index.html",
+        RUNS_FILE,
         *(f"tables/scaling.{kind}" for kind in ("csv", "json", "md")),
         *(f"figures/{name}.{kind}" for name in plots for kind in ("png", "svg")),
         *(f"figures/{name}.png" for name in pictures),

@@ -14,7 +14,7 @@ from gigatok.paper.report.page_figures import codebook, laws, paper_figure, pict
 from gigatok.paper.report.paper_section import look, paper_context
 from gigatok.paper.results.departures import aids, differences
 from gigatok.paper.results.metrics import Metric, full_name
-from gigatok.paper.results.pedigree import measured_lines, pedigree
+from gigatok.paper.results.pedigree import lasting_pedigree, measured_lines
 from gigatok.paper.tables.scaling import (
     cell,
     floor_cells,
@@ -119,13 +119,11 @@ def _banner(page: Page) -> str:
 
 def _head(columns: Sequence[Metric]) -> list[tuple[str, str]]:
     lead = [("Size", "rung on the command line"), ("Tokenizer", "encoder-decoder"), ("Semantic", "regularization")]
-    speed = ("Training images/s", "of the tokenizer; depends on the machine and what else ran on it")
     lead.append(("Params", "of the whole tokenizer"))
-    return [*lead, *((header(column), f"{column.what}, {column.better} is better") for column in columns), speed]
+    return [*lead, *((header(column), f"{column.what}, {column.better} is better") for column in columns)]
 
 
 def _row(row: ScalingRow, columns: Sequence[Metric], params: Params, place: int) -> dict[str, Any]:
-    speed = row.images_per_second.get("tokenizer")
     return {
         "order": place,
         "size": row.size or "-",
@@ -135,8 +133,6 @@ def _row(row: ScalingRow, columns: Sequence[Metric], params: Params, place: int)
         "params_value": row.params if row.params is not None else "",
         "cells": [_cell(row, column) for column in columns],
         "command": row_command(row, params),
-        "speed": f"{speed:.0f}" if speed is not None else NOT_RUN,
-        "speed_value": f"{speed:.3f}" if speed is not None else "",
     }
 
 
@@ -147,7 +143,7 @@ def _cell(row: ScalingRow, column: Metric) -> dict[str, Any]:
     lost = losing_to(row, column)
     mark = "†" if any(not is_baseline(floor) for floor in lost) else "k" if lost else ""
     run = row.generator_run if name in {score.metric for score in row.generator_run.scores} else row.tokenizer_run
-    details = pedigree(row.scores[name], run)
+    details = lasting_pedigree(row.scores[name], run)
     return {
         "id": f"{row.name}-{column.key}".lower().replace(", ", "-").replace("_", "-"),
         "label": column.label,
@@ -156,7 +152,7 @@ def _cell(row: ScalingRow, column: Metric) -> dict[str, Any]:
         "mark": mark,
         "lost": ", ".join(lost),
         "pedigree": details,
-        "hint": "; ".join(f"{label}: {value}" for label, value in details[2:6]),
+        "hint": "; ".join(f"{label}: {value}" for label, value in details[2:5]),
     }
 
 

@@ -89,7 +89,7 @@ def _cell(cell: PaperCell, spec: TableSpec, row: int) -> dict[str, Any]:
         "ours": cell.text,
         "run": cell.score is not None,
         "verdict": cell.verdict,
-        "pedigree": cell.pedigree,
+        "pedigree": cell.lasting_pedigree,
         "hint": f"{cell.text_with_interval}; {cell.run.kind} {cell.run.name}; {cell.verdict}; press for its origin",
     }
 

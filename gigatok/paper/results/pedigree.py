@@ -68,7 +68,7 @@ def metric_label(metric: str) -> str:
 
 
 def measured_lines(scores: Iterable[Score]) -> list[str]:
-    """One line for each way of measuring among the scores, then one for code, data and settings."""
+    """One line for each way of measuring among the scores, then one for data and settings."""
     scores = list(scores)
     by_protocol: dict[str, list[str]] = {}
     for score in scores:
@@ -83,6 +83,18 @@ def measured_lines(scores: Iterable[Score]) -> list[str]:
 
 def pedigree(score: Score, run: Run) -> list[tuple[str, str]]:
     """Everything known about one number, as label and value, in reading order."""
+    made = score.provenance
+    happened: list[tuple[str, Any]] = [
+        ("MLflow run", run.mlflow_run),
+        ("commit", _commit(made)),
+        ("trained", _date(run.provenance.get("finished"))),
+        ("host", run.provenance.get("host")),
+    ]
+    return [*lasting_pedigree(score, run), *((label, str(value)) for label, value in happened if value)]
+
+
+def lasting_pedigree(score: Score, run: Run) -> list[tuple[str, str]]:
+    """The pedigree without what a repetition with equal scores changes; the report keeps that in ``runs.json``."""
     protocol, made = score.protocol, score.provenance
     interval = f"{score.interval[0]:.6g} to {score.interval[1]:.6g}" if score.interval else None
     sampler = ", ".join(f"{key} {value}" for key, value in (protocol.sampler or {}).items())
@@ -91,7 +103,6 @@ def pedigree(score: Score, run: Run) -> list[tuple[str, str]]:
         ("value", f"{score.value:.6g}"),
         ("interval", interval),
         ("run", made.run or run.name),
-        ("MLflow run", run.mlflow_run),
         ("protocol", protocol_line(protocol)),
         ("preprocessing", protocol.preprocessing),
         ("codec", protocol.codec),
@@ -99,21 +110,17 @@ def pedigree(score: Score, run: Run) -> list[tuple[str, str]]:
         ("note", protocol.notes),
         ("seed", made.seed),
         ("profile", made.profile),
-        ("commit", _commit(made)),
         ("data", made.data_sha),
         ("params", made.params_sha),
-        ("trained", _date(run.provenance.get("finished"))),
-        ("host", run.provenance.get("host")),
     ]
     return [(label, str(value)) for label, value in known if value not in (None, "")]
 
 
 def _made_by(made: Sequence[Provenance]) -> str:
-    """Commit, data and params hashes; more than three different ones are counted, not listed."""
-    commits = _listed([_commit(each) for each in made])
+    """Hashes of data and params; more than three different ones are counted, not listed."""
     data = _listed([short(each.data_sha) for each in made])
     params = _listed([short(each.params_sha) for each in made])
-    return f"Commit {commits}; data {data}; params {params}."
+    return f"Data {data}; params {params}."
 
 
 def _listed(values: Sequence[str]) -> str:

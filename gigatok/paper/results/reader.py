@@ -47,6 +47,10 @@ class Results:
             self._averaged[kind, name] = averaged(self.single, kind, name, self.params)
         return self._averaged[kind, name]
 
+    def read(self) -> list[Run]:
+        """All runs that were read and have scores, by kind and name."""
+        return [run for _, run in sorted(self._single.items()) if run.sheet is not None]
+
     def score(
         self, name: str, key: str, *, checkpoint: int | None = None, generator: str | None = None
     ) -> Score | None:

@@ -12,7 +12,7 @@ from gigatok.config.repeats import repeat_name
 from gigatok.paper.printed import printed_rows, without_guidance
 from gigatok.paper.results.comparable import difference_from_paper
 from gigatok.paper.results.metrics import PAPER_GFID, full_name, owner
-from gigatok.paper.results.pedigree import pedigree
+from gigatok.paper.results.pedigree import lasting_pedigree, pedigree
 from gigatok.paper.results.reader import Results
 from gigatok.paper.results.run import Run
 from gigatok.paper.tables.specs import TABLES, TableRow, TableSpec
@@ -137,10 +137,18 @@ class PaperCell:
     @cached_property
     def pedigree(self) -> list[tuple[str, str]]:
         """Everything known about our number; only the command where it was not run."""
-        known = pedigree(self.score, self.run) if self.score else [("value", "not run")]
+        return self._around(pedigree(self.score, self.run) if self.score else [])
+
+    @cached_property
+    def lasting_pedigree(self) -> list[tuple[str, str]]:
+        """The pedigree without what a repetition with equal scores changes."""
+        return self._around(lasting_pedigree(self.score, self.run) if self.score else [])
+
+    def _around(self, known: list[tuple[str, str]]) -> list[tuple[str, str]]:
         why_not = difference_from_paper(self.name, self.score) if self.score else None
-        known += [("not the paper's protocol", why_not)] if why_not else []
-        return [*known, ("paper", "-" if self.paper is None else f"{self.paper:g}"), ("command", self.command)]
+        beside = [("not the paper's protocol", why_not)] if why_not else []
+        beside += [("paper", "-" if self.paper is None else f"{self.paper:g}"), ("command", self.command)]
+        return [*(known or [("value", "not run")]), *beside]
 
 
 def _printed(value: float) -> str:

@@ -13,8 +13,9 @@ from gigatok.config import Params
 from gigatok.paper.results.metrics import SCALING_METRICS, Metric, full_name
 from gigatok.paper.results.run import command_for
 from gigatok.paper.tables.scaling_rows import ScalingRow, floor_names, floor_values
-from gigatok.paper.text import NOT_RUN, compact, markdown_table
+from gigatok.paper.text import NOT_RUN, compact, markdown_table, significant
 
+_NUMBERS = ("metrics", "floors")
 _LEAD = ("Size", "Tokenizer", "Semantic", "Params")
 
 
@@ -55,8 +56,8 @@ def header(column: Metric) -> str:
 def table_cells(rows: Sequence[ScalingRow]) -> tuple[list[str], list[list[str]]]:
     """Header and body, ready to be set in any form."""
     columns = shown_columns(rows)
-    head = [*_LEAD, *(header(column) for column in columns), "Training images/s"]
-    return head, [[*_lead(row), *(cell(row, column) for column in columns), _speed(row)] for row in rows]
+    head = [*_LEAD, *(header(column) for column in columns)]
+    return head, [[*_lead(row), *(cell(row, column) for column in columns)] for row in rows]
 
 
 def floor_cells(rows: Sequence[ScalingRow], columns: Sequence[Metric]) -> list[tuple[str, list[str]]]:
@@ -71,7 +72,7 @@ def floor_cells(rows: Sequence[ScalingRow], columns: Sequence[Metric]) -> list[t
 def markdown_scaling(rows: Sequence[ScalingRow]) -> str:
     """Rows, then floors, as a Markdown table."""
     head, body = table_cells(rows)
-    floors = [["", name, "", "", *cells, ""] for name, cells in floor_cells(rows, shown_columns(rows))]
+    floors = [["", name, "", "", *cells] for name, cells in floor_cells(rows, shown_columns(rows))]
     return markdown_table(head, body + [[f"*{text}*" if text else "" for text in line] for line in floors], left=3)
 
 
@@ -111,14 +112,15 @@ def scaling_text(rows: Sequence[ScalingRow]) -> str:
 
 
 def scaling_csv(rows: Sequence[ScalingRow]) -> str:
-    """Every metric and floor in full precision, one row a tokenizer; empty where nothing was measured."""
+    """Every metric and floor, one row a tokenizer; empty where nothing was measured."""
     metrics = sorted({name for row in rows for name in row.metrics})
     floors = sorted({name for row in rows for name in row.floors})
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["size", "tokenizer", "semantic", "params", *metrics, *(f"floor: {name}" for name in floors)])
     for row in rows:
-        values = [row.metrics.get(name, "") for name in metrics] + [row.floors.get(name, "") for name in floors]
+        known = [(row.metrics, name) for name in metrics] + [(row.floors, name) for name in floors]
+        values = [significant(stored[name]) if name in stored else "" for stored, name in known]
         writer.writerow([row.size, row.name, row.semantic, "" if row.params is None else row.params, *values])
     return out.getvalue()
 
@@ -127,7 +129,11 @@ def scaling_json(rows: Sequence[ScalingRow], params: Params, own: Sequence[Scali
     """Profile, suite and rows, each with the interval and protocol of every number; ``own``: runs of one's own."""
 
     def records(row: ScalingRow) -> dict[str, Any]:
-        return {**row.as_json(), "semantic": row.semantic, "scores": _records(row)}
+        lasting = {key: value for key, value in row.as_json().items() if key != "seconds"}
+        values = {
+            key: {name: significant(each) for name, each in lasting[key].items()} for key in ("metrics", "floors")
+        }
+        return {**lasting, **values, "semantic": row.semantic, "scores": _records(row)}
 
     document = {"profile": params.profile, "suite": params.suite, "rungs": [records(row) for row in rows]}
     return {**document, "own": [{**records(row), "generator": row.generator} for row in own]} if own else document
@@ -152,14 +158,18 @@ def _lead(row: ScalingRow) -> list[str]:
     return [row.size or "-", row.name, "yes" if row.semantic else "no", params]
 
 
-def _speed(row: ScalingRow) -> str:
-    speed = row.images_per_second.get("tokenizer")
-    return f"{speed:.0f}" if speed is not None else NOT_RUN
-
-
 def _records(row: ScalingRow) -> dict[str, Any]:
-    records = {name: score.model_dump(mode="json", exclude_none=True) for name, score in sorted(row.scores.items())}
-    return {name: {key: value for key, value in record.items() if key != "metric"} for name, record in records.items()}
+    """Each score as stored, rounded, without its metric's name (the key) and the state of the code it was made with."""
+    found = {}
+    for name, score in sorted(row.scores.items()):
+        record = score.model_dump(
+            mode="json", exclude_none=True, exclude={"metric": True, "provenance": {"commit", "dirty"}}
+        )
+        record["value"] = significant(score.value)
+        if score.interval:
+            record["interval"] = [significant(end) for end in score.interval]
+        found[name] = record
+    return found
 
 
 def _caption(params: Params) -> str:

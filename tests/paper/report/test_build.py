@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from html.parser import HTMLParser
 
@@ -159,3 +160,26 @@ def test_every_claim_is_on_the_page_with_its_verdict(report):
         assert claim.key in ledger
     assert page.count('<details class="card') == len(CLAIMS) + 2
     assert "at proxy scale (profile nano)" in page
+
+
+def test_a_repetition_with_equal_scores_changes_one_file(report, tmp_path):
+    """What another commit, another hour and another machine bring stands in ``runs.json`` alone."""
+    runs = tmp_path / "runs"
+    write_core(runs)
+    for path in runs.rglob("summary.json"):
+        path.write_text(path.read_text().replace("0123456789abcdef", "fedcba9876543210"))
+    for path in runs.rglob("provenance.json"):
+        changed = {"seconds": 1.0, "images_per_second": 9.0, "commit": "other", "started": "2026-01-01", "host": "other"}
+        path.write_text(json.dumps({**json.loads(path.read_text()), **changed}))
+    build_report(runs, fake_params(), tmp_path / "again")
+    different = [
+        name for name in report_files() if (tmp_path / "again" / name).read_bytes() != (report / name).read_bytes()
+    ]
+    assert different == ["runs.json"]
+
+
+def test_commits_and_times_of_all_runs_are_kept(report):
+    runs = json.loads((report / "runs.json").read_text())["runs"]
+    assert runs["tokenizers/S-S"]["commit"] == "0123456789abcdef"
+    assert runs["tokenizers/S-S"]["images_per_second"] == 150.0
+    assert runs["generators/S-S"]["seconds"] == 30.0

@@ -32,13 +32,13 @@ def test_equal_protocols_share_a_line():
     other = Score(metric="rfid/x", value=1, protocol=Protocol(extractor="x"))
     lines = measured_lines([*scores, other])
     assert lines[:2] == ["PSNR, SSIM: 4 images scored.", "rFID: x."]
-    assert lines[2] == "Commit -; data -; params -."
+    assert lines[2] == "Data -; params -."
 
 
-def test_many_hashes_are_counted_and_uncommitted_changes_said():
+def test_many_hashes_are_counted():
     made = [Provenance(commit="c" * 40, dirty=True, params_sha=str(n), data_sha="d") for n in range(5)]
     lines = measured_lines([Score(metric="psnr", value=1, provenance=each) for each in made])
-    assert lines[-1] == ("Commit cccccccccccc with uncommitted changes; data d; params 5 different (see each number).")
+    assert lines[-1] == "Data d; params 5 different (see each number)."
 
 
 def test_pedigree_has_run_tracking_id_hashes_and_sampler(tmp_path):
