@@ -16,6 +16,7 @@ import typer
 
 from gigatok import __version__
 from gigatok.cli.commands import (
+    archive,
     decode,
     encode,
     evaluate,
@@ -49,6 +50,7 @@ for command in (
     scaling,
     paper,
     verify,
+    archive,
     trace,
     time,
     train,

@@ -1,0 +1,32 @@
+"""``gigatok-bench archive``: a finished run as an RO-Crate, ready for a repository that gives DOIs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(
+        short_help="Pack a finished run for an archive.", epilog="Example: gigatok-bench archive nano.zip --weights"
+    )(archive)
+
+
+def archive(
+    output: Annotated[Path, typer.Argument(help="The .zip file to write.")],
+    weights: Annotated[bool, typer.Option("--weights", help="Put the trained weights in, too.")] = False,
+) -> None:
+    """Pack settings, pipeline, score sheets, curves and report with RO-Crate metadata (researchobject.org/ro-crate)."""
+    from gigatok.cli.files.project import project_root
+    from gigatok.cli.options import check_output, shown
+    from gigatok.config import load_params
+    from gigatok.paper.report.archive import write_archive
+
+    check_output(output, ".zip")
+    root = project_root()
+    count = write_archive(root, load_params(root / "params.yaml"), output, weights=weights)
+    print(f"{count} files in {shown(output.resolve())}", file=sys.stderr)
