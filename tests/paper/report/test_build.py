@@ -169,7 +169,13 @@ def test_a_repetition_with_equal_scores_changes_one_file(report, tmp_path):
     for path in runs.rglob("summary.json"):
         path.write_text(path.read_text().replace("0123456789abcdef", "fedcba9876543210"))
     for path in runs.rglob("provenance.json"):
-        changed = {"seconds": 1.0, "images_per_second": 9.0, "commit": "other", "started": "2026-01-01", "host": "other"}
+        changed = {
+            "seconds": 1.0,
+            "images_per_second": 9.0,
+            "commit": "other",
+            "started": "2026-01-01",
+            "host": "other",
+        }
         path.write_text(json.dumps({**json.loads(path.read_text()), **changed}))
     build_report(runs, fake_params(), tmp_path / "again")
     different = [
