@@ -6,10 +6,9 @@ Only typer is imported here and in the command files; each command imports what 
 from __future__ import annotations
 
 import os
+import re
 import sys
-import tempfile
 import traceback
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -41,7 +40,7 @@ from gigatok.cli.commands import (
 app = typer.Typer(
     name="gigatok-bench",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -93,38 +92,45 @@ def options(
 def main() -> None:
     """Run the command line and leave the process with its status."""
     try:
-        app()
+        status = app(standalone_mode=False)
     except BrokenPipeError:  # the reader ('| head') has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None
+    except typer.Abort as error:  # the framework's name for an input that ended early
+        raise SystemExit(report_error(error.__cause__ if isinstance(error.__cause__, Exception) else error)) from None
     except Exception as error:
         raise SystemExit(report_error(error)) from None
+    raise SystemExit(status if isinstance(status, int) else 0)
 
 
 def report_error(error: Exception) -> int:
-    """Say on stderr what is wrong; returns the exit status.
-
-    Errors the user can mend are shown as they are. Of all others the traceback is kept in a file.
-    """
+    """Say on stderr in one line what is wrong; returns the exit status. ``--debug`` shows the traceback, too."""
     from gigatok.config import GigatokError
 
     if os.environ.get("GIGATOK_DEBUG"):
         traceback.print_exception(error)
+    text, status = f"{type(error).__name__}: {error}", 1
     if isinstance(error, GigatokError):
-        print(f"gigatok-bench: {error}", file=sys.stderr)
-        return error.exit_code
-    text = f"gigatok-bench: {type(error).__name__}: {' '.join(str(error).split())}"
-    if not os.environ.get("GIGATOK_DEBUG"):
-        text += f" (traceback: {_keep_traceback(error)})"
-    print(text, file=sys.stderr)
-    return 1
+        text, status = str(error), error.exit_code
+    elif hasattr(error, "format_message"):  # of the command line itself
+        text, status = f"{error.format_message()} ('gigatok-bench --help' lists what there is)", _USAGE
+    elif isinstance(error, OSError) and error.filename:
+        text = f"{error.filename}: {error.strerror or error}"
+    elif isinstance(error, EOFError):
+        text = "an input ended before it was complete"
+    elif not os.environ.get("GIGATOK_DEBUG"):
+        text += "; 'gigatok-bench --debug' shows where, please report it"
+    print(f"gigatok-bench: {one_line(text)}", file=sys.stderr)
+    return status
 
 
-def _keep_traceback(error: Exception) -> Path:
-    handle, name = tempfile.mkstemp(prefix="gigatok-bench-", suffix=".txt")
-    with os.fdopen(handle, "w") as file:
-        file.write("".join(traceback.format_exception(error)))
-    return Path(name)
+_USAGE = 2
+
+
+def one_line(text: str) -> str:
+    """The text without line breaks, control characters (file names may hold them) and object addresses."""
+    plain = "".join(letter if letter.isprintable() else " " for letter in text)
+    return " ".join(re.sub(r"\s+at 0x[0-9a-fA-F]+", "", plain).split())
 
 
 if __name__ == "__main__":

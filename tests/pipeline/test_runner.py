@@ -230,3 +230,28 @@ def _processes_in(folder: Path) -> list[str]:
         except psutil.Error:
             continue
     return found
+
+
+def test_a_folder_without_git_is_told_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / "dvc.yaml").write_text("stages: {a: {cmd: 'true'}}\n")
+    with pytest.raises(GigatokError, match="git init"):
+        read_graph(tmp_path)
+
+
+def test_a_pipeline_without_stages_is_never_up_to_date(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
+    with pytest.raises(GigatokError, match="has no stages"):
+        read_graph(tmp_path)
+
+
+def test_a_pipeline_that_another_process_holds_says_so(tmp_path: Path) -> None:
+    from dvc.repo import Repo
+
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    with Repo.init(str(tmp_path)) as repo, repo.lock:
+        (tmp_path / "dvc.yaml").write_text("stages: {a: {cmd: 'true'}}\n")
+        with pytest.raises(GigatokError, match="another DVC process"):
+            read_graph(tmp_path)

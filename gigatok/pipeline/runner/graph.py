@@ -86,7 +86,9 @@ def read_graph(root: Path) -> Graph:
         GigatokError: there is no DVC project, its ``dvc.yaml`` is invalid, or another process holds its lock.
     """
     from dvc.exceptions import DvcException
+    from dvc.lock import LockError
     from dvc.repo import Repo
+    from dvc.scm import SCMError
 
     logging.getLogger("dvc").setLevel(logging.CRITICAL)  # DVC's progress bars follow its log level
     try:
@@ -103,8 +105,20 @@ def read_graph(root: Path) -> Graph:
                 )
                 for stage in graph
             ]
+    except LockError:
+        raise GigatokError(
+            f"another DVC process works on {root}: run the command again when it has ended "
+            f"(if there is none, delete {root / '.dvc' / 'tmp' / 'lock'})"
+        ) from None
+    except SCMError:
+        raise GigatokError(
+            f"{root} is no Git repository, which DVC needs: clone the project with 'git clone', run 'git init' in "
+            "it, or do without by 'dvc config core.no_scm true'"
+        ) from None
     except DvcException as error:
         raise GigatokError(f"DVC cannot read the pipeline in {root}: {' '.join(str(error).split())}") from error
+    if not stages:
+        raise GigatokError(f"{root / 'dvc.yaml'} has no stages: 'git checkout dvc.yaml' brings them back")
     return Graph({stage.name: stage for stage in sorted(stages, key=lambda stage: stage.name)})
 
 
