@@ -16,6 +16,8 @@ from cli_harness import Command, small_tokenizer_config
 from PIL import Image
 
 from gigatok.cli.commands.reconstruct import pairs
+from gigatok.cli.commands.sample import parse_classes
+from gigatok.config import ConfigError
 from gigatok.data import to_float, to_uint8
 from gigatok.interop import load_ar_dir, load_tokenizer_dir, save_model
 from gigatok.interop.official import export_tokenizer
@@ -159,7 +161,7 @@ def test_sample_needs_a_tokenizer_that_fits(command: Command, generator_folder: 
     assert "16 tokens of 32 codes, the tokenizer has 8 of 32" in ended.err
 
 
-@pytest.mark.parametrize(("classes", "message"), [("5", "not in 0..4"), ("dog", "not a list of numbers")])
+@pytest.mark.parametrize(("classes", "message"), [("5", "not in 0..4"), ("dog", "is no class")])
 def test_sample_refuses_wrong_classes(
     command: Command, generator_folder: Path, tokenizer_folder: Path, classes: str, message: str
 ) -> None:
@@ -259,3 +261,22 @@ def test_import_says_which_names_there_are(command: Command, tmp_path: Path) -> 
     ended = command("import-checkpoint", str(tmp_path / "x.pt"), "--name", "S-S")
     assert ended.status == 1
     assert "x.pt does not exist" in ended.err
+
+
+def test_classes_are_taken_by_number_name_or_beginning() -> None:
+    names = ["Food & Drink", "Flags", "Animals"]
+    assert parse_classes("2, food & drink,FL", names) == [2, 0, 1]
+    for text, why in (
+        ("f", "begins several classes"),
+        ("cars", "is no class"),
+        ("3", "0..2"),
+        ("-1", "0..2"),
+        ("", "is no"),
+    ):
+        with pytest.raises(ConfigError, match=why):
+            parse_classes(text, names)
+
+
+def test_the_list_of_classes_is_printed(command: Command, generator_folder: Path) -> None:
+    ended = command("sample", str(generator_folder), "--classes", "list")
+    assert ended.out.splitlines() == [f"{number}  {number}" for number in range(5)]

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gigatok.config import ArConfig, TokenizerConfig
 
 
@@ -21,7 +23,10 @@ def register(app: typer.Typer) -> None:
 
 def sample(
     generator: Annotated[str, typer.Argument(help="A finished run's name or a checkpoint folder.")],
-    classes: Annotated[str, typer.Option(help="Class numbers, separated by commas, e.g. 207,980.")],
+    classes: Annotated[
+        str,
+        typer.Option(help="Numbers or names, separated by commas, e.g. 207,980; 'list' prints all and ends."),
+    ],
     tokenizer: Annotated[
         str | None, typer.Option(help="Run or folder that decodes; none: the one the run was trained with.")
     ] = None,
@@ -50,7 +55,11 @@ def sample(
 
     check_output(output, ".png")
     model = open_generator(generator, device)
-    chosen = parse_classes(classes, model.config.num_classes)
+    names = class_names(model.config.num_classes)
+    if classes.strip() == LIST:
+        print("\n".join(f"{number}  {name}" for number, name in enumerate(names)))
+        return
+    chosen = parse_classes(classes, names)
     decoder = open_tokenizer(tokenizer, device) if tokenizer else open_tokenizer_of(generator, device)
     _check_fit(model.config, decoder.config)
     indices = sample_many(
@@ -74,21 +83,44 @@ def sample(
     print(f"{len(images)} images: rows are classes {', '.join(map(str, chosen))}")
 
 
-def parse_classes(text: str, count: int) -> list[int]:
-    """``"207,980"`` -> ``[207, 980]``.
+LIST = "list"
+"""What --classes may say instead of classes."""
+
+
+def class_names(count: int) -> list[str]:
+    """Names of a generator's classes from the project's prepared data; numbers as text where that has others."""
+    from gigatok.artifacts import Workspace
+    from gigatok.config import GigatokError
+    from gigatok.data import PreparedData
+
+    try:
+        names = [str(name) for name in PreparedData.open(Workspace().data).summary.classes]
+    except GigatokError:
+        names = []
+    return names if len(names) == count else [str(number) for number in range(count)]
+
+
+def parse_classes(text: str, names: Sequence[str]) -> list[int]:
+    """``"207, tench"`` -> ``[207, 0]``. A name counts in any case, and when it is the beginning of one class only.
 
     Raises:
-        ConfigError: not numbers, or not all in 0..count - 1.
+        ConfigError: not numbers in 0..len(names) - 1, and no names either.
     """
     from gigatok.config import ConfigError
 
-    try:
-        chosen = [int(part) for part in text.split(",")]
-    except ValueError:
-        raise ConfigError(f"--classes {text!r} is not a list of numbers such as 0,3") from None
-    wrong = [number for number in chosen if not 0 <= number < count]
-    if wrong:
-        raise ConfigError(f"--classes: {wrong[0]} is not in 0..{count - 1}, the generator's classes")
+    chosen = []
+    for part in (part.strip() for part in text.split(",")):
+        if part.lstrip("-").isdigit():
+            if not 0 <= int(part) < len(names):
+                raise ConfigError(f"--classes: {part} is not in 0..{len(names) - 1}, the generator's classes")
+            chosen.append(int(part))
+            continue
+        found = [number for number, name in enumerate(names) if name.lower().startswith(part.lower()) and part]
+        exact = [number for number in found if names[number].lower() == part.lower()]
+        if len(exact or found) != 1:
+            why = "begins several classes" if found else "is no class"
+            raise ConfigError(f"--classes: {part!r} {why}: '--classes {LIST}' prints all {len(names)}")
+        chosen += exact or found
     return chosen
 
 
