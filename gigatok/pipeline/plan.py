@@ -15,14 +15,21 @@ def planned_stages(root: Path, params: Params, targets: Iterable[str]) -> list[s
 
     Where only the suite differs, runs whose entries stay as they are would be reused.
     """
-    from gigatok.config import load_params
+    from gigatok.config import ConfigError, load_params
     from gigatok.pipeline.runner import read_graph
     from gigatok.planning.hours import expected_seconds
 
+    targets = tuple(targets)
     path = root / "params.yaml"
     before = load_params(path) if path.exists() else None
     graph = read_graph(root) if before else None
-    wanted = set(targets) or set(expected_seconds(params))
+    expected = list(expected_seconds(params))
+    wanted = {name for name in expected if not targets or {name, name.partition("@")[0]} & set(targets)}
+    unknown = [
+        target for target in targets if target not in {*expected, *(name.partition("@")[0] for name in expected)}
+    ]
+    if unknown:
+        raise ConfigError(f"stage {unknown[0]!r} is not in the pipeline: 'dvc stage list' shows those that are")
     if graph and before == params:
         graph = graph.upstream(wanted & set(graph.stages)) if targets else graph
         outdated = graph.outdated()
@@ -30,7 +37,7 @@ def planned_stages(root: Path, params: Params, targets: Iterable[str]) -> list[s
     kept: set[str] = set()
     if graph and before and before.model_copy(update=_entries(params)) == params:
         kept = {name for name in set(graph.stages) - graph.outdated() if _unchanged(name, before, params)}
-    known = graph.upstream(wanted & set(graph.stages)).order() if graph and targets else list(expected_seconds(params))
+    known = graph.upstream(wanted & set(graph.stages)).order() if graph and targets else expected
     return [name for name in known if name not in kept]
 
 

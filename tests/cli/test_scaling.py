@@ -199,3 +199,13 @@ def test_costs_rise_with_size_and_steps(smoke: Params) -> None:
         )
         for name in names
     }
+
+
+def test_a_dry_run_of_repro_lists_stages_and_groups(command: Command, project: Path) -> None:
+    ended = command("repro", "train_tokenizer", "--dry-run", "--json", "--profile", "smoke")
+    stages = json.loads(ended.out)["stages"]
+    assert ended.status == 0
+    assert "train_tokenizer@S-S" in stages
+    assert not any(name.startswith("evaluate") for name in stages)
+    assert command("repro", "nothing", "--dry-run").status == 2
+    assert command("repro", "--json").status == 2

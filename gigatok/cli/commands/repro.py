@@ -24,6 +24,8 @@ def repro(
     jobs: Annotated[int, typer.Option(min=0, help="Stages at one time; 0: what the machine carries.")] = 0,
     profile: Annotated[str | None, typer.Option(help="Rewrite params.yaml first, if it is of another profile.")] = None,
     suite: Annotated[str | None, typer.Option(help="Rewrite params.yaml first, if it is of another suite.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run; change nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With --dry-run: print JSON.")] = False,
     resume_anyway: Annotated[
         bool,
         typer.Option(
@@ -35,11 +37,19 @@ def repro(
     """Bring the pipeline up to date: 'dvc repro' with independent stages side by side."""
     from gigatok.artifacts import RESUME_VARIABLE
     from gigatok.cli.files.project import project_root
-    from gigatok.pipeline.update import bring_up_to_date
+    from gigatok.config import ConfigError
+    from gigatok.pipeline.update import bring_up_to_date, planned_params
 
+    root = project_root()
+    if as_json and not dry_run:
+        raise ConfigError("--json goes with --dry-run: 'gigatok-bench scaling --json' prints the scores")
+    if dry_run:
+        from gigatok.cli.dry_run import print_plan
+
+        print_plan(root, planned_params(root, profile, suite), targets or (), as_json=as_json)
+        return
     if resume_anyway:
         os.environ[RESUME_VARIABLE] = "1"
-    root = project_root()
     outcome = bring_up_to_date(root, targets or (), jobs=jobs, profile=profile, suite=suite)
     if outcome.ran:
         print(f"{len(outcome.ran)} stages ran in {outcome.seconds:.0f} s", file=sys.stderr)
