@@ -65,7 +65,7 @@ def test_page_needs_nothing_outside_itself(report):
     text = re.sub(r"data:[^\"]*", "", (report / "index.html").read_text())
     assert "@import" not in text
     assert "url(" not in text
-    assert all(each.startswith(("#", "tables/", "figures/", "claims.md")) for each in page.links)
+    assert all(each.startswith(("#", "tables/", "figures/", "claims.md", "runs.json")) for each in page.links)
 
 
 def test_page_is_well_formed_and_its_targets_exist(report):
