@@ -3,28 +3,39 @@
 from __future__ import annotations
 
 import argparse
-import pickle
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor
 
-from gigatok.artifacts import load_weights
+from gigatok.artifacts.weights import read_tensors
 from gigatok.config import GigatokError
 
 StateDict = Mapping[str, Tensor]
 
+_WRAPPERS = ("module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
+"""What DDP, ``torch.compile``, FSDP and activation checkpointing put into the names of the module they hold."""
+_LIGHTNING = "state_dict"
+_OWNER = "model."
+"""What a Lightning module calls the network it trains; taken off where every name has it."""
+
+
+class FoundState(NamedTuple):
+    """A state dict inside a checkpoint."""
+
+    tensors: dict[str, Tensor]
+    """By the names that the network itself gives them."""
+    key: str
+    """Where it lay; ``"."``: the checkpoint is one."""
+    removed: tuple[str, ...] = ()
+    """Parts of names that wrappers of the network had added, ``module.`` for one."""
+
 
 def read_checkpoint(path: Path | str) -> Mapping[str, Any]:
-    """Content of a ``.pt`` / ``.pth`` / ``.safetensors`` file, on the CPU.
+    """Content of a ``.pt`` / ``.pth`` / ``.safetensors`` file, on the CPU; tensors stay mapped to it.
 
-    Tensors of a zip-format file stay mapped to the file until they are used, so that loading needs no
-    second copy; keep the file unchanged as long as they live. Of what a pickle can name, torch's own tensor
-    parts and exactly ``argparse.Namespace`` (the released files' ``args``) are allowed; anything else is
-    refused, not run.
+    Besides tensors exactly ``argparse.Namespace`` (the released files' ``args``) is allowed.
 
     Raises:
         GigatokError: the file is missing, cut short, no checkpoint, or names another class.
@@ -32,16 +43,7 @@ def read_checkpoint(path: Path | str) -> Mapping[str, Any]:
     path = Path(path)
     if not path.is_file():
         raise GigatokError(f"{path} does not exist: pass the path of a downloaded checkpoint")
-    if path.suffix == ".safetensors":
-        return load_weights(path)
-    try:
-        with torch.serialization.safe_globals([argparse.Namespace]):
-            content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except pickle.UnpicklingError as error:
-        raise GigatokError(_refusal(path, error)) from None
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise GigatokError(f"{path} is cut short or no torch checkpoint ({reason[0]}): download it again") from None
+    content = read_tensors(path, allowed=(argparse.Namespace,))
     if not isinstance(content, Mapping):
         raise GigatokError(
             f"{path} holds a {type(content).__name__}, not a dict: pass a checkpoint with a state dict in it"
@@ -49,33 +51,45 @@ def read_checkpoint(path: Path | str) -> Mapping[str, Any]:
     return content
 
 
-def _refusal(path: Path, error: pickle.UnpicklingError) -> str:
-    detail = next((line.strip() for line in str(error).splitlines() if "GLOBAL" in line), "no plain tensors")
-    return (
-        f"{path} is refused and was not run: it names code beyond tensors and argparse.Namespace ({detail}). "
-        "If you trust its source, load it there, save torch.save({'model': state_dict}, ...) or safetensors, "
-        "and import that"
-    )
+def state_in(content: Mapping[str, Any], preferred: tuple[str, ...]) -> FoundState:
+    """The state dict in ``content``.
 
-
-def state_in(content: Mapping[str, Any], preferred: tuple[str, ...]) -> tuple[dict[str, Tensor], str]:
-    """The state dict in ``content`` and the key it was found at.
-
-    ``preferred``: keys under which it may lie, best first; without any of them ``content`` must be a bare
-    state dict (as FSDP saves it), found at ``"."``.
+    ``preferred``: keys under which it may lie, best first, then Lightning's ``state_dict``; without any of them
+    ``content`` must be a bare state dict (as FSDP saves it). What wrappers added to the names is taken off.
 
     Raises:
-        GigatokError: neither is there.
+        GigatokError: neither is there, or two names become one.
     """
-    for key in preferred:
+    for key in (*preferred, _LIGHTNING):
         inner = content.get(key)
         if isinstance(inner, Mapping) and inner:
-            return _only_tensors(inner, key), key
-    return _only_tensors(content, "."), "."
+            return _unwrapped(_only_tensors(inner, key), key)
+    return _unwrapped(_only_tensors(content, "."), ".")
+
+
+def _unwrapped(tensors: dict[str, Tensor], key: str) -> FoundState:
+    removed: set[str] = set()
+    names: dict[str, str] = {}
+    for name in tensors:
+        parts = name.split(".")
+        removed |= {f"{part}." for part in parts if part in _WRAPPERS}
+        names[name] = ".".join(part for part in parts if part not in _WRAPPERS)
+    if all(name.startswith(_OWNER) for name in names.values()):
+        removed.add(_OWNER)
+        names = {old: name.removeprefix(_OWNER) for old, name in names.items()}
+    found = {names[old]: tensor for old, tensor in tensors.items()}
+    if len(found) < len(tensors):
+        raise GigatokError(
+            f"the state dict at {key!r} holds a tensor twice, with and without {', '.join(sorted(removed))}: "
+            "pass one of the two"
+        )
+    return FoundState(found, key, tuple(sorted(removed)))
 
 
 def _only_tensors(content: Mapping[str, Any], key: str) -> dict[str, Tensor]:
-    foreign = [str(name) for name, value in content.items() if not isinstance(value, Tensor)]
+    foreign = [
+        str(name) for name, value in content.items() if not (isinstance(name, str) and isinstance(value, Tensor))
+    ]
     if foreign or not content:
         shown = ", ".join(sorted(foreign)[:5]) or "nothing"
         raise GigatokError(

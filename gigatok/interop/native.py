@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -12,7 +11,9 @@ from pydantic import ValidationError
 from torch import nn
 
 from gigatok.artifacts import RunFolder, file_sha256, load_weights, save_weights, write_json
+from gigatok.artifacts.weights import require_sound
 from gigatok.config import ArConfig, GigatokError, TokenizerConfig
+from gigatok.config.reading import read_json
 from gigatok.models import ArModel, Tokenizer
 
 SectionT = TypeVar("SectionT", TokenizerConfig, ArConfig)
@@ -92,10 +93,9 @@ def read_description(folder: Path | str) -> dict[str, Any]:
     path = RunFolder(folder).config_path
     if not path.is_file():
         raise GigatokError(f"{path} does not exist: pass the folder of a finished run or an imported model")
-    try:
-        content: dict[str, Any] = json.loads(path.read_text())
-    except ValueError as error:
-        raise GigatokError(f"{path} is no JSON ({error}): run its stage or import again") from None
+    content = read_json(path, fix="run its stage or import again")
+    if not isinstance(content, dict):
+        raise GigatokError(f"{path} holds no description of a model: run its stage or import again")
     return content
 
 
@@ -122,6 +122,7 @@ def _load_into(module: nn.Module, folder: Path | str) -> None:
         raise GigatokError(
             f"{path} is not the file that config.json describes (SHA-256 differs): run its stage or import again"
         )
+    require_sound(tensors, str(path), like=module.state_dict())
     try:
         module.load_state_dict(tensors, assign=True)
     except RuntimeError as error:

@@ -14,6 +14,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
+from gigatok.artifacts.weights import require_sound
 from gigatok.config import GigatokError, TokenizerConfig, TransformerSize
 from gigatok.interop.files import StateDict, read_checkpoint, state_in
 from gigatok.interop.names import PREFIXES, official_name, official_shape
@@ -37,18 +38,20 @@ def load_tokenizer(source: Mapping[str, Any] | Path | str, name: str | None = No
             follow from the keys (released S-S-2d has Q-Former blocks).
 
     Raises:
-        GigatokError: unreadable or unsafe file; tensors missing, unknown or of another shape; another size.
+        GigatokError: unreadable or unsafe file; tensors missing, unknown, of another shape, not finite or not of
+            floating-point numbers; another size.
     """
     state = _state(source, ("ema", "model"))
     expected = _known(TOKENIZERS, name) if name is not None else None
-    config, converted = convert_tokenizer(state, expected)
-    if expected is not None:
+    if expected is not None:  # before any tensor is copied: a file may hold far more than its size says
+        config = infer_config(state, expected)
         found = (config.layout, config.encoder, config.decoder)
         if found != (expected.layout, expected.encoder, expected.decoder):
             raise GigatokError(
                 f"the checkpoint is no {name}: it has layout {config.layout}, "
                 f"encoder {_size(config.encoder)}, decoder {_size(config.decoder)}; pass that size's name"
             )
+    config, converted = convert_tokenizer(state, expected)
     with torch.device("meta"):
         tokenizer = Tokenizer(config)
     tokenizer.load_state_dict(converted, assign=True)
@@ -58,12 +61,14 @@ def load_tokenizer(source: Mapping[str, Any] | Path | str, name: str | None = No
 def load_ar(source: Mapping[str, Any] | Path | str, name: str | None = None) -> ArModel:
     """A released AR model in eval mode. As ``load_tokenizer``, but official sampling uses ``model``."""
     expected = _known(AR_MODELS, name) if name is not None else None
-    config, converted = convert_ar(_state(source, ("model", "ema")))
+    state = _state(source, ("model", "ema"))
+    config, converted = convert_ar(state)
     if expected is not None and (config.width, config.depth) != (expected.width, expected.depth):
         raise GigatokError(
             f"the checkpoint is no {name}: it has width {config.width}, depth {config.depth}; "
             "pass the name of its own size"
         )
+    require_sound(converted, "the checkpoint")
     with torch.device("meta"):
         model = ArModel(config)
     model.load_state_dict({key: tensor.float() for key, tensor in converted.items()}, assign=True)
@@ -82,16 +87,15 @@ def convert_tokenizer(
         wanted = Tokenizer(config).state_dict()
     official = {official_name(name, config): name for name in wanted}
     _require_same_names(set(official), set(state) - set(UNUSED))
-    converted = {}
     for theirs, ours in official.items():
-        shape = tuple(wanted[ours].shape)
-        if tuple(state[theirs].shape) != official_shape(ours, shape):
+        shape = official_shape(ours, tuple(wanted[ours].shape))
+        if tuple(state[theirs].shape) != shape:
             raise GigatokError(
-                f"{theirs} has shape {tuple(state[theirs].shape)}, not {official_shape(ours, shape)}: "
+                f"{theirs} has shape {tuple(state[theirs].shape)}, not {shape}: "
                 "the checkpoint is damaged or of another architecture"
             )
-        converted[ours] = state[theirs].reshape(shape).float()
-    return config, converted
+    require_sound({theirs: state[theirs] for theirs in official}, "the checkpoint")
+    return config, {ours: state[theirs].reshape(wanted[ours].shape).float() for theirs, ours in official.items()}
 
 
 def export_tokenizer(tokenizer: Tokenizer) -> dict[str, Tensor]:
@@ -156,7 +160,7 @@ def _shape(state: StateDict, key: str, axes: int) -> tuple[int, ...]:
 
 def _state(source: Mapping[str, Any] | Path | str, preferred: tuple[str, ...]) -> dict[str, Tensor]:
     content = source if isinstance(source, Mapping) else read_checkpoint(source)
-    return state_in(content, preferred)[0]
+    return state_in(content, preferred).tensors
 
 
 def _known(models: Mapping[str, Any], name: str) -> Any:

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gigatok.artifacts.weights import require_sound
 from gigatok.config import GigatokError
 from gigatok.teachers.base import PerceptualNetwork, freeze
 from gigatok.teachers.pretrained import torch_hub_weights
@@ -84,7 +85,9 @@ class Lpips(PerceptualNetwork):
         self.register_buffer("scale", torch.tensor(SCALE).view(1, 3, 1, 1), persistent=False)
         try:
             known = self.network.state_dict()
-            self.network.load_state_dict({k: value for k, value in features.items() if k in known})
+            chosen = {k: value for k, value in features.items() if k in known}
+            require_sound(chosen, "LPIPS weights", like=known)
+            self.network.load_state_dict(chosen)
             named = {str(i): heads[f"lin{i}.model.1.weight"] for i in range(len(STAGES))}
             self.heads.load_state_dict(named)
         except (RuntimeError, KeyError) as error:

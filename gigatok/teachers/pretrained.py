@@ -11,6 +11,7 @@ from huggingface_hub import hf_hub_download, hf_hub_url, try_to_load_from_cache
 from timm.models import get_pretrained_cfg
 from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_fn
 
+from gigatok.artifacts.weights import require_sound
 from gigatok.config import GigatokError
 from gigatok.teachers.weight_files import file_sha256, read_state_dict
 
@@ -82,6 +83,7 @@ def load_vit_weights(network: VisionTransformer, path: Path) -> str:
     try:
         converted = checkpoint_filter_fn(state, network)
         kept = {k: value for k, value in converted.items() if k in known or not k.startswith("head.")}
+        require_sound(kept, f"weights {str(path)!r}", like=known)
         network.load_state_dict(kept, strict=True)
     except (RuntimeError, KeyError, ValueError, AssertionError) as error:
         reason = " ".join(str(error).split())[:200]

@@ -6,14 +6,11 @@ import importlib.util
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from pickle import UnpicklingError
 
-import safetensors.torch
-import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
 from gigatok.artifacts import files
+from gigatok.artifacts.weights import read_tensors, require_sound
 from gigatok.config import GigatokError
 
 
@@ -56,17 +53,16 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise GigatokError(f"weights {str(path)!r} is not a file: pass the path of a downloaded weight file")
     try:
-        if path.suffix == ".safetensors":
-            return safetensors.torch.load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (UnpicklingError, SafetensorError, RuntimeError, EOFError, OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise GigatokError(
-            f"weights {str(path)!r} cannot be read as plain tensors ({reason[:160]}): download the file again"
-        ) from None
+        state = read_tensors(path)
+    except GigatokError as error:
+        raise GigatokError(f"weights of plain tensors are needed, download the file again: {error}") from None
     for wrapper in ("state_dict", "model"):
         if isinstance(state, Mapping) and isinstance(state.get(wrapper), Mapping):
             state = state[wrapper]
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         raise GigatokError(f"weights {str(path)!r} hold more than named tensors: pass a plain state dict")
-    return dict(state)
+    named = {str(name): tensor for name, tensor in state.items()}
+    # What is taken of it decides later where floating-point numbers must be: files hold counters and tables too.
+    tables = {name: tensor for name, tensor in named.items() if not (tensor.is_floating_point() or tensor.is_complex())}
+    require_sound(named, f"weights {str(path)!r}", like=tables)
+    return named

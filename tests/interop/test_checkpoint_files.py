@@ -100,7 +100,8 @@ def test_where_the_state_dict_lies() -> None:
     assert state_in(both, ("ema", "model"))[1] == "ema"
     assert state_in(both, ("model", "ema"))[1] == "model"
     assert state_in({**both, "ema": None}, ("ema", "model"))[1] == "model"
-    assert state_in(STATE, ("ema", "model")) == (STATE, ".")
+    assert state_in(STATE, ("ema", "model")) == (STATE, ".", ())
+    assert state_in({"state_dict": STATE, "epoch": 3}, ("ema", "model")) == (STATE, "state_dict", ())
 
 
 @pytest.mark.parametrize("content", [{}, {"steps": 3}, {"model": {"x": 3}}])

@@ -33,12 +33,18 @@ def import_checkpoint(
 
     kind = _kind_of(name, list(TOKENIZERS), list(AR_MODELS))
     preferred = ("ema", "model") if kind == "tokenizer" else ("model", "ema")
-    state, found_at = state_in(read_checkpoint(file), preferred)
+    state, found_at, removed = state_in(read_checkpoint(file), preferred)
     source_sha256 = file_sha256(file)
     model = load_tokenizer(state, name) if kind == "tokenizer" else load_ar(state, name)
     unused = {key: UNUSED[key] for key in state if key in UNUSED}
     folder = output or Path("imported") / name
-    source = {"file": file.name, "sha256": source_sha256, "state": found_at, "unused": unused}
+    source = {
+        "file": file.name,
+        "sha256": source_sha256,
+        "state": found_at,
+        "removed_from_names": list(removed),
+        "unused": unused,
+    }
     weights_sha256 = save_model(folder, model, model.config, {"imported": name, "source": source})
     report = {
         "name": name,
@@ -65,11 +71,13 @@ def _kind_of(name: str, tokenizers: list[str], generators: list[str]) -> str:
 def _report(report: dict[str, Any]) -> str:
     source = report["source"]
     unused = "; ".join(f"{key} ({why})" for key, why in source["unused"].items()) or "none"
+    removed = source["removed_from_names"]
     return "\n".join(
         (
             f"{report['kind']} {report['name']}: {report['parameters']:,} parameters",
             f"read from   {source['file']}, state dict {source['state']!r}, sha256 {source['sha256']}",
             f"tensors     {report['tensors']} converted, none missing; unused: {unused}",
+            *([f"names       without {', '.join(removed)}, which wrappers had added"] if removed else []),
             f"written to  {report['folder']}, weights sha256 {report['weights_sha256']}",
         )
     )

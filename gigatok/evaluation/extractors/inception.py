@@ -9,6 +9,7 @@ from pytorch_fid import inception as port
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gigatok.artifacts.weights import require_sound
 from gigatok.config import ConfigError, GigatokError
 from gigatok.evaluation.extractors.base import Extractor, FeatureNetwork, NetworkOutput
 from gigatok.evaluation.extractors.resize import Resize
@@ -36,7 +37,9 @@ def load_inception(name: str, weights: Path | None, image_size: int | None) -> E
     path = torch_hub_weights(port.FID_WEIGHTS_URL, weights, network=name, setting="weights")
     network = _build()
     try:
-        network.load_state_dict(read_state_dict(path))
+        state = read_state_dict(path)
+        require_sound(state, f"weights {str(path)!r}", like=network.state_dict())
+        network.load_state_dict(state)
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:160]
         raise GigatokError(f"weights {str(path)!r} are not those of {name} ({reason}): download them again") from None
