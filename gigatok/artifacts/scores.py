@@ -6,7 +6,6 @@ or 2.11 by the choice of reference alone. So a number is only stored together wi
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,6 +14,7 @@ from pydantic import ConfigDict, Field, SerializerFunctionWrapHandler, Validatio
 from gigatok.artifacts.files import write_json
 from gigatok.artifacts.identity import Resumption
 from gigatok.config import GigatokError, Section, describe
+from gigatok.config.reading import read_json
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Scalar = bool | int | Finite | str | None
@@ -34,6 +34,8 @@ class Protocol(Section):
     preprocessing: str | None = None
     rounding: str | None = None
     """How floats became uint8, e.g. ``adm``."""
+    transparency: Literal["white", "dropped"] | None = None
+    """What became of transparent pixels of files, where there were any: laid on white, or their colours taken."""
     codec: str | None = None
     """Image codec between model and judge; ``none``: arrays, no files."""
     class_policy: str | None = None
@@ -93,6 +95,25 @@ def _compared(protocol: Protocol) -> dict[str, Any]:
     return {**protocol.model_dump(), "notes": "; ".join(notes) or None}
 
 
+class InputSet(Section):
+    """What a set of images was made of: a score is of the images that were taken, not of those in a folder."""
+
+    role: Literal["samples", "reference"]
+    name: str
+    images: int | None = None
+    """Taken; ``None``: the set is stored statistics."""
+    order: Literal["array", "names", "folders", "classes"] = "array"
+    """``names``: files by name, numbers in order; ``folders``: folder by folder; ``classes``: rows by their labels."""
+    paired_by: Literal["name", "row"] | None = None
+    """How samples found their originals; ``None``: no reconstructions."""
+    linked: int = 0
+    left_out: dict[str, int] = {}
+    """Reason -> how many files."""
+    traits: dict[str, int] = {}
+    """How many images had transparent pixels, EXIF rotation (ignored), 16 bits (high byte), an animation (first
+    frame)."""
+
+
 class ScoreSheet(Section):
     """All final numbers of one run: ``summary.json``. No dates, no times: equal runs give equal files."""
 
@@ -108,6 +129,8 @@ class ScoreSheet(Section):
     scores: tuple[Score, ...] = ()
     floors: tuple[Score, ...] = ()
     notes: tuple[str, ...] = ()
+    inputs: tuple[InputSet, ...] = ()
+    """Of sheets that ``evaluate`` makes."""
 
     def score(self, metric: str) -> Score:
         """The score called ``metric``; ``rfid`` also finds ``rfid/efficientnet-lite2`` if no other fits.
@@ -131,7 +154,8 @@ class ScoreSheet(Section):
 
     def write(self, path: Path) -> None:
         """Write as JSON: sorted keys, whole or not at all."""
-        write_json(path, self.model_dump(mode="json", by_alias=True))
+        absent = set() if self.inputs else {"inputs"}
+        write_json(path, self.model_dump(mode="json", by_alias=True, exclude=absent))
 
     @classmethod
     def read(cls, path: Path) -> ScoreSheet:
@@ -140,14 +164,11 @@ class ScoreSheet(Section):
         Raises:
             GigatokError: the file is missing, torn, or was written by another version.
         """
+        content = read_json(path, fix="delete it and run its stage again", missing="run the stage that writes it")
         try:
-            return cls.model_validate(json.loads(Path(path).read_text()))
-        except FileNotFoundError:
-            raise GigatokError(f"{path} does not exist: run the stage that writes it") from None
+            return cls.model_validate(content)
         except ValidationError as error:
             raise GigatokError(f"{path} is no score sheet: {describe(error)}") from None
-        except ValueError as error:
-            raise GigatokError(f"{path} is damaged ({error}): delete it and run its stage again") from None
 
 
 def _fits(name: str, wanted: str) -> bool:

@@ -72,6 +72,10 @@ class Decoded(NamedTuple):
     traits: frozenset[Trait]
     format: str
     """Pillow's name of the format that the content has, whatever the file is called."""
+    compression: str
+    """Inside TIFF files, in Pillow's words; else empty."""
+    data: bytes
+    """The file's."""
 
 
 def decode_rgb(data: bytes, location: str, transparency: Transparency = "white") -> Image.Image:
@@ -88,7 +92,8 @@ def decode_rgb(data: bytes, location: str, transparency: Transparency = "white")
 def decode_with_traits(data: bytes, location: str, transparency: Transparency = "white") -> Decoded:
     """As ``decode_rgb``, and what the file held besides."""
     with _opened(data, location) as picture:
-        return Decoded(_to_rgb(picture, transparency), _traits(picture, data), str(picture.format))
+        compression = str(picture.info.get("compression", "")) if picture.format == "TIFF" else ""
+        return Decoded(_to_rgb(picture, transparency), _traits(picture, data), str(picture.format), compression, data)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from gigatok.config import ConfigError
+from gigatok.data.images import Transparency
 from gigatok.evaluation.extractors.base import Extractor
 from gigatok.evaluation.extractors.resize import Resize
 from gigatok.evaluation.metrics.image_quality import SsimKind
@@ -39,6 +40,9 @@ class EvaluationProtocol:
     kernel_subsets: int | None = None
     """Random subsets of the kernel distance; ``None``: one unbiased estimate on all samples."""
     kernel_subset_size: int = 1000
+    transparency: Transparency = "dropped"
+    """What becomes of transparent pixels of image files. The tools that the protocols are named after convert to RGB,
+    which takes the stored colours."""
 
     @property
     def takes_statistics(self) -> bool:
@@ -55,8 +59,9 @@ PROTOCOLS = {
     for protocol in (
         EvaluationProtocol(
             name="ours",
-            summary="all samples in the kernel distance, float64 everywhere, standard SSIM",
+            summary="all samples in the kernel distance, float64 everywhere, standard SSIM, transparency on white",
             inception_resize=TENSORFLOW_RESIZE,
+            transparency="white",
         ),
         EvaluationProtocol(
             name="adm",

@@ -10,6 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from gigatok.artifacts import Score, ScoreSheet
+    from gigatok.evaluation.inputs.evaluation_set import EvaluationSet
 
 
 def register(app: typer.Typer) -> None:
@@ -29,10 +30,14 @@ def evaluate(
     ] = "efficientnet-lite2",
     protocol: Annotated[str, typer.Option(help="ours, adm, gigatok-release, clean-fid or pytorch-fid.")] = "ours",
     weights: Annotated[Path | None, typer.Option(help="Weight file of extractors that bring none.")] = None,
-    extractor_size: Annotated[int | None, typer.Option(help="Pixels it sees; none: its native size.")] = None,
-    crop: Annotated[int | None, typer.Option(help="ADM centre crop of image files to this side.")] = None,
+    extractor_size: Annotated[
+        int | None, typer.Option(min=1, max=4096, help="Pixels it sees; none: its native size.")
+    ] = None,
+    crop: Annotated[
+        int | None, typer.Option(min=1, max=4096, help="ADM centre crop of image files to this side.")
+    ] = None,
     reconstructions: Annotated[
-        bool, typer.Option("--reconstructions", help="Image i reconstructs reference i: rFID, PSNR, SSIM, LPIPS.")
+        bool, typer.Option("--reconstructions", help="Images reconstruct those of equal name: rFID, PSNR, SSIM, LPIPS.")
     ] = False,
     perceptual: Annotated[
         str, typer.Option(metavar="NAMES", help="Perceptual distances of reconstructions: efficientnet-lite0,vgg16.")
@@ -49,13 +54,12 @@ def evaluate(
     cache: Annotated[Path | None, typer.Option(help="Folder for features; 'explain' reads it.")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 32,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "cpu",
-    seed: Annotated[int, typer.Option(help="Of the bootstrap and of random subsets.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the bootstrap and of random subsets.")] = 0,
     output: Annotated[Path | None, typer.Option(help="Write the score sheet (JSON) here.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the score sheet.")] = False,
 ) -> None:
     """Score images and say with every number how it was measured."""
     from gigatok.cli.options import check_output, choose_device
-    from gigatok.evaluation.inputs.files import open_set
     from gigatok.evaluation.scoring.evaluate import evaluate as score
     from gigatok.evaluation.scoring.pair import EvaluateOptions
 
@@ -78,8 +82,22 @@ def evaluate(
         device=str(choose_device(device)),
         seed=seed,
     )
-    first, second = (open_set(path, crop=crop, allow_lossy=allow_lossy) for path in (samples, reference))
+    first, second = _open_both(samples, reference, protocol, crop, allow_lossy)
     _print_and_write(score(first, second, options, progress=_show), as_json, output)
+
+
+def _open_both(
+    samples: Path, reference: Path, protocol: str, crop: int | None, allow_lossy: bool
+) -> tuple[EvaluationSet, EvaluationSet]:
+    """Both sets, pixels read as the protocol's own tool reads them."""
+    from gigatok.evaluation.inputs.files import open_set
+    from gigatok.evaluation.protocols import find_protocol
+
+    rule = find_protocol(protocol).transparency
+    first, second = (
+        open_set(path, crop=crop, allow_lossy=allow_lossy, transparency=rule) for path in (samples, reference)
+    )
+    return first, second
 
 
 def _print_and_write(sheet: ScoreSheet, as_json: bool, output: Path | None) -> None:
@@ -116,6 +134,8 @@ def print_sheet(sheet: ScoreSheet) -> None:
         interval = f"  ({score.interval[0]:.6g} .. {score.interval[1]:.6g})" if score.interval else ""
         print(f"{score.metric:<40} {score.value:.6g}{interval}")
         print(f"    {protocol_line(score)}")
+    for each in sheet.inputs:
+        print(f"{each.role:<40} {each.name}: {each.images if each.images is not None else 'statistics, no'} images")
     for note in sheet.notes:
         print(f"note: {note}")
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from gigatok.config import GigatokError
+from gigatok.data.images import Transparency
 from gigatok.evaluation.arrays import UInt8
 from gigatok.evaluation.metrics.frechet import Gaussian
 
@@ -38,6 +40,19 @@ class EvaluationSet:
     """Of the files the images came in; ``none`` for arrays."""
     crop: int | None = None
     """Side in pixels of the centre crop, where it changed an image."""
+    names: tuple[str, ...] | None = None
+    """Of the files, relative to their folder; ``None``: an array's rows have none."""
+    order: Literal["array", "names", "folders", "classes"] = "array"
+    """As ``InputSet.order``."""
+    linked: int = 0
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """What else the folder holds: reason -> how many files."""
+    examples: Mapping[str, str] = field(default_factory=dict)
+    """Reason -> the first name."""
+    traits: Mapping[str, int] = field(default_factory=dict)
+    """How many images held more than the pixels that were taken."""
+    transparency: Transparency = "white"
+    """What became of transparent pixels, if ``traits`` counts any."""
 
     @cached_property
     def images_sha256(self) -> str:
@@ -52,6 +67,13 @@ class EvaluationSet:
     def without_statistics(self) -> EvaluationSet:
         """The images alone, as a set of their own."""
         return replace(self, sha256=self.images_sha256, moments=None)
+
+    def reordered(self, rows: Sequence[int], names: tuple[str, ...] | None) -> EvaluationSet:
+        """The images of ``rows`` in that order, under ``names``."""
+        if self.images is None or list(rows) == list(range(len(self.images))):
+            return replace(self, names=names)
+        images = self.images[list(rows)]
+        return replace(self, names=names, images=images, moments=None, sha256=content_sha256(images))
 
     @property
     def identity(self) -> str:

@@ -17,7 +17,10 @@ _BLOCK = 64
 
 
 def psnr(originals: npt.NDArray[np.generic], reconstructions: npt.NDArray[np.generic]) -> npt.NDArray[np.float64]:
-    """(n,) peak signal-to-noise ratio in dB of each image; infinite where both images are equal.
+    """(n,) peak signal-to-noise ratio in dB of each image.
+
+    An error below that of one wrong level in one channel of one pixel counts as that, as in training's validation: an
+    image that equals its original stays finite, at 48.13 + 10 log10(3 H W) dB (83.0 at 32 px, 101.1 at 256 px).
 
     Args:
         originals, reconstructions: (n, H, W, 3), uint8 in 0..255 or float in 0..1
@@ -26,7 +29,7 @@ def psnr(originals: npt.NDArray[np.generic], reconstructions: npt.NDArray[np.gen
     values = []
     for start in range(0, len(first), _BLOCK):
         a, b = _unit(first[start : start + _BLOCK]), _unit(second[start : start + _BLOCK])
-        error = (a - b).square().mean(dim=(1, 2, 3))
+        error = (a - b).square().mean(dim=(1, 2, 3)).clamp_min(1 / (255**2 * a[0].numel()))
         values.append(-10.0 * torch.log10(error))
     return np.asarray(torch.cat(values).numpy(), dtype=np.float64)
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import gigatok
 from gigatok.artifacts import Provenance, ScoreSheet, git_state
+from gigatok.artifacts.scores import InputSet
 from gigatok.config import ConfigError, GigatokError
+from gigatok.data.image_files import told
+from gigatok.data.images import TRAIT_RULES
 from gigatok.evaluation.extractors.base import Progress
 from gigatok.evaluation.extractors.registry import load_extractor
 from gigatok.evaluation.inputs.evaluation_set import EvaluationSet
+from gigatok.evaluation.inputs.pairs import pair_up
 from gigatok.evaluation.protocols import EvaluationProtocol, find_protocol
 from gigatok.evaluation.scoring.measure import ALL_METRICS
 from gigatok.evaluation.scoring.pair import EvaluateOptions, FeaturePair, JudgedPair, Scores
@@ -31,9 +36,14 @@ def evaluate(
     """
     protocol = find_protocol(options.protocol)
     reference, notes = usable_reference(reference, protocol, options.extractor, paired=options.reconstructions)
+    paired_by: Literal["name", "row"] | None = None
+    if options.reconstructions:
+        samples, paired_by = pair_up(samples, reference)
     pair = JudgedPair(samples, reference, protocol, options)
     if options.reconstructions:
         pair.require_pairs()
+    inputs = (_input(samples, "samples", paired_by), _input(reference, "reference"))
+    notes = [*_said_of(samples), *_said_of(reference), *notes]
     parts = [_feature_scores(pair, progress)]
     if options.reconstructions:
         parts += [pair.pixel_scores(), pair.perceptual_scores()]
@@ -41,6 +51,11 @@ def evaluate(
     notes += [note for _, part in parts for note in part]
     if not scores:
         raise GigatokError(f"nothing could be measured: {'; '.join(notes)}")
+    if samples.order in ("folders", "classes") and any(s.metric.startswith("inception_score") for s in scores):
+        notes.append(
+            f"inception_score: the samples lie in the order of their {samples.order}, so each of its splits holds few "
+            "classes and the score is too low: shuffle them"
+        )
     commit, dirty = git_state(Path(gigatok.__file__).parent)
     source = Provenance(commit=commit, dirty=dirty)
     return ScoreSheet(
@@ -48,7 +63,36 @@ def evaluate(
         kind="evaluation",
         scores=tuple(score.replace(provenance=source) for score in scores),
         notes=(f"protocol {protocol.name}: {protocol.summary}", *notes),
+        inputs=inputs,
     )
+
+
+def _input(
+    images: EvaluationSet, role: Literal["samples", "reference"], paired_by: Literal["name", "row"] | None = None
+) -> InputSet:
+    return InputSet(
+        role=role,
+        name=images.name,
+        images=None if images.images is None else len(images.images),
+        order=images.order,
+        paired_by=paired_by,
+        linked=images.linked,
+        left_out=dict(images.left_out),
+        traits=dict(images.traits),
+    )
+
+
+def _said_of(images: EvaluationSet) -> list[str]:
+    """What a reader should know of a set: files that were left out, pixels that could be read otherwise."""
+    notes = []
+    if images.images is not None and (images.left_out or images.linked):
+        notes.append(f"{images.name}: {told(len(images.images), images.linked, images.left_out, images.examples)}")
+    for trait, count in images.traits.items():
+        rule = TRAIT_RULES[trait]
+        if trait == "transparency" and images.transparency == "dropped":
+            rule = "the alpha channel is dropped and the stored colours are taken"
+        notes.append(f"{images.name}: {count} images with {trait}: {rule}")
+    return notes
 
 
 def _feature_scores(pair: JudgedPair, progress: Progress | None) -> Scores:

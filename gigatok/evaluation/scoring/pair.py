@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from gigatok.artifacts import Protocol, Score
 from gigatok.config import ConfigError, GigatokError
+from gigatok.data.images import Transparency
 from gigatok.evaluation.arrays import UInt8
 from gigatok.evaluation.extractors.base import Extractor, Features, Progress
 from gigatok.evaluation.inputs.evaluation_set import EvaluationSet, after_crop
@@ -40,7 +41,7 @@ class EvaluateOptions:
     """Weight file of extractors that bring none."""
     extractor_size: int | None = None
     reconstructions: bool = False
-    """Image i of the samples is a reconstruction of image i of the reference: adds PSNR and SSIM, names rFID."""
+    """The samples reconstruct the reference, pairs by name (arrays: by row): adds PSNR and SSIM, names rFID."""
     resamples: int = 0
     """Of the bootstrap behind intervals (Fréchet distances have a jackknife's instead); 0: no intervals at all."""
     perceptual: tuple[str, ...] = ()
@@ -88,15 +89,14 @@ class JudgedPair:
             "ssim": (partial(ssim, kind=kind), f"mean over images, {kind}"),
         }
         scores, notes = [], []
+        equal = int((originals == reconstructions).all(axis=(1, 2, 3)).sum())
+        if equal:
+            notes.append(f"psnr: {equal} images equal their originals and count as if one level of one pixel differed")
         for metric, (measured, details) in metrics.items():
             try:
                 each = measured(originals, reconstructions)
             except GigatokError as reason:
                 notes.append(f"{metric} is absent: {reason}")
-                continue
-            if not np.isfinite(each).all():
-                why = "it is infinite for images that equal their originals, as some here do"
-                notes.append(f"{metric} is absent: {why}")
                 continue
             interval = mean_interval(each, seed=self.options.seed) if self.options.resamples else None
             record = self._base_protocol(len(originals), len(originals)).replace(notes=details)
@@ -147,8 +147,13 @@ class JudgedPair:
             reference_count=reference_count,
             sample_count=count,
             preprocessing=self._crop(),
+            transparency=self._transparency(),
             codec=codecs[0] if len(codecs) == 1 else f"samples {self.samples.codec}, reference {self.reference.codec}",
         )
+
+    def _transparency(self) -> Transparency | None:
+        sets = [each.transparency for each in (self.samples, self.reference) if each.traits.get("transparency")]
+        return sets[0] if sets else None
 
     def _crop(self) -> str | None:
         sides = {"samples": self.samples.crop, "reference": self.reference.crop}

@@ -1,12 +1,14 @@
 """Folders, arrays and ADM's files: round trips, lossy files, sizes, damage."""
 
+import io
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from gigatok.config import GigatokError
+from gigatok.config import ConfigError, GigatokError
 from gigatok.evaluation.inputs.evaluation_set import Moments, content_sha256, evaluation_set
 from gigatok.evaluation.inputs.files import open_set, write_adm_npz
 from gigatok.evaluation.metrics.frechet import gaussian
@@ -124,15 +126,107 @@ def test_damage_is_named(tmp_path: Path) -> None:
     np.savez(tmp_path / "other.npz", weights=np.zeros(3))
     np.savez(tmp_path / "floats.npz", arr_0=np.zeros((2, 4, 4, 3)))
     np.savez(tmp_path / "pickle.npz", arr_0=np.array([{}], dtype=object))
+    np.savez(tmp_path / "mean.npz", mu=np.zeros(3, np.int64), sigma=np.eye(3))
+    np.savez(tmp_path / "nan.npz", mu=np.zeros(3), sigma=np.full((3, 3), np.nan))
+    np.savez(tmp_path / "nothing.npz", arr_0=np.zeros((0, 4, 4, 3), np.uint8))
     (tmp_path / "empty").mkdir()
     for name, reason in {
         "torn.npz": "cannot be read",
         "other.npz": "expected arr_0, or mu and sigma",
         "floats.npz": "expected uint8",
         "pickle.npz": "cannot be read",
-        "empty": "holds no .png",
+        "empty": "holds no images",
         "none.npz": "does not exist",
+        "mean.npz": r"mean \(3,\) int64, covariance \(3, 3\) float64, expected floating-point",
+        "nan.npz": "no finite numbers",
+        "nothing.npz": "expected at least one",
         "none": "neither a folder nor an .npz",
     }.items():
         with pytest.raises(GigatokError, match=reason):
             open_set(tmp_path / name)
+
+
+def test_what_counts_is_what_counts_everywhere_and_the_rest_is_recorded(tmp_path: Path) -> None:
+    folder = _save(tmp_path / "set", _images(11), ".png")
+    for name in ("._000.png", "notes.txt"):
+        (folder / name).write_bytes(bytes(40))
+    (folder / ".ipynb_checkpoints").mkdir()
+    found = open_set(folder)
+    assert found.images is not None
+    assert len(found.images) == 11
+    assert found.left_out == {"extension .txt": 1, "hidden": 2}
+    assert found.names == tuple(f"{number:03d}.png" for number in range(11))
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".ppm", ".bmp", ".PNG"])
+def test_every_known_extension_counts(tmp_path: Path, suffix: str) -> None:
+    found = open_set(_save(tmp_path / "set", _images(), suffix))
+    np.testing.assert_array_equal(found.images, _images())
+
+
+def test_gif_and_jpeg_inside_tiff_are_lossy(tmp_path: Path) -> None:
+    _save(tmp_path / "gif", _images(), ".gif")
+    (tmp_path / "tiff").mkdir()
+    Image.fromarray(_images(1, 32)[0]).save(tmp_path / "tiff" / "0.tif", compression="jpeg")
+    for name, codec in (("gif", "gif"), ("tiff", "jpeg")):
+        with pytest.raises(GigatokError, match=f"holds {codec} files, whose compression"):
+            open_set(tmp_path / name)
+
+
+def test_transparency_is_read_as_the_protocol_says_and_recorded(tmp_path: Path) -> None:
+    images = _images(2)
+    (tmp_path / "set").mkdir()
+    for number, image in enumerate(images):
+        clear = Image.fromarray(image).convert("RGBA")
+        clear.putalpha(99)
+        clear.save(tmp_path / "set" / f"{number}.png")
+    white, dropped = open_set(tmp_path / "set"), open_set(tmp_path / "set", transparency="dropped")
+    np.testing.assert_array_equal(dropped.images, images)
+    assert white.sha256 != dropped.sha256
+    assert white.traits == dropped.traits == {"transparency": 2}
+
+
+def test_splits_are_no_set(tmp_path: Path) -> None:
+    for name in ("train", "val"):
+        _save(tmp_path / name, _images(), ".png")
+    with pytest.raises(GigatokError, match="holds the splits train, val: pass one"):
+        open_set(tmp_path)
+
+
+def test_all_unreadable_files_are_named_at_once(tmp_path: Path) -> None:
+    folder = _save(tmp_path / "set", _images(9), ".png")
+    for number in (1, 3, 5, 7):
+        (folder / f"{number:03d}.png").write_bytes(b"<html>")
+    with pytest.raises(GigatokError, match=r"001\.png.*so are 003\.png .*; 005\.png .*; and 1 more"):
+        open_set(folder)
+
+
+@pytest.mark.parametrize("crop", [0, -5, 10**6])
+def test_crops_are_bounded(tmp_path: Path, crop: int) -> None:
+    with pytest.raises(ConfigError, match=f"crop {crop} is not in 1..4096"):
+        open_set(_save(tmp_path / "set", _images(), ".png"), crop=crop)
+
+
+def test_labels_in_order_say_that_classes_lie_together(tmp_path: Path) -> None:
+    for name, labels, order in (("a", [0, 0, 1], "classes"), ("b", [0, 1, 0], "array"), ("c", [2, 2, 2], "array")):
+        np.savez(tmp_path / f"{name}.npz", arr_0=_images(), arr_1=np.array(labels))
+        assert open_set(tmp_path / f"{name}.npz").order == order
+    _save(tmp_path / "d", _images(), ".png")
+    (tmp_path / "d" / "cat").mkdir()
+    (tmp_path / "d" / "000.png").rename(tmp_path / "d" / "cat" / "0.png")
+    assert open_set(tmp_path / "d").order == "folders"
+
+
+def test_arrays_that_ask_for_more_than_they_hold_take_no_memory(tmp_path: Path) -> None:
+    whole = io.BytesIO()
+    np.save(whole, np.zeros((2, 4, 4, 3), np.uint8))
+    header = whole.getvalue()[:128].replace(b"'shape': (2, 4, 4, 3), }       ", b"'shape': (2000000, 4, 4, 3), } ")
+    assert len(header) == 128
+    with zipfile.ZipFile(tmp_path / "bomb.npz", "w") as archive:
+        archive.writestr("arr_0.npy", header + whole.getvalue()[128:])
+    with pytest.raises(GigatokError, match="which is not what is stored"):
+        open_set(tmp_path / "bomb.npz")
+    np.save(tmp_path / "renamed.npy", _images())
+    (tmp_path / "renamed.npy").rename(tmp_path / "renamed.npz")
+    with pytest.raises(GigatokError, match=r"cannot be read as an \.npz"):
+        open_set(tmp_path / "renamed.npz")

@@ -18,7 +18,10 @@ def test_psnr_of_a_known_error() -> None:
     black = np.zeros((3, 4, 4, 3), dtype=np.uint8)
     values = psnr(black, np.stack([black[0] + 255, black[1] + 51, black[2]]))
     np.testing.assert_allclose(values[:2], [0.0, 20 * np.log10(5)], atol=1e-12)
-    assert np.isinf(values[2])
+    smallest = black[2].copy()
+    smallest[0, 0, 0] = 1
+    assert values[2] == pytest.approx(10 * np.log10(255**2 * 48))
+    assert values[2] == pytest.approx(psnr(black[:1], smallest[None])[0])
 
 
 def test_psnr_equals_scikit_image() -> None:

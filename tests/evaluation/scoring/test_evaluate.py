@@ -91,7 +91,8 @@ def test_the_limit_of_reconstructions_keeps_pairs_together(tiny: Extractor) -> N
     fake, real = _sets(80)
     options = EvaluateOptions(extractor="tiny", infinity=True, reconstructions=True, resamples=5)
     same = evaluate(real, real, replace(options, resamples=0))
-    assert any("psnr is absent" in note for note in same.notes)
+    assert same.value("psnr") == pytest.approx(48.1308 + 10 * np.log10(3 * 12 * 12), abs=1e-3)
+    assert any("psnr: 80 images equal their originals" in note for note in same.notes)
     # against all originals, fewer reconstructions would look worse than all: the line would fall below 0
     assert same.value("rfid_infinity/tiny") == pytest.approx(0.0, abs=1e-5)
     score = evaluate(fake, real, options).score("rfid_infinity/tiny")
@@ -224,10 +225,9 @@ def test_missing_weights_cost_only_what_needs_them(tiny: Extractor, monkeypatch:
     assert any(note.startswith(absent) for note in sheet.notes)
     with pytest.raises(GigatokError, match=r"^weights are missing: pass --weights$"):
         evaluate(fake, real, replace(options, reconstructions=False))
-    # too small for SSIM, and PSNR is infinite
+    # too small for SSIM, and equal: PSNR stays finite
     same = evaluation_set(np.zeros((4, 4, 4, 3), dtype=np.uint8), "same")
-    with pytest.raises(GigatokError, match=r"^nothing could be measured: fid, .*; psnr is absent: .*; ssim is absent"):
-        evaluate(same, same, options)
+    assert evaluate(same, same, options).values() == {"psnr": pytest.approx(10 * np.log10(255**2 * 48))}
 
 
 def test_scores_say_which_code_measured_them(tiny: Extractor, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -267,3 +267,33 @@ def test_one_pass_over_each_set_and_none_with_a_cache(tiny: Extractor, tmp_path:
 def test_an_unknown_protocol_lists_the_known_ones() -> None:
     with pytest.raises(ConfigError, match="protocol 'x' is not one of ours, adm, gigatok-release"):
         evaluate(*_sets(), EvaluateOptions(protocol="x"))
+
+
+def test_the_sheet_says_what_the_sets_were_made_of(tiny: Extractor) -> None:
+    fake, real = _sets()
+    samples = replace(
+        fake,
+        order="folders",
+        linked=1,
+        left_out={"hidden": 2},
+        examples={"hidden": "._0.png"},
+        traits={"EXIF rotation": 3, "transparency": 4},
+        transparency="dropped",
+    )
+    sheet = evaluate(samples, real, EvaluateOptions(extractor="tiny", protocol="pytorch-fid"))
+    first, second = sheet.inputs
+    assert (first.role, first.images, first.order, first.linked) == ("samples", 40, "folders", 1)
+    assert (first.left_out, first.traits["transparency"]) == ({"hidden": 2}, 4)
+    assert (second.role, second.images, second.left_out, second.paired_by) == ("reference", 40, {}, None)
+    assert sheet.score("gfid").protocol.transparency == "dropped"
+    for note in (
+        "fake: 40 images taken (1 through links), 2 left out: hidden 2 (._0.png)",
+        "fake: 3 images with EXIF rotation: ignored",
+        "fake: 4 images with transparency: the alpha channel is dropped and the stored colours are taken",
+        "inception_score: the samples lie in the order of their folders, so each of its splits holds few classes and "
+        "the score is too low: shuffle them",
+    ):
+        assert note in sheet.notes
+    plain = evaluate(fake, real, EvaluateOptions(extractor="tiny"))
+    assert plain.score("gfid").protocol.transparency is None
+    assert not any("taken" in note or "order of their" in note for note in plain.notes)
