@@ -1,4 +1,5 @@
 # make repro   run the whole pipeline and write reports/
+# make fuzz    every reader of files against made-up and damaged ones: FUZZ of them each (make fuzz FUZZ=20000)
 # make test    lint, types, layers, unit tests, and the smoke pipeline in a temporary clone
 # make bench   time and memory against plain implementations, into reports/benchmarks.md; wants a quiet machine
 #
@@ -13,11 +14,12 @@
 PYTHON ?= python3
 TORCH_INDEX ?=
 JOBS ?= 0
+FUZZ ?= 5000
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help setup repro test crash-points bench clean-venv
+.PHONY: help setup repro test crash-points bench clean-venv fuzz
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile
@@ -51,6 +53,9 @@ crash-points: setup
 
 bench: setup
 	$(BIN)/python benchmarks/run.py
+
+fuzz: setup
+	GIGATOK_FUZZ_EXAMPLES=$(FUZZ) OMP_NUM_THREADS=1 $(BIN)/pytest tests/fuzz -n 2
 
 clean-venv:
 	rm -rf .venv

@@ -77,6 +77,18 @@ class RunFolder:
         """Indices made from an intermediate checkpoint, beside the generator that uses them."""
         return self.path.parent / f"{self.name}.indices.npz"
 
+    def file_inside(self, name: str) -> Path | None:
+        """The regular file ``name`` of this folder; ``None`` if there is none, or the name or a link leads out of it.
+
+        Names come from files that a folder from elsewhere brings along.
+        """
+        root = self.path.resolve()
+        try:
+            path = (root / name).resolve()
+            return path if path.is_relative_to(root) and path.is_file() else None
+        except (OSError, ValueError, RuntimeError):  # too long, a NUL, links in a circle
+            return None
+
     def checkpoint_path(self, step: int) -> Path:
         """Weights kept after ``step`` updates (setting ``keep_steps``)."""
         return self.path / "checkpoints" / f"step-{step:07d}.safetensors"

@@ -23,6 +23,7 @@ from gigatok.config.reading import reason
 _KEY = "gigatok"  # one metadata entry only: safetensors writes several in random order
 _SHOWN = 160
 _UNPICKLER = re.compile(r"Unpickler error: (.*)")
+_ADVICE = re.compile(r"\s(?:Check|Please|In PyTorch|to learn)\b|\(\d\)")
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 _COUNTERS = ("num_batches_tracked", "position_ids", "attn_mask")
 """Ends of the names of buffers that hold whole numbers or masks in well-known networks."""
@@ -119,7 +120,7 @@ def _refusal(path: Path, error: pickle.UnpicklingError, allowed: Sequence[type],
         detail = "a pickle of another protocol than torch's"
     if detail is None:
         said = _UNPICKLER.search(" ".join(lines))  # the rest is advice to load it unsafely
-        return _no_checkpoint(path, said[1][:_SHOWN] if said else "its pickle is damaged")
+        return _no_checkpoint(path, _ADVICE.split(said[1])[0].strip()[:_SHOWN] if said else "its pickle is damaged")
     classes = "".join(f" and {kind.__module__}.{kind.__name__}" for kind in allowed)
     return (
         f"{path} is refused and was not run: it names code beyond plain tensors{classes} ({detail[:_SHOWN]})"

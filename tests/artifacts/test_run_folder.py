@@ -50,3 +50,15 @@ def test_files_have_the_agreed_names(tmp_path: Path) -> None:
         "provenance.json",
         "state",
     ]
+
+
+def test_names_that_lead_out_of_the_folder_are_no_files_of_it(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "tokenizers" / "T")
+    (run.path / "grids").mkdir(parents=True)
+    (run.path / "grids" / "0.png").write_bytes(b"x")
+    (tmp_path / "secret").write_text("x")
+    (run.path / "link").symlink_to(tmp_path / "secret")
+    (run.path / "circle").symlink_to("circle")
+    assert run.file_inside("grids/0.png") == (run.path / "grids" / "0.png").resolve()
+    for name in ("../../secret", str(tmp_path / "secret"), "link", "circle", "grids", "gone", "a\0b", "x" * 5000, ""):
+        assert run.file_inside(name) is None, name

@@ -6,6 +6,7 @@ import torch
 from safetensors import safe_open
 
 from gigatok.artifacts import load_weights, save_weights
+from gigatok.artifacts.weights import require_sound
 from gigatok.config import GigatokError
 
 
@@ -48,3 +49,27 @@ def test_a_pickle_is_not_opened(tmp_path: Path) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(GigatokError, match="does not exist"):
         load_weights(tmp_path / "weights.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("tensor", "message"),
+    [
+        (torch.tensor([1.0, float("nan"), float("inf")]), "tensor b has 2 values that are no finite numbers"),
+        (torch.tensor([True]), "tensor b is bool, no floating-point weights"),
+        (torch.tensor([1]), "tensor b is int64"),
+        (torch.tensor([1j]), "tensor b is complex64"),
+        (torch.zeros(1).expand(10**9), r"tensor b \(1000000000,\) stands for more values than are stored"),
+        (torch.ones(2, 2).to_sparse(), "tensor b is not stored as plain numbers"),
+        (torch.empty(2, device="meta"), "tensor b is not stored as plain numbers"),
+    ],
+)
+def test_tensors_that_are_no_weights_are_refused_by_name(tensor: torch.Tensor, message: str) -> None:
+    for like in (None, {"a": torch.ones(1), "b": torch.ones(1)}):
+        with pytest.raises(GigatokError, match=f"^the file: {message}"):
+            require_sound({"a": torch.ones(1), "b": tensor}, "the file", like)
+
+
+def test_counters_are_sound_and_a_networks_own_state_says_where_numbers_may_be_whole() -> None:
+    state = {"bn.num_batches_tracked": torch.tensor(3), "half": torch.ones(2, dtype=torch.bfloat16)}
+    require_sound(state, "x")
+    require_sound({"table": torch.tensor([1])}, "x", like={"table": torch.tensor([0])})

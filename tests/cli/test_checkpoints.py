@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import formula
 import numpy as np
@@ -129,6 +130,33 @@ def test_decode_refuses_what_it_cannot_vouch_for(
     ended = command("decode", str(tokenizer_folder), str(tokens))
     assert ended.status == 1
     assert "is not the file that tokens.json describes" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda tokens: tokens + 0.5, "float64 indices"),
+        (lambda tokens: tokens + 1j, "complex128 indices"),
+        (lambda tokens: tokens > 3, "bool indices"),
+        (lambda tokens: tokens + 32, "not in 0..31 (codebook_size)"),
+        (lambda tokens: tokens.astype(np.int32) - 100, "not in 0..31"),
+        (lambda tokens: tokens[:, :5], "says whole numbers (1, 16)"),
+        (lambda tokens: tokens[..., None], "says whole numbers (1, 16)"),
+    ],
+)
+def test_tokens_that_are_none_are_refused(
+    command: Command, tokenizer_folder: Path, image_folder: Path, tmp_path: Path, change: Any, message: str
+) -> None:
+    path = tmp_path / "tokens.npz"
+    command("encode", str(tokenizer_folder), str(image_folder / "a.png"), "--output", str(path))
+    np.savez(path, indices=change(np.load(path)["indices"]))
+    manifest = json.loads(path.with_suffix(".json").read_text())
+    manifest["tokens_sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    path.with_suffix(".json").write_text(json.dumps(manifest))
+    ended = command("decode", str(tokenizer_folder), str(path))
+    assert ended.status == 1
+    assert message in ended.err
+    assert len(ended.err.splitlines()) == 1
 
 
 def test_sample_draws_rows_of_classes(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -114,3 +116,56 @@ def test_a_bare_tensor_is_no_checkpoint(tmp_path: Path) -> None:
     torch.save(torch.ones(2), tmp_path / "tensor.pt")
     with pytest.raises(GigatokError, match="holds a Tensor, not a dict"):
         read_checkpoint(tmp_path / "tensor.pt")
+
+
+PREFIXES = ("module.", "_orig_mod.", "module._orig_mod.", "_fsdp_wrapped_module.")
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_what_wrappers_add_to_names_is_taken_off_and_said(prefix: str) -> None:
+    found = state_in({"model": {prefix + name: value for name, value in STATE.items()}}, ("model",))
+    assert found.tensors.keys() == STATE.keys()
+    assert found.removed == tuple(sorted(f"{part}." for part in prefix.split(".") if part))
+
+
+def test_wrappers_inside_names_and_lightnings_model_are_taken_off_too() -> None:
+    state = {"model.blocks.0._checkpoint_wrapped_module.weight": torch.ones(1), "model.b": torch.ones(1)}
+    found = state_in({"state_dict": state}, ("model",))
+    assert set(found.tensors) == {"blocks.0.weight", "b"}
+    assert (found.key, found.removed) == ("state_dict", ("_checkpoint_wrapped_module.", "model."))
+    with pytest.raises(GigatokError, match=r"holds a tensor twice, with and without module\."):
+        state_in({"module.a": torch.ones(1), "a": torch.ones(1)}, ())
+
+
+@pytest.mark.parametrize("layout", ["zip", "legacy"])
+def test_a_damaged_file_is_called_damaged_and_nobody_is_told_to_run_it(layout: str, tmp_path: Path) -> None:
+    path = tmp_path / "damaged.pt"
+    torch.save({"model": {"a": torch.randn(50)}}, path, _use_new_zipfile_serialization=layout == "zip")
+    whole = path.read_bytes()
+    messages = []
+    for place in range(60, len(whole), max(len(whole) // 40, 1)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x5A]) + whole[place + 1 :])
+        try:
+            read_checkpoint(path)
+        except GigatokError as error:
+            messages.append(str(error))
+    assert len(messages) > 10 or layout == "legacy"
+    assert not [text for text in messages if "weights_only" in text or "\n" in text]
+    if layout == "zip":
+        assert all("is cut short or no torch checkpoint" in text for text in messages), messages
+
+
+def test_an_archive_that_expands_is_refused_before_it_does(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.pt"
+    torch.save({"model": {"a": torch.zeros(100_000)}}, path)
+    with zipfile.ZipFile(path) as source, zipfile.ZipFile(tmp_path / "small.pt", "w", zipfile.ZIP_DEFLATED) as target:
+        for name in source.namelist():
+            target.writestr(name, source.read(name))
+    with pytest.raises(GigatokError, match=r"compressed records .* which torch never writes"):
+        read_checkpoint(tmp_path / "small.pt")
+
+
+def test_a_pipe_is_never_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.pt")
+    with pytest.raises(GigatokError, match="does not exist"):
+        read_checkpoint(tmp_path / "pipe.pt")

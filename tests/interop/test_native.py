@@ -105,3 +105,26 @@ def test_config_that_does_not_fit_is_refused(folder: Path) -> None:
     path.write_text("{")
     with pytest.raises(GigatokError, match="no JSON"):
         load_tokenizer_dir(folder)
+
+
+def test_a_diverged_model_is_refused_by_the_tensors_name(tmp_path: Path) -> None:
+    tokenizer = Tokenizer(CONFIG)
+    with torch.no_grad():
+        tokenizer.to_code.bias[0] = float("nan")
+    save_model(tmp_path, tokenizer, CONFIG)
+    with pytest.raises(GigatokError, match=r"tensor to_code\.bias has 1 values that are no finite numbers"):
+        load_tokenizer_dir(tmp_path)
+
+
+def test_a_stored_shape_out_of_bounds_is_never_built(folder: Path) -> None:
+    path = folder / "config.json"
+    content = json.loads(path.read_text())
+    for key, value in (("depth", 10**9), ("width", 2**30)):
+        changed = {**content, "model": {**content["model"], "decoder": {**content["model"]["decoder"], key: value}}}
+        path.write_text(json.dumps(changed))
+        with pytest.raises(GigatokError, match=rf"model\.decoder\.{key}: Input should be less than"):
+            load_tokenizer_dir(folder)
+    for text in ("[]", "3", '{"kind": "tokenizer", "kind": "generator"}', "[" * 5000):
+        path.write_text(text)
+        with pytest.raises(GigatokError, match="run its stage or import again"):
+            load_tokenizer_dir(folder)

@@ -196,3 +196,19 @@ def test_loading_needs_memory_for_the_weights_once(tmp_path: Path) -> None:
     command = [sys.executable, "-c", MEASURE, str(tmp_path / "big.pt")]
     ratio = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     assert 0.8 < ratio < 1.2
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda tensor: tensor.bool(), "is bool"),
+        (lambda tensor: tensor.long(), "is int64"),
+        (lambda tensor: tensor + 1j, "is complex64"),
+        (lambda tensor: tensor * float("nan"), "no finite numbers"),
+        (lambda tensor: tensor.flatten()[:1].expand(tensor.numel()).view(tensor.shape), "stands for more values"),
+    ],
+)
+def test_tensors_that_are_no_weights_are_refused_by_name(state: dict[str, Tensor], change: Any, message: str) -> None:
+    name = "quantize.embedding.weight"
+    with pytest.raises(GigatokError, match=rf"tensor {name} .*{message}"):
+        load_tokenizer({**state, name: change(state[name])})

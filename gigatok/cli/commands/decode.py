@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     import torch
 
 
+_LONGEST = 100
+"""Characters of an original's name in that of its picture."""
+
+
 def register(app: typer.Typer) -> None:
     """Add the command."""
     app.command(
@@ -66,8 +70,10 @@ def _write_images(folder: Path, pixels: torch.Tensor, files: list[str], first: i
     from PIL import Image
 
     from gigatok.artifacts import replacing
+    from gigatok.config.base import printable
 
     folder.mkdir(parents=True, exist_ok=True)
     for number, (image, file) in enumerate(zip(pixels, files, strict=True), start=first):
-        with replacing(folder / f"{number:06d}-{Path(file).stem}.png") as path:
+        stem = printable(Path(file).stem).replace("\\", "_")[:_LONGEST]
+        with replacing(folder / f"{number:06d}-{stem}.png") as path:
             Image.fromarray(image.permute(1, 2, 0).numpy()).save(path, format="PNG")

@@ -30,9 +30,7 @@ def evaluate(
     ] = "efficientnet-lite2",
     protocol: Annotated[str, typer.Option(help="ours, adm, gigatok-release, clean-fid or pytorch-fid.")] = "ours",
     weights: Annotated[Path | None, typer.Option(help="Weight file of extractors that bring none.")] = None,
-    extractor_size: Annotated[
-        int | None, typer.Option(min=1, max=4096, help="Pixels it sees; none: its native size.")
-    ] = None,
+    extractor_size: Annotated[int | None, typer.Option(min=1, help="Pixels it sees; none: its native size.")] = None,
     crop: Annotated[
         int | None, typer.Option(min=1, max=4096, help="ADM centre crop of image files to this side.")
     ] = None,

@@ -3,15 +3,42 @@
 from __future__ import annotations
 
 import io
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from gigatok.config import GigatokError, describe
+from gigatok.config.bounds import CodebookSize, Side, StepNumber
+from gigatok.config.bounds import Tokens as TokensAnImage
+from gigatok.config.reading import read_json
 
 if TYPE_CHECKING:
     import torch
 
 FORMAT = "gigatok-tokens"
 VERSION = 1
+_AGAIN = "encode the images again"
+
+
+class _MadeBy(BaseModel):
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    sha256: str
+    codebook_size: CodebookSize
+    image_size: Side
+
+
+class _Manifest(BaseModel):
+    """What must be in a manifest; others may add to it."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    count: StepNumber
+    num_tokens: TokensAnImage
+    tokens_sha256: str
+    files: list[str]
+    tokenizer: _MadeBy
 
 
 class Tokens(NamedTuple):
@@ -71,35 +98,50 @@ def read_tokens(path: Path, tokenizer_sha256: str) -> Tokens:
         tokenizer_sha256: of the weights that are to decode them.
 
     Raises:
-        GigatokError: a file is missing, torn or changed, or another tokenizer made the tokens.
+        GigatokError: a file is missing, torn or changed, another tokenizer made the tokens, or they are no whole
+            numbers below its codebook's size.
     """
     import hashlib
 
     import numpy as np
     import torch
 
-    from gigatok.config import GigatokError
+    from gigatok.artifacts.arrays import read_npz
 
     beside = path.with_suffix(".json")
-    for file in (path, beside):
-        if not file.exists():
-            raise GigatokError(f"{file} does not exist: write it with 'gigatok-bench encode'")
+    if not path.is_file():
+        raise GigatokError(f"{path} does not exist: write it with 'gigatok-bench encode'")
+    manifest = _read_manifest(beside)
     content = path.read_bytes()
-    try:
-        manifest = json.loads(beside.read_text())
-        known = manifest["format"] == FORMAT and manifest["version"] == VERSION
-        expected, made_by = manifest["tokens_sha256"], manifest["tokenizer"]["sha256"]
-    except (ValueError, KeyError, TypeError):
-        raise GigatokError(f"{beside} is not a token manifest: encode the images again") from None
-    if not known:
-        raise GigatokError(f"{beside} is not of format {FORMAT} {VERSION}: encode the images again")
-    if hashlib.sha256(content).hexdigest() != expected:
+    if hashlib.sha256(content).hexdigest() != manifest["tokens_sha256"]:
         raise GigatokError(f"{path} is not the file that {beside.name} describes: encode the images again")
+    made_by, size = manifest["tokenizer"]["sha256"], manifest["tokenizer"]["codebook_size"]
     if made_by != tokenizer_sha256:
         raise GigatokError(
             f"{path} was made by another tokenizer (weights {made_by[:12]}, not {tokenizer_sha256[:12]}): "
             "pass that one, or encode the images with this one"
         )
-    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-        indices = torch.from_numpy(arrays["indices"].astype(np.int64))
-    return Tokens(indices, manifest)
+    indices = read_npz(io.BytesIO(content), ("indices",), name=str(path), fix=_AGAIN).arrays.get("indices")
+    shape = (manifest["count"], manifest["num_tokens"])
+    if indices is None or indices.dtype.kind not in "iu" or indices.shape != shape:
+        found = "no indices" if indices is None else f"{indices.dtype} indices {indices.shape}"
+        raise GigatokError(f"{path} holds {found}, {beside.name} says whole numbers {shape}: {_AGAIN}")
+    if indices.size and not 0 <= int(indices.min()) <= int(indices.max()) < size:
+        raise GigatokError(
+            f"{path} has indices {indices.min()} to {indices.max()}, not in 0..{size - 1} (codebook_size): {_AGAIN}"
+        )
+    return Tokens(torch.from_numpy(indices.astype(np.int64)), manifest)
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    """The manifest, with every field that is used checked."""
+    content = read_json(path, fix=_AGAIN, missing="write it with 'gigatok-bench encode'")
+    if not isinstance(content, dict) or (content.get("format"), content.get("version")) != (FORMAT, VERSION):
+        raise GigatokError(f"{path} is not of format {FORMAT} {VERSION}: {_AGAIN}")
+    try:
+        _Manifest.model_validate(content)
+    except ValidationError as error:
+        raise GigatokError(f"{path} is not a token manifest ({describe(error)}): {_AGAIN}") from None
+    if len(content["files"]) != content["count"]:
+        raise GigatokError(f"{path} names {len(content['files'])} files for {content['count']} rows: {_AGAIN}")
+    return content

@@ -177,12 +177,13 @@ class RunFeed:
         listed = self.run.path / "artifacts.jsonl"
         if not self._changed("artifacts.jsonl", files):
             return
-        for line in listed.read_text().splitlines():
+        for line in listed.read_text(errors="replace").splitlines():
             if line in self._uploaded:
                 continue
             path, folder = _artifact(line)
-            if path and (self.run.path / path).is_file():
-                store.upload(run_id, self.run.path / path, folder)
+            file = self.run.file_inside(path) if path else None
+            if file is not None and not folder.startswith("/") and ".." not in Path(folder).parts:
+                store.upload(run_id, file, folder)
             self._uploaded[line] = True
         self._uploaded["artifacts.jsonl"] = files["artifacts.jsonl"]
 
@@ -226,7 +227,7 @@ def _artifact(line: str) -> tuple[str, str]:
     try:
         item = json.loads(line)
         return str(item["path"]), str(item["folder"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return "", ""
 
 
