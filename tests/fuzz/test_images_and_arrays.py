@@ -158,8 +158,10 @@ def test_folders_of_odd_names(entries: list[tuple[str, str, int]]) -> None:
         for stem, suffix, kind in entries:
             path = root / f"{stem}{suffix}"
             try:
+                if os.path.lexists(path):
+                    continue  # writing to a pipe would wait for ever
                 if kind == 0:
-                    path.mkdir(exist_ok=True)
+                    path.mkdir()
                 elif kind == 1:
                     path.symlink_to(f"{entries[0][0]}{entries[0][1]}")
                 elif kind == 2:
@@ -167,7 +169,7 @@ def test_folders_of_odd_names(entries: list[tuple[str, str, int]]) -> None:
                 else:
                     path.write_bytes(b"x")
             except (OSError, UnicodeEncodeError):
-                continue  # a name that this file system has already, or cannot have
+                continue  # a name that this file system cannot have
         taken = value_or_one_error(lambda: take_files(root))
         assert taken is not None
         assert list(taken.names) == sorted(taken.names, key=natural_key)
