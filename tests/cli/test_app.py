@@ -18,6 +18,7 @@ COMMANDS = [
     "scaling",
     "profile",
     "models",
+    "plan",
     "import-checkpoint",
     "reconstruct",
     "encode",

@@ -1,0 +1,263 @@
+"""The plan of one training run: parameters, operations, memory for every way to spread it, hours and disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+from gigatok.config import Params, fingerprint
+from gigatok.config.sections import TrainGeneratorSection, TrainTokenizerSection
+from gigatok.planning.disk import ImageCounts, indices_bytes, run_disk
+from gigatok.planning.gpus import Gpu
+from gigatok.planning.hours import training_hours
+from gigatok.planning.memory import Layout, StepMemory, Strategy, heaviest_step
+from gigatok.planning.networks import teacher_dim
+from gigatok.planning.steps import StepTrace, trace_generator, trace_tokenizer
+
+CLASSES = 1000
+"""Classes of a generator where the data is not prepared: ImageNet's. A row of its embedding each."""
+Kind = Literal["tokenizer", "generator"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """What a run is planned for."""
+
+    gpu: Gpu
+    gpus: int
+    """On a node."""
+    nodes: int = 1
+    utilisation: float = 0.4
+    """Share of the GPU's peak that training reaches."""
+    price: float | None = None
+    """Of a GPU and an hour."""
+
+    @property
+    def world(self) -> int:
+        """GPUs together."""
+        return self.gpus * self.nodes
+
+    @property
+    def capacity(self) -> int:
+        """Bytes for tensors on each GPU."""
+        return self.gpu.usable
+
+    @property
+    def strategies(self) -> tuple[Strategy, ...]:
+        """Ways to use the GPUs."""
+        return ("single", "ddp", "fsdp") if self.world > 1 else ("single",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayoutPlan:
+    """Memory of one way to spread a run."""
+
+    strategy: Strategy
+    processes: int
+    recompute: bool
+    micro_batch: int
+    """The largest one that fits and divides a GPU's share of the batch; 1 if none fits."""
+    largest_micro_batch: int
+    """Up to a GPU's share of the batch; 0: not even one image fits."""
+    parts: Mapping[str, int]
+    """Bytes on each GPU at the moment of most."""
+
+    @property
+    def total(self) -> int:
+        """Bytes on each GPU."""
+        return sum(self.parts.values())
+
+    @property
+    def fits(self) -> bool:
+        """Whether at least one image does."""
+        return self.largest_micro_batch > 0
+
+    def as_json(self) -> dict[str, Any]:
+        """All fields and totals."""
+        return {
+            "strategy": self.strategy,
+            "processes": self.processes,
+            "recompute": self.recompute,
+            "micro_batch": self.micro_batch,
+            "largest_micro_batch": self.largest_micro_batch,
+            "fits": self.fits,
+            "bytes": {**self.parts, "total": self.total},
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunPlan:
+    """A tokenizer or a generator."""
+
+    kind: Kind
+    name: str
+    size: str
+    """``B-L``, ``GPT-B``."""
+    parameters: int
+    flops_image: int
+    """Operations of a training step, per image, at its end: teacher, losses and adversary included."""
+    batch_size: int
+    steps: int
+    precision: str
+    layouts: tuple[LayoutPlan, ...]
+    hours: float
+    gpu_hours: float
+    cost: float | None
+    disk: Mapping[str, int]
+
+    def as_json(self) -> dict[str, Any]:
+        """All fields."""
+        return {**vars(self), "layouts": [layout.as_json() for layout in self.layouts], "disk": dict(self.disk)}
+
+
+class _Work(NamedTuple):
+    """What the plan of a tokenizer and that of a generator have in common."""
+
+    kind: Kind
+    name: str
+    size: str
+    section: TrainTokenizerSection | TrainGeneratorSection
+    last: StepTrace
+    flops: float
+    """Of all steps, an image of each batch."""
+    disk: Mapping[str, int]
+
+
+class Planner:
+    """Plans runs of ``params`` on ``cluster``. Steps of equal shapes are traced once."""
+
+    def __init__(
+        self,
+        params: Params,
+        cluster: Cluster | None,
+        images: ImageCounts,
+        device: Literal["cpu", "cuda"] = "cuda",
+    ) -> None:
+        self.params = params
+        self._cluster = cluster
+        self.device = device
+        self.images = images
+        self._traces: dict[str, StepTrace] = {}
+
+    @property
+    def cluster(self) -> Cluster:
+        """What is planned for.
+
+        Raises:
+            ValueError: none was given; memory alone can be asked for.
+        """
+        if self._cluster is None:
+            raise ValueError("this planner has no cluster: hours and layouts need one")
+        return self._cluster
+
+    def tokenizer(self, name: str) -> RunPlan:
+        """The training of tokenizer ``name``."""
+        section, entry = self.params.tokenizer_training(name), self.params.tokenizers[name]
+        heaviest, last = heaviest_step(section), section.steps - 1
+        at_end = self._tokenizer(name, 1, last, recompute=False)
+        memories = [self.tokenizer_memory(name, heaviest, recompute=recompute) for recompute in (False, True)]
+        config = self.params.tokenizer_model(name, alignment_dim=1)
+        shortcut = section.loss.shortcut.image_end_step if section.loss.shortcut else 0
+        flops = float(at_end.flops) * section.steps
+        flops += float(max(memories[0].one.flops - at_end.flops, 0)) * min(shortcut, section.steps)
+        kept, ema = len(section.keep_steps), section.ema_decay > 0
+        disk = run_disk(at_end.parameters, adversary=at_end.adversary_parameters, ema=ema, kept=kept)
+        disk["indices"] = indices_bytes(config, self.images, section.token_crops)
+        work = _Work("tokenizer", name, f"{entry.encoder}-{entry.decoder}", section, at_end, flops, disk)
+        return self._plan(work, (memories[0], memories[1]))
+
+    def generator(self, name: str) -> RunPlan:
+        """The training of generator ``name``."""
+        section, entry = self.params.generator_training(name), self.params.generators[name]
+        memories = [self.generator_memory(name, recompute=recompute) for recompute in (False, True)]
+        one = memories[0].one
+        disk = run_disk(one.parameters, ema=section.ema_decay > 0, kept=len(section.keep_steps))
+        flops = float(one.flops) * section.steps
+        return self._plan(_Work("generator", name, entry.size, section, one, flops, disk), (memories[0], memories[1]))
+
+    def tokenizer_memory(self, name: str, step: int, *, recompute: bool) -> StepMemory:
+        """Memory of one step of a tokenizer's training."""
+        one, two = (self._tokenizer(name, batch, step, recompute=recompute) for batch in (1, 2))
+        return StepMemory(one, two, self.params.tokenizer_training(name).precision)
+
+    def generator_memory(self, name: str, *, recompute: bool) -> StepMemory:
+        """Memory of one step of a generator's training."""
+        one, two = (self._generator(name, batch, recompute=recompute) for batch in (1, 2))
+        return StepMemory(one, two, self.params.generator_training(name).precision)
+
+    def _tokenizer(self, name: str, batch: int, step: int, *, recompute: bool) -> StepTrace:
+        section, teacher = self.params.tokenizer_training(name), self.params.tokenizer_teacher(name)
+        regularized = section.loss.semantic_weight > 0
+        live = None if teacher.cache or not regularized else teacher
+        config = self.params.tokenizer_model(name, alignment_dim=teacher_dim(teacher) if regularized else 1)
+        phase = (self._shortcut(section, step), step >= section.loss.discriminator.start_step)
+        key = fingerprint(config, section.loss, section.precision, section.ema_decay, live, batch, phase, recompute)
+        if key not in self._traces:
+            self._traces[key] = trace_tokenizer(
+                config, section, live, batch=batch, step=step, recompute=recompute, device=self.device
+            )
+        return self._traces[key]
+
+    def _generator(self, name: str, batch: int, *, recompute: bool) -> StepTrace:
+        section = self.params.generator_training(name)
+        source = self.params.tokenizer_model(self.params.generators[name].tokenizer, alignment_dim=1)
+        config = self.params.generator_model(
+            name, tokens=source.tokens, codebook_size=source.codebook_size, classes=CLASSES
+        )
+        key = fingerprint(config, section.precision, section.ema_decay, batch, recompute)
+        if key not in self._traces:
+            self._traces[key] = trace_generator(config, section, batch=batch, recompute=recompute, device=self.device)
+        return self._traces[key]
+
+    @staticmethod
+    def _shortcut(section: TrainTokenizerSection, step: int) -> bool:
+        return section.loss.shortcut is not None and step < section.loss.shortcut.image_end_step
+
+    def _plan(self, work: _Work, memories: tuple[StepMemory, StepMemory]) -> RunPlan:
+        section, cluster = work.section, self.cluster
+        hours = training_hours(
+            work.flops * section.batch_size,
+            devices=cluster.world,
+            peak=cluster.gpu.flops(section.precision),
+            utilisation=cluster.utilisation,
+        )
+        return RunPlan(
+            kind=work.kind,
+            name=work.name,
+            size=work.size,
+            parameters=work.last.parameters,
+            flops_image=work.last.flops,
+            batch_size=section.batch_size,
+            steps=section.steps,
+            precision=section.precision,
+            layouts=tuple(
+                layout_plan(memory, strategy, bool(recompute), section.batch_size, cluster)
+                for strategy in cluster.strategies
+                for recompute, memory in enumerate(memories)
+            ),
+            hours=hours,
+            gpu_hours=hours * cluster.world,
+            cost=None if cluster.price is None else hours * cluster.world * cluster.price,
+            disk=work.disk,
+        )
+
+
+def layout_plan(
+    memory: StepMemory, strategy: Strategy, recompute: bool, batch_size: int, cluster: Cluster
+) -> LayoutPlan:
+    """Memory of one strategy: of the largest micro-batch that fits and divides a GPU's share of the batch."""
+    processes = 1 if strategy == "single" else cluster.world
+    share = max(batch_size // processes, 1)
+    layout = Layout(strategy=strategy, processes=processes, micro_batch=share)
+    largest = memory.largest_micro_batch(cluster.capacity, layout, share)
+    micro = max((size for size in range(1, largest + 1) if share % size == 0), default=1)
+    chosen = Layout(strategy=strategy, processes=processes, micro_batch=micro, accumulates=micro < share)
+    return LayoutPlan(
+        strategy=strategy,
+        processes=processes,
+        recompute=recompute,
+        micro_batch=micro,
+        largest_micro_batch=largest,
+        parts=memory.by_part(chosen),
+    )
