@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gigatok.runtime.machine import has_cuda
+from gigatok.runtime.machine import free_memory, gpu_memory, has_cuda
 
 if TYPE_CHECKING:
     from gigatok.config import Params
@@ -77,6 +77,16 @@ def require(params: Params, root: Path) -> None:
     """
     from gigatok.config import GigatokError
 
-    lacks = missing(params, root)
+    lacks = missing(params, root) or _memory_lacks(params)
     if lacks:
         raise GigatokError(f"profile {params.profile} cannot run on this machine: {'; '.join(lacks)}")
+
+
+def _memory_lacks(params: Params) -> list[str]:
+    """Trainings that do not fit into the memory of what they would run on, each with the setting that helps."""
+    from gigatok.planning.fit import Hardware, too_large
+
+    gpus = [] if params.base.device in ("cpu", "mps") else gpu_memory()
+    if not gpus and params.base.device != "cpu" and has_cuda():
+        return []  # there is a GPU, but it does not tell its memory
+    return too_large(params, Hardware(min(gpus), len(gpus)) if gpus else Hardware(free_memory(), 0))

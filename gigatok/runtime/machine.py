@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,3 +68,19 @@ def has_cuda() -> bool:
     except PackageNotFoundError:
         return False
     return Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi") is not None
+
+
+def gpu_memory() -> list[int]:
+    """Bytes of each visible NVIDIA GPU, as its driver tells; empty without one. torch is not imported."""
+    if not has_cuda():
+        return []
+    query = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+    try:
+        lines = subprocess.run(query, capture_output=True, text=True, check=True, timeout=20).stdout.split()
+    except (OSError, subprocess.SubprocessError):
+        return []
+    found = [int(line) * 1024**2 for line in lines if line.isdigit()]
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is None:
+        return found
+    return [found[int(number)] for number in visible.split(",") if number.isdigit() and int(number) < len(found)]

@@ -90,14 +90,18 @@ def plan(
         }
         print(json.dumps(document, indent=2))
         return
-    machine = f"{cluster.world} {gpu}" + (f" on {nodes} nodes" if nodes > 1 else "")
-    print(f"Profile {params.profile} on {machine}: {cluster.capacity / _GIB:.1f} GiB for tensors on each; GiB below")
-    for each in plans:
-        _print_run(each, params, cluster)
+    _print_plan(plans, params, cluster, gpu)
     total = sum(sum(each.disk.values()) for each in plans) + sum(shared.values())
     parts = ", ".join(f"{part.replace('_', ' ')} {_size(size)}" for part, size in shared.items())
     print(f"\nDisk of all runs {_size(total)}, of which shared: {parts}")
     print(f"Images: {images.train:,} and {images.validation:,} for validation ({images.source})")
+
+
+def _print_plan(plans: list[RunPlan], params: Params, cluster: Cluster, gpu: str) -> None:
+    machine = f"{cluster.world} {gpu}" + (f" on {cluster.nodes} nodes" if cluster.nodes > 1 else "")
+    print(f"Profile {params.profile} on {machine}: {cluster.capacity / _GIB:.1f} GiB for tensors on each; GiB below")
+    for each in plans:
+        _print_run(each, params, cluster)
 
 
 def _root() -> Path:

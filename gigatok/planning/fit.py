@@ -1,0 +1,175 @@
+"""Whether this machine's memory holds the trainings of some settings, and the setting that helps where it does not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from gigatok.planning.flops import generator_flops, tokenizer_flops
+
+if TYPE_CHECKING:
+    from gigatok.config import Params
+    from gigatok.config.launch import LaunchSection
+    from gigatok.planning.memory import Layout, StepMemory
+
+SMALL_FLOPS = 30e9
+"""A run whose forward pass takes fewer operations needs less than 2 GiB for its tensors: it is not traced."""
+GIB = 1024**3
+
+
+class Hardware(NamedTuple):
+    """What trains."""
+
+    capacity: int
+    """Bytes of one GPU, or those that are free for processes on the CPU."""
+    gpus: int
+    """0: the CPU trains."""
+
+
+class _Run(NamedTuple):
+    kind: Literal["tokenizer", "generator"]
+    name: str
+    share: int
+    """Images of a process in each step."""
+    micro_batch: int
+    """Images of one forward pass."""
+    flops: int
+    """Of a forward pass over one image."""
+    launch: LaunchSection
+    processes: int
+    """On a node."""
+
+    @property
+    def world(self) -> int:
+        """Processes together."""
+        return self.processes * self.launch.nodes
+
+
+def too_large(params: Params, hardware: Hardware) -> list[str]:
+    """One line for each training that does not fit, with a setting that would make it fit.
+
+    Looked at are the tokenizer and the generator with most operations a pass: where they fit, so do the others. Small
+    runs (those of ``nano`` and ``mini``) cost nothing: torch is not loaded for them.
+    """
+    found = []
+    for runs in (_tokenizers(params, hardware), _generators(params, hardware)):
+        largest = max(runs, key=lambda run: run.flops * run.micro_batch, default=None)
+        if largest is not None and largest.flops * largest.micro_batch > SMALL_FLOPS:
+            found += _problems(params, largest, hardware)
+    return found
+
+
+def _tokenizers(params: Params, hardware: Hardware) -> list[_Run]:
+    runs = []
+    for name in params.tokenizers:
+        flops = tokenizer_flops(params.tokenizer_model(name, alignment_dim=1))
+        batch = params.tokenizer_training(name).batch_size
+        runs.append(_run("tokenizer", name, batch, flops, params.tokenizer_launch(name), hardware))
+    return runs
+
+
+def _generators(params: Params, hardware: Hardware) -> list[_Run]:
+    runs = []
+    for name, entry in params.generators.items():
+        source = params.tokenizer_model(entry.tokenizer, alignment_dim=1)
+        config = params.generator_model(name, tokens=source.tokens, codebook_size=source.codebook_size, classes=1)
+        batch = params.generator_training(name).batch_size
+        flops = generator_flops(config)
+        runs.append(_run("generator", name, batch, flops, params.generator_launch(name), hardware))
+    return runs
+
+
+def _run(
+    kind: Literal["tokenizer", "generator"],
+    name: str,
+    batch: int,
+    flops: int,
+    launch: LaunchSection,
+    hardware: Hardware,
+) -> _Run:
+    processes = max(hardware.gpus, 1) if launch.processes == "auto" else launch.processes
+    share = max(batch // (processes * launch.nodes), 1)
+    return _Run(kind, name, share, launch.micro_batch or share, flops, launch, processes)
+
+
+def _problems(params: Params, run: _Run, hardware: Hardware) -> list[str]:
+    """A line if the run does not fit."""
+    from gigatok.planning.memory import Layout
+
+    recompute = run.launch.recompute == "blocks"
+    memory = _memory(params, run, hardware, recompute=recompute)
+    if run.world == 1:
+        layout = Layout(micro_batch=run.micro_batch, accumulates=run.micro_batch < run.share)
+    else:
+        layout = Layout(
+            strategy="ddp" if run.launch.strategy == "ddp" else "fsdp",  # auto: sharded where it is large
+            processes=run.world,
+            micro_batch=run.micro_batch,
+            accumulates=run.micro_batch < run.share,
+        )
+    capacity, needed = _tensors(run, hardware), memory.total(layout)
+    if needed <= capacity:
+        return []
+    has = "this GPU has" if hardware.gpus else "free memory is"
+    needs = f"{run.kind} {run.name} needs {needed / GIB:.1f} GiB for a pass over {run.micro_batch} images"
+    remedy = _remedy(params, run, hardware, memory, layout)
+    return [f"{needs}, {has} {capacity / GIB:.1f} GiB for tensors: {remedy}"]
+
+
+def _remedy(params: Params, run: _Run, hardware: Hardware, memory: StepMemory, layout: Layout) -> str:
+    """What to set: the first change that is enough."""
+    capacity = _tensors(run, hardware)
+    divisor = _divisor(run, memory.largest_micro_batch(capacity, layout, run.share))
+    if divisor:
+        return f"set launch.micro_batch to {divisor}{_groups(params, run, divisor)}"
+    if run.launch.recompute == "none":
+        again = _memory(params, run, hardware, recompute=True)
+        divisor = _divisor(run, again.largest_micro_batch(capacity, layout, run.share))
+        if divisor:
+            both = f"set launch.recompute to blocks and launch.micro_batch to {divisor}"
+            return both + _groups(params, run, divisor)
+    if hardware.gpus:
+        return "not even one image fits: set launch.strategy to fsdp, and launch.processes or launch.nodes to more GPUs"
+    return "not even one image fits: use a machine with more memory, or smaller sizes"
+
+
+def _divisor(run: _Run, largest: int) -> int:
+    """The largest micro-batch up to ``largest`` that divides a process's share; 0: none."""
+    return max((size for size in range(1, largest + 1) if run.share % size == 0), default=0)
+
+
+def _groups(params: Params, run: _Run, micro_batch: int) -> str:
+    """What must change besides, where statistics of a batch do not fit the micro-batch."""
+    from gigatok.config import ConfigError
+    from gigatok.config.launch import require_divisible
+
+    launch = run.launch.replace(micro_batch=micro_batch)
+    section: Any = (
+        params.generator_training(run.name) if run.kind == "generator" else params.tokenizer_training(run.name)
+    )
+    try:
+        require_divisible(launch, section, run.world, run.name)
+    except ConfigError as error:
+        return f" (then {error})"
+    return ""
+
+
+def _memory(params: Params, run: _Run, hardware: Hardware, *, recompute: bool) -> StepMemory:
+    from gigatok.planning.disk import ImageCounts
+    from gigatok.planning.memory import heaviest_step
+    from gigatok.planning.runs import Planner
+
+    planner = Planner(params, None, ImageCounts(0, 0, ""), device="cuda" if hardware.gpus else "cpu")
+    if run.kind == "generator":
+        return planner.generator_memory(run.name, recompute=recompute)
+    step = heaviest_step(params.tokenizer_training(run.name))
+    return planner.tokenizer_memory(run.name, step, recompute=recompute)
+
+
+def _tensors(run: _Run, hardware: Hardware) -> int:
+    """Bytes for tensors of one process."""
+    from gigatok.planning.gpus import usable
+    from gigatok.planning.memory import CPU_SLACK, PROCESS_BYTES
+
+    if hardware.gpus:
+        return usable(hardware.capacity)
+    return int((hardware.capacity // run.processes - PROCESS_BYTES) / (1 + CPU_SLACK))

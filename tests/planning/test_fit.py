@@ -1,0 +1,81 @@
+"""What does not fit is said before anything starts, with the setting that makes it fit."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from gigatok.config import Params, parse_params
+from gigatok.config.profiles import render
+from gigatok.planning.fit import GIB, SMALL_FLOPS, Hardware, too_large
+from gigatok.planning.flops import generator_flops, tokenizer_flops
+
+
+def nano(batch_size: int | None = None) -> Params:
+    params = parse_params(yaml.safe_load(render("nano", "core")))
+    if batch_size is None:
+        return params
+    return params.replace(
+        train_tokenizer=params.train_tokenizer.replace(batch_size=batch_size),
+        tokenizers={"S-S": params.tokenizers["S-S"]},
+        generators={},
+    )
+
+
+def test_small_profiles_cost_nothing():
+    code = (
+        "import sys, yaml\n"
+        "from gigatok.config import parse_params\n"
+        "from gigatok.config.profiles import render\n"
+        "from gigatok.planning.fit import Hardware, too_large\n"
+        "for profile in ('smoke', 'nano', 'mini'):\n"
+        "    for suite in ('core', 'full'):\n"
+        "        params = parse_params(yaml.safe_load(render(profile, suite)))\n"
+        "        assert too_large(params, Hardware(2 * 1024**3, 0)) == []\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_every_run_of_the_paper_is_looked_at():
+    params = parse_params(yaml.safe_load(render("paper", "core")))
+    for name in params.tokenizers:
+        assert tokenizer_flops(params.tokenizer_model(name, alignment_dim=1)) > SMALL_FLOPS
+    model = params.generator_model("S-S", tokens=256, codebook_size=16384, classes=1000)
+    assert generator_flops(model) * 256 > SMALL_FLOPS
+
+
+def test_the_setting_that_is_named_makes_it_fit():
+    machine = Hardware(4 * GIB, 0)
+    (line,) = too_large(nano(2048), machine)
+
+    assert re.match(r"tokenizer S-S needs \d+\.\d GiB for a pass over 2048 images, free memory is 3\.1 GiB", line)
+    named = re.search(r"set launch\.micro_batch to (\d+) \(then loss\.discriminator\.statistics_group of S-S", line)
+    assert named is not None  # a discriminator that sees the whole batch cannot see a part of it
+    fitting = int(named[1])
+    assert 2048 % fitting == 0
+    mended = nano(2048).replace(launch={"micro_batch": fitting})
+    assert too_large(mended, machine) == []
+
+
+def test_what_no_setting_mends_says_so():
+    (line,) = too_large(nano(2048).replace(launch={"recompute": "blocks"}), Hardware(1, 0))
+    assert "not even one image fits: use a machine with more memory" in line
+
+
+@pytest.mark.parametrize(("named", "seen"), [("0", [1]), ("1,0", [2, 1]), (None, [1, 2]), ("7", [])])
+def test_memory_of_visible_gpus(monkeypatch, tmp_path, named, seen):
+    from gigatok.runtime import machine
+
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text("#!/bin/sh\necho 1\necho 2\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(machine, "has_cuda", lambda: True)
+    if named is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    else:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named)
+    assert machine.gpu_memory() == [size * 1024**2 for size in seen]
