@@ -1,0 +1,76 @@
+"""What the README and the docs say: links lead somewhere, commands exist, quoted numbers are the report's."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import typer
+
+from gigatok.cli.app import app
+from gigatok.paper.results.metrics import find_metric, full_name
+from gigatok.paper.text import compact
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+QUOTED = ("psnr", "rfid", "gfid_best_cfg", "ar_val_loss", "linear_probe_accuracy")
+"""Metrics of the README's table, in the order of its columns."""
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)\)", page.read_text())
+    local = [link for link in links if not link.startswith(("http", "mailto"))]
+    assert [link for link in local if not (page.parent / link).exists()] == []
+
+
+def commands(page: Path) -> list[list[str]]:
+    """Every call of the program that a page shows, as words."""
+    text = page.read_text().replace("\\\n", " ")
+    found = re.findall(r"gigatok-bench ([a-z][^`\n|]*)", text)
+    return [each.split("  ")[0].split(" #")[0].strip(" .,;:'\")").replace("'", "").split() for each in found]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_and_their_options_exist(page: Path) -> None:
+    known = typer.main.get_command(app)
+    unknown = []
+    for words in commands(page):
+        command = known.commands.get(words[0])  # type: ignore[attr-defined]
+        if command is None:
+            unknown.append(words)
+            continue
+        inner = getattr(command, "commands", {})
+        command = inner.get(words[1], command) if len(words) > 1 else command
+        options = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
+        given = {word.split("=")[0] for word in words if word.startswith("--") and len(word) > 2}
+        if not given <= options | {"--help", "--debug"}:
+            unknown.append(words)
+    assert unknown == []
+
+
+def test_quoted_numbers_are_the_reports() -> None:
+    rows = {
+        row["tokenizer"]: row for row in json.loads((ROOT / "reports/mini/tables/scaling.json").read_text())["rungs"]
+    }
+    table = re.findall(r"^\| ([SBLX-]+) \| (.*) \|$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert len(table) == 3
+    for name, cells in table:
+        metrics = rows[name]["metrics"]
+        expected = [compact(rows[name]["params"])]
+        for key in QUOTED:
+            metric = find_metric(key)
+            assert metric is not None
+            expected.append(metric.text(metrics[full_name(metrics, key)]))
+        assert cells.split(" | ") == expected
+    floors = rows["S-S"]["floors"]
+    (baseline,) = re.findall(
+        r"k-means over patches, same rate \| \| ([\d.]+) \| ([\d.]+) ", (ROOT / "README.md").read_text()
+    )
+    psnr, rfid = find_metric("psnr"), find_metric("rfid")
+    assert psnr is not None
+    assert rfid is not None
+    of_rfid = next(value for name, value in floors.items() if name.startswith("rfid/") and "k-means" in name)
+    assert baseline == (psnr.text(floors["psnr (k-means patches)"]), rfid.text(of_rfid))
