@@ -10,6 +10,7 @@
 #   TORCH_INDEX  index with the PyTorch wheels to use, e.g. CPU-only ones, a tenth of the size:
 #                make repro TORCH_INDEX=https://download.pytorch.org/whl/cpu
 #   JOBS         stages that run at one time (default: as many as the machine carries)
+#   FUZZ         files that 'make fuzz' tries on each reader (default: 5000; 'make test' tries 200)
 
 PYTHON ?= python3
 TORCH_INDEX ?=
