@@ -53,6 +53,11 @@ class RunFolder:
         return self.path / "summary.json"
 
     @property
+    def details_path(self) -> Path:
+        """Arrays behind the scores: what each image adds, what each token position holds."""
+        return self.path / "details.npz"
+
+    @property
     def provenance_path(self) -> Path:
         """When, where and how fast; never a dependency of another stage."""
         return self.path / "provenance.json"

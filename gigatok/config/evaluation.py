@@ -46,6 +46,10 @@ class EvaluateTokenizerSection(Section):
     batch_size: BatchSize = 32
     pictures: int = Field(16, gt=0, le=4096)
     """Reconstructions kept for the report."""
+    perturbed_share: float = Field(0.2, gt=0, le=1)
+    """Share of an image's tokens that ``rfid_perturbed`` replaces by near codes."""
+    perturbed_neighbours: Count = 16
+    """A replaced token becomes one of that many nearest codes; at most all others of the codebook."""
     probe: ProbeSection | None = None
     """Linear probe of the encoder on all training images, at the end and at kept checkpoints (figure 13);
     ``None``: none."""

@@ -33,12 +33,15 @@ class Estimate(NamedTuple):
 
     value: float
     interval: Interval
+    images: Float64 | None = None
+    """(n,) what each sample adds: its own value where the score is a mean, else its influence. The noise of the score
+    is that of their mean. ``None``: not known sample by sample."""
 
 
 def mean_estimate(values: npt.ArrayLike) -> Estimate:
     """Mean of one value an image, and its bootstrap interval."""
     array = np.asarray(values, dtype=np.float64)
-    return Estimate(float(array.mean()), mean_interval(array))
+    return Estimate(float(array.mean()), mean_interval(array), array)
 
 
 def share_estimate(hits: npt.NDArray[np.bool_]) -> Estimate:
@@ -58,7 +61,7 @@ def accuracy_estimate(accuracy: float, count: int) -> Estimate:
 def influence_estimate(value: float, influences: Float64) -> Estimate:
     """A score and its infinitesimal-jackknife interval, from the (n,) samples' influences on it."""
     half = Z_SCORE * float(influences.std() / np.sqrt(len(influences)))
-    return Estimate(value, (value - half, value + half))
+    return Estimate(value, (value - half, value + half), influences)
 
 
 def mean_interval(values: npt.ArrayLike, *, resamples: int = 1000, seed: int = 0, level: float = LEVEL) -> Interval:

@@ -38,6 +38,7 @@ from gigatok.evaluation.metrics.intervals import (
     share_estimate,
 )
 from gigatok.evaluation.metrics.kernel_distance import kernel_diagonal, kernel_row_sums
+from gigatok.evaluation.metrics.mind import monge_influences
 from gigatok.evaluation.metrics.precision_recall import Distances, memberships, recalls_without, squared_radii
 
 _FEWEST = 2 * GROUPS
@@ -155,6 +156,11 @@ class ReferenceSet:
         value = self._kernel_within + float(within.mean()) - 2.0 * float(across.mean())
         return influence_estimate(value, 2.0 * (within - across))
 
+    def monge(self, samples: npt.ArrayLike) -> Estimate:
+        """Monge inception distance (MIND) of (n, d) samples, along directions of seed 0."""
+        found = monge_influences(samples, self.features)
+        return influence_estimate(found.value, found.first)
+
     def precision_recall(self, samples: npt.ArrayLike) -> tuple[Estimate, Estimate]:
         """Improved precision and recall with k = 3, and intervals over samples.
 
@@ -232,6 +238,11 @@ class PairedReferenceSet(ReferenceSet):
         real_within, real_across = ReferenceSet(x)._kernel_means(self.features)
         value = float(real_within.mean() + within.mean()) - 2.0 * float(across.mean())
         return influence_estimate(value, 2.0 * (within - across + real_within - real_across))
+
+    def monge(self, samples: npt.ArrayLike) -> Estimate:
+        """Monge inception distance of the (m, d) reconstructions."""
+        found = monge_influences(self._matched(samples), self.features)
+        return influence_estimate(found.value, found.first + found.second)
 
     def _only(self, rows: npt.NDArray[np.int64]) -> ReferenceSet:
         """A reconstruction leaves with its original."""

@@ -67,12 +67,27 @@ def linear_probe(
     test_y: npt.ArrayLike,
     spec: ProbeSpec | None = None,
 ) -> float:
-    """Accuracy (0..1) on the test features of a linear classifier trained on the training features.
+    """Accuracy (0..1) on the test features of a linear classifier trained on the training ones; see ``probe_hits``."""
+    found = probe_hits(train_x, train_y, test_x, test_y, spec)
+    return found if isinstance(found, float) else float(found.mean())
+
+
+def probe_hits(
+    train_x: npt.ArrayLike,
+    train_y: npt.ArrayLike,
+    test_x: npt.ArrayLike,
+    test_y: npt.ArrayLike,
+    spec: ProbeSpec | None = None,
+) -> npt.NDArray[np.bool_] | float:
+    """Which test features a linear classifier trained on the training features gets right; of ``sgd`` only how many.
 
     Args:
         train_x, test_x: (n, d), (m, d) features
         train_y, test_y: (n,), (m,) classes, numbered from 0
         spec: ``None``: the defaults of ``ProbeSpec``
+
+    Returns:
+        (m,) hits; the accuracy (0..1) of ``sgd``.
     """
     spec = spec if spec is not None else ProbeSpec()
     x, z = np.asarray(train_x, dtype=np.float64), np.asarray(test_x, dtype=np.float64)
@@ -95,7 +110,7 @@ def linear_probe(
             seed=spec.seed,
         )
     weights, bias = _logistic_regression(_standardised(x, x), y, spec)
-    return float(((_standardised(z, x) @ weights + bias).argmax(axis=1) == t).mean())
+    return np.asarray((_standardised(z, x) @ weights + bias).argmax(axis=1) == t)
 
 
 def _standardised(values: Floats, train: Floats) -> Floats:

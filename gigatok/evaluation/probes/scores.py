@@ -13,8 +13,8 @@ from gigatok.artifacts import Protocol, Score
 from gigatok.config.evaluation import ProbeSection
 from gigatok.data import ImageSet, to_float
 from gigatok.evaluation.metrics.intervals import MEAN_NOTE, accuracy_estimate
-from gigatok.evaluation.probes.linear import ProbeSpec, linear_probe
-from gigatok.evaluation.scoring.records import scored
+from gigatok.evaluation.probes.linear import ProbeSpec, probe_hits
+from gigatok.evaluation.scoring.records import Details, scored
 from gigatok.models.ar import ArModel
 from gigatok.models.tokenizer import Tokenizer
 
@@ -24,7 +24,12 @@ _BATCH = 128
 
 
 def accuracy_scores(
-    metric: str, train: tuple[Pool, Labels], test: tuple[Pool, Labels], spec: ProbeSpec, reference: str
+    metric: str,
+    train: tuple[Pool, Labels],
+    test: tuple[Pool, Labels],
+    spec: ProbeSpec,
+    reference: str,
+    details: Details | None = None,
 ) -> tuple[Score, Score]:
     """Accuracy of a linear probe, and of always naming the commonest class; ``reference`` names its training set."""
     labels, expected = train[1], test[1]
@@ -35,7 +40,10 @@ def accuracy_scores(
         probe=spec.describe(),
         seed=spec.seed,
     )
-    accuracy = linear_probe(*train, *test, spec)
+    hits = probe_hits(*train, *test, spec)
+    accuracy = hits if isinstance(hits, float) else float(hits.mean())
+    if details is not None and not isinstance(hits, float):
+        details[f"images/{metric}"] = hits.astype(np.float32)
     majority = float((expected == np.bincount(labels).argmax()).mean())
     found, floor = (
         scored(metric, accuracy_estimate(value, len(expected)), protocol, MEAN_NOTE) for value in (accuracy, majority)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import sys
 
+import numpy as np
+import numpy.typing as npt
+
 from gigatok.artifacts import Protocol, Score
 from gigatok.evaluation.arrays import Images
 from gigatok.evaluation.extractors.base import Extractor, Features
@@ -24,11 +27,18 @@ from gigatok.evaluation.metrics.reference_set import (
     inception_estimate,
 )
 
+Details = dict[str, npt.NDArray[np.float32]]
+"""Arrays behind scores, as ``details.npz`` keeps them: ``images/<metric>`` (n,) what each image adds to a score."""
+
 STORED_NOTE = "reference: its stored statistics"
 
 
-def scored(metric: str, estimate: Estimate, protocol: Protocol, note: str = INTERVAL_NOTE) -> Score:
-    """The record of an estimate; ``note`` says where its interval comes from."""
+def scored(
+    metric: str, estimate: Estimate, protocol: Protocol, note: str = INTERVAL_NOTE, details: Details | None = None
+) -> Score:
+    """The record of an estimate; ``note`` says where its interval comes from, ``details`` takes what is behind it."""
+    if details is not None and estimate.images is not None:
+        details[f"images/{metric}"] = estimate.images.astype(np.float32)
     notes = f"{protocol.notes}; {note}" if protocol.notes else note
     return Score(
         metric=metric, value=estimate.value, interval=estimate.interval, protocol=protocol.replace(notes=notes)
@@ -42,23 +52,27 @@ def spatial_score(metric: str, real: Gaussian | None, features: Features, protoc
     return [scored(f"{metric}/{protocol.extractor}", ReferenceMoments(real).frechet(features.spatial), protocol)]
 
 
-def reconstruction_scores(real: PairedReferenceSet, features: Features, protocol: Protocol) -> list[Score]:
-    """rFID and KID of reconstructions, in their originals' order."""
+def reconstruction_scores(
+    real: PairedReferenceSet, features: Features, protocol: Protocol, details: Details | None = None
+) -> list[Score]:
+    """rFID, KID and MIND of reconstructions, in their originals' order."""
     name = protocol.extractor
     note = f"{INTERVAL_NOTE} over pairs of original and reconstruction"
     return [
-        scored(f"rfid/{name}", real.frechet(features.pool), protocol, note),
-        scored(f"kid/{name}", real.kernel(features.pool), protocol, note),
+        scored(f"rfid/{name}", real.frechet(features.pool), protocol, note, details),
+        scored(f"kid/{name}", real.kernel(features.pool), protocol, note, details),
+        scored(f"mind/{name}", real.monge(features.pool), protocol, note, details),
     ]
 
 
 def sample_scores(real: ReferenceSet, features: Features, protocol: Protocol) -> list[Score]:
-    """gFID, KID, precision, recall and, where the judge knows classes, the inception score of samples."""
+    """gFID, KID, MIND, precision, recall and, where the judge knows classes, the inception score of samples."""
     name = protocol.extractor
     precision, recall = real.precision_recall(features.pool)
     scores = [
         frechet_score(f"gfid/{name}", real, real.frechet(features.pool), protocol),
         scored(f"kid/{name}", real.kernel(features.pool), protocol),
+        scored(f"mind/{name}", real.monge(features.pool), protocol),
         scored(f"precision/{name}", precision, protocol, f"k = 3, {real.distances} distances; {SHARE_NOTE}"),
         scored(f"recall/{name}", recall, protocol, f"k = 3, {real.distances} distances; {GROUPS_NOTE}"),
     ]
@@ -131,10 +145,10 @@ def pixel_protocol(originals: str, count: int) -> Protocol:
     )
 
 
-def pixel_scores(originals: Images, images: Images, name: str) -> list[Score]:
+def pixel_scores(originals: Images, images: Images, name: str, details: Details | None = None) -> list[Score]:
     """PSNR and SSIM against originals of that name, means over images."""
     protocol = pixel_protocol(name, len(originals))
     return [
-        scored("psnr", mean_estimate(psnr(originals, images)), protocol, MEAN_NOTE),
-        scored("ssim", mean_estimate(ssim(originals, images)), protocol, MEAN_NOTE),
+        scored("psnr", mean_estimate(psnr(originals, images)), protocol, MEAN_NOTE, details),
+        scored("ssim", mean_estimate(ssim(originals, images)), protocol, MEAN_NOTE, details),
     ]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
-from gigatok.artifacts import Provenance, RunFolder, git_state, read_resumptions, write_json
+from gigatok.artifacts import Provenance, RunFolder, git_state, read_resumptions, replacing, write_json
 from gigatok.config import ConfigError, GigatokError, Params, fingerprint
 from gigatok.config.evaluation import ReferenceSection
 from gigatok.data import DataSummary
@@ -77,3 +79,9 @@ def timed_evaluation(run: RunFolder) -> Iterator[None]:
     except (FileNotFoundError, ValueError):
         known = {}
     write_json(run.provenance_path, {**known, "evaluate_seconds": time.monotonic() - begin})
+
+
+def write_arrays(path: Path, arrays: Mapping[str, npt.NDArray[np.float32]]) -> None:
+    """An ``.npz`` of these arrays, whole or not at all; equal arrays give equal bytes."""
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]

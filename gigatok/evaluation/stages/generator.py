@@ -28,8 +28,8 @@ from gigatok.evaluation.guidance.setting import Guidance, GuidanceReport
 from gigatok.evaluation.inputs.reference import read_stored_reference, training_reference, validation_reference
 from gigatok.evaluation.metrics.intervals import MEAN_NOTE, mean_estimate
 from gigatok.evaluation.probes.scores import accuracy_scores, ar_pool, probe_spec
-from gigatok.evaluation.scoring.records import few_samples_notes, scored
-from gigatok.evaluation.stages.common import further_judges, open_judge, provenance, timed_evaluation
+from gigatok.evaluation.scoring.records import Details, few_samples_notes, scored
+from gigatok.evaluation.stages.common import further_judges, open_judge, provenance, timed_evaluation, write_arrays
 from gigatok.evaluation.stages.generator_scores import SampleScores, Tokens
 from gigatok.evaluation.store.features import feature_cache
 from gigatok.evaluation.store.samples import sample_cache
@@ -87,10 +87,12 @@ def score_generator(name: str, params: Params, workspace: Workspace) -> None:
         others, absent = further_judges(params.reference, device)
         of_samples = SampleScores(search, report, section, params.base.seed, workspace, known, params.reference, others)
         scores, floors = [*of_samples.scores(), *of_samples.seed_scores()], of_samples.floors(tokens)
-        probe, majority = _probe(ar, tokens, section.probe, params.base.seed, data)
-        scores += [_loss_score(ar, tokens, data), probe]
+        details: Details = {}
+        probe, majority = _probe(ar, tokens, section.probe, params.base.seed, data, details)
+        scores += [*of_samples.ratios(scores), _loss_score(ar, tokens, data, details), probe]
         floors.append(majority)
         _write_samples(run.samples_path, sampler, report, search.seed)
+        write_arrays(run.details_path, details)
         bar.update(total)
     source = _provenance(name, params, data, workspace)
     counts = [sum(p.numel() for p in module.parameters()) for module in (ar, tokenizer)]
@@ -177,7 +179,7 @@ def _open_tokenizer(name: str, params: Params, workspace: Workspace) -> tuple[To
 
 
 @torch.inference_mode()
-def _loss_score(ar: ArModel, tokens: Tokens, data: DataSummary) -> Score:
+def _loss_score(ar: ArModel, tokens: Tokens, data: DataSummary, details: Details) -> Score:
     """Mean cross-entropy in nats a token on the validation tokens."""
     device = next(ar.parameters()).device
     losses = []
@@ -191,10 +193,12 @@ def _loss_score(ar: ArModel, tokens: Tokens, data: DataSummary) -> Score:
         sample_count=len(tokens.validation),
         notes="mean cross-entropy in nats a token, true class given",
     )
-    return scored("ar_val_loss", mean_estimate(torch.cat(losses).numpy()), protocol, MEAN_NOTE)
+    return scored("ar_val_loss", mean_estimate(torch.cat(losses).numpy()), protocol, MEAN_NOTE, details)
 
 
-def _probe(ar: ArModel, tokens: Tokens, section: ProbeSection, seed: int, data: DataSummary) -> tuple[Score, Score]:
+def _probe(
+    ar: ArModel, tokens: Tokens, section: ProbeSection, seed: int, data: DataSummary, details: Details
+) -> tuple[Score, Score]:
     """Classes read from the middle layer, and the commonest class."""
     layer = ar.config.depth // 2
     features = f"AR block {layer} of {ar.config.depth}, null class, mean over {ar.config.num_tokens} tokens"
@@ -204,6 +208,7 @@ def _probe(ar: ArModel, tokens: Tokens, section: ProbeSection, seed: int, data: 
         (ar_pool(ar, tokens.validation, layer), tokens.validation_labels.numpy()),
         probe_spec(section, features, seed),
         training_reference(data),
+        details,
     )
 
 

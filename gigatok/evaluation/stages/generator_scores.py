@@ -19,7 +19,9 @@ from gigatok.evaluation.guidance.search import GuidanceSearch
 from gigatok.evaluation.guidance.setting import Guidance, GuidanceReport
 from gigatok.evaluation.inputs.reference import StoredReference, sample_reference
 from gigatok.evaluation.metrics.intervals import Estimate, seed_interval
+from gigatok.evaluation.metrics.names import BEST
 from gigatok.evaluation.metrics.reference_set import ReferenceSet
+from gigatok.evaluation.scoring.real_sets import ratio_scores, real_scores
 from gigatok.evaluation.scoring.records import (
     frechet_score,
     infinity_score,
@@ -80,7 +82,7 @@ class SampleScores:
             plain if guidance == Guidance() else self.search.studio.features(SampleRequest(guidance, count, seed))
         )
         scores = sample_scores(self.search.real, features, self.protocol(guidance))
-        return [score.replace(metric=score.metric.replace("/", "_best_cfg/", 1)) for score in scores]
+        return [score.replace(metric=score.metric.replace("/", f"{BEST}/", 1)) for score in scores]
 
     def _further_scores(self, count: int) -> list[Score]:
         """Fréchet distances without guidance by the other extractors; the real images' features are kept."""
@@ -96,6 +98,13 @@ class SampleScores:
             protocol = self.protocol(Guidance(), judge)
             scores.append(scored(f"gfd/{judge.name}", ReferenceSet(real.pool).frechet(fake.pool), protocol))
         return scores
+
+    def ratios(self, scores: Sequence[Score]) -> list[Score]:
+        """Fréchet distances without and with guidance over that of two disjoint real sets of as many images."""
+        known = real_scores(self.workspace)
+        guided = [score for score in scores if BEST in score.metric]
+        plain = [score for score in scores if BEST not in score.metric]
+        return [*ratio_scores(plain, known, ("gfid", "gfd")), *ratio_scores(guided, known, ("gfid",), suffix=BEST)]
 
     def _remember(self, scores: Sequence[Score], guidance: Guidance, count: int) -> None:
         """Keep what the scores were computed from, for ``explain``."""

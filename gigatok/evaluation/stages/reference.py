@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from gigatok.artifacts import Protocol, Score, ScoreSheet, Workspace, replacing
 from gigatok.config import Params
@@ -17,13 +18,14 @@ from gigatok.evaluation.inputs.reference import SampleReference, sample_referenc
 from gigatok.evaluation.metrics.frechet import Gaussian, gaussian
 from gigatok.evaluation.metrics.reference_set import PairedReferenceSet
 from gigatok.evaluation.patch_kmeans import PatchKMeans
+from gigatok.evaluation.scoring.real_sets import disjoint_distance, disjoint_scores
 from gigatok.evaluation.scoring.records import (
     few_samples_notes,
     judge_protocol,
     pixel_scores,
     reconstruction_scores,
 )
-from gigatok.evaluation.stages.common import open_judge, provenance
+from gigatok.evaluation.stages.common import further_judges, open_judge, provenance
 from gigatok.evaluation.stages.pictures import picture_rows
 from gigatok.evaluation.store.features import judged_features
 from gigatok.runtime.device import set_up
@@ -65,6 +67,7 @@ def score_reference(params: Params, workspace: Workspace) -> None:
             *_floor("mean image", validation, mean, real, extract(mean[:1], before), protocol),
             *_floor("k-means patches", validation, patches, real, extract(patches, before + len(validation)), protocol),
         ]
+        real_images = _real_scores(params, workspace, drawn.images, of_drawn, protocol, len(validation), device)
     source = provenance(params, data.summary, "reference", params.train_tokenizer.model)
     _write_features(workspace.reference / "features.npz", drawn, of_drawn, validation, of_validation)
     with replacing(workspace.reference / "pictures.npz") as path, path.open("wb") as file:
@@ -74,6 +77,7 @@ def score_reference(params: Params, workspace: Workspace) -> None:
     ScoreSheet(
         name="reference",
         kind="reference",
+        scores=tuple(score.replace(provenance=source) for score in real_images),
         floors=tuple(floor.replace(provenance=source) for floor in floors),
         notes=(
             f"k-means: {kmeans.num_tokens} patches an image, {kmeans.codebook_size} codes, "
@@ -81,6 +85,29 @@ def score_reference(params: Params, workspace: Workspace) -> None:
             *few_samples_notes(real, len(validation)),
         ),
     ).write(workspace.reference / "summary.json")
+
+
+def _real_scores(
+    params: Params,
+    workspace: Workspace,
+    images: Images,
+    features: Features,
+    protocol: Protocol,
+    count: int,
+    device: torch.device,
+) -> list[Score]:
+    """Distances between disjoint sets of real images: of as many as are reconstructed, and of as many as are drawn."""
+    seed, samples = params.base.seed, params.evaluate_generator.samples
+    scores = [
+        *disjoint_scores(features.pool, count, "reconstructions", protocol, seed),
+        *disjoint_scores(features.pool, samples, "samples", protocol, seed),
+    ]
+    for other in further_judges(params.reference, device)[0]:
+        pool = judged_features(other, images, workspace, params.reference.batch_size).pool
+        plain = judge_protocol(other, reference="", reference_count=None, sample_count=count)
+        scores.append(disjoint_distance(pool, count, "rfd", plain, seed))
+        scores.append(disjoint_distance(pool, samples, "gfd", plain, seed))
+    return scores
 
 
 def _fitted_kmeans(params: Params, sample: Images) -> PatchKMeans:

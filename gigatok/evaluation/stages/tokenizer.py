@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from gigatok.artifacts import Protocol, Provenance, RunFolder, Score, ScoreSheet, Workspace
 from gigatok.config import Params
 from gigatok.data import DataSummary, PreparedData
 from gigatok.evaluation.arrays import Images
-from gigatok.evaluation.decode import reconstruct
+from gigatok.evaluation.decode import decode, reconstruct
 from gigatok.evaluation.extractors.base import Extractor, Progress
 from gigatok.evaluation.inputs.evaluation_set import content_sha256
-from gigatok.evaluation.inputs.reference import ReferenceIdentity, read_stored_reference, validation_reference
-from gigatok.evaluation.metrics.codebook import codebook_perplexity, codebook_usage
-from gigatok.evaluation.metrics.intervals import INTERVAL_NOTE, MEAN_NOTE, Estimate, bootstrap_interval, mean_estimate
+from gigatok.evaluation.inputs.reference import (
+    ReferenceIdentity,
+    read_stored_reference,
+    training_reference,
+    validation_reference,
+)
+from gigatok.evaluation.metrics.intervals import INTERVAL_NOTE, MEAN_NOTE, mean_estimate
 from gigatok.evaluation.metrics.perceptual import perceptual_distances, perceptual_metric
 from gigatok.evaluation.metrics.reference_set import PairedReferenceSet
+from gigatok.evaluation.metrics.token_statistics import perturb_tokens
 from gigatok.evaluation.probes.encoder import encoder_probes, probed_steps
+from gigatok.evaluation.scoring.real_sets import ratio_scores, real_scores
 from gigatok.evaluation.scoring.records import (
+    Details,
     few_samples_notes,
     infinity_score,
     judge_protocol,
@@ -31,12 +37,14 @@ from gigatok.evaluation.scoring.records import (
     scored,
     spatial_score,
 )
-from gigatok.evaluation.stages.common import further_judges, open_judge, provenance, timed_evaluation
+from gigatok.evaluation.scoring.token_scores import StoredTokens, token_scores
+from gigatok.evaluation.stages.common import further_judges, open_judge, provenance, timed_evaluation, write_arrays
 from gigatok.evaluation.stages.pictures import write_reconstructions
 from gigatok.evaluation.store.features import feature_cache, judged_features
 from gigatok.evaluation.store.score_inputs import save_inputs_of_scores
 from gigatok.interop.native import load_tokenizer_dir
 from gigatok.models import parameters_by_part
+from gigatok.models.tokenizer import Tokenizer
 from gigatok.runtime.device import set_up
 from gigatok.teachers import load_perceptual
 from gigatok.tracking import publish_summary
@@ -62,17 +70,20 @@ def score_tokenizer(name: str, params: Params, workspace: Workspace) -> None:
         )
         pair = _Reconstructions(originals, images, validation_reference(data.summary), params, workspace, device)
         of_features, notes = pair.feature_scores(lambda done, _: progress.update(len(images) + done, phase="features"))
+        tokens = StoredTokens.read(run.indices_path, tokenizer.config.codebook_size)
         scores = [
-            *pixel_scores(originals, images, pair.reference),
+            *pixel_scores(originals, images, pair.reference, pair.details),
             *of_features,
             pair.perceptual_score(),
-            *_codebook_scores(run.indices_path, tokenizer.config.codebook_size, pair.reference),
+            pair.perturbed_score(tokenizer, tokens),
+            *token_scores(tokens, pair.reference, training_reference(data.summary), pair.details),
         ]
         floors: list[Score] = []
         if section.probe is not None and steps is not None:
             seed, done = params.base.seed, 2 * len(images)
             probes, floors = encoder_probes(run, data, section.probe, steps, seed, progress, done, device)
             scores += probes
+    write_arrays(run.details_path, pair.details)
     write_reconstructions(run.pictures_path, data.validation, originals, images, section.pictures)
     total = sum(p.numel() for p in tokenizer.parameters())
     source = _provenance(run, params, data.summary)
@@ -112,6 +123,8 @@ class _Reconstructions:
     params: Params
     workspace: Workspace
     device: torch.device
+    details: Details = field(default_factory=dict)
+    """Filled by the scores."""
 
     def feature_scores(self, progress: Progress) -> tuple[list[Score], tuple[str, ...]]:
         """All scores by the extractors, kept for ``explain``; and notes on small sets and absent extractors."""
@@ -122,13 +135,14 @@ class _Reconstructions:
         real, protocol = PairedReferenceSet(known.validation), self.protocol(extractor)
         others, absent = further_judges(params.reference, self.device)
         scores = [
-            *reconstruction_scores(real, features, protocol),
+            *reconstruction_scores(real, features, protocol, self.details),
             *infinity_score("rfid_infinity", real, features, protocol),
             *spatial_score("rsfid", known.validation_spatial, features, protocol),
             *(self._further_score(other) for other in others),
         ]
         content, identity = [content_sha256(self.images)], ReferenceIdentity(known.validation_sha256)
         save_inputs_of_scores(feature_cache(workspace), scores, content, identity, params.base.seed)
+        scores += ratio_scores(scores, real_scores(workspace), ("rfid", "rfd"))
         return scores, (*few_samples_notes(real, len(self.images)), *absent)
 
     def _further_score(self, extractor: Extractor) -> Score:
@@ -150,26 +164,24 @@ class _Reconstructions:
         distances = perceptual_distances(network, self.originals, self.images)
         protocol = pixel_protocol(self.reference, len(self.originals))
         protocol = protocol.replace(extractor=name, extractor_sha256=network.sha256)
-        return scored(perceptual_metric(name), mean_estimate(distances), protocol, MEAN_NOTE)
+        return scored(perceptual_metric(name), mean_estimate(distances), protocol, MEAN_NOTE, self.details)
+
+    def perturbed_score(self, tokenizer: Tokenizer, tokens: StoredTokens) -> Score:
+        """rFID of reconstructions from tokens of which some were replaced by near codes (arXiv 2509.12474)."""
+        section = self.params.evaluate_tokenizer
+        share, neighbours = section.perturbed_share, min(section.perturbed_neighbours, tokens.codebook_size - 1)
+        codes = tokenizer.quantizer.codes().detach().cpu().numpy()
+        seed = self.params.base.seed
+        changed = perturb_tokens(tokens.validation, codes, share=share, neighbours=neighbours, seed=seed)
+        images = decode(tokenizer, torch.from_numpy(changed), section.batch_size)
+        extractor = open_judge(self.params.reference, self.device)
+        features = judged_features(extractor, images, self.workspace, self.params.reference.batch_size)
+        estimate = PairedReferenceSet(read_stored_reference(self.workspace).validation).frechet(features.pool)
+        what = f"{share:g} of the tokens replaced, each by one of its {neighbours} nearest codes, seed {seed}"
+        note = f"{what}; {INTERVAL_NOTE} over pairs of original and reconstruction"
+        return scored(f"rfid_perturbed/{extractor.name}", estimate, self.protocol(extractor), note, self.details)
 
     def protocol(self, extractor: Extractor) -> Protocol:
         """How reconstructions are scored by this extractor."""
         count = len(self.images)
         return judge_protocol(extractor, reference=self.reference, reference_count=count, sample_count=count)
-
-
-def _codebook_scores(indices_path: Path, codebook_size: int, reference: str) -> list[Score]:
-    with np.load(indices_path) as arrays:
-        indices = arrays["validation"]
-    protocol = Protocol(sample_count=len(indices), reference=reference)
-    scores = []
-    for metric, statistic in (("codebook_usage", codebook_usage), ("codebook_perplexity", codebook_perplexity)):
-        value = statistic(indices, codebook_size)
-        low, high = bootstrap_interval(
-            lambda rows, of=statistic: of(indices[rows], codebook_size),  # type: ignore[misc]
-            len(indices),
-            value,
-        )
-        estimate = Estimate(value, (low, min(high, 1.0 if metric == "codebook_usage" else codebook_size)))
-        scores.append(scored(metric, estimate, protocol, "95% interval: spread of 20 resampled sets"))
-    return scores

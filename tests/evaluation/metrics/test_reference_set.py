@@ -168,8 +168,8 @@ def test_stored_moments_stand_in_the_place_of_the_features_own() -> None:
     every, samples = random.normal(size=(5000, 4)), random.normal(size=(100, 4)) + 1
     few = every[:50]
     stored = ReferenceSet(few, moments=gaussian(every))
-    assert stored.frechet(samples) == ReferenceSet(every).frechet(samples)
-    assert stored.kernel(samples) == ReferenceSet(few).kernel(samples)
+    assert stored.frechet(samples)[:2] == ReferenceSet(every).frechet(samples)[:2]
+    assert stored.kernel(samples)[:2] == ReferenceSet(few).kernel(samples)[:2]
     assert stored.few_samples(100) is None
     assert ReferenceSet(few).few_samples(3) is not None
 

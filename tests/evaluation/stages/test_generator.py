@@ -31,6 +31,7 @@ def test_all_scores_are_there_with_intervals(project) -> None:
     assert list(sheet.values()) == [
         "gfid/tiny",
         "kid/tiny",
+        "mind/tiny",
         "precision/tiny",
         "recall/tiny",
         "inception_score/tiny",
@@ -40,9 +41,12 @@ def test_all_scores_are_there_with_intervals(project) -> None:
         "gfid_cfg_2/tiny",
         "gfid_best_cfg/tiny",
         "kid_best_cfg/tiny",
+        "mind_best_cfg/tiny",
         "precision_best_cfg/tiny",
         "recall_best_cfg/tiny",
         "inception_score_best_cfg/tiny",
+        "frechet_ratio/tiny",
+        "frechet_ratio_best_cfg/tiny",
         "ar_val_loss",
         "linear_probe_accuracy",
     ]
@@ -57,6 +61,14 @@ def test_all_scores_are_there_with_intervals(project) -> None:
         sampler=sheet.score("gfid_best_cfg").protocol.sampler
     )
     assert sheet.score("gfid_cfg_2").protocol.sampler["cfg_scale"] == 2.0
+    real = ScoreSheet.read(project.workspace.reference / "summary.json").value("real_gfid")
+    assert sheet.value("frechet_ratio") == pytest.approx(sheet.value("gfid") / real)
+    assert sheet.value("frechet_ratio_best_cfg") == pytest.approx(sheet.value("gfid_best_cfg") / real)
+    with np.load(project.workspace.generator("S-S").details_path) as details:
+        for metric in ("ar_val_loss", "linear_probe_accuracy"):
+            values = details[f"images/{metric}"]
+            assert values.mean() == pytest.approx(sheet.value(metric), rel=1e-5)
+            assert len(values) == sheet.score(metric).protocol.sample_count
 
 
 def test_the_samples_are_those_of_a_plain_run_and_carry_the_score(project) -> None:

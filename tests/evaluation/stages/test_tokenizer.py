@@ -13,6 +13,7 @@ from gigatok.evaluation.metrics.image_quality import psnr
 from gigatok.evaluation.metrics.names import ENCODER_PROBE, encoder_probe_at
 from gigatok.evaluation.probes import encoder as encoder_probes
 from gigatok.evaluation.probes.scores import encoder_pool
+from gigatok.evaluation.stages import tokenizer as tokenizer_stage
 from gigatok.evaluation.stages.pictures import WORST, picture_rows, worst_rows
 from gigatok.evaluation.stages.tokenizer import score_tokenizer
 from gigatok.interop.native import load_tokenizer_dir
@@ -27,13 +28,28 @@ def test_reference_holds_floors_with_intervals(project) -> None:
     floors = sheet(project.workspace.reference).floors
     assert {(floor.metric, floor.floor) for floor in floors} == {
         (metric, floor)
-        for metric in ("psnr", "ssim", "rfid/tiny", "kid/tiny")
+        for metric in ("psnr", "ssim", "rfid/tiny", "kid/tiny", "mind/tiny")
         for floor in ("mean image", "k-means patches")
     }
     for floor in floors:
         assert floor.interval is not None
         assert floor.interval[0] <= floor.value <= floor.interval[1]
         assert floor.provenance.run == "reference"
+
+
+def test_reference_holds_what_real_images_score(project) -> None:
+    found = {score.metric: score for score in sheet(project.workspace.reference).scores}
+    assert set(found) == {
+        f"real_{name}/tiny" for name in ("rfid", "reconstruction_kid", "reconstruction_mind", "gfid", "kid", "mind")
+    }
+    with np.load(project.workspace.reference / "features.npz") as arrays:
+        real, reconstructed = arrays["samples"], len(arrays["validation"])
+    rows = np.random.default_rng(project.params.base.seed).permutation(len(real))
+    for metric, count in (("real_rfid/tiny", reconstructed), ("real_gfid/tiny", 20)):
+        first, second = real[rows[:count]], real[rows[count : 2 * count]]
+        assert found[metric].value == pytest.approx(frechet_distance_of_features(first, second), rel=1e-6)
+        assert (found[metric].protocol.sample_count, found[metric].protocol.reference_count) == (count, count)
+        assert found[metric].protocol.reference == "two disjoint sets of training images"
 
 
 def test_every_score_of_a_tokenizer_has_an_interval(project) -> None:
@@ -46,14 +62,21 @@ def test_every_score_of_a_tokenizer_has_an_interval(project) -> None:
         "ssim",
         "rfid/tiny",
         "kid/tiny",
+        "mind/tiny",
         "rfid_infinity/tiny",
         "rsfid/tiny",
+        "frechet_ratio/tiny",
         "perceptual_distance/efficientnet-lite0",
+        "rfid_perturbed/tiny",
         "codebook_usage",
         "codebook_perplexity",
+        "effective_codebook_size",
+        "first_token_entropy",
+        "determined_share",
+        "bits_per_image",
     ]
     for score in found.scores:
-        if score.metric != "rfid_infinity/tiny":
+        if score.metric not in ("rfid_infinity/tiny", "bits_per_image"):
             assert score.interval is not None, score
             assert score.interval[0] <= score.value <= score.interval[1]
             assert "95% interval" in str(score.protocol.notes)
@@ -63,6 +86,50 @@ def test_every_score_of_a_tokenizer_has_an_interval(project) -> None:
             pool = project.judge.extract(images).pool
             assert found.value("rfid") == pytest.approx(frechet_distance_of_features(real["validation"], pool))
     assert found.floors == ()
+    real = sheet(project.workspace.reference).value("real_rfid")
+    assert found.value("frechet_ratio") == pytest.approx(found.value("rfid") / real)
+    assert found.value("bits_per_image") == 4 * np.log2(project.params.train_tokenizer.model.codebook_size)
+
+
+def test_details_give_the_values_and_their_noise_image_by_image(project) -> None:
+    score_tokenizer("S-S", project.params, project.workspace)
+    run = project.workspace.tokenizer("S-S")
+    found = sheet(run.path)
+    with np.load(run.details_path) as details:
+        arrays = dict(details)
+    count = found.score("psnr").protocol.sample_count
+    means = ("psnr", "ssim", "perceptual_distance/efficientnet-lite0")
+    influences = ("rfid/tiny", "kid/tiny", "mind/tiny", "rfid_perturbed/tiny")
+    assert set(arrays) == {*(f"images/{name}" for name in (*means, *influences)), "positions/conditional_entropy"}
+    for name in means:
+        assert arrays[f"images/{name}"].mean() == pytest.approx(found.value(name), rel=1e-5)
+    for name in influences:
+        values, interval = arrays[f"images/{name}"], found.score(name).interval
+        assert values.shape == (count,)
+        assert 1.96 * values.std() / np.sqrt(count) == pytest.approx((interval[1] - interval[0]) / 2, rel=1e-3)
+    curve = arrays["positions/conditional_entropy"]
+    assert curve.shape == (4,)
+    assert curve[0] == pytest.approx(found.value("first_token_entropy"), rel=1e-5)
+
+
+def test_more_perturbed_tokens_change_more_images(project, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    plain = tokenizer_stage.perturb_tokens
+
+    def perturb(indices, codes, **settings):
+        found = plain(indices, codes, **settings)
+        seen.append((settings["share"], float((found != indices).mean())))
+        return found
+
+    monkeypatch.setattr(tokenizer_stage, "perturb_tokens", perturb)
+    values = []
+    for share in (0.25, 1.0):
+        section = project.params.evaluate_tokenizer.replace(perturbed_share=share)
+        score_tokenizer("S-S", project.params.model_copy(update={"evaluate_tokenizer": section}), project.workspace)
+        values.append(sheet(project.workspace.tokenizer("S-S").path).score("rfid_perturbed"))
+    assert seen == [(0.25, 0.25), (1.0, 1.0)]
+    assert values[0].value != values[1].value
+    assert "0.25 of the tokens replaced" in str(values[0].protocol.notes)
 
 
 def test_scoring_again_gives_equal_bytes_without_a_feature_pass(project) -> None:
