@@ -10,7 +10,6 @@ from gigatok.config import RUNGS, Params
 from gigatok.evaluation.timing.times import TimingTable, scale_name, timing_path
 from gigatok.paper.claims.criteria_note import criteria_note
 from gigatok.paper.claims.ledger import write_ledger
-from gigatok.paper.claims.predictors import predictions
 from gigatok.paper.claims.questions import answers
 from gigatok.paper.figures.codebook_curves import write_codebook_curves
 from gigatok.paper.figures.failures import write_failures
@@ -18,9 +17,11 @@ from gigatok.paper.figures.feature_maps import write_feature_maps
 from gigatok.paper.figures.paper_figures import write_paper_figures
 from gigatok.paper.figures.picture_grids import write_reconstructions, write_rung, write_samples
 from gigatok.paper.figures.power_laws import write_scaling_laws
+from gigatok.paper.figures.predictors import write_predictors
 from gigatok.paper.figures.scaling import plotted_columns, write_scaling_plots
 from gigatok.paper.report.content import Page, PaperContent
 from gigatok.paper.report.page import render_html, render_readme
+from gigatok.paper.results.predictors import predictions
 from gigatok.paper.results.reader import Results
 from gigatok.paper.tables.counted import exact_tables
 from gigatok.paper.tables.measured import measured_tables, write_paper_tables
@@ -111,6 +112,7 @@ def build_paper(results: Results, out: Path) -> PaperContent:
     write_timing(timing, out / "tables")
     maps = out / "figures" / "fig08.png"
     drawn = [*write_paper_figures(results, out / "figures"), write_feature_maps(results, maps)]
+    predicted = predictions(results)
     return PaperContent(
         exact=exact,
         measured=measured,
@@ -120,7 +122,8 @@ def build_paper(results: Results, out: Path) -> PaperContent:
         timing=timing,
         claims=write_ledger(results, out / "claims.md"),
         criteria=criteria_note(results.runs_root, params),
-        predictions=predictions(results),
+        predictions=predicted,
+        predictors=write_predictors(predicted, out / "figures"),
     )
 
 
@@ -129,5 +132,6 @@ def paper_files() -> list[str]:
     numbers = sorted((*EXACT, TIMED, *(spec.number for spec in TABLES)))
     tables = [f"tables/table{number:02d}.{kind}" for number in numbers for kind in ("csv", "md", "tex")]
     plots = [f"figures/fig{number:02d}.{kind}" for number in FIGURES for kind in ("png", "svg") if number != 8]
+    predictors = ["figures/predictors.png", "figures/predictors.svg"]
     laws = ["figures/scaling-law.png", "figures/scaling-law.svg", "tables/scaling-law.csv", "tables/scaling-law.md"]
-    return ["claims.md", "figures/failures.png", "figures/fig08.png", *laws, *plots, *tables]
+    return ["claims.md", "figures/failures.png", "figures/fig08.png", *predictors, *laws, *plots, *tables]

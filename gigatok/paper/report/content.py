@@ -9,9 +9,9 @@ from pathlib import Path
 from gigatok.config import Params
 from gigatok.evaluation.timing.times import TimingTable
 from gigatok.paper.claims.ledger import CheckedClaim
-from gigatok.paper.claims.predictors import Prediction
 from gigatok.paper.claims.questions import Answer
 from gigatok.paper.figures.written import WrittenFigure
+from gigatok.paper.results.predictors import Prediction
 from gigatok.paper.tables.counted import ExactTable
 from gigatok.paper.tables.measured import MeasuredTables
 from gigatok.paper.tables.scaling_rows import ScalingRow
@@ -32,6 +32,7 @@ class PaperContent:
     criteria: str
     """Since when the claims' criteria stand."""
     predictions: list[Prediction]
+    predictors: WrittenFigure
 
 
 @dataclass(frozen=True, kw_only=True)

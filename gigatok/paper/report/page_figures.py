@@ -127,6 +127,19 @@ def _more(drawn: WrittenFigure) -> str:
     return " Bars: 95% intervals of the scores." if any(score.interval for score in drawn.scores) else ""
 
 
+def predictors(page: Page) -> PageFigure:
+    """What predicts gFID without a generator."""
+    return _shown(
+        page,
+        "predictors.svg",
+        title="Predictors without a generator",
+        alt="Measurements of tokenizers against the guided gFID of their generators",
+        caption="Measurements of a tokenizer alone against the guided gFID of the generator on its tokens: one point "
+        "for each tokenizer, with 95% bars; r with its 95% interval over tokenizers and the noise of the scores.",
+        scores=page.paper.predictors.scores,
+    )
+
+
 def laws(page: Page) -> PageFigure:
     """The scaling laws."""
     return _shown(

@@ -11,9 +11,10 @@ from gigatok.paper.report.content import PaperContent
 from gigatok.paper.results.pedigree import measured_lines
 from gigatok.paper.tables.cells import LABELS, PaperCell
 from gigatok.paper.tables.counted import ExactTable
-from gigatok.paper.tables.measured import marks
+from gigatok.paper.tables.measured import SYSTEMS, marks
 from gigatok.paper.tables.specs import TableSpec
 from gigatok.paper.tables.timing import COMMAND, TITLE, measured_on, timing_cells, timing_head
+from gigatok.paper.third_party import COLUMNS, THIRD_PARTY, third_party_cells
 
 
 def look(verdict: Verdict) -> str:
@@ -35,6 +36,7 @@ def paper_context(content: PaperContent, params: Params) -> dict[str, Any]:
             "about": measured_on(content.timing) if content.timing else None,
             "command": COMMAND,
         },
+        "third_party": {"table": SYSTEMS, "title": THIRD_PARTY, "columns": COLUMNS, "rows": third_party_cells()},
         "claims": [_claim(entry) for entry in content.claims],
         "claims_scale": scale,
         "claims_test": TEST[0].upper() + TEST[1:],

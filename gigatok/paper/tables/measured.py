@@ -16,10 +16,13 @@ from gigatok.paper.tables.cells import LABELS, PaperCell, order_agreement, table
 from gigatok.paper.tables.counted import ExactTable, exact_csv, exact_latex, exact_markdown
 from gigatok.paper.tables.specs import TABLES, TableSpec
 from gigatok.paper.text import digits, escape, markdown_table, tabular
+from gigatok.paper.third_party import COLUMNS, THIRD_PARTY, third_party_cells
 
 MeasuredTables = list[tuple[TableSpec, list[list[PaperCell]]]]
 """Tables and their cells, row by row."""
 
+SYSTEMS = 3
+"""The paper's comparison of systems, under which those of third parties stand, too."""
 _LONG = ("row", "column", "paper", "ours", "low", "high", "profile", "verdict", "metric", "run", "command")
 
 
@@ -58,6 +61,8 @@ def table_markdown(spec: TableSpec, rows: list[list[PaperCell]], params: Params)
         lines = [[label, *(digits(row.get(name)) for name in columns)] for label, row in others.items()]
         parts += ["\n## Other systems, as printed in the paper (never run here)\n"]
         parts += [markdown_table(["", *(LABELS[name] for name in columns)], lines)]
+    if spec.number == SYSTEMS:
+        parts += [f"\n## {THIRD_PARTY}\n", markdown_table(["", *COLUMNS], third_party_cells())]
     return "\n".join(parts) + "\n"
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from gigatok.artifacts import Score, write_bytes, write_json
 from gigatok.config import Params
+from gigatok.evaluation.metrics.names import BEST, REAL
 from gigatok.paper.results.metrics import SCALING_METRICS, Metric, full_name
 from gigatok.paper.results.run import command_for
 from gigatok.paper.tables.scaling_rows import ScalingRow, floor_names, floor_values
@@ -66,7 +67,15 @@ def floor_cells(rows: Sequence[ScalingRow], columns: Sequence[Metric]) -> list[t
     for name in floor_names(rows):
         values = floor_values(rows, name)
         found.append((name, [_range(values.get(column.key, []), column) for column in columns]))
-    return found
+    real = [_real_text(rows, column) for column in columns]
+    return [*found, ("two disjoint real sets", real)] if any(real) else found
+
+
+def _real_text(rows: Sequence[ScalingRow], column: Metric) -> str:
+    """What real images score in the place of a model's, with their number; blank where that was not measured."""
+    scores = {score.metric: score for row in rows for score in row.reference_run.scores}
+    name = full_name(scores, f"{REAL}{column.key.removesuffix(BEST)}")
+    return f"{column.text(scores[name].value)} (n {scores[name].protocol.sample_count:,})" if name else ""
 
 
 def markdown_scaling(rows: Sequence[ScalingRow]) -> str:

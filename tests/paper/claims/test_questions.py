@@ -15,9 +15,9 @@ from fake_runs import (
 
 from gigatok.artifacts import ScoreSheet
 from gigatok.paper.claims.ledger import check_claims
-from gigatok.paper.claims.predictors import predictions
 from gigatok.paper.claims.questions import answers, beats_floors, beats_kmeans, trend
 from gigatok.paper.results.metrics import find_metric
+from gigatok.paper.results.predictors import predictions
 from gigatok.paper.results.reader import Results
 from gigatok.paper.tables.scaling_rows import losing_to, series_rows
 

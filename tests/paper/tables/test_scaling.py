@@ -12,7 +12,15 @@ from fake_runs import EXTRACTOR, fake_params, write_core, write_tokenizer
 from gigatok.artifacts import ScoreSheet
 from gigatok.paper.results.metrics import SCALING_METRICS, find_metric, full_name
 from gigatok.paper.results.reader import Results
-from gigatok.paper.tables.scaling import scaling_csv, scaling_json, scaling_markdown, scaling_text, write_scaling_table
+from gigatok.paper.tables.scaling import (
+    floor_cells,
+    scaling_csv,
+    scaling_json,
+    scaling_markdown,
+    scaling_text,
+    shown_columns,
+    write_scaling_table,
+)
 from gigatok.paper.tables.scaling_rows import scaling_rows, series_rows
 
 
@@ -113,3 +121,20 @@ def test_better_follows_the_direction():
 def test_find_prefers_the_first_extractor_and_no_other_metric():
     assert full_name({"gfid_best_cfg/x": 1, "gfid/z": 1, "gfid/y": 1}, "gfid") == "gfid/y"
     assert full_name({"gfid_best_cfg/x": 1}, "gfid") is None
+
+
+def test_real_images_stand_under_their_columns_with_their_number(tmp_path):
+    write_core(tmp_path)
+    path = tmp_path / "reference" / "summary.json"
+    sheet = ScoreSheet.read(path)
+    score = next(each for each in sheet.floors if each.metric.startswith("rfid")).replace(floor=None)
+    real = tuple(
+        score.replace(metric=f"real_{key}/{EXTRACTOR}", value=value) for key, value in (("rfid", 12), ("gfid", 9))
+    )
+    sheet.model_copy(update={"scores": real}).write(path)
+    rows = series_rows(Results(tmp_path, fake_params()))
+    columns = shown_columns(rows)
+    name, cells = floor_cells(rows, columns)[-1]
+    found = {column.key: text for column, text in zip(columns, cells, strict=True) if text}
+    assert name == "two disjoint real sets"
+    assert found == {"rfid": "12.00 (n 567)", "gfid": "9.000 (n 567)", "gfid_best_cfg": "9.000 (n 567)"}
