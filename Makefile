@@ -3,6 +3,7 @@
 # make test    lint, types, layers, unit tests, and the smoke pipeline in a temporary clone
 # make bench   time and memory against plain implementations, into reports/benchmarks.md; wants a quiet machine
 #
+# make kills   kill a training on two processes 20 times, and compare each with one that was left alone (minutes)
 # make crash-points   kill a short training before each of its operations on files, and train again (minutes)
 #
 # Variables:
@@ -20,7 +21,7 @@ FUZZ ?= 5000
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help setup repro test crash-points bench clean-venv fuzz
+.PHONY: help setup repro test crash-points kills bench clean-venv fuzz
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile
@@ -57,6 +58,9 @@ bench: setup
 
 fuzz: setup
 	GIGATOK_FUZZ_EXAMPLES=$(FUZZ) OMP_NUM_THREADS=1 $(BIN)/pytest tests/fuzz -n 2
+
+kills: setup
+	GIGATOK_KILLS=20 OMP_NUM_THREADS=1 $(BIN)/pytest tests/training/distributed/test_stages.py -k killed
 
 clean-venv:
 	rm -rf .venv
