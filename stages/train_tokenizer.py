@@ -6,12 +6,14 @@ from common import resume_anyway, run_named_stage
 
 from gigatok.artifacts import Workspace
 from gigatok.config import Params
+from gigatok.training.distributed.launch import run_in_processes
 from gigatok.training.train_tokenizer import train_tokenizer
 
 
 def train(name: str, params: Params, workspace: Workspace, *, anyway: bool) -> None:
     """Train, and leave a folder of kept checkpoints: most tokenizers keep none, and DVC wants every output to exist."""
-    train_tokenizer(name, params, workspace, resume_anyway=anyway)
+    if not run_in_processes("tokenizer", name, params, resume_anyway=anyway):
+        train_tokenizer(name, params, workspace, resume_anyway=anyway)
     workspace.tokenizer(name).checkpoint_path(0).parent.mkdir(exist_ok=True)
 
 

@@ -23,17 +23,19 @@ _KINDS: dict[type, str] = {TokenizerConfig: "tokenizer", ArConfig: "generator"}
 
 def save_model(
     folder: Path | str,
-    module: nn.Module,
+    module: nn.Module | Mapping[str, torch.Tensor],
     config: TokenizerConfig | ArConfig,
     metadata: Mapping[str, Any] | None = None,
 ) -> str:
     """Write the weights of ``module`` and what is needed to build it again; equal models give equal files.
 
-    ``metadata`` (JSON-able: source, step, settings) is stored beside them. Returns the weights' SHA-256.
+    ``module`` may be the weights themselves, by name. ``metadata`` (JSON-able: source, step, settings) is stored beside
+    them. Returns the weights' SHA-256.
     """
     run = RunFolder(folder)
+    weights = module.state_dict() if isinstance(module, nn.Module) else module
     kind = _KINDS[type(config)]
-    save_weights(run.weights_path, module.state_dict(), {"kind": kind})
+    save_weights(run.weights_path, weights, {"kind": kind})
     sha256 = file_sha256(run.weights_path)
     write_json(
         run.config_path,

@@ -24,6 +24,8 @@ from gigatok.artifacts import (
 from gigatok.config import ConfigError, GigatokError
 from gigatok.tracking import Tracker
 from gigatok.tracking.progress import open_progress
+from gigatok.training.distributed.checkpoint import join_saving
+from gigatok.training.distributed.setup import ALONE, Processes
 from gigatok.training.resume.finished import remember
 from gigatok.training.resume.outputs import digests_of
 from gigatok.training.resume.provenance import begin_provenance, end_provenance, identified
@@ -79,9 +81,18 @@ class TrainingSession:
         plan: identity and length.
         objects: what a resumed run needs, by name (see ``save_state``).
         tracker: gets every logged value too.
+        processes: those that train together. All read the state and take every decision alike; rank 0 writes.
     """
 
-    def __init__(self, run: RunFolder, plan: RunPlan, objects: Mapping[str, Any], tracker: Tracker) -> None:
+    def __init__(
+        self,
+        run: RunFolder,
+        plan: RunPlan,
+        objects: Mapping[str, Any],
+        tracker: Tracker,
+        processes: Processes = ALONE,
+    ) -> None:
+        self.processes = processes
         self.run = run
         self.plan = plan
         self.tracker = tracker
@@ -97,14 +108,16 @@ class TrainingSession:
             if restored is not None:
                 self.first_step = int(restored.meta["step"])
                 self._seconds_before = float(restored.meta["seconds"])
-            self._journal = Journal(self.run.journal_path)
-            self._journal.truncate_after(self.first_step)
+            self.processes.require_same({"a saved state of step": self.first_step})
             self._identified = identified(self.plan.identity, self.plan.resumptions)
-            self._provenance = begin_provenance(self.run, self._identified, resumed=restored is not None)
+            if self.processes.main:
+                self._journal = Journal(self.run.journal_path)
+                self._journal.truncate_after(self.first_step)
+                self._provenance = begin_provenance(self.run, self._identified, resumed=restored is not None)
         except Exception:
             self.tracker.close("FAILED")
             raise
-        self._progress = open_progress(self.plan.stage, self.plan.steps)
+        self._progress = open_progress(self.plan.stage, self.plan.steps) if self.processes.main else None
         self._handlers = {
             number: signal.signal(number, self._ask_to_stop) for number in (signal.SIGINT, signal.SIGTERM)
         }
@@ -117,7 +130,8 @@ class TrainingSession:
     ) -> None:
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
-        self._progress.close()
+        if self._progress is not None:
+            self._progress.close()
         if error is not None:
             stopped = isinstance(error, InterruptedRunError | KeyboardInterrupt)
             self.tracker.close("KILLED" if stopped else "FAILED")
@@ -135,13 +149,15 @@ class TrainingSession:
         now = time.monotonic()
         steps = done - self._window_step
         speed = steps * self.plan.batch_size / max(now - self._window_begin, 1e-9)
-        self._journal.log(done, {**values, **({"images_per_second": speed} if steps else {})})
-        self.tracker.log(done, values)
+        if self.processes.main:
+            self._journal.log(done, {**values, **({"images_per_second": speed} if steps else {})})
+            self.tracker.log(done, values)
         require_finite(done, values, self.plan.stage)
         self.curves.add(done, values)
         if steps:
             self._window_begin, self._window_step = now, done
-            self._progress.update(done, loss=values.get("loss"), images_per_second=speed)
+            if self._progress is not None:
+                self._progress.update(done, loss=values.get("loss"), images_per_second=speed)
 
     def after_step(self, done: int, terms: Mapping[str, Tensor]) -> None:
         """Save when due; stop if asked to.
@@ -151,10 +167,10 @@ class TrainingSession:
             terms: what the last of them reported: a state is only saved while all of it is finite.
 
         Raises:
-            InterruptedRunError: SIGINT or SIGTERM arrived; the state is saved.
+            InterruptedRunError: SIGINT or SIGTERM arrived, at any of the processes; the state is saved.
             TrainingDivergedError: a state was to be saved that no later step could be right from.
         """
-        if self._stop_asked:
+        if self.processes.any(self._stop_asked):
             self._save(done, terms)
             raise InterruptedRunError(
                 f"{self.plan.stage} interrupted after step {done} of {self.plan.steps}: its state is saved, "
@@ -166,7 +182,11 @@ class TrainingSession:
     def _save(self, done: int, terms: Mapping[str, Tensor]) -> None:
         require_finite(done, {name: float(value) for name, value in terms.items()}, self.plan.stage)
         meta = {"step": done, "seconds": self.seconds(), **self._identified}
-        save_state(self.run.state_dir, self._objects, meta)
+        if self.processes.main:
+            save_state(self.run.state_dir, self._objects, meta)
+        else:
+            join_saving(self._objects)
+        self.processes.wait()
 
     def seconds(self) -> float:
         """Training time so far, earlier sessions of this run included."""
@@ -177,6 +197,9 @@ class TrainingSession:
 
         The run is complete.
         """
+        if not self.processes.main:
+            self.processes.wait()
+            return
         write_json(self.run.curves_path, self.curves.state()["points"])
         names = [path.relative_to(self.run.path).as_posix() for path in (*outputs, self.run.curves_path)]
         seconds = self.seconds()
@@ -184,6 +207,7 @@ class TrainingSession:
         end_provenance(self.run, self._provenance, digests_of(self.run, names), seconds, speed)
         remember(self.run)
         drop_states(self.run.state_dir)
+        self.processes.wait()
 
     def _ask_to_stop(self, number: int, frame: FrameType | None) -> None:
         if self._stop_asked:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -19,16 +20,19 @@ from gigatok.artifacts import (
     module_meanings,
     save_weights,
 )
-from gigatok.config import ArConfig, ConfigError, GigatokError, Params
+from gigatok.config import ArConfig, ConfigError, GigatokError, Params, fingerprint
 from gigatok.config.sections import TrainGeneratorSection
 from gigatok.data import BatchCursor, PreparedData
 from gigatok.interop.native import load_tokenizer_at, save_model
 from gigatok.models.ar import ArModel
 from gigatok.models.tokenizer import Tokenizer
 from gigatok.runtime.device import set_up
-from gigatok.tracking import open_tracker
+from gigatok.tracking import NullTracker, open_tracker
 from gigatok.tracking.progress import report_skipped
 from gigatok.tracking.run_info import generator_info
+from gigatok.training.distributed.launch import set_arithmetic, spread
+from gigatok.training.distributed.setup import Processes, joined
+from gigatok.training.distributed.wrap import gathered
 from gigatok.training.encode import encode_images, indices_source, stored_source
 from gigatok.training.generator_recipe import GeneratorRecipe, validation_loss
 from gigatok.training.precision import as_stored
@@ -56,52 +60,66 @@ def train_generator(name: str, params: Params, workspace: Workspace, *, resume_a
     """
     params = params.seeded("generator", name)
     device = set_up(params.base)
+    set_arithmetic(params.generator_launch(name))
+    with joined(device) as processes:
+        run = workspace.generator(name)
+        with hold(run) if processes.main else nullcontext():
+            _train(name, params, workspace, processes, resume_anyway=resume_anyway)
+
+
+def _train(name: str, params: Params, workspace: Workspace, processes: Processes, *, resume_anyway: bool) -> None:
+    device = processes.device
     section = params.generator_training(name)
     require_reached(section.keep_steps, section.steps, f"generator {name}")
     data = PreparedData.open(workspace.data)
     run = workspace.generator(name)
     outputs = (run.weights_path, run.config_path, run.curves_path)
-    with hold(run):
+    with processes.main_first():
         tokenizer, indices_path, source = generator_tokenizer(name, params, workspace, data, device)
-        tokens = TokenData(indices_path, source)
-        config = params.generator_model(
-            name,
-            tokens=tokenizer.config.tokens,
-            codebook_size=tokenizer.config.codebook_size,
-            classes=len(data.summary.classes),
-        )
-        request = Request(
-            f"train_generator@{name}",
-            _identity(config, section, params.base.seed, indices_path),
-            outputs,
-            section.keep_steps,
-            resume_anyway=resume_anyway,
-        )
-        start = begin(run, request)
-        if start.finished:
+    tokens = TokenData(indices_path, source)
+    config = params.generator_model(
+        name,
+        tokens=tokenizer.config.tokens,
+        codebook_size=tokenizer.config.codebook_size,
+        classes=len(data.summary.classes),
+    )
+    request = Request(
+        f"train_generator@{name}",
+        _identity(config, section, params.base.seed, indices_path),
+        outputs,
+        section.keep_steps,
+        resume_anyway=resume_anyway,
+    )
+    processes.require_same({"settings, data and code": fingerprint(request.identity.model_dump(mode="json"))})
+    start = processes.main_does(lambda: begin(run, request))
+    if start.finished:
+        if processes.main:
             print(already_trained(run, request))
             report_skipped(request.stage)
-            return
-        model = ArModel(config).to(device)
-        recipe = GeneratorRecipe(model, section)
-        plan = RunPlan(
-            request.stage,
-            request.identity,
-            section.steps,
-            section.batch_size,
-            section.log_every,
-            section.save_every,
-            start.resumptions,
-        )
-        cursor = BatchCursor(len(tokens.labels), section.batch_size, params.base.seed)
-        crops = np.random.default_rng([params.base.seed, 2])
-        counts = [sum(p.numel() for p in module.parameters()) for module in (model, tokenizer)]
-        tracker = open_tracker(params.tracking, run, generator_info(name, params, config, *counts))
-        objects = {"recipe": recipe, "cursor": cursor, "crops": crops}
-        with TrainingSession(run, plan, objects, tracker) as session:
-            _loop(session, recipe, tokens, cursor, crops)
-            session.finish([*outputs, *_write_outputs(recipe, run, config, start.resumptions)])
-        tracker.close("FINISHED")
+        return
+    model = ArModel(config).to(device)
+    counts = [sum(p.numel() for p in module.parameters()) for module in (model, tokenizer)]
+    recipe = GeneratorRecipe(
+        model, section, spread(params.generator_launch(name), processes, section.precision, counts[0])
+    )
+    plan = RunPlan(
+        request.stage,
+        request.identity,
+        section.steps,
+        section.batch_size,
+        section.log_every,
+        section.save_every,
+        start.resumptions,
+    )
+    cursor = BatchCursor(len(tokens.labels), section.batch_size, params.base.seed)
+    crops = np.random.default_rng([params.base.seed, 2])
+    info = generator_info(name, params, config, *counts)
+    tracker = open_tracker(params.tracking, run, info) if processes.main else NullTracker()
+    objects = {"recipe": recipe, "cursor": cursor, "crops": crops}
+    with TrainingSession(run, plan, objects, tracker, processes) as session:
+        _loop(session, recipe, tokens, cursor, crops)
+        session.finish([*outputs, *_write_outputs(recipe, run, config, start.resumptions)])
+    tracker.close("FINISHED")
 
 
 def _identity(config: ArConfig, section: TrainGeneratorSection, seed: int, indices: Path) -> RunIdentity:
@@ -125,7 +143,8 @@ def _write_outputs(
         **described(kept, resumptions),
     }
     with as_stored(recipe.model, recipe.ema) as stored:
-        save_model(run.path, stored, config, metadata)
+        weights = gathered(stored.state_dict(), recipe.parallel.processes)
+        recipe.parallel.processes.main_does(lambda: save_model(run.path, weights, config, metadata))
     return kept
 
 
@@ -136,10 +155,10 @@ def _loop(
     cursor: BatchCursor,
     crops: np.random.Generator,
 ) -> None:
-    section = recipe.section
+    section, mine = recipe.section, session.processes.share.of(cursor.batch_size)
     for step in range(session.first_step, section.steps):
         indices, classes = tokens.batch(cursor.next(), crops)
-        terms = recipe.step(step, indices.to(recipe.device), classes.to(recipe.device))
+        terms = recipe.step(step, indices[mine].to(recipe.device), classes[mine].to(recipe.device))
         done = step + 1
         if session.due(section.log_every, done):
             session.log(done, {key: float(value) for key, value in terms.items()})
@@ -148,7 +167,9 @@ def _loop(
                 session.log(done, {"ar_val_loss": validation_loss(stored, *tokens.validation, device=recipe.device)})
         if done in section.keep_steps:
             with as_stored(recipe.model, recipe.ema) as stored:
-                save_weights(session.run.checkpoint_path(done), stored.state_dict(), {"step": done})
+                weights = gathered(stored.state_dict(), session.processes)
+                if session.processes.main:
+                    save_weights(session.run.checkpoint_path(done), weights, {"step": done})
         session.after_step(done, terms)
 
 

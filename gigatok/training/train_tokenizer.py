@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -17,7 +18,8 @@ from gigatok.artifacts import (
     module_meanings,
     save_weights,
 )
-from gigatok.config import Params, TokenizerConfig
+from gigatok.config import Params, TokenizerConfig, fingerprint
+from gigatok.config.launch import LaunchSection
 from gigatok.config.sections import TrainTokenizerSection
 from gigatok.data import BatchCursor, BatchLoader, PreparedData, to_float
 from gigatok.interop.native import load_tokenizer_dir, save_model
@@ -25,9 +27,12 @@ from gigatok.models.discriminator import PatchGan
 from gigatok.models.tokenizer import Tokenizer
 from gigatok.runtime.device import set_up
 from gigatok.teachers import load_dino_discriminator, load_perceptual
-from gigatok.tracking import open_tracker
+from gigatok.tracking import NullTracker, open_tracker
 from gigatok.tracking.progress import report_skipped
 from gigatok.tracking.run_info import tokenizer_info
+from gigatok.training.distributed.launch import full_precision, set_arithmetic, spread
+from gigatok.training.distributed.setup import Processes, joined
+from gigatok.training.distributed.wrap import gathered
 from gigatok.training.encode import encode_images, indices_source
 from gigatok.training.precision import as_stored
 from gigatok.training.resume.lock import hold
@@ -57,6 +62,13 @@ def train_tokenizer(name: str, params: Params, workspace: Workspace, *, resume_a
     """
     params = params.seeded("tokenizer", name)
     device = set_up(params.base)
+    set_arithmetic(params.tokenizer_launch(name))
+    with joined(device) as processes:
+        _train(name, params, workspace, processes, resume_anyway=resume_anyway)
+
+
+def _train(name: str, params: Params, workspace: Workspace, processes: Processes, *, resume_anyway: bool) -> None:
+    device = processes.device
     section = params.tokenizer_training(name)
     require_reached(section.keep_steps, section.steps, f"tokenizer {name}")
     data = PreparedData.open(workspace.data)
@@ -72,16 +84,17 @@ def train_tokenizer(name: str, params: Params, workspace: Workspace, *, resume_a
         {run.indices_path: lambda: _encode_again(run, data, section, device)},
         resume_anyway,
     )
-    with hold(run):
-        start = begin(run, request)
+    processes.require_same({"settings, data and code": fingerprint(request.identity.model_dump(mode="json"))})
+    with hold(run) if processes.main else nullcontext():
+        start = processes.main_does(lambda: begin(run, request))
         if start.finished:
-            print(already_trained(run, request))
-            report_skipped(request.stage)
+            if processes.main:
+                print(already_trained(run, request))
+                report_skipped(request.stage)
             return
         if targets:
             targets.require_sound()
-        tokenizer = Tokenizer(config, entropy_temperature=_entropy_temperature(section)).to(device)
-        recipe = TokenizerRecipe(tokenizer, section, _discriminator(section, device), _perceptual(section, device))
+        recipe = _recipe(config, section, params.tokenizer_launch(name), processes)
         cursor = BatchCursor(len(data.train), section.batch_size, params.base.seed)
         plan = RunPlan(
             request.stage,
@@ -92,15 +105,28 @@ def train_tokenizer(name: str, params: Params, workspace: Workspace, *, resume_a
             section.save_every,
             start.resumptions,
         )
-        tracker = open_tracker(params.tracking, run, tokenizer_info(name, params, config, _count(tokenizer)))
-        with BatchLoader(data.train, cursor, workers=section.workers) as loader:
+        info = tokenizer_info(name, params, config, _count(recipe.tokenizer))
+        tracker = open_tracker(params.tracking, run, info) if processes.main else NullTracker()
+        with BatchLoader(data.train, cursor, workers=section.workers, share=processes.share) as loader:
             objects = {"recipe": recipe, "loader": loader}
-            with TrainingSession(run, plan, objects, tracker) as session:
+            with TrainingSession(run, plan, objects, tracker, processes) as session:
                 _loop(session, recipe, loader, data, targets)
                 loader.close()
                 kept = _write_outputs(recipe, data, run, config, start.resumptions)
                 session.finish([*outputs, *kept])
         tracker.close("FINISHED")
+
+
+def _recipe(
+    config: TokenizerConfig, section: TrainTokenizerSection, launch: LaunchSection, processes: Processes
+) -> TokenizerRecipe:
+    """Networks and optimizers, spread over the processes."""
+    device = processes.device
+    tokenizer = Tokenizer(
+        config, entropy_temperature=_entropy_temperature(section), entropy_group=section.loss.entropy_group
+    ).to(device)
+    parallel = spread(launch, processes, section.precision, _count(tokenizer))
+    return TokenizerRecipe(tokenizer, section, _discriminator(section, device), _perceptual(section, device), parallel)
 
 
 def _identity(
@@ -136,7 +162,9 @@ def _loop(
             session.tracker.artifact(picture, "grids")
         if done in section.keep_steps:
             with as_stored(recipe.tokenizer, recipe.ema) as tokenizer:
-                save_weights(run.checkpoint_path(done), tokenizer.state_dict(), {"step": done})
+                weights = gathered(tokenizer.state_dict(), session.processes)
+                if session.processes.main:
+                    save_weights(run.checkpoint_path(done), weights, {"step": done})
         session.after_step(done, terms)
 
 
@@ -145,7 +173,7 @@ def _discriminator(section: TrainTokenizerSection, device: torch.device) -> nn.M
     if not section.loss.adversarial_weight or settings.start_step >= section.steps:
         return None
     if settings.kind == "patchgan":
-        return PatchGan(settings.channels, settings.layers).to(device)
+        return PatchGan(settings.channels, settings.layers, settings.statistics_group).to(device)
     return load_dino_discriminator(Path(settings.weights) if settings.weights else None).to(device)
 
 
@@ -180,9 +208,15 @@ def _write_outputs(
         "training": section.model_dump(mode="json", exclude=set(NOT_STORED)),
         **described(kept, resumptions),
     }
+    processes = recipe.parallel.processes
+    full_precision()
     with as_stored(recipe.tokenizer, recipe.ema) as tokenizer:
-        sha256 = save_model(run.path, tokenizer, config, metadata)
-        encode_images(tokenizer, data, run.indices_path, section.token_crops, indices_source(sha256, data, section))
+        weights = gathered(tokenizer.state_dict(), processes)
+        sha256 = processes.main_does(lambda: save_model(run.path, weights, config, metadata))
+        # its shards would have to be gathered in step on all processes: each takes the whole from the file
+        whole = load_tokenizer_dir(run.path).to(recipe.device) if recipe.parallel.sharded else tokenizer
+        source = indices_source(sha256, data, section)
+        encode_images(whole, data, run.indices_path, section.token_crops, source, processes)
     return kept
 
 

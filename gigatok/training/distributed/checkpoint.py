@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 
+from gigatok.artifacts.training_state import Stateful
 from gigatok.optim import Ema
 from gigatok.training.distributed.setup import Processes
 
@@ -32,6 +33,13 @@ def whole_tree(tree: TreeT, processes: Processes) -> TreeT:
     if isinstance(tree, list):
         return [whole_tree(value, processes) for value in tree]  # type: ignore[return-value]
     return tree
+
+
+def join_saving(objects: Mapping[str, Any]) -> None:
+    """What other processes do while rank 0 saves ``objects``: send it their shards."""
+    for value in objects.values():
+        if isinstance(value, Stateful):
+            value.state_dict()
 
 
 def sharded_like(full: Tensor, like: Tensor) -> Tensor:

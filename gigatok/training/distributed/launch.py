@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import torch
 
+from gigatok.artifacts import RESUME_VARIABLE
 from gigatok.config import ConfigError, GigatokError, Params
 from gigatok.config.launch import LaunchSection, require_divisible
 from gigatok.training.distributed.setup import Processes
@@ -32,7 +33,9 @@ class StageProcessError(GigatokError):
         self.exit_code = exit_code
 
 
-def run_in_processes(kind: Literal["tokenizer", "generator"], name: str, params: Params) -> bool:
+def run_in_processes(
+    kind: Literal["tokenizer", "generator"], name: str, params: Params, *, resume_anyway: bool = False
+) -> bool:
     """Run this very script in as many processes as ``launch`` asks for, and wait for them.
 
     Returns:
@@ -54,6 +57,8 @@ def run_in_processes(kind: Literal["tokenizer", "generator"], name: str, params:
         )
     if started or world == 1:
         return False
+    if resume_anyway:
+        os.environ[RESUME_VARIABLE] = "1"  # the processes inherit it
     _run(f"train_{kind}@{name}", launch, count)
     return True
 

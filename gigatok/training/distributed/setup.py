@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -83,6 +83,29 @@ class Processes(NamedTuple):
                     "same commit, params.yaml and prepared data (a shared file system does)"
                 )
 
+    def main_does(self, work: Callable[[], T]) -> T:
+        """Do ``work`` on rank 0 alone, and have its result, or its error, on all processes."""
+        result: T | None = None
+        error: GigatokError | None = None
+        if self.main:
+            try:
+                result = work()
+            except GigatokError as problem:
+                error = problem
+        result, error = self.from_main((result, error))
+        if error is not None:
+            raise error
+        return cast(T, result)
+
+    @contextmanager
+    def main_first(self) -> Iterator[None]:
+        """The block runs on rank 0 before it runs on the others, which find what it wrote."""
+        if not self.main:
+            self.wait()
+        yield
+        if self.main:
+            self.wait()
+
     def wait(self) -> None:
         """Until all processes are here."""
         if self.world > 1:
@@ -110,7 +133,7 @@ def joined(device: torch.device) -> Iterator[Processes]:
     """
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
-        yield ALONE
+        yield Processes(device=device)
         return
     try:
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=TIMEOUT)

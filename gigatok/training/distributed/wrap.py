@@ -142,7 +142,10 @@ def whole(module: nn.Module, name: str) -> Iterator[Tensor]:
 
 
 def gathered(tensors: Mapping[str, Tensor], processes: Processes) -> dict[str, Tensor]:
-    """Whole tensors on the CPU of rank 0, one after the other; nothing on the others. All processes call it."""
+    """Whole tensors on the CPU of rank 0, one after the other; nothing on the others. All processes call it.
+
+    What is whole on the CPU already is no copy: use it before the module changes.
+    """
     found = {}
     for name, tensor in tensors.items():
         full = tensor.detach()
