@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch._guards import detect_fake_mode
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import _disable_current_modes
@@ -77,7 +78,7 @@ def planned_teacher(section: TeacherSection) -> PlannedTeacher:
         return PlannedTeacher(network.eval().requires_grad_(False), int(network.num_features), section.image_size)
     if section.name not in TEACHERS:
         raise ConfigError(f"teacher.name {section.name!r} is not one of {', '.join(TEACHERS)}")
-    teacher = load_teacher(section.name, image_size=section.image_size)
+    teacher = _loaded(lambda: load_teacher(section.name, image_size=section.image_size))
     return PlannedTeacher(teacher, teacher.dim, section.image_size)
 
 
@@ -93,9 +94,8 @@ def planned_perceptual(section: TrainTokenizerSection) -> PerceptualNetwork | No
     if not section.loss.perceptual_weight:
         return None
     if section.loss.perceptual_network == "vgg16":
-        heads = {f"lin{i}.model.1.weight": torch.zeros(1, widths[-1], 1, 1) for i, widths in enumerate(STAGES)}
-        return Lpips(VggFeatures().state_dict(), heads, sha256="")
-    return load_perceptual(section.loss.perceptual_network)
+        return _loaded(_random_lpips)
+    return _loaded(lambda: load_perceptual(section.loss.perceptual_network))
 
 
 def planned_discriminator(section: TrainTokenizerSection) -> nn.Module | None:
@@ -130,6 +130,21 @@ class _HostRanges(TorchFunctionMode):
         if func is torch.linspace:
             kwargs["device"] = "cpu"
         return func(*args, **kwargs)
+
+
+def _random_lpips() -> Lpips:
+    heads = {f"lin{i}.model.1.weight": torch.ones(1, widths[-1], 1, 1) for i, widths in enumerate(STAGES)}
+    return Lpips(VggFeatures().state_dict(), heads, sha256="")
+
+
+def _loaded(load: Callable[[], ModuleT]) -> ModuleT:
+    """A network whose weights are checked while they are loaded: read as they are, then without values in their place.
+
+    Where tensors have values, as in a measurement, it keeps its own.
+    """
+    with _disable_current_modes():
+        network = load()
+    return allocate(network) if detect_fake_mode() is not None else network
 
 
 def _from_timm(build: Callable[[], ModuleT]) -> ModuleT:
