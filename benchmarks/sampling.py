@@ -1,4 +1,4 @@
-"""Sampling from GPT-B with guidance: python benchmarks/sampling.py [--cases batch-1-fp32 ...]."""
+"""Sampling from GPT-B with guidance: python benchmarks/sampling.py [--cases tokens-32-batch-1-fp32 ...]."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from gigatok.sampling.generate import Sampler
 from gigatok.sampling.spec import SampleSpec
 
 CFG_SCALE = 2.0
-TOKENS = {1: 256, 8: 64, 32: 32}
-"""Tokens drawn by batch size: whole sequences cost minutes with 32 images."""
+WHOLE = 256
+"""Tokens of the case with one image: a whole sequence."""
 SHORT = 32
-"""Of the cases that tell how time grows with the number of tokens."""
+"""Tokens of the cases that tell how time grows with the batch: 32 whole sequences cost minutes."""
+BATCHES = (1, 8, 32)
 
 
 def case(batch: int, dtype: torch.dtype, tokens: int, growth: str | None, size: float) -> Case:
@@ -52,9 +53,8 @@ def case(batch: int, dtype: torch.dtype, tokens: int, growth: str | None, size: 
 def _cases() -> dict[str, Callable[[], Case]]:
     found: dict[str, Callable[[], Case]] = {}
     for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
-        for batch, tokens in TOKENS.items():
-            found[f"batch-{batch}-{name}"] = partial(case, batch, dtype, tokens, None, 1)
-        for batch in TOKENS:
+        found[f"tokens-{WHOLE}-batch-1-{name}"] = partial(case, 1, dtype, WHOLE, None, 1)
+        for batch in BATCHES:
             found[f"tokens-{SHORT}-batch-{batch}-{name}"] = partial(case, batch, dtype, SHORT, f"batch, {name}", batch)
     return found
 
