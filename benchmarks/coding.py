@@ -20,17 +20,19 @@ SIDES = (64, 128, 256)
 def case(way: Literal["encode", "decode"], side: int, dtype: torch.dtype) -> Case:
     """One image, the weights random: they cost what trained ones do."""
     torch.manual_seed(0)
-    tokenizer = build_tokenizer("S-S", image_size=side).eval().to(dtype)
-    images = (torch.rand(1, 3, side, side) * 2 - 1).to(dtype)
+    tokenizer = build_tokenizer("S-S", image_size=side).eval()
+    images = torch.rand(1, 3, side, side) * 2 - 1
     indices = torch.randint(tokenizer.config.codebook_size, (1, tokenizer.config.tokens))
 
-    @torch.inference_mode()
-    def ours() -> Tensor:
-        return tokenizer.encode(images) if way == "encode" else tokenizer.decode(indices)
+    half = torch.autocast("cpu", dtype=torch.bfloat16, enabled=dtype == torch.bfloat16)
 
-    @torch.inference_mode()
+    def ours() -> Tensor:
+        with torch.inference_mode(), half:
+            return tokenizer.encode(images) if way == "encode" else tokenizer.decode(indices)
+
     def textbook() -> Tensor:
-        return plain.encode(tokenizer, images) if way == "encode" else plain.decode(tokenizer, indices)
+        with torch.inference_mode(), half:
+            return plain.encode(tokenizer, images) if way == "encode" else plain.decode(tokenizer, indices)
 
     def agree(first: Tensor, second: Tensor) -> bool:
         if dtype != torch.float32:

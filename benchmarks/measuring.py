@@ -124,7 +124,7 @@ def _row(name: str, case: Case, options: argparse.Namespace, peaks: dict[str, fl
 
 def _memory_of(name: str, which: str, threads: int) -> float | None:
     command = [sys.executable, sys.argv[0], "--cases", name, "--memory", which, "--threads", str(threads)]
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
 def _peak_memory(case: Case, which: str) -> float | None:

@@ -60,7 +60,7 @@ def main() -> None:
         command += ["--repeats", str(options.repeats), "--threads", str(options.threads)]
         chosen = options.cases or DEFAULT.get(name)
         command += ["--cases", *chosen] if chosen else []
-        result = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        result = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
         _merge(stored.setdefault(name, {"title": result["title"], "rows": []}), result, options.note)
         options.output.write_text(json.dumps(stored, indent=1) + "\n")
         options.output.with_suffix(".md").write_text(markdown(stored))
