@@ -21,6 +21,7 @@ from gigatok.config.bounds import (
     Width,
 )
 from gigatok.config.models import CnnConfig, TransformerSize
+from gigatok.config.watchdog import WatchdogSection
 
 
 class BaseSection(Section):
@@ -170,6 +171,7 @@ class TrainTokenizerSection(Section):
     """Steps between resumable states."""
     keep_steps: tuple[Count, ...] = ()
     """Steps whose weights are kept besides the last ones."""
+    watchdog: WatchdogSection = WatchdogSection()
     workers: int = Field(0, ge=0, le=1024)
     """Loader processes; 0 loads in the training process."""
     token_crops: Literal["plain", "ten-crop"] = "plain"
@@ -210,6 +212,7 @@ class TrainGeneratorSection(Section):
     ema_decay: Beta = 0.0
     log_every: Count = 50
     validate_every: Count = 500
+    watchdog: WatchdogSection = WatchdogSection()
     save_every: Count = 500
     keep_steps: tuple[Count, ...] = ()
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, NamedTuple, Self
@@ -22,14 +23,15 @@ from gigatok.artifacts import (
     write_json,
 )
 from gigatok.config import ConfigError, GigatokError
+from gigatok.config.watchdog import WatchdogSection
 from gigatok.tracking import Tracker
-from gigatok.tracking.progress import open_progress
+from gigatok.tracking.progress import note, open_progress
 from gigatok.training.distributed.checkpoint import join_saving
 from gigatok.training.distributed.setup import ALONE, Processes
 from gigatok.training.resume.finished import remember
 from gigatok.training.resume.outputs import digests_of
 from gigatok.training.resume.provenance import begin_provenance, end_provenance, identified
-from gigatok.training.watchdog import require_finite
+from gigatok.training.watchdog import TrainingDivergedError, Watchdog
 
 
 class InterruptedRunError(GigatokError):
@@ -49,6 +51,8 @@ class RunPlan(NamedTuple):
     batch_size: int
     log_every: int
     save_every: int
+    watchdog: WatchdogSection = WatchdogSection()
+    """When the run counts as lost."""
     resumptions: tuple[Resumption, ...] = ()
     """What the run took over although it was another's."""
 
@@ -97,7 +101,11 @@ class TrainingSession:
         self.plan = plan
         self.tracker = tracker
         self.curves = Curves()
-        self._objects = {**objects, "curves": self.curves}
+        self._watchdog = Watchdog(plan.watchdog, plan.stage)
+        self._objects = {**objects, "curves": self.curves, "watchdog": self._watchdog}
+        self._rolled_back = False
+        self._suspicious = False
+        self._next = 0
         self._stop_asked = False
         self._seconds_before = 0.0
         self.first_step = 0
@@ -136,51 +144,86 @@ class TrainingSession:
             stopped = isinstance(error, InterruptedRunError | KeyboardInterrupt)
             self.tracker.close("KILLED" if stopped else "FAILED")
 
+    def steps(self) -> Iterator[int]:
+        """Updates to make, by how many were made before; after a roll-back those that have to be made again."""
+        self._next = self.first_step
+        while self._next < self.plan.steps:
+            self._next += 1
+            yield self._next - 1
+
+    def looks(self, done: int) -> bool:
+        """Whether the watchdog looks at what the step reported: it then wants ``codebook_usage`` too."""
+        return self._watchdog.due(done) or self.due(self.plan.save_every, done)
+
     def due(self, every: int, done: int) -> bool:
         """Whether something that happens each ``every`` steps happens after ``done`` steps (always at the end)."""
         return done % every == 0 or done == self.plan.steps
 
     def log(self, done: int, values: Mapping[str, float]) -> None:
-        """Record values after ``done`` steps: journal, curves, tracker, display.
-
-        Raises:
-            TrainingDivergedError: a value is not finite.
-        """
+        """Record values after ``done`` steps: journal, curves, tracker, display. What is not finite is in the journal
+        alone, and makes the watchdog look."""
         now = time.monotonic()
         steps = done - self._window_step
         speed = steps * self.plan.batch_size / max(now - self._window_begin, 1e-9)
         if self.processes.main:
             self._journal.log(done, {**values, **({"images_per_second": speed} if steps else {})})
             self.tracker.log(done, values)
-        require_finite(done, values, self.plan.stage)
-        self.curves.add(done, values)
+        finite = {name: value for name, value in values.items() if math.isfinite(value)}
+        self._suspicious |= len(finite) < len(values)
+        self.curves.add(done, finite)
         if steps:
             self._window_begin, self._window_step = now, done
             if self._progress is not None:
                 self._progress.update(done, loss=values.get("loss"), images_per_second=speed)
 
-    def after_step(self, done: int, terms: Mapping[str, Tensor]) -> None:
-        """Save when due; stop if asked to.
+    def after_step(self, done: int, terms: Mapping[str, Tensor], rows: Iterable[int] = ()) -> None:
+        """Let the watchdog look, save when due, stop if asked to. A lost run goes back once to its last saved state.
 
         Args:
             done: updates made.
             terms: what the last of them reported: a state is only saved while all of it is finite.
+            rows: images of its batch, stored where the run was lost.
 
         Raises:
             InterruptedRunError: SIGINT or SIGTERM arrived, at any of the processes; the state is saved.
-            TrainingDivergedError: a state was to be saved that no later step could be right from.
+            TrainingDivergedError: the run is lost, for the second time or with no state to go back to.
         """
-        if self.processes.any(self._stop_asked):
-            self._save(done, terms)
+        stop = self.processes.any(self._stop_asked)
+        if stop or self._suspicious or self.looks(done):
+            self._suspicious = False
+            try:
+                self._watchdog.look(done, {name: float(value) for name, value in terms.items()})
+            except TrainingDivergedError as lost:
+                self._roll_back(done, lost, rows)
+                return
+        if stop:
+            self._save(done)
             raise InterruptedRunError(
                 f"{self.plan.stage} interrupted after step {done} of {self.plan.steps}: its state is saved, "
                 "the same command goes on from there"
             )
         if self.due(self.plan.save_every, done):  # after the last step too: encoding all images may take longer
-            self._save(done, terms)
+            self._save(done)
 
-    def _save(self, done: int, terms: Mapping[str, Tensor]) -> None:
-        require_finite(done, {name: float(value) for name, value in terms.items()}, self.plan.stage)
+    def _roll_back(self, done: int, lost: TrainingDivergedError, rows: Iterable[int]) -> None:
+        """Go back to the last saved state, once.
+
+        Raises:
+            TrainingDivergedError: there is none, or the run was here before.
+        """
+        if self.processes.main:
+            write_json(self.run.path / "lost.json", {"step": done, "reason": str(lost), "rows": [int(r) for r in rows]})
+        restored = None if self._rolled_back else load_state(self.run.state_dir, self._objects)
+        if restored is None:
+            raise lost
+        self._rolled_back = True
+        self._next = self._window_step = int(restored.meta["step"])
+        self._window_begin = time.monotonic()
+        if self.processes.main:
+            self._journal.truncate_after(self._next)
+            note(self.plan.stage, f"{lost}; goes back to step {self._next}, and stops if it is lost again")
+
+    def _save(self, done: int) -> None:
         meta = {"step": done, "seconds": self.seconds(), **self._identified}
         if self.processes.main:
             save_state(self.run.state_dir, self._objects, meta)

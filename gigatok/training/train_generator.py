@@ -40,7 +40,7 @@ from gigatok.training.resume.lock import hold
 from gigatok.training.resume.start import WITHOUT_RESULT, Request, already_trained, begin, described
 from gigatok.training.session import RunPlan, TrainingSession, require_reached
 
-NOT_STORED = frozenset({"save_every"})
+NOT_STORED = frozenset({"watchdog", "save_every"})
 """Settings that ``config.json`` does not repeat."""
 WITHOUT_EFFECT = NOT_STORED | {"log_every", "validate_every", "keep_steps"}
 """Settings that change no weight: a run resumes, or stays finished, when they change."""
@@ -109,6 +109,7 @@ def _train(name: str, params: Params, workspace: Workspace, processes: Processes
         section.batch_size,
         section.log_every,
         section.save_every,
+        section.watchdog,
         start.resumptions,
     )
     cursor = BatchCursor(len(tokens.labels), section.batch_size, params.base.seed)
@@ -156,8 +157,9 @@ def _loop(
     crops: np.random.Generator,
 ) -> None:
     section, mine = recipe.section, session.processes.share.of(cursor.batch_size)
-    for step in range(session.first_step, section.steps):
-        indices, classes = tokens.batch(cursor.next(), crops)
+    for step in session.steps():
+        rows = cursor.next()
+        indices, classes = tokens.batch(rows, crops)
         terms = recipe.step(step, indices[mine].to(recipe.device), classes[mine].to(recipe.device))
         done = step + 1
         if session.due(section.log_every, done):
@@ -170,7 +172,7 @@ def _loop(
                 weights = gathered(stored.state_dict(), session.processes)
                 if session.processes.main:
                     save_weights(session.run.checkpoint_path(done), weights, {"step": done})
-        session.after_step(done, terms)
+        session.after_step(done, terms, rows)
 
 
 class TokenData:

@@ -42,7 +42,7 @@ from gigatok.training.targets import Targets, open_targets
 from gigatok.training.tokenizer_recipe import TokenizerRecipe
 from gigatok.training.validation import grid_path, validation_psnr
 
-NOT_STORED = frozenset({"workers", "save_every"})
+NOT_STORED = frozenset({"watchdog", "workers", "save_every"})
 """Settings that ``config.json`` does not repeat."""
 WITHOUT_EFFECT = NOT_STORED | {"log_every", "sample_every", "keep_steps"}
 """Settings that change no weight: a run resumes, or stays finished, when they change."""
@@ -103,6 +103,7 @@ def _train(name: str, params: Params, workspace: Workspace, processes: Processes
             section.batch_size,
             section.log_every,
             section.save_every,
+            section.watchdog,
             start.resumptions,
         )
         info = tokenizer_info(name, params, config, _count(recipe.tokenizer))
@@ -145,7 +146,7 @@ def _loop(
     session: TrainingSession, recipe: TokenizerRecipe, loader: BatchLoader, data: PreparedData, targets: Targets | None
 ) -> None:
     section, run = recipe.section, session.run
-    for step in range(session.first_step, section.steps):
+    for step in session.steps():
         batch = loader.next()
         images = to_float(batch.pixels.to(recipe.device))
         target = targets.source.of(batch.rows, images, recipe.tokenizer.config.grid) if targets else None
@@ -165,7 +166,9 @@ def _loop(
                 weights = gathered(tokenizer.state_dict(), session.processes)
                 if session.processes.main:
                     save_weights(run.checkpoint_path(done), weights, {"step": done})
-        session.after_step(done, terms)
+        if session.looks(done):
+            terms["codebook_usage"] = torch.tensor(recipe.codes.usage())
+        session.after_step(done, terms, batch.rows)
 
 
 def _discriminator(section: TrainTokenizerSection, device: torch.device) -> nn.Module | None:
