@@ -129,12 +129,11 @@ def _open_folder(folder: Path, crop: int | None, allow_lossy: bool, transparency
     if not taken.names:
         raise GigatokError(f"{str(folder)!r} holds no images ({taken.told()}): known are {', '.join(FORMATS)}")
     _require_one_split(folder, taken)
-    images: list[UInt8] = []
+    images: UInt8 | None = None
     codecs: set[str] = set()
     traits: list[frozenset[Trait]] = []
     changed = False
-    for found in _decoded(taken, transparency):
-        name = taken.names[len(images)]
+    for place, (name, found) in enumerate(zip(taken.names, _decoded(taken, transparency), strict=True)):
         codec = _codec(found)
         if codec in LOSSY and not allow_lossy:
             raise GigatokError(
@@ -144,17 +143,20 @@ def _open_folder(folder: Path, crop: int | None, allow_lossy: bool, transparency
         picture = found.picture
         changed |= crop is not None and picture.size != (crop, crop)
         pixels = center_crop(picture, crop) if crop is not None else np.asarray(picture)
-        if images and pixels.shape != images[0].shape:
+        if images is None:  # filled image by image: a list that is stacked would take their size twice
+            images = np.empty((len(taken.names), *pixels.shape), dtype=np.uint8)
+        if pixels.shape != images.shape[1:]:
             raise GigatokError(
                 f"{str(folder / name)!r} is {pixels.shape[1]}x{pixels.shape[0]}, the images before it are "
-                f"{images[0].shape[1]}x{images[0].shape[0]}: give one size to crop to (--crop)"
+                f"{images.shape[2]}x{images.shape[1]}: give one size to crop to (--crop)"
             )
-        images.append(pixels)
+        images[place] = pixels
         codecs.add(codec)
         traits.append(found.traits)
+    assert images is not None  # for the type checker: there is a file
     folders = {name.rpartition("/")[0] for name in taken.names}
     return replace(
-        evaluation_set(np.stack(images), printable(folder.name), "+".join(sorted(codecs))),
+        evaluation_set(images, printable(folder.name), "+".join(sorted(codecs))),
         crop=crop if changed else None,
         names=taken.names,
         order="folders" if len(folders) > 1 else "names",

@@ -1,6 +1,7 @@
 """Folders, arrays and ADM's files: round trips, lossy files, sizes, damage."""
 
 import io
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -230,3 +231,17 @@ def test_arrays_that_ask_for_more_than_they_hold_take_no_memory(tmp_path: Path) 
     (tmp_path / "renamed.npy").rename(tmp_path / "renamed.npz")
     with pytest.raises(GigatokError, match=r"cannot be read as an \.npz"):
         open_set(tmp_path / "renamed.npz")
+
+
+def test_opening_a_folder_takes_little_more_than_its_images(tmp_path: Path) -> None:
+    """50,000 images of 256 px are 10 GB: a second copy, for stacking or hashing, does not fit beside them."""
+    images = _images(60, 128)
+    path = _save(tmp_path / "set", images, ".png")
+    tracemalloc.start()
+    try:
+        found = open_set(path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert found.images is not None
+    assert peak < 1.4 * found.images.nbytes
