@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import socket
 from pathlib import Path
 
 import pytest
@@ -41,6 +43,36 @@ def test_ui_of_a_server_is_its_address(command: Command, project: Path, monkeypa
     assert ended.status == 0
     assert "https://tracking.example:8443" in ended.out
     assert "secret" not in ended.out + ended.err
+
+
+def test_ui_refuses_a_port_on_which_another_program_listens(
+    command: Command, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "mlflow.db").touch()
+    monkeypatch.setattr(os, "execve", lambda *words: pytest.fail("a server was started"))
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        ended = command("ui", "--port", str(port))
+    assert ended.status == 2
+    assert f"--port {port} cannot be used" in ended.err
+    assert "http://" not in ended.err
+    assert "\n" not in ended.err.strip()
+
+
+def test_ui_hides_a_password_from_the_list_of_processes(
+    command: Command, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://me:secret@db/mlflow")
+    ended = command("ui", "--print")
+    assert ended.status == 0
+    assert "secret" not in ended.out
+    assert "MLFLOW_BACKEND_STORE_URI=postgresql://db/mlflow" in ended.out
+
+
+def test_ui_compares_only_what_is_tracked(command: Command, project: Path) -> None:
+    ended = command("ui", "--compare", "s,mine")
+    assert ended.status == 2
+    assert "MLflow has no run of S-S, mine" in ended.err
 
 
 def test_track_without_runs_adds_nothing(command: Command, project: Path) -> None:
