@@ -60,8 +60,10 @@ class Feeder:
             active = bool(self._active())
             if work or active:
                 busy = time.monotonic()
-            if not active and self._may_end(failed, stop, time.monotonic() - busy) and self._leave():
-                break
+            if not active and self._may_end(failed, stop, time.monotonic() - busy):
+                self._feed_suites()
+                if self._leave():
+                    break
             backoff = min(backoff * 2, _MAX_BACKOFF) if failed else POLL_SECONDS
             self._rest(backoff)
         sampler.stop()
@@ -112,6 +114,17 @@ class Feeder:
         self._failing_since = None
         self._report(ok=True)
         return True
+
+    def _feed_suites(self) -> None:
+        """The parent runs, at the end: their scores and report change with the last stages."""
+        if self._store is None:
+            return
+        from gigatok.tracking.mlflow.suite import feed_suites
+
+        try:
+            feed_suites(self._store, self._destination.runs_root)
+        except Exception as error:  # a view of the children, which MLflow has: the next pass or sync brings it
+            logger.warning("suite: %s", self._one_line(error))
 
     def _feed(self, run: RunFolder, record: Record) -> None:
         from gigatok.tracking.mlflow.run_feed import RunFeed

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from gigatok.config import ArConfig, Params, TokenizerConfig
+from gigatok.config import RUNGS, ArConfig, Params, TokenizerConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,9 +51,8 @@ def tokenizer_info(name: str, params: Params, model: TokenizerConfig, parameters
             "teacher": params.tokenizer_teacher(name).name,
         },
         tags={
-            "profile": params.profile,
-            "suite": params.suite,
-            "tokenizer": name,
+            **_tags(name, params, "train_tokenizer"),
+            "size": f"{entry.encoder}-{entry.decoder}",
             "encoder": entry.encoder,
             "decoder": entry.decoder,
             "semantic_regularization": str(training.loss.semantic_weight > 0).lower(),
@@ -76,13 +75,29 @@ def generator_info(name: str, params: Params, model: ArConfig, parameters: int, 
             "seed": params.training_seed("generator", name),
         },
         tags={
-            "profile": params.profile,
-            "suite": params.suite,
-            "tokenizer": entry.tokenizer,
+            **_tags(entry.tokenizer, params, "train_generator"),
             "size": entry.size,
         },
         metrics={"parameters": float(parameters), "tokenizer_parameters": float(tokenizer_parameters)},
     )
+
+
+def _tags(tokenizer: str, params: Params, stage: str) -> dict[str, str]:
+    """What tokenizer and generator runs have alike, to filter and group them by."""
+    entry = params.tokenizers[tokenizer]
+    rung = _RUNG_OF.get(f"{entry.encoder}-{entry.decoder}")
+    weight = params.tokenizer_training(tokenizer).loss.semantic_weight
+    return {
+        "profile": params.profile,
+        "suite": params.suite,
+        "stage": stage,
+        "tokenizer": tokenizer,
+        "semantic": str(weight > 0).lower(),
+        **({"rung": rung} if rung else {}),
+    }
+
+
+_RUNG_OF = {name: rung for rung, name in RUNGS.items()}
 
 
 def flatten(params: Mapping[str, Any]) -> dict[str, str]:

@@ -45,6 +45,7 @@ def sync(runs_root: Path, section: TrackingSection) -> SyncReport:
     destination = find_destination(section, runs_root)
     from gigatok.tracking.mlflow.run_feed import RunFeed
     from gigatok.tracking.mlflow.store import is_servers_trouble
+    from gigatok.tracking.mlflow.suite import feed_suites
 
     done: list[str] = []
     refused: dict[str, Exception] = {}
@@ -68,6 +69,8 @@ def sync(runs_root: Path, section: TrackingSection) -> SyncReport:
             in_a_row = 0
             points += feed.points_logged
             done.append(name)
+        if done:
+            feed_suites(store, destination.runs_root)
         if refused and not done:
             raise next(iter(refused.values()))
     if refused:

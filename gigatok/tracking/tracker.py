@@ -13,9 +13,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-from gigatok.artifacts import RunFolder
+from gigatok.artifacts import RunFolder, write_bytes
 from gigatok.artifacts.belonging import weights_sha256
 from gigatok.config.sections import TrackingSection
+from gigatok.tracking.changes import keep_changes
 from gigatok.tracking.destination import Destination, find_destination
 from gigatok.tracking.feeder import ensure_feeder
 from gigatok.tracking.ledger import read_ledger
@@ -120,6 +121,9 @@ def open_tracker(section: TrackingSection, run: RunFolder, info: RunInfo) -> Tra
         destination = find_destination(section, runs_root_of(run))
         record = begin_record(run, info, section.experiment, destination.fingerprint)
         tracker = MlflowTracker(run, record, destination)
+        changes = keep_changes(run, Path.cwd())
+        if changes is not None:
+            note_artifact(run, changes, "source")
         ensure_feeder(destination, WAIT_SECONDS)
     except Exception as error:  # a malformed address, a full disk, no process left: training goes on
         reason = one_line(error, section.uri or "")
@@ -145,9 +149,13 @@ def note_artifact(run: RunFolder, path: Path, folder: str) -> None:
     """Have the feeder upload a file of ``run`` under ``folder``, once. Never raises."""
     try:
         absolute, base = Path(path).resolve(), run.path.resolve()
-        kept = absolute.relative_to(base) if absolute.is_relative_to(base) else absolute
+        if not absolute.is_relative_to(base):  # what is uploaded lies in the run's folder
+            kept = base / "kept" / absolute.name
+            write_bytes(kept, absolute.read_bytes())
+            absolute = kept
+        name = str(absolute.relative_to(base))
         with (run.path / "artifacts.jsonl").open("a") as file:
-            file.write(json.dumps({"path": str(kept), "folder": folder}) + "\n")
+            file.write(json.dumps({"path": name, "folder": folder}) + "\n")
     except Exception as error:
         logger.warning("%s was not noted for MLflow: %s", printable(str(path)), one_line(error))
 

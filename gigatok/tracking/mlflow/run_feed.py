@@ -15,6 +15,7 @@ from gigatok.config import GigatokError
 from gigatok.tracking.ledger import PICTURES, Ledger, ledger_path, read_ledger, signature
 from gigatok.tracking.mlflow import pictures
 from gigatok.tracking.mlflow.score_metrics import score_metrics
+from gigatok.tracking.mlflow.shown import grid_step, log_data, log_grid, logged_images, source_tags
 from gigatok.tracking.mlflow.store import FOLDER, WEIGHTS, Store, is_running
 from gigatok.tracking.mlflow.system_metrics import FILE as SYSTEM_FILE
 from gigatok.tracking.record import Record, identity, sheet_is_current
@@ -45,6 +46,7 @@ class RunFeed:
         self._uploaded: dict[str, Any] = {}
         self._last_step = 0
         self._journalled: set[str] = set()
+        self._images: set[tuple[str, int]] | None = None
         self._running = False
         self._belongs = True
 
@@ -136,7 +138,7 @@ class RunFeed:
 
     def _describe(self, store: Store, run_id: str, record: Record) -> None:
         run = store.client.get_run(run_id)
-        tags = {**record.tags, **self._source_tags(), FOLDER: _folder(self.run)}
+        tags = {**source_tags(self.run), **record.tags, **self._source_tags(), FOLDER: _folder(self.run)}
         if record.weights_sha256:
             tags[WEIGHTS] = record.weights_sha256
         store.describe(run, record.params, tags)
@@ -160,6 +162,7 @@ class RunFeed:
                 moment = self.run.summary_path.stat().st_mtime
                 run = store.client.get_run(run_id)
                 values |= {**record.metrics, **score_metrics(sheet)}
+                log_data(store, run, self.run.path.resolve().parents[1], sheet)
                 self._log_changed(store, run, values, self._last_step, moment)
         for name in ("summary.json", "config.json"):
             if self._changed(name, files):
@@ -184,8 +187,19 @@ class RunFeed:
             file = self.run.file_inside(path) if path else None
             if file is not None and not folder.startswith("/") and ".." not in Path(folder).parts:
                 store.upload(run_id, file, folder)
+                self._log_grid(store, run_id, folder, file)
             self._uploaded[line] = True
         self._uploaded["artifacts.jsonl"] = files["artifacts.jsonl"]
+
+    def _log_grid(self, store: Store, run_id: str, folder: str, path: Path) -> None:
+        """Log a sample grid as an image of its step, once: MLflow would keep each repetition."""
+        step = grid_step(path)
+        if step is None or not folder:
+            return
+        if self._images is None:
+            self._images = logged_images(store, run_id)
+        if (folder, step) not in self._images and log_grid(store, run_id, folder, path, step):
+            self._images.add((folder, step))
 
     def _changed(self, name: str, files: dict[str, Any]) -> bool:
         return name in files and self._uploaded.get(name) != files[name]
