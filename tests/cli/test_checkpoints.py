@@ -16,7 +16,6 @@ import torch
 from cli_harness import Command, small_tokenizer_config
 from PIL import Image
 
-from gigatok.cli.commands.reconstruct import pairs
 from gigatok.cli.commands.sample import parse_classes
 from gigatok.config import ConfigError
 from gigatok.data import to_float, to_uint8
@@ -40,16 +39,6 @@ def test_reconstruct_shows_originals_above_reconstructions(
     grid = np.asarray(Image.open(output).resize((16, 32), Image.Resampling.NEAREST))
     np.testing.assert_array_equal(grid[:16], original)
     np.testing.assert_array_equal(grid[16:], expected)
-
-
-def test_pairs_fill_gaps_with_white() -> None:
-    originals = torch.zeros(9, 3, 2, 2, dtype=torch.uint8)
-    rows = pairs(originals, originals + 1)
-    assert rows.shape[0] == 32
-    assert rows[:8].max() == 0
-    assert rows[8:16].min() == rows[8:16].max() == 1
-    assert rows[16].max() == 0
-    assert rows[17:24].min() == 255
 
 
 def test_encode_then_decode_is_reconstruct(

@@ -34,7 +34,8 @@ def reconstruct(
     """Encode and decode images; a grid shows originals above reconstructions, stdout their PSNR."""
     import torch
 
-    from gigatok.cli.files.images import some_validation_images, write_grid
+    from gigatok.artifacts.picture_grid import paired_rows
+    from gigatok.cli.files.images import some_validation_images, write_rows
     from gigatok.cli.files.models import open_tokenizer
     from gigatok.cli.options import check_output
     from gigatok.config import GigatokError
@@ -53,8 +54,9 @@ def reconstruct(
             to_uint8(model.reconstruct(to_float(batch).to(place))).cpu() for batch in torch.split(pixels, batch_size)
         ]
     reconstructed = torch.cat(parts)
-    write_grid(output, pairs(pixels, reconstructed), min(COLUMNS, len(pixels)))
-    decibel = psnr(pixels.permute(0, 2, 3, 1).numpy(), reconstructed.permute(0, 2, 3, 1).numpy()).mean()
+    before, after = (each.permute(0, 2, 3, 1).numpy() for each in (pixels, reconstructed))
+    write_rows(output, paired_rows(before, after, min(COLUMNS, len(pixels))))
+    decibel = psnr(before, after).mean()
     print(f"psnr {decibel:.2f} dB, mean of {len(pixels)} images of {size} px")
 
 
@@ -67,21 +69,3 @@ def _read(images: list[Path], size: int) -> torch.Tensor:
     read = read_images(found.files, size)
     say_traits(read.traits)
     return read.pixels
-
-
-def pairs(originals: torch.Tensor, reconstructions: torch.Tensor) -> torch.Tensor:
-    """Rows of at most ``COLUMNS`` originals, each above the row of its reconstructions; gaps are white.
-
-    Args:
-        originals, reconstructions: (n, 3, H, W) uint8.
-    """
-    import torch
-
-    columns = min(COLUMNS, len(originals))
-    blank = originals.new_full(((-len(originals)) % columns, *originals.shape[1:]), 255)
-    rows = zip(
-        torch.split(torch.cat([originals, blank]), columns),
-        torch.split(torch.cat([reconstructions, blank]), columns),
-        strict=True,
-    )
-    return torch.cat([row for pair in rows for row in pair])

@@ -10,6 +10,11 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     import torch
 
+    from gigatok.artifacts.picture_grid import Pixels
+
+_SMALL, _SCALE = 64, 3
+"""Pictures up to this side, in pixels, are enlarged by this factor."""
+
 
 class FoundImages(NamedTuple):
     """Image files, and what was left out of the folders they lie in."""
@@ -133,7 +138,15 @@ def some_validation_images(count: int, size: int) -> torch.Tensor:
 
 def write_grid(path: Path, images: torch.Tensor, columns: int) -> None:
     """PNG of (n, 3, H, W) uint8 images, row by row, in a folder that exists."""
-    from gigatok.training.grids import save_grid
+    from gigatok.artifacts.picture_grid import rows_of
 
-    save_grid(path, images.cpu(), columns)
+    write_rows(path, rows_of(images.cpu().permute(0, 2, 3, 1).numpy(), columns))
+
+
+def write_rows(path: Path, rows: Sequence[Pixels]) -> None:
+    """PNG of rows of (n, H, W, 3) uint8 images, in a folder that exists; small ones are enlarged."""
+    from gigatok.artifacts.picture_grid import picture_grid, save_picture
+
+    factor = _SCALE if rows[0].shape[2] <= _SMALL else 1
+    save_picture(path, picture_grid(rows, factor=factor))
     print(f"pictures: {path}", file=sys.stderr)
