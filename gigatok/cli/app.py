@@ -108,9 +108,10 @@ def main() -> None:
 def report_error(error: Exception) -> int:
     """Say on stderr in one line what is wrong; returns the exit status. ``--debug`` shows the traceback, too."""
     from gigatok.config import GigatokError
+    from gigatok.tracking.messages import mask
 
     if os.environ.get("GIGATOK_DEBUG"):
-        traceback.print_exception(error)
+        print(mask("".join(traceback.format_exception(error))), file=sys.stderr)
     text, status = f"{type(error).__name__}: {error}", 1
     if isinstance(error, GigatokError):
         text, status = str(error), error.exit_code
@@ -122,7 +123,7 @@ def report_error(error: Exception) -> int:
         text = "an input ended before it was complete"
     elif not os.environ.get("GIGATOK_DEBUG"):
         text += "; 'gigatok-bench --debug' shows where, please report it"
-    print(f"gigatok-bench: {one_line(text)}", file=sys.stderr)
+    print(f"gigatok-bench: {one_line(mask(text))}", file=sys.stderr)
     return status
 
 

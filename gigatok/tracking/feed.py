@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 
 from gigatok.artifacts import RunFolder, write_json
 from gigatok.config import GigatokError
+from gigatok.config.base import printable
 from gigatok.tracking.destination import FAILURES_IN_A_ROW, Destination, Health, locked, try_lock
 from gigatok.tracking.ledger import is_pending
-from gigatok.tracking.messages import MaskedStream, one_line, printable
+from gigatok.tracking.messages import MaskedStream, one_line
 from gigatok.tracking.record import Record, current_record, run_folders
 
 if TYPE_CHECKING:

@@ -13,10 +13,11 @@ import sys
 import time
 from pathlib import Path
 
+from gigatok.config.base import printable
 from gigatok.config.sections import TrackingSection
 from gigatok.tracking.destination import Destination, find_destination, locked, try_lock
 from gigatok.tracking.ledger import is_pending
-from gigatok.tracking.messages import one_line, printable
+from gigatok.tracking.messages import one_line
 from gigatok.tracking.record import current_record, run_folders
 
 ENVIRONMENT = {

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from typing import TextIO
 from urllib.parse import quote, unquote
 
+from gigatok.config.base import printable
+
 _LENGTH = 400
 _HIDDEN = "***"
 _USER = re.compile(r"(://)[^\s/?#'\"]*@")
@@ -31,11 +33,6 @@ def mask(text: str, *addresses: str) -> str:
     text = _USER.sub(rf"\1{_HIDDEN}@", text)
     text = _FIELD.sub(rf"\1{_HIDDEN}", text)
     return _HEADER.sub(rf"\1 {_HIDDEN}", text)
-
-
-def printable(text: str) -> str:
-    """``text`` with control characters (also of the kinds that move the cursor or turn the direction) as ``?``."""
-    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def one_line(error: BaseException | str, *addresses: str) -> str:

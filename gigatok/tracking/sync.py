@@ -13,12 +13,13 @@ import psutil
 
 from gigatok.artifacts import RunFolder
 from gigatok.config import GigatokError
+from gigatok.config.base import printable
 from gigatok.config.sections import TrackingSection
 from gigatok.tracking.addresses import VIEW_TAG, View
 from gigatok.tracking.destination import FAILURES_IN_A_ROW, Destination, find_destination, locked
 from gigatok.tracking.feeder import ENVIRONMENT
 from gigatok.tracking.ledger import WATCHED
-from gigatok.tracking.messages import one_line, printable
+from gigatok.tracking.messages import one_line
 from gigatok.tracking.record import Record, current_record, infer_record, read_record, run_folders
 
 _LOCK_SECONDS = 60.0

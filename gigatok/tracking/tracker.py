@@ -15,12 +15,13 @@ from typing import Protocol
 
 from gigatok.artifacts import RunFolder, write_bytes
 from gigatok.artifacts.belonging import weights_sha256
+from gigatok.config.base import printable
 from gigatok.config.sections import TrackingSection
 from gigatok.tracking.changes import keep_changes
 from gigatok.tracking.destination import Destination, find_destination
 from gigatok.tracking.feeder import ensure_feeder
 from gigatok.tracking.ledger import read_ledger
-from gigatok.tracking.messages import one_line, printable
+from gigatok.tracking.messages import one_line
 from gigatok.tracking.record import Record, Status, begin_record, describe_record, end_record
 from gigatok.tracking.run_info import RunInfo
 

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from cli_harness import Command
 
+from gigatok.cli.app import report_error
+from gigatok.config import GigatokError
 from gigatok.config.profiles import render
 
 
@@ -73,6 +75,20 @@ def test_ui_compares_only_what_is_tracked(command: Command, project: Path) -> No
     ended = command("ui", "--compare", "s,mine")
     assert ended.status == 2
     assert "MLflow has no run of S-S, mine" in ended.err
+
+
+@pytest.mark.parametrize("kind", [RuntimeError, GigatokError])
+@pytest.mark.parametrize("debug", [True, False])
+def test_no_error_shows_a_password_or_moves_the_cursor(
+    kind: type[Exception], debug: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "pw-98765")
+    monkeypatch.setenv("GIGATOK_DEBUG", "1" if debug else "")
+    assert report_error(kind("GET http://me:pw-98765@host: 401 for pw-98765, a\x1b[31mb")) == 1
+    said = capsys.readouterr().err
+    assert "http://***@host: 401 for ***, a" in said
+    assert "pw-98765" not in said
+    assert "\x1b" not in said.splitlines()[-1]
 
 
 def test_track_without_runs_adds_nothing(command: Command, project: Path) -> None:

@@ -21,7 +21,7 @@ def destination_of(project: Workspace, section: TrackingSection = SECTION) -> De
 
 def feeder_pid(project: Workspace, section: TrackingSection = SECTION) -> int:
     destination = destination_of(project, section)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not (feeder_alive(destination) and destination.file("lock").read_text()):
         assert time.monotonic() < deadline, "no feeder"
         time.sleep(0.05)
