@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -39,6 +40,8 @@ class Store:
 
     def __init__(self, destination: Destination) -> None:
         self._destination = destination
+        for name in ("mlflow", "mlflow.store.db.utils", "alembic"):  # each table made is no news for the user
+            logging.getLogger(name).setLevel(logging.WARNING)
         with ready_database(destination), deadline(call_seconds(), "opening it"):
             self.client: Any = LimitedClient(MlflowClient(destination.uri))
             self.experiment_id = self._find_experiment(destination.experiment)
