@@ -4,7 +4,8 @@ import pytest
 import torch
 from image_files import BASE, image_folder, section
 
-from gigatok.data import BatchCursor, BatchLoader, CorruptImageError, ImageSet, PreparedData, prepare
+from gigatok.config import ConfigError
+from gigatok.data import BatchCursor, BatchLoader, CorruptImageError, ImageSet, PreparedData, Share, prepare
 
 
 def images_of(tmp_path: Path, augmentation: str = "crop-flip", count: int = 12) -> ImageSet:
@@ -65,3 +66,24 @@ def test_a_damaged_image_is_named(tmp_path: Path, workers: int) -> None:
         pytest.raises(CorruptImageError, match=r"a/1\.png"),
     ):
         loader.next()
+
+
+@pytest.mark.parametrize("augmentation", ["none", "crop-flip"])
+@pytest.mark.parametrize("world", [2, 4])
+def test_processes_share_the_batches_of_one(tmp_path: Path, augmentation: str, world: int) -> None:
+    """The same rows with the same crops, each on one process; joined they are the batch of a single one."""
+    images = images_of(tmp_path, augmentation, count=16)
+
+    def loader(share: Share) -> BatchLoader:
+        return BatchLoader(images, BatchCursor(len(images), 4, seed=3), share=share)
+
+    whole = take(loader(Share()), 5)
+    shared = [take(loader(Share(rank, world)), 5) for rank in range(world)]
+    for number, (rows, pixels) in enumerate(whole):
+        assert [row for batches in shared for row in batches[number][0]] == rows
+        assert torch.equal(torch.cat([batches[number][1] for batches in shared]), pixels)
+
+
+def test_a_batch_that_processes_cannot_share_is_refused() -> None:
+    with pytest.raises(ConfigError, match="batch_size 6 is not a multiple of the 4 processes"):
+        Share(0, 4).of(6)
