@@ -21,8 +21,16 @@ from gigatok.artifacts.identity import (
     read_resumptions,
 )
 from gigatok.artifacts.journal import Journal, Point, read_journal, series
+from gigatok.artifacts.protocol import (
+    Crop,
+    Estimator,
+    IntervalMethod,
+    IntervalOver,
+    Protocol,
+    ProtocolDifference,
+)
 from gigatok.artifacts.run_folder import RunFolder
-from gigatok.artifacts.scores import Protocol, Provenance, Score, ScoreSheet, protocol_differences
+from gigatok.artifacts.scores import FewSamples, Provenance, Score, ScoreSheet, protocol_differences
 from gigatok.artifacts.source import GitState, git_state
 from gigatok.artifacts.workspace import Workspace
 
@@ -33,12 +41,18 @@ if TYPE_CHECKING:
 __all__ = [
     "RESUME_OPTION",
     "RESUME_VARIABLE",
+    "Crop",
     "Difference",
     "Digests",
+    "Estimator",
+    "FewSamples",
     "GitState",
+    "IntervalMethod",
+    "IntervalOver",
     "Journal",
     "Point",
     "Protocol",
+    "ProtocolDifference",
     "Provenance",
     "Restored",
     "Resumption",

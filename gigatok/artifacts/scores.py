@@ -7,43 +7,15 @@ or 2.11 by the choice of reference alone. So a number is only stored together wi
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from gigatok.artifacts.files import write_json
 from gigatok.artifacts.identity import Resumption
+from gigatok.artifacts.protocol import Finite, Protocol, ProtocolDifference, differences, upgraded
 from gigatok.config import GigatokError, Section, describe
 from gigatok.config.reading import read_json
-
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Scalar = bool | int | Finite | str | None
-
-
-class Protocol(Section):
-    """How a score was measured. Fields that do not apply are ``None``."""
-
-    extractor: str | None = None
-    extractor_sha256: str | None = None
-    extractor_size: int | None = None
-    """Side in pixels at which the extractor saw the images."""
-    reference: str | None = None
-    """What the images were held against, e.g. ``train`` or ``validation originals``."""
-    reference_count: int | None = None
-    sample_count: int | None = None
-    preprocessing: str | None = None
-    rounding: str | None = None
-    """How floats became uint8, e.g. ``adm``."""
-    transparency: Literal["white", "dropped"] | None = None
-    """What became of transparent pixels of files, where there were any: laid on white, or their colours taken."""
-    codec: str | None = None
-    """Image codec between model and judge; ``none``: arrays, no files."""
-    class_policy: str | None = None
-    sampler: dict[str, Scalar] | None = None
-    seed: int | None = None
-    probe: str | None = None
-    """The linear probe's layer, pooling and optimizer."""
-    notes: str | None = None
 
 
 class Provenance(Section):
@@ -77,22 +49,35 @@ class Score(Section):
     """Lower and upper end, where one was estimated."""
     floor: str | None = None
     """Which number without a trained model this is, e.g. ``mean image``; ``None``: a model's score."""
+    floor_kind: Literal["floor", "baseline"] | None = None
+    """A floor has no skill at all; a baseline (k-means) has some of its own."""
     protocol: Protocol = Protocol()
     provenance: Provenance = Provenance()
 
 
-def protocol_differences(a: Protocol | Score, b: Protocol | Score) -> list[str]:
-    """Every protocol field in which two scores differ, as ``field: a | b``. Empty: they may be compared.
+def protocol_differences(a: Protocol | Score, b: Protocol | Score) -> list[ProtocolDifference]:
+    """Every protocol field in which two scores differ. Empty: they may be compared.
 
-    What notes say of an interval is left out: a score with one may stand beside a score without.
+    How an interval was estimated is left out: a score with one may stand beside a score without.
     """
-    first, second = (_compared(each.protocol if isinstance(each, Score) else each) for each in (a, b))
-    return [f"{name}: {first[name]!r} | {second[name]!r}" for name in first if first[name] != second[name]]
+    return differences(*(each.protocol if isinstance(each, Score) else each for each in (a, b)))
 
 
-def _compared(protocol: Protocol) -> dict[str, Any]:
-    notes = [part for part in (protocol.notes or "").split("; ") if part and "interval:" not in part]
-    return {**protocol.model_dump(), "notes": "; ".join(notes) or None}
+class FewSamples(Section):
+    """The counts of a sheet whose Fréchet distances are biased upwards: not more images than dimensions."""
+
+    samples: int
+    reference: int | None = None
+    """Images of the reference; ``None``: stored statistics do not say."""
+    dimensions: int
+
+    def describe(self) -> str:
+        """One sentence for readers."""
+        of = "" if self.reference is None else f" to {self.reference} images"
+        return (
+            f"Fréchet distances of {self.samples} samples{of} in {self.dimensions} dimensions are biased "
+            "upwards: compare them only with distances of equal counts"
+        )
 
 
 class InputSet(Section):
@@ -128,7 +113,10 @@ class ScoreSheet(Section):
     """Parameters by part, and their sum as ``total``."""
     scores: tuple[Score, ...] = ()
     floors: tuple[Score, ...] = ()
+    few_samples: FewSamples | None = None
+    """Present where the Fréchet distances are biased by few images."""
     notes: tuple[str, ...] = ()
+    """For readers. Nothing looks for words in them."""
     inputs: tuple[InputSet, ...] = ()
     """Of sheets that ``evaluate`` makes."""
 
@@ -159,14 +147,14 @@ class ScoreSheet(Section):
 
     @classmethod
     def read(cls, path: Path) -> ScoreSheet:
-        """The sheet at ``path``.
+        """The sheet at ``path``; notes of earlier versions become the fields of today.
 
         Raises:
             GigatokError: the file is missing, torn, or was written by another version.
         """
         content = read_json(path, fix="delete it and run its stage again", missing="run the stage that writes it")
         try:
-            return cls.model_validate(content)
+            return cls.model_validate(upgraded(content))
         except ValidationError as error:
             raise GigatokError(f"{path} is no score sheet: {describe(error)}") from None
 

@@ -30,7 +30,7 @@ class Workspace:
 
     @property
     def reference(self) -> Path:
-        """Output of ``reference``: the judge's features of real images, and floors."""
+        """Output of ``reference``: features of real images, and floors."""
         return self.runs / "reference"
 
     @property

@@ -11,7 +11,7 @@ from gigatok.config.bounds import BatchSize, Count, Scale, Seed, Share, Side, St
 
 
 class ReferenceSection(Section):
-    """The judge's features of the real images, and the floors that need no trained model."""
+    """Features of the real images, and the floors that need no trained model."""
 
     extractor: str = "efficientnet-lite2"
     weights: str | None = None
@@ -24,7 +24,7 @@ class ReferenceSection(Section):
     protocol: Literal["ours", "adm"] = "ours"
     """``adm``: half-precision distances in precision and recall (``docs/protocols.md``)."""
     samples: str | None = None
-    """ADM's reference ``.npz`` (images, ``mu``, ``sigma``) that samples are held against; ``None``: the training
+    """ADM's reference ``.npz`` (images, ``mu``, ``sigma``) that samples are compared with; ``None``: the training
     images, which takes a pass over all of them."""
     batch_size: BatchSize = 32
     kmeans_iterations: Count = 10

@@ -1,4 +1,4 @@
-"""K-means over patches: the codec without a network that every trained tokenizer is held against.
+"""K-means over patches: the codec without a network that every trained tokenizer is compared with.
 
 Same rate as a tokenizer: as many tokens an image, as many codes. Each token is a patch of the
 image, each code a patch of pixels.

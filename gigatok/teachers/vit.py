@@ -75,9 +75,9 @@ class VitTeacher(Teacher):
         return (resize((images + 1) / 2, self.image_size) - self.mean) / self.std
 
 
-def build_vit(timm_name: str, image_size: int) -> VisionTransformer:
-    """timm's vision transformer of that name with random weights and no classifier."""
-    network = timm.create_model(timm_name, pretrained=False, img_size=image_size, num_classes=0)
+def build_vit(timm_name: str, image_size: int, *, outputs: int = 0) -> VisionTransformer:
+    """timm's vision transformer of that name with random weights; ``outputs``: of its last layer, 0 for none."""
+    network = timm.create_model(timm_name, pretrained=False, img_size=image_size, num_classes=outputs)
     if not isinstance(network, VisionTransformer):
         raise TypeError(f"timm's {timm_name} is a {type(network).__name__}, not a VisionTransformer")
     return network

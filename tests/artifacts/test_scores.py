@@ -54,7 +54,7 @@ def test_an_unknown_or_ambiguous_metric_is_named() -> None:
 def test_protocol_differences_name_each_field() -> None:
     other = RFID.protocol.replace(sample_count=50_000, sampler=None)
     assert protocol_differences(RFID, RFID) == []
-    assert protocol_differences(RFID.protocol, other) == [
+    assert [str(each) for each in protocol_differences(RFID.protocol, other)] == [
         "sample_count: 576 | 50000",
         "sampler: {'cfg_scale': 2.0} | None",
     ]

@@ -61,8 +61,9 @@ def test_a_crop_is_recorded_and_missing_weights_leave_pixel_scores(app: typer.Ty
     folders = (tmp_path / "a", tmp_path / "b")
     missing = ("--extractor", "inception-2015", "--weights", tmp_path / "none.pth", "--perceptual", "")
     text = _run(app, "evaluate", *folders, *missing, "--crop", 16, "--reconstructions")
-    assert [line.split()[0] for line in text.splitlines() if line[0] not in " n"] == ["psnr", "ssim"]
-    assert "preprocessing ADM centre crop of samples to 16x16 and reference to 16x16" in text
+    rows = [line.split()[0] for line in text.splitlines() if line[0] not in " n"]
+    assert rows == ["psnr", "ssim", "samples", "reference"]
+    assert "crop samples 16, reference 16" in text
     assert "note: fid, sfid, kid, inception_score, precision, recall are absent: " in text
     with pytest.raises(GigatokError, match=r"none\.pth"):
         _run(app, "evaluate", *folders, *missing, "--crop", 16)

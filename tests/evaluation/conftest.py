@@ -112,7 +112,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     params, workspace = parse_params(values), Workspace(tmp_path)
     judge = tiny_extractor()
     for stage in (reference_stage, tokenizer_stage, generator_stage):
-        monkeypatch.setattr(stage, "open_judge", lambda section, device: judge)
+        monkeypatch.setattr(stage, "open_extractor", lambda section, device: judge)
     monkeypatch.setattr(tokenizer_stage, "load_perceptual", lambda name, weights: TinyPerceptual())
 
     prepare(params.prepare, params.base, workspace.data)

@@ -248,4 +248,13 @@ def _score(metric: str, value: float, run: str, profile: str, *, floor=None, jud
         run=run,
     )
     interval = (value * 0.98, value * 1.02) if metric.startswith(("rfid", "gfid")) and floor is None else None
-    return Score(metric=metric, value=value, interval=interval, floor=floor, protocol=protocol, provenance=provenance)
+    kind = None if floor is None else "baseline" if floor == "k-means patches" else "floor"
+    return Score(
+        metric=metric,
+        value=value,
+        interval=interval,
+        floor=floor,
+        floor_kind=kind,
+        protocol=protocol,
+        provenance=provenance,
+    )

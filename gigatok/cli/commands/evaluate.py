@@ -136,6 +136,8 @@ def print_sheet(sheet: ScoreSheet) -> None:
         print(f"{each.role:<40} {each.name}: {each.images if each.images is not None else 'statistics, no'} images")
     for note in sheet.notes:
         print(f"note: {note}")
+    if sheet.few_samples is not None:
+        print(f"note: {sheet.few_samples.describe()}")
 
 
 def protocol_line(score: Score) -> str:
@@ -143,7 +145,11 @@ def protocol_line(score: Score) -> str:
     fields = score.protocol.model_dump(exclude_none=True)
     if "extractor_sha256" in fields:
         fields["extractor_sha256"] = fields["extractor_sha256"][:12]
-    return "; ".join(f"{name} {value}" for name, value in fields.items())
+    groups = {"crop": score.protocol.crop, "estimator": score.protocol.estimator}
+    fields |= {name: group.describe() for name, group in groups.items() if group is not None}
+    if not fields.pop("rough"):
+        return "; ".join(f"{name} {value}" for name, value in fields.items())
+    return "; ".join(f"{name} {value}" for name, value in (*fields.items(), ("rough", "guide only")))
 
 
 def _show(done: int, total: int) -> None:

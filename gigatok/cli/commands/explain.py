@@ -82,6 +82,6 @@ def _as_dict(item: Explanation) -> dict[str, Any]:
         "metric": item.metric,
         "values": [item.first.value, item.second.value],
         "comparable": item.comparable,
-        "differences": list(item.differences),
+        "differences": [str(difference) for difference in item.differences],
         "effects": [effect._asdict() for effect in item.effects],
     }

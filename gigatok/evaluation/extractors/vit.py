@@ -9,7 +9,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-import timm
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
@@ -17,11 +16,7 @@ from gigatok.config import ConfigError
 from gigatok.evaluation.extractors.base import Extractor, FeatureNetwork, NetworkOutput
 from gigatok.evaluation.extractors.resize import Resize
 from gigatok.teachers.pretrained import load_vit_weights, timm_weights
-
-Triple = tuple[float, float, float]
-
-_IMAGENET: tuple[Triple, Triple] = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-_CLIP: tuple[Triple, Triple] = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
+from gigatok.teachers.vit import CLIP, IMAGENET, VIT_TEACHERS, Triple, build_vit
 
 
 class _Source(NamedTuple):
@@ -34,11 +29,11 @@ class _Source(NamedTuple):
 
 
 VIT_EXTRACTORS = {
-    "dinov2-s": _Source("vit_small_patch14_dinov2.lvd142m", 384, False, *_IMAGENET),
-    "dinov2-b": _Source("vit_base_patch14_dinov2.lvd142m", 768, False, *_IMAGENET),
-    "dinov2-l": _Source("vit_large_patch14_dinov2.lvd142m", 1024, False, *_IMAGENET),
-    "clip-b32": _Source("vit_base_patch32_clip_quickgelu_224.openai", 512, True, *_CLIP),
-    "clip-l14": _Source("vit_large_patch14_clip_quickgelu_224.openai", 768, True, *_CLIP),
+    "dinov2-s": _Source("vit_small_patch14_dinov2.lvd142m", 384, False, *IMAGENET),
+    "dinov2-b": _Source(VIT_TEACHERS["dinov2-b"].timm_name, 768, False, *IMAGENET),
+    "dinov2-l": _Source("vit_large_patch14_dinov2.lvd142m", 1024, False, *IMAGENET),
+    "clip-b32": _Source("vit_base_patch32_clip_quickgelu_224.openai", 512, True, *CLIP),
+    "clip-l14": _Source("vit_large_patch14_clip_quickgelu_224.openai", 768, True, *CLIP),
 }
 _SIZE = 224
 
@@ -55,11 +50,7 @@ def load_vit_extractor(name: str, weights: Path | None, image_size: int | None) 
     if size < patch or size % patch:
         raise ConfigError(f"extractor_size {size} is not a multiple of {name}'s patch {patch}: use {_SIZE}")
     path = timm_weights(source.timm_name, weights, setting="weights")
-    network = timm.create_model(
-        source.timm_name, pretrained=False, img_size=size, num_classes=source.dim if source.projection else 0
-    )
-    if not isinstance(network, VisionTransformer):
-        raise TypeError(f"timm's {source.timm_name} is a {type(network).__name__}, not a VisionTransformer")
+    network = build_vit(source.timm_name, size, outputs=source.dim if source.projection else 0)
     sha256 = load_vit_weights(network, path)
     return Extractor(
         name=name,

@@ -1,1 +1,1 @@
-"""Guidance settings, their search, and the samples they are judged by."""
+"""Guidance settings, their search, and the samples they are scored by."""

@@ -1,4 +1,4 @@
-"""Sets of samples on demand: drawn, decoded and judged part by part, each part kept under its content."""
+"""Sets of samples on demand: drawn, decoded and passed through the extractor part by part, each part kept."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from gigatok.models.tokenizer import Tokenizer
 from gigatok.sampling import SampleSpec
 
 _KEPT_BYTES = 2**28
-"""Decoded images up to this much stay in memory; more are decoded again where they are shown."""
+"""Decoded images up to this much stay in memory, and as much of features; more are made again where needed."""
 
 
 class SampleRequest(NamedTuple):
@@ -37,7 +37,7 @@ class SampleRequest(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class CachedSampler:
-    """A generator, its tokenizer and its judge.
+    """A generator, its tokenizer and the extractor of its scores.
 
     A killed process loses at most the part it was drawing: samples lie under the hash of weights, sampler, seed and
     code, features under that of weights and pixels, and every part of a small set is part of the larger ones.
@@ -45,16 +45,17 @@ class CachedSampler:
 
     ar: ArModel
     tokenizer: Tokenizer
-    judge: Extractor
+    extractor: Extractor
     section: EvaluateGeneratorSection
     weights_sha256: str
     """Of the generator's weight file."""
-    judge_batch: int
+    extractor_batch: int
     samples_root: Path
     features_root: Path
     progress: Callable[[int], None] = lambda done: None
-    """Told of samples drawn in the current set."""
+    """Called with the samples drawn in the current set."""
     _images: dict[SampleRequest, Images] = field(default_factory=dict, init=False, repr=False)
+    _features: dict[SampleRequest, Features] = field(default_factory=dict, init=False, repr=False)
     _hashes: dict[SampleRequest, list[str]] = field(default_factory=dict, init=False, repr=False)
 
     def spec(self, guidance: Guidance) -> SampleSpec:
@@ -87,21 +88,26 @@ class CachedSampler:
         return decode(self.tokenizer, self.indices(drawn), self.section.batch_size) if known is None else known
 
     def features(self, drawn: SampleRequest) -> Features:
-        """The judge's view of a set."""
-        return self.judged(self.indices(drawn), drawn)
+        """Extracted features of a set; few of them stay in memory, so that no set is decoded again for its scores."""
+        known = self._features.get(drawn)
+        if known is None:
+            known = self.features_of(self.indices(drawn), drawn)
+            if _bytes(*self._features.values(), known) <= _KEPT_BYTES:
+                self._features[drawn] = known
+        return known
 
     def content(self, drawn: SampleRequest) -> list[str]:
-        """sha256 of the images of each part of a set that was judged: the keys of its features in the cache."""
+        """sha256 of the images of each part of a set with features: the keys of its features in the cache."""
         return self._hashes[drawn]
 
-    def judged(self, indices: Tensor, drawn: SampleRequest | None = None) -> Features:
-        """The judge's view of decoded indices (n, N); the images stay in memory as those of ``drawn``, if few."""
+    def features_of(self, indices: Tensor, drawn: SampleRequest | None = None) -> Features:
+        """Extracted features of decoded indices (n, N); the images stay in memory as those of ``drawn``, if few."""
         parts, images = [], []
         hashes = []
         for part in torch.split(indices, PART):
             decoded = decode(self.tokenizer, part, self.section.batch_size)
             hashes.append(content_sha256(decoded))
-            parts.append(cached_features(self.judge, decoded, self.features_root, batch_size=self.judge_batch))
+            parts.append(cached_features(self.extractor, decoded, self.features_root, batch_size=self.extractor_batch))
             if drawn is not None and self._fits(decoded[0].nbytes * len(indices)):
                 images.append(decoded)
         if drawn is not None:
@@ -112,3 +118,7 @@ class CachedSampler:
 
     def _fits(self, more: int) -> bool:
         return sum(images.nbytes for images in self._images.values()) + more <= _KEPT_BYTES
+
+
+def _bytes(*features: Features) -> int:
+    return sum(part.nbytes for each in features for part in each if part is not None)

@@ -1,4 +1,4 @@
-"""The guidance search of ``evaluate_generator``: one of three ways, all told to the tracker and kept as a file."""
+"""The guidance search of ``evaluate_generator``: by one of three methods; every trial is logged and saved."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class GuidanceSearch:
         identity: hash of everything besides the sampler that gFID depends on
     """
 
-    studio: CachedSampler
+    sampler: CachedSampler
     real: ReferenceSet
     seed: int
     identity: str
     studies: Path
     run: RunFolder
-    plain: dict[int, Features] = field(default_factory=dict, init=False)
+    unguided_features: dict[int, Features] = field(default_factory=dict, init=False)
     """Features without guidance, by count: other metrics need them too."""
     _known: dict[tuple[Guidance, int], Estimate] = field(default_factory=dict, init=False)
 
@@ -44,21 +44,21 @@ class GuidanceSearch:
         """gFID of so many samples."""
         key = guidance, samples
         if key not in self._known:
-            features = self.studio.features(SampleRequest(guidance, samples, self.seed))
+            features = self.sampler.features(SampleRequest(guidance, samples, self.seed))
             if guidance == Guidance():
-                self.plain[samples] = features
+                self.unguided_features[samples] = features
             self._known[key] = self.real.frechet(features.pool)
         return self._known[key]
 
     def unguided(self, samples: int) -> Features:
         """Features without guidance."""
-        if samples not in self.plain:
-            self.plain[samples] = self.studio.features(SampleRequest(Guidance(), samples, self.seed))
-        return self.plain[samples]
+        if samples not in self.unguided_features:
+            self.unguided_features[samples] = self.sampler.features(SampleRequest(Guidance(), samples, self.seed))
+        return self.unguided_features[samples]
 
     def search(self) -> GuidanceReport:
         """No guidance, the best and the curve."""
-        section = self.studio.section
+        section = self.sampler.section
         ways = {"list": self._listed, "zero-order": self._climb, "study": self._study}
         report = ways[section.guidance.kind](section)
         self._keep(report)
@@ -69,12 +69,12 @@ class GuidanceSearch:
             Guidance() if scale == NO_GUIDANCE else Guidance(scale, section.cfg_schedule, section.cfg_start)
             for scale in section.cfg_scales
         ]
-        curve = tuple(Trial(each, section.samples, self._told_score(each, section.samples)) for each in settings)
+        curve = tuple(Trial(each, section.samples, self._reported_score(each, section.samples)) for each in settings)
         return GuidanceReport(curve[0], min(curve, key=lambda trial: trial.value), curve)
 
     def _climb(self, section: EvaluateGeneratorSection) -> GuidanceReport:
         return zero_order_search(
-            self._told_score,
+            self._reported_score,
             section.samples,
             start=section.guidance.start,
             schedule=section.cfg_schedule,
@@ -94,23 +94,23 @@ class GuidanceSearch:
             name=f"{self.run.name}-{name}",
             storage=self.studies / f"{self.run.name}.log",
             seed=self.seed,
-            on_trial=self._tell,
+            on_trial=self._report_trial,
         )
 
     def _score(self, guidance: Guidance, samples: int) -> float:
         return self.estimate(guidance, samples).value
 
-    def _told_score(self, guidance: Guidance, samples: int) -> float:
+    def _reported_score(self, guidance: Guidance, samples: int) -> float:
         value = self._score(guidance, samples)
-        self._tell(Trial(guidance, samples, value))
+        self._report_trial(Trial(guidance, samples, value))
         return value
 
-    def _tell(self, trial: Trial, finished: bool = True) -> None:
-        """A point of the run's journal, from which MLflow is fed. A search that is repeated tells nothing twice."""
-        told: dict[int, dict[str, float]] = {}
+    def _report_trial(self, trial: Trial, finished: bool = True) -> None:
+        """A point of the run's journal, from which MLflow is fed. A search that is repeated logs nothing twice."""
+        logged: dict[int, dict[str, float]] = {}
         for point in read_journal(self.run.journal_path):
             if point.name.startswith(_PREFIX):
-                told.setdefault(point.step, {})[point.name] = point.value
+                logged.setdefault(point.step, {})[point.name] = point.value
         values = {
             f"{_PREFIX}gfid": trial.value,
             f"{_PREFIX}scale": trial.guidance.scale,
@@ -119,8 +119,8 @@ class GuidanceSearch:
             f"{_PREFIX}samples": float(trial.samples),
             f"{_PREFIX}finished": float(finished),
         }
-        if values not in told.values():
-            Journal(self.run.journal_path).log(max(told, default=0) + 1, values)
+        if values not in logged.values():
+            Journal(self.run.journal_path).log(max(logged, default=0) + 1, values)
 
     def _keep(self, report: GuidanceReport) -> None:
         path = self.studies / f"{self.run.name}-{fingerprint(self.identity, report)}.json"

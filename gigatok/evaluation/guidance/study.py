@@ -50,7 +50,7 @@ def guidance_study(
         name: of the study within the storage
         storage: journal file shared by all processes that work on the study; ``None``: memory. A killed study
             goes on from what is in it.
-        on_trial: told of each finished trial and whether it reached the last count (to track it, say)
+        on_trial: called with each finished trial and whether it reached the last count (to log it, say)
     """
     if not samples or list(samples) != sorted(set(samples)) or samples[0] < 2 or trials < 1:
         raise ConfigError(f"samples {tuple(samples)} must rise from at least 2, and trials {trials} be at least 1")

@@ -1,4 +1,4 @@
-"""Images to be judged, from a folder or an ``.npz``, and stored statistics in ADM's layout."""
+"""Images to be scored, from a folder or an ``.npz``, and stored statistics in ADM's layout."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ from gigatok.config import GigatokError
 from gigatok.data.images import Transparency
 from gigatok.evaluation.arrays import UInt8
 from gigatok.evaluation.metrics.frechet import Gaussian
-
-_CROP_END = ", then "
 
 
 class Moments(NamedTuple):
@@ -90,19 +88,6 @@ class EvaluationSet:
 def evaluation_set(images: UInt8, name: str, codec: str = "none") -> EvaluationSet:
     """Images that are in memory, e.g. fresh samples."""
     return EvaluationSet(name=name, sha256=content_sha256(images), images=images, codec=codec)
-
-
-def after_crop(crop: str | None, preprocessing: str) -> str:
-    """What was done to images before an extractor's own preprocessing, and this, as scores record them."""
-    return preprocessing if crop is None else f"{crop}{_CROP_END}{preprocessing}"
-
-
-def split_crop(preprocessing: str | None) -> tuple[str | None, str | None]:
-    """``after_crop`` taken apart: the crop and the extractor's own preprocessing."""
-    if preprocessing is None or _CROP_END not in preprocessing:
-        return None, preprocessing
-    crop, _, own = preprocessing.partition(_CROP_END)
-    return crop, own
 
 
 def content_sha256(*arrays: npt.NDArray[np.generic]) -> str:

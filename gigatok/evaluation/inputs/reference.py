@@ -1,4 +1,4 @@
-"""The real images that samples and reconstructions are held against, and the judge's features of them."""
+"""The real images that samples and reconstructions are compared with, and their features."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from gigatok.data import DataSummary, PreparedData
 from gigatok.evaluation.inputs.evaluation_set import Moments, content_sha256
 from gigatok.evaluation.inputs.files import open_set
 from gigatok.evaluation.metrics.frechet import Gaussian
-from gigatok.evaluation.metrics.reference_set import ReferenceSet
+from gigatok.evaluation.metrics.reference_set import PairSums, ReferenceSet
 from gigatok.evaluation.protocols import find_protocol
 
 
 class ReferenceIdentity(NamedTuple):
-    """What the pipeline's scores are held against."""
+    """What the pipeline's scores are compared with."""
 
     content: str
-    """As ``JudgedSet.content`` has it."""
+    """As ``EvaluationSet.content`` has it."""
     moments: Moments | None = None
     protocol: str = "ours"
 
@@ -31,14 +31,14 @@ Pool = npt.NDArray[np.float32]
 
 
 class StoredReference(NamedTuple):
-    """The judge's features of real images, as the stage ``reference`` stores them."""
+    """Features of real images, as the stage ``reference`` stores them."""
 
     samples: Pool
-    """(m, d) of the images that samples are held against: the training images, or ADM's reference batch."""
+    """(m, d) of the images that samples are compared with: the training images, or ADM's reference batch."""
     validation: Pool
-    """(n, d) of the images that reconstructions are held against."""
+    """(n, d) of the images that reconstructions are compared with."""
     samples_content: str
-    """What finds statistics and cached features again, as ``JudgedSet.content`` has it."""
+    """What finds statistics and cached features again, as ``EvaluationSet.content`` has it."""
     validation_sha256: str
     """Of the images, the key of their features in the cache."""
     samples_name: str
@@ -46,16 +46,19 @@ class StoredReference(NamedTuple):
     samples_moments: Gaussian | None = None
     """Stored statistics that stand in the place of the features' own: ADM's are of all training images."""
     samples_spatial: Gaussian | None = None
-    """Moments of spatial features, for sFID; ``None``: the judge has none."""
+    """Moments of spatial features, for sFID; ``None``: the extractor has none."""
     validation_spatial: Gaussian | None = None
+    samples_sums: PairSums | None = None
+    """Of the sample reference, so that no generator computes them again; ``None``: too few images."""
 
-    def real_set(self, section: ReferenceSection) -> ReferenceSet:
+    def reference_set(self, section: ReferenceSection) -> ReferenceSet:
         """What the distances of samples are taken from."""
         distances = find_protocol(section.protocol).distances
-        return ReferenceSet(self.samples, moments=self.samples_moments, distances=distances)
+        moments, sums = self.samples_moments, self.samples_sums
+        return ReferenceSet(self.samples, moments=moments, distances=distances, sums=sums)
 
-    def held_set(self, section: ReferenceSection) -> ReferenceIdentity:
-        """The same for the memory of scores."""
+    def identity(self, section: ReferenceSection) -> ReferenceIdentity:
+        """The same, as saved inputs of scores name it."""
         stored = self.samples_moments
         moments = None if stored is None else Moments(stored, self.samples_spatial)
         return ReferenceIdentity(self.samples_content, moments, section.protocol)
@@ -85,7 +88,11 @@ def read_stored_reference(workspace: Workspace) -> StoredReference:
                 for name in ("samples_moments", "samples_spatial", "validation_spatial")
                 if f"{name}_mean" in arrays
             }
+            sums = None
+            if "samples_kernel_within" in arrays:
+                sums = PairSums(float(arrays["samples_kernel_within"]), arrays["samples_squared_radii"])
             return StoredReference(
+                samples_sums=sums,
                 samples=arrays["samples"],
                 validation=arrays["validation"],
                 samples_content=str(arrays["samples_content"]),
@@ -104,7 +111,7 @@ class SampleReference(NamedTuple):
     """(m, S, S, 3)"""
     name: str
     content: str
-    """As ``JudgedSet.content`` has it."""
+    """As ``EvaluationSet.content`` has it."""
     moments: Moments | None = None
     """Of Inception features of more images than these."""
 

@@ -72,11 +72,6 @@ def frechet_distance(mean1: npt.ArrayLike, cov1: npt.ArrayLike, mean2: npt.Array
     return float(difference @ difference) + traces - 2.0 * cross
 
 
-def frechet_distance_of_features(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
-    """``frechet_distance`` of two feature arrays (n, d) and (m, d)."""
-    return frechet_distance(*gaussian(first), *gaussian(second))
-
-
 def covariance_factor(covariance: Array) -> Array:
     """F (d, r) with F F^T = ``covariance`` (d, d) of rank r: its Cholesky factor, or eigenvectors where singular."""
     factor = _cholesky(covariance)

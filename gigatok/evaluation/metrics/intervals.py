@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri, stdtrit
 
+from gigatok.artifacts import IntervalMethod
 from gigatok.config import GigatokError
 from gigatok.evaluation.arrays import Float64, Rows
 from gigatok.evaluation.metrics.frechet import FewSamplesWarning
@@ -22,50 +23,44 @@ GROUPS = 10
 Z_SCORE = float(ndtri((1 + LEVEL) / 2))
 """Standard deviations on either side of a normal interval of ``LEVEL``."""
 
-INTERVAL_NOTE = "95% interval: infinitesimal jackknife"
-MEAN_NOTE = "95% interval: bootstrap over images"
-SHARE_NOTE = "95% interval: Wilson's, over samples"
-GROUPS_NOTE = f"95% interval: jackknife over {GROUPS} groups of samples"
-
 
 class Estimate(NamedTuple):
-    """A score and the interval that holds it."""
+    """A score, the interval that holds it, and how that was estimated: one method for each kind of quantity."""
 
     value: float
     interval: Interval
     images: Float64 | None = None
     """(n,) what each sample adds: its own value where the score is a mean, else its influence. The noise of the score
     is that of their mean. ``None``: not known sample by sample."""
+    method: IntervalMethod | None = None
 
 
-def mean_estimate(values: npt.ArrayLike) -> Estimate:
+def mean_estimate(values: npt.ArrayLike, seed: int = 0) -> Estimate:
     """Mean of one value an image, and its bootstrap interval."""
     array = np.asarray(values, dtype=np.float64)
-    return Estimate(float(array.mean()), mean_interval(array), array)
+    return Estimate(float(array.mean()), mean_interval(array, seed=seed), array, "percentile bootstrap")
 
 
-def share_estimate(hits: npt.NDArray[np.bool_]) -> Estimate:
-    """Share of samples with a property, and Wilson's interval: also at 0 and 1 it has a width."""
-    n, share = len(hits), float(hits.mean())
+def share_estimate(share: float, count: int) -> Estimate:
+    """A share (0..1) of ``count`` samples, and Wilson's score interval: also at 0 and 1 it has a width.
+
+    With z of the level: (share + z²/2n -+ z sqrt(share (1 - share)/n + z²/4n²)) / (1 + z²/n) (Wilson 1927).
+    """
+    n = count
     middle = (share + Z_SCORE**2 / (2 * n)) / (1 + Z_SCORE**2 / n)
     half = Z_SCORE / (1 + Z_SCORE**2 / n) * float(np.sqrt(share * (1 - share) / n + (Z_SCORE / (2 * n)) ** 2))
-    return Estimate(share, (max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half))))
-
-
-def accuracy_estimate(accuracy: float, count: int) -> Estimate:
-    """A share of ``count`` images, and its bootstrap interval, which follows from the share alone."""
-    hits = np.arange(count) < round(accuracy * count)
-    return Estimate(accuracy, mean_interval(hits))
+    ends = (max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half)))
+    return Estimate(share, ends, method="Wilson score")
 
 
 def influence_estimate(value: float, influences: Float64) -> Estimate:
     """A score and its infinitesimal-jackknife interval, from the (n,) samples' influences on it."""
     half = Z_SCORE * float(influences.std() / np.sqrt(len(influences)))
-    return Estimate(value, (value - half, value + half), influences)
+    return Estimate(value, (value - half, value + half), influences, "infinitesimal jackknife")
 
 
 def mean_interval(values: npt.ArrayLike, *, resamples: int = 1000, seed: int = 0, level: float = LEVEL) -> Interval:
-    """Percentile bootstrap interval of the mean of per-sample values (PSNR, SSIM, precision, accuracy)."""
+    """Percentile bootstrap interval of the mean of per-sample values (PSNR, SSIM, loss)."""
     array = np.asarray(values, dtype=np.float64)
     random = np.random.default_rng(seed)
     means = [array[random.integers(0, len(array), len(array))].mean() for _ in range(resamples)]

@@ -1,14 +1,30 @@
-"""Names of metrics that are made of more than one word's choice, for those who write and those who look them up."""
+"""Metric names that are built from parts, for writers and readers alike."""
 
 ENCODER_PROBE = "tokenizer_probe_accuracy"
 """Accuracy of a linear probe on a tokenizer's encoder (paper figure 13)."""
+BEST_GUIDANCE = "_best_cfg"
+"""Ends the name, before the extractor, of a metric of samples with the guidance of the lowest gFID."""
 
 REAL = "real_"
 """Begins the metrics of real images in the place of a model's (sheet ``reference``): ``real_rfid/<extractor>``."""
-BEST = "_best_cfg"
-"""Ends the name of a metric of samples with the best guidance, before ``/``."""
 
 
 def encoder_probe_at(step: int) -> str:
     """``ENCODER_PROBE`` of the weights that were kept after ``step`` updates."""
     return f"{ENCODER_PROBE}_step_{step}"
+
+
+def with_best_guidance(metric: str) -> str:
+    """``gfid/x`` -> ``gfid_best_cfg/x``."""
+    name, slash, extractor = metric.partition("/")
+    return f"{name}{BEST_GUIDANCE}{slash}{extractor}"
+
+
+def without_best_guidance(metric: str) -> str:
+    """``gfid_best_cfg/x`` -> ``gfid/x``; other metrics stay as they are."""
+    return metric.replace(BEST_GUIDANCE, "", 1)
+
+
+def has_best_guidance(metric: str) -> bool:
+    """Whether a metric is of samples with the best guidance, or a mean of such metrics."""
+    return BEST_GUIDANCE in metric.partition("/")[0]

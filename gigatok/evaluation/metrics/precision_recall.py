@@ -61,7 +61,7 @@ def memberships(
     """What ``precision_recall`` averages, sample by sample.
 
     Args:
-        real_radii: ``squared_radii(real, ...)``, where several sets are held against one; ``None``: computed
+        real_radii: ``squared_radii(real, ...)``, where several sets are compared with one; ``None``: computed
     """
     real, fake = np.asarray(real, dtype=np.float64), np.asarray(fake, dtype=np.float64)
     if real.ndim != 2 or fake.ndim != 2 or real.shape[1] != fake.shape[1]:

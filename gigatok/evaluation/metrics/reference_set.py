@@ -1,4 +1,4 @@
-"""A set of real features that many sets are held against: what depends on it alone is computed once.
+"""Reference features. What depends on them alone is computed once and reused.
 
 Every score comes with a 95% interval from one pass. It is the infinitesimal jackknife (Jaeckel 1972), the bootstrap's
 limit for small changes of the samples' weights: score -+ z times the standard deviation of the samples' influences
@@ -11,6 +11,7 @@ from __future__ import annotations
 import warnings
 from functools import cached_property
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,10 +26,8 @@ from gigatok.evaluation.metrics.frechet import (
     gaussian,
 )
 from gigatok.evaluation.metrics.frechet_limit import Extrapolation, centred_gram, paired_distance
-from gigatok.evaluation.metrics.inception_score import inception_score
 from gigatok.evaluation.metrics.intervals import (
     GROUPS,
-    Z_SCORE,
     Estimate,
     Interval,
     groups_interval,
@@ -39,10 +38,25 @@ from gigatok.evaluation.metrics.intervals import (
 )
 from gigatok.evaluation.metrics.kernel_distance import kernel_diagonal, kernel_row_sums
 from gigatok.evaluation.metrics.mind import monge_influences
-from gigatok.evaluation.metrics.precision_recall import Distances, memberships, recalls_without, squared_radii
+from gigatok.evaluation.metrics.precision_recall import (
+    Distances,
+    Memberships,
+    PrecisionRecall,
+    memberships,
+    recalls_without,
+    squared_radii,
+)
 
 _FEWEST = 2 * GROUPS
 """Samples for an interval of recall."""
+
+
+class PairSums(NamedTuple):
+    """What depends on all pairs of the reference features, and on nothing else: most of the work."""
+
+    kernel_within: float
+    squared_radii: npt.NDArray[np.floating]
+    """(m,) of precision and recall."""
 
 
 class ReferenceSet:
@@ -51,14 +65,22 @@ class ReferenceSet:
     Args:
         features: (m, d), at least 2
         moments: stored ones in the place of the features' own, for Fréchet distances
-        distances: of precision and recall
+        distances, neighbours: of precision and recall
+        sums: ``pair_sums`` of an equal set; ``None``: computed when they are needed
     """
 
     def __init__(
-        self, features: npt.ArrayLike, *, moments: Gaussian | None = None, distances: Distances = "float64"
+        self,
+        features: npt.ArrayLike,
+        *,
+        moments: Gaussian | None = None,
+        distances: Distances = "float64",
+        neighbours: int = 3,
+        sums: PairSums | None = None,
     ) -> None:
         self.features: Float64 = np.asarray(features, dtype=np.float64)
-        self.stored_moments, self.distances = moments, distances
+        self.stored_moments, self.distances, self.neighbours = moments, distances, neighbours
+        self._sums = sums
 
     def __len__(self) -> int:
         return len(self.features)
@@ -77,32 +99,36 @@ class ReferenceSet:
 
     @cached_property
     def _kernel_within(self) -> float:
+        if self._sums is not None:
+            return self._sums.kernel_within
         sums = kernel_row_sums(self.features, self.features) - kernel_diagonal(self.features)
         return float(sums.sum()) / (len(self) * (len(self) - 1))
 
     @cached_property
     def _radii(self) -> npt.NDArray[np.floating]:
-        return squared_radii(self.features, distances=self.distances)
+        if self._sums is not None:
+            return self._sums.squared_radii
+        return squared_radii(self.features, self.neighbours, self.distances)
 
-    def few_samples(self, count: int) -> str | None:
-        """What a reader must know about Fréchet distances of ``count`` samples; ``None``: nothing."""
-        dimensions = self.features.shape[1]
+    def pair_sums(self) -> PairSums | None:
+        """To be stored for other processes; ``None`` with too few images for precision and recall."""
+        return PairSums(self._kernel_within, self._radii) if len(self) > self.neighbours else None
+
+    def is_biased_at(self, count: int) -> bool:
+        """Whether Fréchet distances of ``count`` samples are biased upwards: not more images than dimensions."""
         known = count if self.stored_moments is not None else min(count, len(self))
-        if known > dimensions:
-            return None
-        return (
-            f"Fréchet distances of {count} samples to {len(self)} images in {dimensions} dimensions are biased "
-            "upwards: compare them only with distances of equal counts"
-        )
+        return bool(known <= self.features.shape[1])
 
     def frechet(self, samples: npt.ArrayLike) -> Estimate:
-        """Fréchet distance of (n, d) samples; ``few_samples`` says what ``frechet_distance`` warns of."""
+        """Fréchet distance of (n, d) samples."""
         x = np.asarray(samples, dtype=np.float64)
-        moments = gaussian(x)
+        return influence_estimate(self.frechet_value(x), self.frechet_influences(x))
+
+    def frechet_value(self, samples: npt.ArrayLike) -> float:
+        """The distance alone; ``is_biased_at`` says what ``frechet_distance`` warns of."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FewSamplesWarning)
-            value = frechet_distance(*moments, *self.moments)
-        return influence_estimate(value, self.frechet_influences(x))
+            return frechet_distance(*gaussian(samples), *self.moments)
 
     def frechet_influences(self, x: Float64) -> Float64:
         """(n,) influence of each sample on the Fréchet distance, up to a constant."""
@@ -114,8 +140,9 @@ class ReferenceSet:
     def frechet_at_infinity(self, samples: npt.ArrayLike, *, points: int = 5, seed: int = 0) -> Extrapolation | None:
         """The distance that infinitely many samples would have, from a line over 1/n (Chong & Forsyth 2020).
 
-        Unlike ``frechet_limit.frechet_at_infinity`` the sets are nested, each the beginning of the next, which leaves
-        one eigenvalue problem of min(n, d) a point.
+        The published way draws a fresh set for each point. These are nested, each the beginning of the next, which
+        leaves one eigenvalue problem of min(n, d) a point. The smallest has n/10 samples, and more than d, where the
+        distance is linear in 1/n.
 
         Returns:
             ``None`` with too few samples for a line.
@@ -147,7 +174,7 @@ class ReferenceSet:
         return None if np.isnan(low) else (low, high)
 
     def _only(self, rows: npt.NDArray[np.int64]) -> ReferenceSet:
-        """What the samples of those rows are held against: the same set."""
+        """What the samples of those rows are compared with: the same set."""
         return self
 
     def kernel(self, samples: npt.ArrayLike) -> Estimate:
@@ -162,20 +189,30 @@ class ReferenceSet:
         return influence_estimate(found.value, found.first)
 
     def precision_recall(self, samples: npt.ArrayLike) -> tuple[Estimate, Estimate]:
-        """Improved precision and recall with k = 3, and intervals over samples.
+        """Improved precision and recall, and intervals over samples.
 
         Precision is a share of the samples. Recall is a share of the real images, which are the protocol's; what other
         samples would change is their manifold, so its interval comes from sets that lack a group of samples.
         """
         x = np.asarray(samples, dtype=np.float64)
-        inside = memberships(self.features, x, distances=self.distances, real_radii=self._radii)
+        inside = self._memberships(x)
         recall = float(inside.real_in_fake.mean())
-        return share_estimate(inside.fake_in_real), Estimate(recall, self._recall_interval(x, recall))
+        precision = share_estimate(float(inside.fake_in_real.mean()), len(x))
+        return precision, Estimate(recall, self._recall_interval(x, recall), method="group jackknife")
+
+    def precision_recall_values(self, samples: npt.ArrayLike) -> PrecisionRecall:
+        """The same without intervals, for a fraction of the time."""
+        inside = self._memberships(samples)
+        return PrecisionRecall(float(inside.fake_in_real.mean()), float(inside.real_in_fake.mean()))
+
+    def _memberships(self, samples: npt.ArrayLike) -> Memberships:
+        return memberships(self.features, samples, self.neighbours, distances=self.distances, real_radii=self._radii)
 
     def _recall_interval(self, x: Float64, recall: float) -> Interval:
         if len(x) < _FEWEST:
             return 0.0, 1.0  # nothing is known
-        without = recalls_without(self.features, x, jackknife_groups(len(x)), distances=self.distances)
+        groups = jackknife_groups(len(x))
+        without = recalls_without(self.features, x, groups, self.neighbours, distances=self.distances)
         low, high = groups_interval(list(without), recall)
         return max(low, 0.0), min(high, 1.0)
 
@@ -219,16 +256,16 @@ class ReferenceSet:
 
 
 class PairedReferenceSet(ReferenceSet):
-    """Real images that are judged by their reconstructions: sample i belongs to image i.
+    """Originals of reconstructions: sample i belongs to image i.
 
-    So intervals and smaller counts take both or neither. Held against all originals, fewer reconstructions than
-    originals would look worse than they are, and a line through them would end far below 0.
+    So intervals and smaller counts take both or neither. Compared with all originals, fewer reconstructions would
+    look worse than they are, and a line through them would end far below 0.
     """
 
     def frechet(self, samples: npt.ArrayLike) -> Estimate:
         """Fréchet distance of the (m, d) reconstructions."""
         x = self._matched(samples)
-        value = super().frechet(x).value
+        value = self.frechet_value(x)
         return influence_estimate(value, self.frechet_influences(x) + ReferenceSet(x).frechet_influences(self.features))
 
     def kernel(self, samples: npt.ArrayLike) -> Estimate:
@@ -266,19 +303,3 @@ class ReferenceMoments(ReferenceSet):
 
     def __init__(self, moments: Gaussian) -> None:
         super().__init__(np.empty((0, len(moments.mean))), moments=moments)
-
-
-def inception_estimate(probabilities: npt.ArrayLike, splits: int = 10) -> Estimate:
-    """Inception score of (n, classes) in as many splits as published, and its interval."""
-    p = np.asarray(probabilities, dtype=np.float64)
-    splits = min(splits, len(p))
-    value = inception_score(p, splits).mean
-    variance = 0.0
-    for start, stop in pairwise(index * len(p) // splits for index in range(splits + 1)):
-        part = p[start:stop]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            terms = np.where(part > 0, part * (np.log(part) - np.log(part.mean(axis=0))), 0.0)
-        divergence = terms.sum(axis=1)
-        variance += float((np.exp(divergence.mean()) * divergence.std()) ** 2) / len(part)
-    half = Z_SCORE * float(np.sqrt(variance)) / splits
-    return Estimate(value, (value - half, value + half))

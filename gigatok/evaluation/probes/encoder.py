@@ -39,7 +39,7 @@ def encoder_probes(
     """Accuracies of the last weights and of those kept at ``steps``, and the floor of the commonest class.
 
     Args:
-        progress: told of images, from ``offset`` on
+        progress: receives the images done, from ``offset`` on
     """
     tokenizer = load_tokenizer_at(run, "final").to(device)
     each = len(data.train) + len(data.validation)
@@ -67,12 +67,12 @@ def _probe(
     )
 
     def pooled(images: ImageSet, start: int) -> tuple[Pool, Labels]:
-        told = partial(_tell, progress, offset + start)
-        return encoder_pool(tokenizer, images, told), np.asarray(images.labels)
+        report = partial(_report, progress, offset + start)
+        return encoder_pool(tokenizer, images, report), np.asarray(images.labels)
 
     train, test = pooled(data.train, 0), pooled(data.validation, len(data.train))
     return accuracy_scores(metric, train, test, spec, training_reference(data.summary))
 
 
-def _tell(progress: StageProgress, start: int, done: int) -> None:
+def _report(progress: StageProgress, start: int, done: int) -> None:
     progress.update(start + done, phase="probe")

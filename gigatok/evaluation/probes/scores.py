@@ -9,10 +9,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from gigatok.artifacts import Protocol, Score
+from gigatok.artifacts import Estimator, Protocol, Score
 from gigatok.config.evaluation import ProbeSection
 from gigatok.data import ImageSet, to_float
-from gigatok.evaluation.metrics.intervals import MEAN_NOTE, accuracy_estimate
+from gigatok.evaluation.metrics.intervals import share_estimate
 from gigatok.evaluation.probes.linear import ProbeSpec, probe_hits
 from gigatok.evaluation.scoring.records import Details, scored
 from gigatok.models.ar import ArModel
@@ -38,6 +38,7 @@ def accuracy_scores(
         reference_count=len(labels),
         sample_count=len(expected),
         probe=spec.describe(),
+        estimator=Estimator(probe=spec.kind),
         seed=spec.seed,
     )
     hits = probe_hits(*train, *test, spec)
@@ -45,10 +46,8 @@ def accuracy_scores(
     if details is not None and not isinstance(hits, float):
         details[f"images/{metric}"] = hits.astype(np.float32)
     majority = float((expected == np.bincount(labels).argmax()).mean())
-    found, floor = (
-        scored(metric, accuracy_estimate(value, len(expected)), protocol, MEAN_NOTE) for value in (accuracy, majority)
-    )
-    return found, floor.replace(floor="majority class")
+    found, floor = (scored(metric, share_estimate(value, len(expected)), protocol) for value in (accuracy, majority))
+    return found, floor.replace(floor="majority class", floor_kind="floor")
 
 
 def probe_spec(section: ProbeSection, features: str, seed: int) -> ProbeSpec:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gigatok.artifacts import Score, protocol_differences
+from gigatok.artifacts import ProtocolDifference, Score, protocol_differences
 from gigatok.config import GigatokError
 
 
-def require_comparable(scores: Sequence[Score], *, force: bool = False, ignore: Sequence[str] = ("seed",)) -> list[str]:
+def require_comparable(
+    scores: Sequence[Score], *, force: bool = False, ignore: Sequence[str] = ("seed",)
+) -> list[ProtocolDifference]:
     """Refuse scores that were measured differently.
 
     Args:
@@ -23,12 +25,14 @@ def require_comparable(scores: Sequence[Score], *, force: bool = False, ignore: 
     Raises:
         GigatokError: they differ, and ``force`` is false.
     """
-    found: list[str] = []
+    found: list[ProtocolDifference] = []
     for score in scores[1:]:
         for difference in protocol_differences(scores[0], score):
-            if difference.split(":")[0] not in ignore and difference not in found:
+            if difference.field not in ignore and difference not in found:
                 found.append(difference)
     if found and not force:
         names = ", ".join(dict.fromkeys(score.metric for score in scores))
-        raise GigatokError(f"{names} were measured differently, in {'; '.join(found)}: measure alike, or force it")
+        raise GigatokError(
+            f"{names} were measured differently, in {'; '.join(map(str, found))}: measure alike, or force it"
+        )
     return found

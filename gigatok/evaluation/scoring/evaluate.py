@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 import gigatok
-from gigatok.artifacts import Provenance, ScoreSheet, git_state
+from gigatok.artifacts import FewSamples, Provenance, Score, ScoreSheet, git_state
 from gigatok.artifacts.scores import InputSet
 from gigatok.config import ConfigError, GigatokError
 from gigatok.data.image_files import told
@@ -16,8 +16,14 @@ from gigatok.evaluation.extractors.registry import load_extractor
 from gigatok.evaluation.inputs.evaluation_set import EvaluationSet
 from gigatok.evaluation.inputs.pairs import pair_up
 from gigatok.evaluation.protocols import EvaluationProtocol, find_protocol
-from gigatok.evaluation.scoring.measure import ALL_METRICS
-from gigatok.evaluation.scoring.pair import EvaluateOptions, FeaturePair, JudgedPair, Scores
+from gigatok.evaluation.scoring.measure import ALL_METRICS, LIMIT
+from gigatok.evaluation.scoring.pair import (
+    EvaluateOptions,
+    ScoringTask,
+    feature_scores,
+    perceptual_scores,
+    pixel_scores,
+)
 
 
 def evaluate(
@@ -39,16 +45,14 @@ def evaluate(
     paired_by: Literal["name", "row"] | None = None
     if options.reconstructions:
         samples, paired_by = pair_up(samples, reference)
-    pair = JudgedPair(samples, reference, protocol, options)
+    task = ScoringTask(samples, reference, protocol, options)
     if options.reconstructions:
-        pair.require_pairs()
+        task.require_pairs()
     inputs = (_input(samples, "samples", paired_by), _input(reference, "reference"))
-    notes = [*_said_of(samples), *_said_of(reference), *notes]
-    parts = [_feature_scores(pair, progress)]
-    if options.reconstructions:
-        parts += [pair.pixel_scores(), pair.perceptual_scores()]
-    scores = [score for part, _ in parts for score in part]
-    notes += [note for _, part in parts for note in part]
+    scores, absent, few = _feature_scores(task, progress)
+    notes = [*_said_of(samples), *_said_of(reference), *notes, *absent]
+    for more, reasons in (pixel_scores(task), perceptual_scores(task)) if options.reconstructions else ():
+        scores, notes = [*scores, *more], [*notes, *reasons]
     if not scores:
         raise GigatokError(f"nothing could be measured: {'; '.join(notes)}")
     if samples.order in ("folders", "classes") and any(s.metric.startswith("inception_score") for s in scores):
@@ -62,6 +66,7 @@ def evaluate(
         name=samples.name,
         kind="evaluation",
         scores=tuple(score.replace(provenance=source) for score in scores),
+        few_samples=few,
         notes=(f"protocol {protocol.name}: {protocol.summary}", *notes),
         inputs=inputs,
     )
@@ -95,9 +100,9 @@ def _said_of(images: EvaluationSet) -> list[str]:
     return notes
 
 
-def _feature_scores(pair: JudgedPair, progress: Progress | None) -> Scores:
+def _feature_scores(task: ScoringTask, progress: Progress | None) -> tuple[list[Score], list[str], FewSamples | None]:
     """Scores by the extractor. Reconstructions have others too, which are not lost where its weights are missing."""
-    options = pair.options
+    options = task.options
     try:
         extractor = load_extractor(
             options.extractor, weights=options.weights, image_size=options.extractor_size, device=options.device
@@ -107,10 +112,9 @@ def _feature_scores(pair: JudgedPair, progress: Progress | None) -> Scores:
     except GigatokError as reason:
         if not options.reconstructions:
             raise
-        names = [*ALL_METRICS, *(["fid_infinity"] if options.limit else [])]
-        return [], [f"{', '.join(names)} are absent: {reason}"]
-    judged = FeaturePair(pair.samples, pair.reference, pair.protocol, options, pair.protocol.prepared(extractor))
-    return judged.feature_scores(progress)
+        names = [*ALL_METRICS, *([LIMIT] if options.limit else [])]
+        return [], [f"{', '.join(names)} are absent: {reason}"], None
+    return feature_scores(task, task.protocol.prepared(extractor), progress)
 
 
 def usable_reference(

@@ -6,20 +6,19 @@ nothing is extracted anew. What is left when all fields are equal is the differe
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from gigatok.artifacts import Protocol, Score, ScoreSheet, protocol_differences
+from gigatok.artifacts import Protocol, ProtocolDifference, Score, ScoreSheet, protocol_differences
 from gigatok.evaluation.arrays import Rows
 from gigatok.evaluation.extractors.base import Features
-from gigatok.evaluation.inputs.evaluation_set import split_crop
-from gigatok.evaluation.metrics.frechet import FewSamplesWarning
+from gigatok.evaluation.inputs.evaluation_set import Moments
 from gigatok.evaluation.protocols import TENSORFLOW_RESIZE, find_protocol
-from gigatok.evaluation.scoring.measure import ReferenceFeatures, Unavailable, measure, select
+from gigatok.evaluation.scoring.measure import Draws, FeatureReference, Unavailable, measure, select
 from gigatok.evaluation.store.features import as_features, joined, stored_feature_key
 from gigatok.evaluation.store.parts import Arrays, PartStore
 from gigatok.evaluation.store.score_inputs import Inputs, load_inputs, load_moments
@@ -43,7 +42,7 @@ class Explanation(NamedTuple):
     metric: str
     first: Score
     second: Score
-    differences: tuple[str, ...]
+    differences: tuple[ProtocolDifference, ...]
     effects: tuple[Effect, ...]
 
     @property
@@ -64,10 +63,9 @@ def explain(first: ScoreSheet, second: ScoreSheet, *caches: Path) -> list[Explan
     for score in first.scores:
         other = _counterpart(score, second)
         if other is not None:
-            effects = _effects(score, other, paired, caches) if protocol_differences(score, other) else ()
-            explanations.append(
-                Explanation(score.metric, score, other, tuple(protocol_differences(score, other)), effects)
-            )
+            differences = tuple(protocol_differences(score, other))
+            effects = _effects(score, other, paired, caches) if differences else ()
+            explanations.append(Explanation(score.metric, score, other, differences, effects))
     return explanations
 
 
@@ -79,15 +77,16 @@ def _counterpart(score: Score, sheet: ScoreSheet) -> Score | None:
 
 
 def _effects(first: Score, second: Score, paired: bool, caches: Sequence[Path]) -> tuple[Effect, ...]:
-    inputs, others = (_recalled(score, caches) for score in (first, second))
+    inputs, others = (_saved_inputs(score, caches) for score in (first, second))
     if inputs is None or others is None:
         reason = "no cached features: score both sets with 'gigatok-bench evaluate --cache DIR', then pass that cache"
         return (Effect("any", None, reason),)
-    sides = (_Side(first.protocol, inputs), _Side(second.protocol, others))
-    return tuple(_Rescorer(caches, *sides, paired).effects())
+    changes = _changes(_Side(first.protocol, inputs), _Side(second.protocol, others))
+    stores = _Stores(caches, paired)
+    return tuple(stores.effect(change) for change in changes)
 
 
-def _recalled(score: Score, caches: Sequence[Path]) -> Inputs | None:
+def _saved_inputs(score: Score, caches: Sequence[Path]) -> Inputs | None:
     return next((found for cache in caches if (found := load_inputs(cache, score)) is not None), None)
 
 
@@ -98,56 +97,68 @@ class _Side(NamedTuple):
     inputs: Inputs
 
 
-class _Rescorer:
-    """Computes the first score again with single fields of the second."""
+class _Change(NamedTuple):
+    """A part of the first score's protocol that is taken from the second."""
 
-    def __init__(self, caches: Sequence[Path], first: _Side, second: _Side, paired: bool) -> None:
-        self.caches, self.paired = caches, paired
-        self.first, self.inputs = first
-        self.second, self.others = second
+    name: str
+    protocol: Protocol
+    inputs: Inputs
+    fewer: int | None = None
+    """Fewer samples than are stored."""
 
-    def effects(self) -> list[Effect]:
-        """One effect for each part that differs."""
-        changes: list[tuple[str, Protocol, Inputs, int | None]] = []
-        if self.inputs.reference != self.others.reference:
-            changes.append(("reference", self.first, self.inputs.replace(reference=self.others.reference), None))
-        judge = ("extractor", "extractor_sha256", "extractor_size", "preprocessing")
-        swapped = self.first.replace(**{name: getattr(self.second, name) for name in judge})
-        if stored_feature_key(swapped, "") != stored_feature_key(self.first, ""):  # a crop belongs to the images
-            changes.append(("extractor and preprocessing", swapped, self.inputs, None))
-        if any(difference.startswith("notes:") for difference in protocol_differences(self.first, self.second)):
-            settings = self.inputs.replace(protocol=self.others.protocol, seed=self.others.seed)
-            changes.append((f"{self.inputs.metric} settings", self.first, settings, None))
-        count = self.second.sample_count
-        if count is not None and count != self.first.sample_count:
-            changes.append(("sample count", self.first, self.inputs, count))
-        if self.inputs.samples != self.others.samples:
-            changes.append((self._samples_change(), self.first, self._with_samples(), None))
-        return [self._effect(*change) for change in changes]
 
-    def _samples_change(self) -> str:
-        crops = (split_crop(protocol.preprocessing)[0] for protocol in (self.first, self.second))
-        return "samples (not a matter of protocol)" if len(set(crops)) == 1 else "samples, with their crop"
+def _changes(first: _Side, second: _Side) -> list[_Change]:
+    """One change for each part that differs."""
+    (protocol, inputs), (other, others) = first, second
+    changes = []
+    if inputs.reference != others.reference:
+        changes.append(_Change("reference", protocol, inputs.replace(reference=others.reference)))
+    extraction = ("extractor", "extractor_sha256", "extractor_size", "preprocessing")
+    swapped = protocol.replace(**{name: getattr(other, name) for name in extraction})
+    if stored_feature_key(swapped, "") != stored_feature_key(protocol, ""):  # a crop belongs to the images
+        changes.append(_Change("extractor and preprocessing", swapped, inputs))
+    if any(difference.field == "estimator" for difference in protocol_differences(protocol, other)):
+        settings = inputs.replace(protocol=others.protocol, seed=others.seed)
+        changes.append(_Change(f"{inputs.metric} settings", protocol, settings))
+    count = other.sample_count
+    if count is not None and count != protocol.sample_count:
+        changes.append(_Change("sample count", protocol, inputs, count))
+    if inputs.samples != others.samples:
+        same_crop = protocol.crop == other.crop
+        name = "samples (not a matter of protocol)" if same_crop else "samples, with their crop"
+        changes.append(_Change(name, protocol, inputs.replace(samples=others.samples)))
+    return changes
 
-    def _with_samples(self) -> Inputs:
-        return self.inputs.replace(samples=self.others.samples)
 
-    def _effect(self, change: str, protocol: Protocol, inputs: Inputs, count: int | None) -> Effect:
+@dataclass(frozen=True)
+class _Stores:
+    """Cached features of both sheets, and whether samples are reconstructions of the reference's images."""
+
+    caches: Sequence[Path]
+    paired: bool
+
+    def effect(self, change: _Change) -> Effect:
+        """The first score with this change, computed again."""
+        inputs, settings = change.inputs, find_protocol(change.inputs.protocol)
         try:
-            samples = self._features(protocol, inputs.samples, "samples")
-            real = self._reference(protocol, inputs)
-            pairs = [(samples, real)] if count is None else self._fewer(samples, real, count)
-            settings = find_protocol(inputs.protocol)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", FewSamplesWarning)
-                values = [measure(inputs.metric, *pair, settings, seed=inputs.seed).value for pair in pairs]
+            samples = self._features(change.protocol, inputs.samples, "samples")
+            real = self._reference(change.protocol, inputs)
+            pairs = [(samples, real)] if change.fewer is None else self._fewer(samples, real, change.fewer)
+            values = [
+                measure(
+                    inputs.metric,
+                    fake,
+                    FeatureReference.of(known.features, known.moments, settings),
+                    settings,
+                    Draws(0, inputs.seed),
+                ).value
+                for fake, known in pairs
+            ]
         except Unavailable as reason:
-            return Effect(change, None, str(reason))
-        return Effect(change, float(np.mean(values)), None)
+            return Effect(change.name, None, str(reason))
+        return Effect(change.name, float(np.mean(values)), None)
 
-    def _fewer(
-        self, samples: Features, real: ReferenceFeatures, count: int
-    ) -> list[tuple[Features, ReferenceFeatures]]:
+    def _fewer(self, samples: Features, real: _Reference, count: int) -> list[tuple[Features, _Reference]]:
         """Five sets of ``count`` samples; reconstructions keep their own originals and no others."""
         draws = _draws(len(samples.pool), count)
         originals = real.features if self.paired else None
@@ -157,19 +168,18 @@ class _Rescorer:
             raise Unavailable(f"{len(samples.pool)} reconstructions of {len(originals.pool)} originals are no pairs")
         return [(select(samples, rows), real._replace(features=select(originals, rows))) for rows in draws]
 
-    def _reference(self, protocol: Protocol, inputs: Inputs) -> ReferenceFeatures:
+    def _reference(self, protocol: Protocol, inputs: Inputs) -> _Reference:
         known = (load_moments(cache, inputs.reference) for cache in self.caches)
         moments = next((each for each in known if each is not None), None)
         if moments is None:
-            return ReferenceFeatures(self._features(protocol, inputs.reference, "reference"), None)
-        images = inputs.reference.partition("+")[2]  # as JudgedSet.content has it
+            return _Reference(self._features(protocol, inputs.reference, "reference"), None)
+        images = inputs.reference.partition("+")[2]  # as EvaluationSet.content has it
         if inputs.metric not in ("fid", "sfid"):
-            return ReferenceFeatures(self._features(protocol, images, "reference") if images else None, None)
-        resize = split_crop(protocol.preprocessing)[1]
-        if (protocol.extractor, resize) != ("inception-2015", TENSORFLOW_RESIZE.describe()):
+            return _Reference(self._features(protocol, images, "reference") if images else None, None)
+        if (protocol.extractor, protocol.preprocessing) != ("inception-2015", TENSORFLOW_RESIZE.describe()):
             raise Unavailable("the reference's statistics belong to inception-2015 with TensorFlow's resize")
         stored = self._stored(stored_feature_key(protocol, images))
-        return ReferenceFeatures(None if stored is None else as_features(stored), moments)
+        return _Reference(None if stored is None else as_features(stored), moments)
 
     def _features(self, protocol: Protocol, images: str, what: str) -> Features:
         parts = []
@@ -184,6 +194,13 @@ class _Rescorer:
         """An entry from the first cache that has all of it."""
         entries = (PartStore(cache, key).stored() for cache in self.caches)
         return next((arrays for arrays in entries if arrays is not None), None)
+
+
+class _Reference(NamedTuple):
+    """Features of the reference's images, and statistics that came with them."""
+
+    features: Features | None
+    moments: Moments | None
 
 
 def _draws(have: int, count: int) -> list[Rows]:

@@ -1,83 +1,169 @@
-"""Every metric that one feature pass allows, by name, with its interval or the reason why it is absent."""
+"""Every metric of one set of features, for ``evaluate`` and the pipeline alike: equal arrays give equal records.
+
+Each metric is measured by one function, which also names its interval's method and the choices inside its formula.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
-import numpy as np
-
+from gigatok.artifacts import Estimator, IntervalMethod, IntervalOver, Protocol, Score
 from gigatok.config import GigatokError
-from gigatok.evaluation.arrays import Rows
+from gigatok.evaluation.arrays import Float64, Rows
 from gigatok.evaluation.extractors.base import Features
 from gigatok.evaluation.inputs.evaluation_set import Moments
-from gigatok.evaluation.metrics.frechet import Gaussian, frechet_distance, gaussian
-from gigatok.evaluation.metrics.inception_score import inception_score
-from gigatok.evaluation.metrics.intervals import (
-    GROUPS,
-    GROUPS_NOTE,
-    Interval,
-    bootstrap_interval,
-    jackknife_interval,
-    mean_interval,
+from gigatok.evaluation.metrics.frechet import Gaussian, gaussian
+from gigatok.evaluation.metrics.frechet_limit import Extrapolation
+from gigatok.evaluation.metrics.inception_score import inception_estimate, inception_score
+from gigatok.evaluation.metrics.intervals import Estimate, Interval, bootstrap_interval
+from gigatok.evaluation.metrics.kernel_distance import kernel_distance_of_subsets
+from gigatok.evaluation.metrics.reference_set import (
+    PairedReferenceSet,
+    ReferenceMoments,
+    ReferenceSet,
 )
-from gigatok.evaluation.metrics.kernel_distance import kernel_distance, kernel_distance_of_subsets
-from gigatok.evaluation.metrics.precision_recall import Memberships, memberships
 from gigatok.evaluation.protocols import EvaluationProtocol
+
+_FEWEST_OF_A_LINE = 4
+"""Samples: the smallest set of a line has half of them, and a covariance needs 2."""
 
 
 class Unavailable(GigatokError):
     """A metric that these inputs do not allow; the text is the reason."""
 
 
-class ReferenceFeatures(NamedTuple):
-    """What samples are held against. Stored statistics go before those of the features: they are of more images."""
+@dataclass(frozen=True)
+class FeatureReference:
+    """What samples are compared with, as one extractor sees it; made once for many sets of samples."""
 
-    features: Features | None
-    moments: Moments | None
+    pool: ReferenceSet
+    """Pooled features, or their stored moments."""
+    spatial: Gaussian | None = None
+    """Moments of the spatial features; ``None``: there are none."""
+
+    @classmethod
+    def of(
+        cls, features: Features | None, moments: Moments | None, protocol: EvaluationProtocol, *, paired: bool = False
+    ) -> FeatureReference:
+        """From features, stored statistics (which go first: they are of more images), or both.
+
+        Args:
+            paired: sample i is a reconstruction of image i
+        """
+        stored = None if moments is None else moments.pool
+        spatial = None if moments is None else moments.spatial
+        if spatial is None and features is not None and features.spatial is not None and len(features.spatial) > 1:
+            spatial = gaussian(features.spatial)
+        if features is None:
+            if stored is None:
+                raise Unavailable("the reference holds neither images nor statistics")
+            return cls(ReferenceMoments(stored), spatial)
+        if paired and stored is None:
+            return cls(PairedReferenceSet(features.pool, distances=protocol.distances), spatial)
+        real = ReferenceSet(features.pool, moments=stored, distances=protocol.distances, neighbours=protocol.neighbours)
+        return cls(real, spatial)
 
     @property
-    def images(self) -> int | None:
-        """Images of the Fréchet distance's reference; ``None``: stored statistics do not say."""
-        return None if self.moments is not None or self.features is None else len(self.features.pool)
+    def paired(self) -> bool:
+        """Whether sample i belongs to image i."""
+        return isinstance(self.pool, PairedReferenceSet)
 
     @property
-    def known(self) -> int:
+    def known_images(self) -> int:
         """Images there are features of, or 2 where stored statistics stand for more."""
-        return 2 if self.features is None else len(self.features.pool)
+        return 2 if isinstance(self.pool, ReferenceMoments) else len(self.pool)
 
-    def only(self, rows: Rows) -> ReferenceFeatures:
-        """What reconstructions of these rows alone are held against: their own originals."""
-        return ReferenceFeatures(select(self.needed_features(), rows), None)
-
-    def pool_gaussian(self) -> Gaussian:
-        """Moments of the pooled features."""
-        if self.moments is not None:
-            return self.moments.pool
-        return gaussian(self.needed_features().pool)
-
-    def spatial_gaussian(self) -> Gaussian:
-        """Moments of the spatial features."""
-        if self.moments is not None and self.moments.spatial is not None:
-            return self.moments.spatial
-        features = self.needed_features()
-        if features.spatial is None:
-            raise Unavailable("the extractor has no spatial features (only inception-2015 has)")
-        return gaussian(features.spatial)
-
-    def needed_features(self) -> Features:
+    def needed_images(self) -> ReferenceSet:
         """The features, or the reason why a metric is absent."""
-        if self.features is None:
+        if isinstance(self.pool, ReferenceMoments):
             raise Unavailable("the reference holds statistics only, no images")
-        return self.features
+        return self.pool
+
+
+class Draws(NamedTuple):
+    """Random draws behind intervals and limits."""
+
+    resamples: int = 20
+    """Of the bootstrap where a metric has no interval of its own; 0: no intervals at all."""
+    seed: int = 0
+
+
+INTERVALS = Draws()
+"""Of the pipeline, where every score has an interval."""
 
 
 class Measured(NamedTuple):
-    """A value, what about its computation another protocol does differently, and its interval if asked for."""
+    """A value and what a record says of it besides extractor, images and counts."""
 
     value: float
-    details: str | None
     interval: Interval | None = None
+    method: IntervalMethod | None = None
+    over: IntervalOver | None = None
+    estimator: Estimator | None = None
+    rough: bool = False
+    compared_with: Literal["images", "statistics", "nothing"] = "images"
+    """What of the reference was used. How many images statistics are of, nothing in them says."""
+    images: Float64 | None = None
+    """(n,) what each sample adds; ``None``: not known sample by sample."""
+    line: Extrapolation | None = None
+    """Behind the limit of infinitely many samples."""
+
+    def record(self, metric: str, protocol: Protocol) -> Score:
+        """The score; ``protocol`` names extractor, images and counts."""
+        changes: dict[str, object] = {"estimator": self.estimator, "rough": self.rough}
+        changes |= {"interval_method": self.method, "interval_over": self.over}
+        if self.compared_with != "images":
+            changes["reference_count"] = None
+        if self.compared_with == "nothing":
+            changes["reference"] = None
+        return Score(metric=metric, value=self.value, interval=self.interval, protocol=protocol.replace(**changes))
+
+
+def measured_frechet(reference: FeatureReference, estimate: Estimate | float) -> Measured:
+    """What a Fréchet distance to the pooled reference features is recorded as."""
+    stored = reference.pool.stored_moments is not None
+    estimator = Estimator(reference_moments="stored") if stored else None
+    return _measured(estimate, estimator, reference.paired, compared_with="statistics" if stored else "images")
+
+
+def measure(
+    metric: str, samples: Features, reference: FeatureReference, protocol: EvaluationProtocol, draws: Draws = INTERVALS
+) -> Measured:
+    """One of ``ALL_METRICS`` or ``fid_infinity``.
+
+    Raises:
+        Unavailable: the inputs do not allow it.
+    """
+    found = measure_all((metric,), samples, reference, protocol, draws)[metric]
+    if isinstance(found, Unavailable):
+        raise found
+    return found
+
+
+def measure_all(
+    metrics: Sequence[str],
+    samples: Features,
+    reference: FeatureReference,
+    protocol: EvaluationProtocol,
+    draws: Draws = INTERVALS,
+) -> dict[str, Measured | Unavailable]:
+    """Several metrics in the given order, each measured or the reason why it is absent."""
+    found: dict[str, Measured | Unavailable] = {}
+    for metric in metrics:
+        if metric in found:
+            continue
+        family = next(names for names in _FAMILIES if metric in names)
+        try:
+            if metric not in ("inception_score", LIMIT) and min(len(samples.pool), reference.known_images) < 2:
+                raise Unavailable("it needs at least 2 images in both sets")
+            values = _FAMILIES[family](samples, reference, protocol, draws)
+        except Unavailable as reason:
+            found |= dict.fromkeys(family, reason)
+        else:
+            found |= dict(zip(family, values, strict=True))
+    return {metric: found[metric] for metric in metrics}
 
 
 def select(features: Features, rows: Rows) -> Features:
@@ -86,129 +172,133 @@ def select(features: Features, rows: Rows) -> Features:
     return Features(features.pool[rows], spatial, probabilities)
 
 
-def measure(
-    metric: str,
-    samples: Features,
-    reference: ReferenceFeatures,
-    protocol: EvaluationProtocol,
-    *,
-    resamples: int = 0,
-    seed: int = 0,
+Family = Callable[[Features, FeatureReference, EvaluationProtocol, Draws], tuple[Measured, ...]]
+
+
+def _measured(
+    estimate: Estimate | float,
+    estimator: Estimator | None,
     paired: bool = False,
+    compared_with: Literal["images", "statistics", "nothing"] = "images",
 ) -> Measured:
-    """One metric.
+    if isinstance(estimate, float):
+        return Measured(estimate, estimator=estimator, compared_with=compared_with)
+    over: IntervalOver = "pairs" if paired else "samples"
+    return Measured(
+        estimate.value, estimate.interval, estimate.method, over, estimator, False, compared_with, estimate.images
+    )
 
-    Args:
-        metric: a key of ``METRICS``, or ``precision`` or ``recall``
-        resamples: of the bootstrap; 0: no interval
-        seed: of the interval's draws and of the kernel distance's subsets
-        paired: sample i is a reconstruction of image i of the reference: intervals count or leave out both
 
-    Raises:
-        Unavailable: the inputs do not allow it.
+def _fid(
+    samples: Features, reference: FeatureReference, protocol: EvaluationProtocol, draws: Draws
+) -> tuple[Measured, ...]:
+    real = reference.pool
+    return (measured_frechet(reference, (real.frechet if draws.resamples else real.frechet_value)(samples.pool)),)
+
+
+def _sfid(
+    samples: Features, reference: FeatureReference, protocol: EvaluationProtocol, draws: Draws
+) -> tuple[Measured, ...]:
+    if samples.spatial is None or reference.spatial is None:
+        raise Unavailable("the extractor has no spatial features (only inception-2015 has)")
+    stored = reference.pool.stored_moments is not None
+    real = ReferenceMoments(reference.spatial)
+    estimate = (real.frechet if draws.resamples else real.frechet_value)(samples.spatial)
+    estimator = Estimator(reference_moments="stored") if stored else None
+    return (_measured(estimate, estimator, compared_with="statistics" if stored else "images"),)
+
+
+def _kid(
+    samples: Features, reference: FeatureReference, protocol: EvaluationProtocol, draws: Draws
+) -> tuple[Measured, ...]:
+    real, x = reference.needed_images(), samples.pool
+    if protocol.kernel_subsets is None:
+        estimate = real.kernel(x)
+        return (
+            _measured(estimate if draws.resamples else estimate.value, Estimator(kernel_subsets=0), reference.paired),
+        )
+    count, size = protocol.kernel_subsets, protocol.kernel_subset_size
+    if size > min(len(real), len(x)):
+        raise Unavailable(f"subsets of {size} need as many images in both sets")
+    estimator = Estimator(kernel_subsets=count, kernel_subset_size=size, kernel_seed=draws.seed)
+
+    def of_rows(rows: Rows | None) -> float:
+        fake = x if rows is None else x[rows]
+        own = real.features if rows is None or not reference.paired else real.features[rows]
+        return kernel_distance_of_subsets(own, fake, subsets=count, subset_size=size, seed=draws.seed).mean
+
+    value = of_rows(None)
+    if not draws.resamples:
+        return (_measured(value, estimator),)
+    interval = bootstrap_interval(of_rows, len(x), value, resamples=draws.resamples, seed=draws.seed)
+    return (_measured(Estimate(value, interval, method="resampling spread"), estimator, reference.paired),)
+
+
+def _mind(
+    samples: Features, reference: FeatureReference, protocol: EvaluationProtocol, draws: Draws
+) -> tuple[Measured, ...]:
+    estimate = reference.needed_images().monge(samples.pool)
+    return (_measured(estimate if draws.resamples else estimate.value, None, reference.paired),)
+
+
+def _inception_score(
+    samples: Features, reference: FeatureReference, protocol: EvaluationProtocol, draws: Draws
+) -> tuple[Measured, ...]:
+    p, splits = samples.probabilities, protocol.splits
+    if p is None:
+        raise Unavailable("the extractor has no classes")
+    if splits > len(p):
+        raise Unavailable(f"{splits} splits need as many samples")
+    estimate = inception_estimate(p, splits) if draws.resamples else inception_score(p, splits).mean
+    return (_measured(estimate, Estimator(splits=splits), compared_with="nothing"),)
+
+
+def _precision_recall(
+    samples: Features, reference: FeatureReference, protocol: EvaluationProtocol, draws: Draws
+) -> tuple[Measured, ...]:
+    real = reference.needed_images()
+    if min(len(real), len(samples.pool)) <= real.neighbours:
+        raise Unavailable(f"{real.neighbours} neighbours need more images than that in both sets")
+    estimator = Estimator(neighbours=real.neighbours, distances=real.distances)
+    pair = (real.precision_recall if draws.resamples else real.precision_recall_values)(samples.pool)
+    return tuple(_measured(each, estimator) for each in pair)
+
+
+def _infinity(
+    samples: Features, reference: FeatureReference, protocol: EvaluationProtocol, draws: Draws
+) -> tuple[Measured, ...]:
+    """The Fréchet distance of infinitely many samples.
+
+    No interval with fewer samples than dimensions: there the distance is not linear in 1/n, and resampling does not
+    show by how much.
     """
-    if metric in ("precision", "recall"):
-        return _precision_or_recall(metric, samples, reference, protocol, resamples, seed)
-    if metric != "inception_score" and min(len(samples.pool), reference.known) < 2:
-        raise Unavailable("it needs at least 2 images in both sets")
-    compute = METRICS[metric](reference, protocol, seed)
-    value = compute(samples)
-    if not resamples:
-        return Measured(value, _details(metric, protocol, seed))
-
-    def of_rows(rows: Rows) -> float:
-        again = METRICS[metric](reference.only(rows), protocol, seed) if paired else compute
-        return again(select(samples, rows))
-
-    details, count = _details(metric, protocol, seed), len(samples.pool)
-    if metric not in ("fid", "sfid"):
-        return Measured(value, details, bootstrap_interval(of_rows, count, value, resamples=resamples, seed=seed))
-    if count < GROUPS:
-        return Measured(value, details)
-    note = f"{GROUPS_NOTE}{', each with its originals' if paired else ''}"
-    return Measured(value, note, jackknife_interval(of_rows, count, value, seed=seed))
+    real, x = reference.pool, samples.pool
+    enough = min(len(x), 2 * reference.known_images) >= _FEWEST_OF_A_LINE
+    line = real.frechet_at_infinity(x, seed=draws.seed) if enough else None
+    if line is None:
+        raise Unavailable(f"{len(x)} samples make no line over 1/n, {_FEWEST_OF_A_LINE} are needed")
+    stored = real.stored_moments is not None
+    estimator = Estimator(
+        reference_moments="stored" if stored else None, line_points=len(line.counts), line_smallest=line.counts[0]
+    )
+    rough = line.counts[0] <= x.shape[1]
+    interval = None
+    if draws.resamples and not rough:
+        interval = real.infinity_interval(x, line.infinity, seed=draws.seed)
+    method: IntervalMethod | None = None if interval is None else "group jackknife"
+    over: IntervalOver | None = None if interval is None else "pairs" if reference.paired else "samples"
+    compared: Literal["images", "statistics"] = "statistics" if stored else "images"
+    return (Measured(line.infinity, interval, method, over, estimator, rough, compared, line=line),)
 
 
-Compute = Callable[[Features], float]
-
-
-def _fid(reference: ReferenceFeatures, protocol: EvaluationProtocol, seed: int) -> Compute:
-    moments = reference.pool_gaussian()
-    return lambda samples: frechet_distance(*gaussian(samples.pool), *moments)
-
-
-def _sfid(reference: ReferenceFeatures, protocol: EvaluationProtocol, seed: int) -> Compute:
-    moments = reference.spatial_gaussian()
-
-    def compute(samples: Features) -> float:
-        if samples.spatial is None:
-            raise Unavailable("the extractor has no spatial features (only inception-2015 has)")
-        return frechet_distance(*gaussian(samples.spatial), *moments)
-
-    return compute
-
-
-def _kid(reference: ReferenceFeatures, protocol: EvaluationProtocol, seed: int) -> Compute:
-    real = reference.needed_features().pool
-
-    def compute(samples: Features) -> float:
-        if protocol.kernel_subsets is None:
-            return kernel_distance(real, samples.pool)
-        size = protocol.kernel_subset_size
-        if size > min(len(real), len(samples.pool)):
-            raise Unavailable(f"subsets of {size} need as many images in both sets")
-        subsets = protocol.kernel_subsets
-        return kernel_distance_of_subsets(real, samples.pool, subsets=subsets, subset_size=size, seed=seed).mean
-
-    return compute
-
-
-def _inception_score(reference: ReferenceFeatures, protocol: EvaluationProtocol, seed: int) -> Compute:
-    def compute(samples: Features) -> float:
-        if samples.probabilities is None:
-            raise Unavailable("the extractor has no classes")
-        if protocol.splits > len(samples.probabilities):
-            raise Unavailable(f"{protocol.splits} splits need as many samples")
-        return inception_score(samples.probabilities, protocol.splits).mean
-
-    return compute
-
-
-METRICS: dict[str, Callable[[ReferenceFeatures, EvaluationProtocol, int], Compute]] = {
-    "fid": _fid,
-    "sfid": _sfid,
-    "kid": _kid,
-    "inception_score": _inception_score,
+_FAMILIES: Mapping[tuple[str, ...], Family] = {
+    ("fid",): _fid,
+    ("sfid",): _sfid,
+    ("kid",): _kid,
+    ("mind",): _mind,
+    ("inception_score",): _inception_score,
+    ("precision", "recall"): _precision_recall,
+    ("fid_infinity",): _infinity,
 }
-ALL_METRICS = (*METRICS, "precision", "recall")
-
-
-def _precision_or_recall(
-    metric: str,
-    samples: Features,
-    reference: ReferenceFeatures,
-    protocol: EvaluationProtocol,
-    resamples: int,
-    seed: int,
-) -> Measured:
-    real = reference.needed_features().pool
-    if protocol.neighbours >= min(len(real), len(samples.pool)):
-        raise Unavailable(f"{protocol.neighbours} neighbours need more images than that in both sets")
-    inside: Memberships = memberships(real, samples.pool, protocol.neighbours, distances=protocol.distances)
-    hits = inside.fake_in_real if metric == "precision" else inside.real_in_fake
-    interval = mean_interval(hits, seed=seed) if resamples else None
-    return Measured(float(np.mean(hits)), _details(metric, protocol, seed), interval)
-
-
-def _details(metric: str, protocol: EvaluationProtocol, seed: int) -> str | None:
-    """What the choice of a protocol changes about this metric, beyond what the other fields of a score say."""
-    if metric == "kid":
-        subsets = protocol.kernel_subsets
-        if subsets is None:
-            return "unbiased estimate on all samples"
-        return f"mean of {subsets} subsets of {protocol.kernel_subset_size}, seed {seed}"
-    if metric == "inception_score":
-        return f"{protocol.splits} splits in the samples' order"
-    if metric in ("precision", "recall"):
-        return f"k = {protocol.neighbours}, {protocol.distances} distances"
-    return None
+ALL_METRICS = ("fid", "sfid", "kid", "inception_score", "precision", "recall")
+LIMIT = "fid_infinity"

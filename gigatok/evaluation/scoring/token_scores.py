@@ -12,7 +12,7 @@ import numpy.typing as npt
 from gigatok.artifacts import Protocol, Score
 from gigatok.data.transforms import CENTRE_OF_TEN
 from gigatok.evaluation.metrics.codebook import codebook_perplexity, codebook_usage
-from gigatok.evaluation.metrics.intervals import GROUPS, GROUPS_NOTE, Estimate, bootstrap_interval, jackknife_interval
+from gigatok.evaluation.metrics.intervals import GROUPS, Estimate, bootstrap_interval, jackknife_interval
 from gigatok.evaluation.metrics.token_statistics import effective_codebook_size, prefix_statistics
 from gigatok.evaluation.scoring.records import Details, scored
 
@@ -72,8 +72,8 @@ def codebook_scores(indices: Indices, codebook_size: int, reference: str) -> lis
             len(indices),
             value,
         )
-        estimate = Estimate(value, (low, min(high, 1.0 if metric == "codebook_usage" else codebook_size)))
-        scores.append(scored(metric, estimate, protocol, "95% interval: spread of 20 resampled sets"))
+        ends = low, min(high, 1.0 if metric == "codebook_usage" else codebook_size)
+        scores.append(scored(metric, Estimate(value, ends, method="resampling spread"), protocol))
     return scores
 
 
@@ -84,4 +84,4 @@ def _of_training(metric: str, indices: Indices, reference: str, statistic: Calla
     if len(indices) < 2 * GROUPS:
         return Score(metric=metric, value=value, protocol=protocol)
     interval = jackknife_interval(lambda rows: statistic(indices[rows]), len(indices), value)
-    return scored(metric, Estimate(value, interval), protocol, GROUPS_NOTE)
+    return scored(metric, Estimate(value, interval, method="group jackknife"), protocol)

@@ -1,4 +1,4 @@
-"""What the scoring stages share: the judge, its features of the real images, and where numbers come from."""
+"""What the scoring stages share: extractors, and where numbers come from."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gigatok.evaluation.extractors.base import Extractor
 from gigatok.evaluation.extractors.registry import load_extractor
 
 
-def open_judge(section: ReferenceSection, device: torch.device | str = "cpu") -> Extractor:
+def open_extractor(section: ReferenceSection, device: torch.device | str = "cpu") -> Extractor:
     """The extractor that every score of a run is measured with."""
     return load_extractor(
         section.extractor,
@@ -30,17 +30,19 @@ def open_judge(section: ReferenceSection, device: torch.device | str = "cpu") ->
     )
 
 
-def further_judges(section: ReferenceSection, device: torch.device | str = "cpu") -> tuple[list[Extractor], list[str]]:
+def further_extractors(
+    section: ReferenceSection, device: torch.device | str = "cpu"
+) -> tuple[list[Extractor], list[str]]:
     """``reference.more_extractors`` whose weights are there, and a note for each that is left out."""
-    judges, notes = [], []
+    extractors, notes = [], []
     for name in section.more_extractors:
         try:
-            judges.append(load_extractor(name, section.more_weights.get(name), device=device))
+            extractors.append(load_extractor(name, section.more_weights.get(name), device=device))
         except ConfigError:
             raise
         except GigatokError as reason:
             notes.append(f"distances with {name} are absent: {reason}")
-    return judges, notes
+    return extractors, notes
 
 
 def provenance(

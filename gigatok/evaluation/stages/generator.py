@@ -26,10 +26,15 @@ from gigatok.evaluation.guidance.sampler import CachedSampler, SampleRequest
 from gigatok.evaluation.guidance.search import GuidanceSearch
 from gigatok.evaluation.guidance.setting import Guidance, GuidanceReport
 from gigatok.evaluation.inputs.reference import read_stored_reference, training_reference, validation_reference
-from gigatok.evaluation.metrics.intervals import MEAN_NOTE, mean_estimate
 from gigatok.evaluation.probes.scores import accuracy_scores, ar_pool, probe_spec
-from gigatok.evaluation.scoring.records import Details, few_samples_notes, scored
-from gigatok.evaluation.stages.common import further_judges, open_judge, provenance, timed_evaluation, write_arrays
+from gigatok.evaluation.scoring.records import Details, few_samples, mean_score
+from gigatok.evaluation.stages.common import (
+    further_extractors,
+    open_extractor,
+    provenance,
+    timed_evaluation,
+    write_arrays,
+)
 from gigatok.evaluation.stages.generator_scores import SampleScores, Tokens
 from gigatok.evaluation.store.features import feature_cache
 from gigatok.evaluation.store.samples import sample_cache
@@ -65,16 +70,16 @@ def score_generator(name: str, params: Params, workspace: Workspace) -> None:
     tokenizer, tokens, tokenizer_sha256 = _open_tokenizer(name, params, workspace)
     tokenizer, ar = tokenizer.to(device), load_ar_dir(run.path).to(device)
     known = read_stored_reference(workspace)
-    real = known.real_set(params.reference)
+    real = known.reference_set(params.reference)
     total = _sets(section) * section.samples
     with timed_evaluation(run), open_progress(f"evaluate_generator@{name}", total) as bar:
         sampler = CachedSampler(
             ar=ar,
             tokenizer=tokenizer,
-            judge=open_judge(params.reference, device),
+            extractor=open_extractor(params.reference, device),
             section=section,
             weights_sha256=file_sha256(run.weights_path),
-            judge_batch=params.reference.batch_size,
+            extractor_batch=params.reference.batch_size,
             samples_root=sample_cache(workspace),
             features_root=feature_cache(workspace),
             progress=_SetProgress(bar, section.samples),
@@ -84,9 +89,10 @@ def score_generator(name: str, params: Params, workspace: Workspace) -> None:
             sampler, real, params.base.seed + section.seeds[0], identity, workspace.runs / "studies", run
         )
         report = search.search()
-        others, absent = further_judges(params.reference, device)
+        others, absent = further_extractors(params.reference, device)
         of_samples = SampleScores(search, report, section, params.base.seed, workspace, known, params.reference, others)
-        scores, floors = [*of_samples.scores(), *of_samples.seed_scores()], of_samples.floors(tokens)
+        scores, notes = of_samples.scores()
+        scores, floors = [*scores, *of_samples.seed_scores()], of_samples.floors(tokens)
         details: Details = {}
         probe, majority = _probe(ar, tokens, section.probe, params.base.seed, data, details)
         scores += [*of_samples.ratios(scores), _loss_score(ar, tokens, data, details), probe]
@@ -102,7 +108,8 @@ def score_generator(name: str, params: Params, workspace: Workspace) -> None:
         parameters={"total": counts[0]},
         scores=tuple(score.replace(provenance=source) for score in scores),
         floors=tuple(score.replace(provenance=source) for score in floors),
-        notes=(SHUFFLED_NOTE, *few_samples_notes(real, section.samples), *absent),
+        few_samples=few_samples(real, section.samples),
+        notes=(SHUFFLED_NOTE, *notes, *absent),
     ).write(run.summary_path)
     publish_summary(params.tracking, run, generator_info(name, params, ar.config, *counts))
 
@@ -115,7 +122,7 @@ def _study_identity(sampler: CachedSampler, tokenizer_sha256: str, params: Param
     return fingerprint(
         sampler.weights_sha256,
         tokenizer_sha256,
-        sampler.judge.sha256,
+        sampler.extractor.sha256,
         params.reference,
         data.data_sha256,
         code_fingerprint(CODE),
@@ -153,7 +160,7 @@ class _SetProgress:
 
 
 def _sets(section: EvaluateGeneratorSection) -> int:
-    """About how many sets of samples are drawn or judged."""
+    """About how many sets of samples are drawn or scored."""
     kinds = {"list": len(section.cfg_scales), "zero-order": 5, "study": section.guidance.trials + 1}
     return kinds[section.guidance.kind] + 2 * (len(section.seeds) - 1) + 1
 
@@ -193,7 +200,7 @@ def _loss_score(ar: ArModel, tokens: Tokens, data: DataSummary, details: Details
         sample_count=len(tokens.validation),
         notes="mean cross-entropy in nats a token, true class given",
     )
-    return scored("ar_val_loss", mean_estimate(torch.cat(losses).numpy()), protocol, MEAN_NOTE, details)
+    return mean_score("ar_val_loss", torch.cat(losses).numpy(), protocol, details=details)
 
 
 def _probe(

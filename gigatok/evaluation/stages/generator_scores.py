@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -18,19 +19,20 @@ from gigatok.evaluation.guidance.sampler import SampleRequest
 from gigatok.evaluation.guidance.search import GuidanceSearch
 from gigatok.evaluation.guidance.setting import Guidance, GuidanceReport
 from gigatok.evaluation.inputs.reference import StoredReference, sample_reference
-from gigatok.evaluation.metrics.intervals import Estimate, seed_interval
-from gigatok.evaluation.metrics.names import BEST
+from gigatok.evaluation.metrics.intervals import seed_interval
+from gigatok.evaluation.metrics.names import BEST_GUIDANCE, has_best_guidance, with_best_guidance
 from gigatok.evaluation.metrics.reference_set import ReferenceSet
+from gigatok.evaluation.protocols import find_protocol
+from gigatok.evaluation.scoring.measure import LIMIT, FeatureReference, measured_frechet
 from gigatok.evaluation.scoring.real_sets import ratio_scores, real_scores
 from gigatok.evaluation.scoring.records import (
-    frechet_score,
-    infinity_score,
-    judge_protocol,
-    sample_scores,
-    scored,
-    spatial_score,
+    SAMPLE_METRICS,
+    Scores,
+    feature_protocol,
+    feature_scores,
+    has_spatial,
 )
-from gigatok.evaluation.store.features import judged_features
+from gigatok.evaluation.store.features import stored_features
 from gigatok.evaluation.store.score_inputs import save_inputs_of_scores
 
 
@@ -54,63 +56,75 @@ class SampleScores:
     workspace: Workspace
     known: StoredReference
     reference: ReferenceSection
-    judges: Sequence[Extractor] = ()
+    others: Sequence[Extractor] = ()
     """Further extractors."""
 
-    def scores(self) -> list[Score]:
-        """All metrics without guidance and with the best; gFID of every setting that was tried."""
-        judge, real = self.search.studio.judge.name, self.search.real
-        count = self.report.unguided.samples
-        plain, protocol = self.search.unguided(count), self.protocol(Guidance())
-        scores = [*sample_scores(real, plain, protocol), *infinity_score("gfid_infinity", real, plain, protocol)]
-        stored = self.search.real.stored_moments is not None
-        spatial = protocol.replace(reference_count=None) if stored else protocol
-        scores += spatial_score("gsfid", self.known.samples_spatial, plain, spatial)
-        scores += self._further_scores(count)
-        self._remember(scores, Guidance(), count)
-        for trial in self.report.curve:
-            name = f"{self._curve_name(trial.guidance)}/{judge}".replace(".", "p")
-            scores.append(self._gfid(name, trial.guidance, count))
-        best = self._best(count, self.search.seed, plain)
-        self._remember(best, self.report.best.guidance, count)
-        return [*scores, *best]
+    @cached_property
+    def real(self) -> FeatureReference:
+        """What samples are compared with."""
+        return FeatureReference(self.search.real, self.known.samples_spatial)
 
-    def _best(self, count: int, seed: int, plain: Features) -> list[Score]:
-        """All metrics of samples with the best guidance, as ``<metric>_best_cfg``; ``plain`` where none is the best."""
-        guidance = self.report.best.guidance
-        features = (
-            plain if guidance == Guidance() else self.search.studio.features(SampleRequest(guidance, count, seed))
-        )
-        scores = sample_scores(self.search.real, features, self.protocol(guidance))
-        return [score.replace(metric=score.metric.replace("/", f"{BEST}/", 1)) for score in scores]
+    def scores(self) -> Scores:
+        """All metrics without guidance and with the best; gFID of every setting that was tried; notes on absences."""
+        count = self.report.unguided.samples
+        unguided = self.search.unguided(count)
+        plain, notes = self._measured(_metrics(unguided), unguided, self.record(Guidance()))
+        metrics = (LIMIT, *(("sfid",) if has_spatial(unguided, self.real) else ()))
+        more, reasons = self._measured(metrics, unguided, self.record(Guidance()))
+        scores = [*plain, *more, *self._further_scores(count)]
+        self._save_inputs(scores, Guidance(), count)
+        for trial in self.report.curve:
+            name = f"{self._curve_name(trial.guidance)}/{self.search.sampler.extractor.name}".replace(".", "p")
+            estimate = self.search.estimate(trial.guidance, count)
+            scores.append(measured_frechet(self.real, estimate).record(name, self.record(trial.guidance)))
+        best = self._best(count, self.search.seed, plain)
+        self._save_inputs(best, self.report.best.guidance, count)
+        return [*scores, *best], [*notes, *reasons]
+
+    def _measured(self, metrics: Sequence[str], features: Features, record: Protocol) -> Scores:
+        protocol = find_protocol(self.reference.protocol)
+        return feature_scores(metrics, features, self.real, protocol, record, prefix="g")
+
+    def _best(self, count: int, seed: int, unguided: list[Score]) -> list[Score]:
+        """All metrics of samples with the best guidance; those of ``unguided`` where none is the best."""
+        guidance, scores = self.report.best.guidance, unguided
+        if guidance != Guidance():
+            features = self.search.sampler.features(SampleRequest(guidance, count, seed))
+            scores, _ = self._measured(_metrics(features), features, self.record(guidance))
+        return [score.replace(metric=with_best_guidance(score.metric)) for score in scores]
 
     def _further_scores(self, count: int) -> list[Score]:
         """Fréchet distances without guidance by the other extractors; the real images' features are kept."""
-        if not self.judges:
+        if not self.others:
             return []
-        scores, studio = [], self.search.studio
-        images = studio.images(SampleRequest(Guidance(), count, self.search.seed))
+        scores, sampler = [], self.search.sampler
+        images = sampler.images(SampleRequest(Guidance(), count, self.search.seed))
         originals = sample_reference(self.reference, PreparedData.open(self.workspace.data)).images
-        for judge in self.judges:
+        for extractor in self.others:
             real, fake = (
-                judged_features(judge, each, self.workspace, studio.judge_batch) for each in (originals, images)
+                stored_features(extractor, each, self.workspace, sampler.extractor_batch)
+                for each in (originals, images)
             )
-            protocol = self.protocol(Guidance(), judge)
-            scores.append(scored(f"gfd/{judge.name}", ReferenceSet(real.pool).frechet(fake.pool), protocol))
+            reference = FeatureReference(ReferenceSet(real.pool))
+            found = measured_frechet(reference, reference.pool.frechet(fake.pool))
+            scores.append(found.record(f"gfd/{extractor.name}", self.record(Guidance(), extractor)))
         return scores
 
     def ratios(self, scores: Sequence[Score]) -> list[Score]:
         """Fréchet distances without and with guidance over that of two disjoint real sets of as many images."""
         known = real_scores(self.workspace)
-        guided = [score for score in scores if BEST in score.metric]
-        plain = [score for score in scores if BEST not in score.metric]
-        return [*ratio_scores(plain, known, ("gfid", "gfd")), *ratio_scores(guided, known, ("gfid",), suffix=BEST)]
+        guided = [score for score in scores if has_best_guidance(score.metric)]
+        plain = [score for score in scores if not has_best_guidance(score.metric)]
+        return [
+            *ratio_scores(plain, known, ("gfid", "gfd")),
+            *ratio_scores(guided, known, ("gfid",), suffix=BEST_GUIDANCE),
+        ]
 
-    def _remember(self, scores: Sequence[Score], guidance: Guidance, count: int) -> None:
-        """Keep what the scores were computed from, for ``explain``."""
-        studio, seed = self.search.studio, self.search.seed
-        content = studio.content(SampleRequest(guidance, count, seed))
-        save_inputs_of_scores(studio.features_root, scores, content, self.known.held_set(self.reference), seed)
+    def _save_inputs(self, scores: Sequence[Score], guidance: Guidance, count: int) -> None:
+        """Save what the scores were computed from, for ``explain``."""
+        sampler, seed = self.search.sampler, self.search.seed
+        content = sampler.content(SampleRequest(guidance, count, seed))
+        save_inputs_of_scores(sampler.features_root, scores, content, self.known.identity(self.reference), seed)
 
     def seed_scores(self) -> list[Score]:
         """Means over several seeds, where the settings name several."""
@@ -118,49 +132,36 @@ class SampleScores:
         if len(section.seeds) < 2:
             return []
         count = self.report.unguided.samples
-        values: dict[tuple[str, Guidance], list[float]] = {}
+        found: dict[str, list[Score]] = {}
         for seed in (self.base_seed + each for each in section.seeds):
-            plain = self.search.studio.features(SampleRequest(Guidance(), count, seed))
-            for score in sample_scores(self.search.real, plain, self.protocol(Guidance())):
-                values.setdefault((score.metric, Guidance()), []).append(score.value)
-            for score in self._best(count, seed, plain):
-                values.setdefault((score.metric, self.report.best.guidance), []).append(score.value)
+            unguided = self.search.sampler.features(SampleRequest(Guidance(), count, seed))
+            scores, _ = self._measured(_metrics(unguided), unguided, self.record(Guidance()))
+            for score in (*scores, *self._best(count, seed, scores)):
+                found.setdefault(score.metric, []).append(score)
         seeds = ", ".join(str(self.base_seed + each) for each in section.seeds)
-        note = f"mean over samples of seeds {seeds}; 95% interval: Student's t"
-        return [
-            scored(
-                metric.replace("/", "_seed_mean/", 1),
-                Estimate(float(np.mean(each)), seed_interval(each)),
-                self.protocol(guidance).replace(seed=None),
-                note,
-            )
-            for (metric, guidance), each in values.items()
-        ]
+        return [_seed_mean(scores, f"mean over samples of seeds {seeds}") for scores in found.values()]
 
     def floors(self, tokens: Tokens) -> list[Score]:
         """The same metrics of images whose tokens have nothing to do with each other."""
         shuffled = _shuffled(tokens.train, self.section.samples, self.base_seed)
-        features = self.search.studio.judged(shuffled)
+        features = self.search.sampler.features_of(shuffled)
         sampler = {"tokens": "shuffled training indices"}
-        protocol = self.protocol(Guidance()).replace(sampler=sampler, sample_count=len(shuffled))
-        scores = sample_scores(self.search.real, features, protocol)
-        return [score.replace(floor="shuffled tokens") for score in scores]
+        record = self.record(Guidance()).replace(sampler=sampler, sample_count=len(shuffled))
+        scores, _ = self._measured(_metrics(features), features, record)
+        return [score.replace(floor="shuffled tokens", floor_kind="floor") for score in scores]
 
-    def protocol(self, guidance: Guidance, judge: Extractor | None = None) -> Protocol:
-        """How samples with this guidance are judged."""
-        return judge_protocol(
-            judge or self.search.studio.judge,
+    def record(self, guidance: Guidance, extractor: Extractor | None = None) -> Protocol:
+        """What scores of samples with this guidance are recorded with."""
+        return feature_protocol(
+            extractor or self.search.sampler.extractor,
             reference=self.known.samples_name,
             reference_count=len(self.search.real),
-            sample_count=self.report.unguided.samples,
+            count=self.report.unguided.samples,
         ).replace(
             class_policy="balanced",
-            sampler=self.search.studio.spec(guidance).model_dump(),
+            sampler=self.search.sampler.spec(guidance).model_dump(),
             seed=self.search.seed,
         )
-
-    def _gfid(self, metric: str, guidance: Guidance, count: int) -> Score:
-        return frechet_score(metric, self.search.real, self.search.estimate(guidance, count), self.protocol(guidance))
 
     def _curve_name(self, guidance: Guidance) -> str:
         """``gfid_cfg_<scale>``; with schedule and start where they are not the settings' own."""
@@ -169,6 +170,21 @@ class SampleScores:
         if guidance in (Guidance(), Guidance(guidance.scale, section.cfg_schedule, section.cfg_start)):
             return name
         return f"{name}_{guidance.schedule}" + (f"_from_{guidance.start:g}" if guidance.start else "")
+
+
+def _metrics(features: Features) -> tuple[str, ...]:
+    """Metrics of samples; the inception score where the extractor knows classes."""
+    return (*SAMPLE_METRICS, *(("inception_score",) if features.probabilities is not None else ()))
+
+
+def _seed_mean(scores: Sequence[Score], note: str) -> Score:
+    """The mean of one metric over seeds of the sampler, with Student's t interval."""
+    values = [score.value for score in scores]
+    protocol = scores[0].protocol.replace(
+        seed=None, interval_method="Student's t", interval_over="sample seeds", notes=note
+    )
+    name = scores[0].metric.replace("/", "_seed_mean/", 1)
+    return Score(metric=name, value=float(np.mean(values)), interval=seed_interval(values), protocol=protocol)
 
 
 def _shuffled(indices: Tensor, count: int, seed: int) -> Tensor:

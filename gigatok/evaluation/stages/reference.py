@@ -1,8 +1,9 @@
-"""Stage ``reference``: the judge's features of the real images, and the floors that need no trained model."""
+"""Stage ``reference``: features of the real images, and scores that need no trained model."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,22 +13,26 @@ from gigatok.artifacts import Protocol, Score, ScoreSheet, Workspace, replacing
 from gigatok.config import Params
 from gigatok.data import PreparedData
 from gigatok.evaluation.arrays import Images
-from gigatok.evaluation.extractors.base import Features
+from gigatok.evaluation.extractors.base import Extractor, Features
 from gigatok.evaluation.inputs.evaluation_set import content_sha256
 from gigatok.evaluation.inputs.reference import SampleReference, sample_reference, validation_reference
 from gigatok.evaluation.metrics.frechet import Gaussian, gaussian
-from gigatok.evaluation.metrics.reference_set import PairedReferenceSet
+from gigatok.evaluation.metrics.precision_recall import Distances
+from gigatok.evaluation.metrics.reference_set import PairedReferenceSet, ReferenceSet
 from gigatok.evaluation.patch_kmeans import PatchKMeans
+from gigatok.evaluation.protocols import EvaluationProtocol, find_protocol
+from gigatok.evaluation.scoring.measure import FeatureReference
 from gigatok.evaluation.scoring.real_sets import disjoint_distance, disjoint_scores
 from gigatok.evaluation.scoring.records import (
-    few_samples_notes,
-    judge_protocol,
+    feature_protocol,
+    feature_scores,
+    few_samples,
+    pixel_protocol,
     pixel_scores,
-    reconstruction_scores,
 )
-from gigatok.evaluation.stages.common import further_judges, open_judge, provenance
+from gigatok.evaluation.stages.common import further_extractors, open_extractor, provenance
 from gigatok.evaluation.stages.pictures import picture_rows
-from gigatok.evaluation.store.features import judged_features
+from gigatok.evaluation.store.features import stored_features
 from gigatok.runtime.device import set_up
 from gigatok.tracking.progress import open_progress
 
@@ -39,15 +44,16 @@ def score_reference(params: Params, workspace: Workspace) -> None:
     """Write ``features.npz`` and a sheet of floors."""
     device = set_up(params.base)
     section = params.reference
+    protocol = find_protocol(section.protocol)
     data = PreparedData.open(workspace.data)
-    judge = open_judge(section, device)
+    extractor = open_extractor(section, device)
     drawn, validation = sample_reference(section, data), data.validation.uint8()
     originals = validation_reference(data.summary)
     with open_progress("reference", len(drawn.images) + 3 * len(validation)) as progress:
 
         def extract(images: Images, offset: int) -> Features:
-            return judged_features(
-                judge,
+            return stored_features(
+                extractor,
                 images,
                 workspace,
                 section.batch_size,
@@ -55,21 +61,30 @@ def score_reference(params: Params, workspace: Workspace) -> None:
             )
 
         of_drawn, of_validation = extract(drawn.images, 0), extract(validation, len(drawn.images))
-        real, before = PairedReferenceSet(of_validation.pool), len(drawn.images) + len(validation)
+        real = FeatureReference(PairedReferenceSet(of_validation.pool))
+        before = len(drawn.images) + len(validation)
         sample = data.train.some(KMEANS_IMAGES)
         mean = np.broadcast_to(sample.mean(axis=0).round().astype(np.uint8), validation.shape)
         kmeans = _fitted_kmeans(params, sample)
         patches = kmeans.reconstruct(validation)
-        protocol = judge_protocol(
-            judge, reference=originals, reference_count=len(validation), sample_count=len(validation)
-        )
-        floors = [
-            *_floor("mean image", validation, mean, real, extract(mean[:1], before), protocol),
-            *_floor("k-means patches", validation, patches, real, extract(patches, before + len(validation)), protocol),
+        floors = _Floors(extractor, protocol, originals, validation, real)
+        scores = [
+            *floors.scores("mean image", "floor", mean, extract(mean[:1], before)),
+            *floors.scores("k-means patches", "baseline", patches, extract(patches, before + len(validation))),
         ]
-        real_images = _real_scores(params, workspace, drawn.images, of_drawn, protocol, len(validation), device)
+        real_images = _real_scores(
+            params,
+            workspace,
+            drawn.images,
+            of_drawn,
+            feature_protocol(extractor, reference=originals, reference_count=len(validation), count=len(validation)),
+            len(validation),
+            device,
+        )
     source = provenance(params, data.summary, "reference", params.train_tokenizer.model)
-    _write_features(workspace.reference / "features.npz", drawn, of_drawn, validation, of_validation)
+    _write_features(
+        workspace.reference / "features.npz", drawn, of_drawn, validation, of_validation, protocol.distances
+    )
     with replacing(workspace.reference / "pictures.npz") as path, path.open("wb") as file:
         count = params.evaluate_tokenizer.pictures
         rows = picture_rows(len(validation), count)
@@ -78,12 +93,12 @@ def score_reference(params: Params, workspace: Workspace) -> None:
         name="reference",
         kind="reference",
         scores=tuple(score.replace(provenance=source) for score in real_images),
-        floors=tuple(floor.replace(provenance=source) for floor in floors),
+        floors=tuple(score.replace(provenance=source) for score in scores),
         notes=(
             f"k-means: {kmeans.num_tokens} patches an image, {kmeans.codebook_size} codes, "
             f"{section.kmeans_iterations} iterations on the training images",
-            *few_samples_notes(real, len(validation)),
         ),
+        few_samples=few_samples(real.pool, len(validation)),
     ).write(workspace.reference / "summary.json")
 
 
@@ -102,9 +117,9 @@ def _real_scores(
         *disjoint_scores(features.pool, count, "reconstructions", protocol, seed),
         *disjoint_scores(features.pool, samples, "samples", protocol, seed),
     ]
-    for other in further_judges(params.reference, device)[0]:
-        pool = judged_features(other, images, workspace, params.reference.batch_size).pool
-        plain = judge_protocol(other, reference="", reference_count=None, sample_count=count)
+    for other in further_extractors(params.reference, device)[0]:
+        pool = stored_features(other, images, workspace, params.reference.batch_size).pool
+        plain = feature_protocol(other, reference="", reference_count=None, count=count)
         scores.append(disjoint_distance(pool, count, "rfd", plain, seed))
         scores.append(disjoint_distance(pool, samples, "gfd", plain, seed))
     return scores
@@ -121,7 +136,12 @@ def _fitted_kmeans(params: Params, sample: Images) -> PatchKMeans:
 
 
 def _write_features(
-    path: Path, drawn: SampleReference, of_drawn: Features, validation: Images, of_validation: Features
+    path: Path,
+    drawn: SampleReference,
+    of_drawn: Features,
+    validation: Images,
+    of_validation: Features,
+    distances: Distances,
 ) -> None:
     """What ``read_stored_reference`` reads: features of both reference sets, their identity and moments."""
     values = {
@@ -133,13 +153,22 @@ def _write_features(
         **_stored("samples_moments", drawn.moments.pool if drawn.moments else None),
         **_stored("samples_spatial", drawn.moments.spatial if drawn.moments else _spatial(of_drawn)),
         **_stored("validation_spatial", _spatial(of_validation)),
+        **_pair_sums(of_drawn, distances),
     }
     with replacing(path) as temporary, temporary.open("wb") as file:
         np.savez(file, **values)  # type: ignore[arg-type]
 
 
+def _pair_sums(features: Features, distances: Distances) -> dict[str, npt.NDArray[np.generic]]:
+    """What every generator would compute again from the features its samples are compared with."""
+    sums = ReferenceSet(features.pool, distances=distances).pair_sums()
+    if sums is None:
+        return {}
+    return {"samples_kernel_within": np.array(sums.kernel_within), "samples_squared_radii": sums.squared_radii}
+
+
 def _spatial(features: Features) -> Gaussian | None:
-    """Moments of the spatial features, for sFID; ``None``: the judge has none."""
+    """Moments of the spatial features, for sFID; ``None``: the extractor has none."""
     return None if features.spatial is None else gaussian(features.spatial)
 
 
@@ -147,11 +176,22 @@ def _stored(name: str, moments: Gaussian | None) -> dict[str, npt.NDArray[np.flo
     return {} if moments is None else {f"{name}_mean": moments.mean, f"{name}_covariance": moments.covariance}
 
 
-def _floor(
-    name: str, originals: Images, images: Images, real: PairedReferenceSet, features: Features, protocol: Protocol
-) -> list[Score]:
-    """Scores of ``images`` in the place of reconstructions. One row of ``features`` stands for equal images."""
-    if len(features.pool) == 1:
-        features = Features(np.repeat(features.pool, len(originals), axis=0), None, None)
-    pixels = pixel_scores(originals, images, str(protocol.reference))
-    return [score.replace(floor=name) for score in (*pixels, *reconstruction_scores(real, features, protocol))]
+class _Floors(NamedTuple):
+    """What images without a trained model are compared with, in the place of reconstructions."""
+
+    extractor: Extractor
+    protocol: EvaluationProtocol
+    name: str
+    """Of the originals, as scores record them."""
+    originals: Images
+    real: FeatureReference
+
+    def scores(self, name: str, kind: Literal["floor", "baseline"], images: Images, features: Features) -> list[Score]:
+        """Scores of ``images``. One row of ``features`` stands for equal images."""
+        count = len(self.originals)
+        if len(features.pool) == 1:
+            features = Features(np.repeat(features.pool, count, axis=0), None, None)
+        record = feature_protocol(self.extractor, reference=self.name, reference_count=count, count=count)
+        pixels, _ = pixel_scores(self.originals, images, pixel_protocol(self.name, count))
+        others, _ = feature_scores(("fid", "kid", "mind"), features, self.real, self.protocol, record, prefix="r")
+        return [score.replace(floor=name, floor_kind=kind) for score in (*pixels, *others)]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from gigatok.artifacts import Protocol, Provenance, RunFolder, Score, ScoreSheet, Workspace
+from gigatok.artifacts import FewSamples, Protocol, Provenance, RunFolder, Score, ScoreSheet, Workspace
 from gigatok.config import Params
 from gigatok.data import DataSummary, PreparedData
 from gigatok.evaluation.arrays import Images
@@ -20,27 +20,35 @@ from gigatok.evaluation.inputs.reference import (
     training_reference,
     validation_reference,
 )
-from gigatok.evaluation.metrics.intervals import INTERVAL_NOTE, MEAN_NOTE, mean_estimate
 from gigatok.evaluation.metrics.perceptual import perceptual_distances, perceptual_metric
 from gigatok.evaluation.metrics.reference_set import PairedReferenceSet
 from gigatok.evaluation.metrics.token_statistics import perturb_tokens
 from gigatok.evaluation.probes.encoder import encoder_probes, probed_steps
+from gigatok.evaluation.protocols import find_protocol
+from gigatok.evaluation.scoring.measure import FeatureReference, measured_frechet
 from gigatok.evaluation.scoring.real_sets import ratio_scores, real_scores
 from gigatok.evaluation.scoring.records import (
+    RECONSTRUCTION_METRICS,
     Details,
-    few_samples_notes,
-    infinity_score,
-    judge_protocol,
+    feature_protocol,
+    feature_scores,
+    few_samples,
+    has_spatial,
+    mean_score,
     pixel_protocol,
     pixel_scores,
-    reconstruction_scores,
     scored,
-    spatial_score,
 )
 from gigatok.evaluation.scoring.token_scores import StoredTokens, token_scores
-from gigatok.evaluation.stages.common import further_judges, open_judge, provenance, timed_evaluation, write_arrays
+from gigatok.evaluation.stages.common import (
+    further_extractors,
+    open_extractor,
+    provenance,
+    timed_evaluation,
+    write_arrays,
+)
 from gigatok.evaluation.stages.pictures import write_reconstructions
-from gigatok.evaluation.store.features import feature_cache, judged_features
+from gigatok.evaluation.store.features import feature_cache, stored_features
 from gigatok.evaluation.store.score_inputs import save_inputs_of_scores
 from gigatok.interop.native import load_tokenizer_dir
 from gigatok.models import parameters_by_part
@@ -69,10 +77,15 @@ def score_tokenizer(name: str, params: Params, workspace: Workspace) -> None:
             tokenizer, originals, section.batch_size, lambda done: progress.update(done, phase="reconstructions")
         )
         pair = _Reconstructions(originals, images, validation_reference(data.summary), params, workspace, device)
-        of_features, notes = pair.feature_scores(lambda done, _: progress.update(len(images) + done, phase="features"))
+        of_features, notes, few = pair.feature_scores(
+            lambda done, _: progress.update(len(images) + done, phase="features")
+        )
+        of_pixels, absent = pixel_scores(
+            originals, images, pixel_protocol(pair.reference, len(images)), details=pair.details
+        )
         tokens = StoredTokens.read(run.indices_path, tokenizer.config.codebook_size)
         scores = [
-            *pixel_scores(originals, images, pair.reference, pair.details),
+            *of_pixels,
             *of_features,
             pair.perceptual_score(),
             pair.perturbed_score(tokenizer, tokens),
@@ -93,7 +106,8 @@ def score_tokenizer(name: str, params: Params, workspace: Workspace) -> None:
         parameters={**parameters_by_part(tokenizer), "total": total},
         scores=tuple(score.replace(provenance=source) for score in scores),
         floors=tuple(floor.replace(provenance=source) for floor in floors),
-        notes=notes,
+        few_samples=few,
+        notes=(*notes, *absent),
     ).write(run.summary_path)
     publish_summary(params.tracking, run, tokenizer_info(name, params, tokenizer.config, total))
 
@@ -126,34 +140,34 @@ class _Reconstructions:
     details: Details = field(default_factory=dict)
     """Filled by the scores."""
 
-    def feature_scores(self, progress: Progress) -> tuple[list[Score], tuple[str, ...]]:
-        """All scores by the extractors, kept for ``explain``; and notes on small sets and absent extractors."""
+    def feature_scores(self, progress: Progress) -> tuple[list[Score], list[str], FewSamples | None]:
+        """All scores by the extractors, with their inputs saved for ``explain``; notes; whether images are too few."""
         params, workspace = self.params, self.workspace
-        extractor = open_judge(params.reference, self.device)
-        features = judged_features(extractor, self.images, workspace, params.reference.batch_size, progress)
+        extractor, count = open_extractor(params.reference, self.device), len(self.images)
+        features = stored_features(extractor, self.images, workspace, params.reference.batch_size, progress)
         known = read_stored_reference(workspace)
-        real, protocol = PairedReferenceSet(known.validation), self.protocol(extractor)
-        others, absent = further_judges(params.reference, self.device)
-        scores = [
-            *reconstruction_scores(real, features, protocol, self.details),
-            *infinity_score("rfid_infinity", real, features, protocol),
-            *spatial_score("rsfid", known.validation_spatial, features, protocol),
-            *(self._further_score(other) for other in others),
-        ]
+        real = FeatureReference(PairedReferenceSet(known.validation), known.validation_spatial)
+        protocol = find_protocol(params.reference.protocol)
+        metrics = (*RECONSTRUCTION_METRICS, *(("sfid",) if has_spatial(features, real) else ()))
+        scores, notes = feature_scores(
+            metrics, features, real, protocol, self.record(extractor), prefix="r", details=self.details
+        )
+        others, absent = further_extractors(params.reference, self.device)
+        scores += [self._further_score(other) for other in others]
         content, identity = [content_sha256(self.images)], ReferenceIdentity(known.validation_sha256)
         save_inputs_of_scores(feature_cache(workspace), scores, content, identity, params.base.seed)
         scores += ratio_scores(scores, real_scores(workspace), ("rfid", "rfd"))
-        return scores, (*few_samples_notes(real, len(self.images)), *absent)
+        return scores, [*notes, *absent], few_samples(real.pool, count)
 
     def _further_score(self, extractor: Extractor) -> Score:
         """Fréchet distance by another extractor; features of the originals are kept for the next tokenizer."""
         batch_size = self.params.reference.batch_size
         real, fake = (
-            judged_features(extractor, each, self.workspace, batch_size) for each in (self.originals, self.images)
+            stored_features(extractor, each, self.workspace, batch_size) for each in (self.originals, self.images)
         )
-        note = f"{INTERVAL_NOTE} over pairs of original and reconstruction"
-        estimate = PairedReferenceSet(real.pool).frechet(fake.pool)
-        return scored(f"rfd/{extractor.name}", estimate, self.protocol(extractor), note)
+        reference = FeatureReference(PairedReferenceSet(real.pool))
+        found = measured_frechet(reference, reference.pool.frechet(fake.pool))
+        return found.record(f"rfd/{extractor.name}", self.record(extractor))
 
     def perceptual_score(self) -> Score:
         """Mean distance of the training loss's own network: how well the loss was fitted, not an independent score."""
@@ -164,7 +178,7 @@ class _Reconstructions:
         distances = perceptual_distances(network, self.originals, self.images)
         protocol = pixel_protocol(self.reference, len(self.originals))
         protocol = protocol.replace(extractor=name, extractor_sha256=network.sha256)
-        return scored(perceptual_metric(name), mean_estimate(distances), protocol, MEAN_NOTE, self.details)
+        return mean_score(perceptual_metric(name), distances, protocol, details=self.details)
 
     def perturbed_score(self, tokenizer: Tokenizer, tokens: StoredTokens) -> Score:
         """rFID of reconstructions from tokens of which some were replaced by near codes (arXiv 2509.12474)."""
@@ -174,14 +188,14 @@ class _Reconstructions:
         seed = self.params.base.seed
         changed = perturb_tokens(tokens.validation, codes, share=share, neighbours=neighbours, seed=seed)
         images = decode(tokenizer, torch.from_numpy(changed), section.batch_size)
-        extractor = open_judge(self.params.reference, self.device)
-        features = judged_features(extractor, images, self.workspace, self.params.reference.batch_size)
+        extractor = open_extractor(self.params.reference, self.device)
+        features = stored_features(extractor, images, self.workspace, self.params.reference.batch_size)
         estimate = PairedReferenceSet(read_stored_reference(self.workspace).validation).frechet(features.pool)
         what = f"{share:g} of the tokens replaced, each by one of its {neighbours} nearest codes, seed {seed}"
-        note = f"{what}; {INTERVAL_NOTE} over pairs of original and reconstruction"
-        return scored(f"rfid_perturbed/{extractor.name}", estimate, self.protocol(extractor), note, self.details)
+        record = self.record(extractor).replace(notes=what)
+        return scored(f"rfid_perturbed/{extractor.name}", estimate, record, "pairs", self.details)
 
-    def protocol(self, extractor: Extractor) -> Protocol:
-        """How reconstructions are scored by this extractor."""
+    def record(self, extractor: Extractor) -> Protocol:
+        """What scores by this extractor are recorded with."""
         count = len(self.images)
-        return judge_protocol(extractor, reference=self.reference, reference_count=count, sample_count=count)
+        return feature_protocol(extractor, reference=self.reference, reference_count=count, count=count)

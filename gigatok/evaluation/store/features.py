@@ -17,7 +17,7 @@ import numpy.typing as npt
 from gigatok.artifacts import Protocol, Workspace, code_fingerprint
 from gigatok.evaluation.arrays import UInt8
 from gigatok.evaluation.extractors.base import Extractor, Features, Progress
-from gigatok.evaluation.inputs.evaluation_set import content_sha256, split_crop
+from gigatok.evaluation.inputs.evaluation_set import content_sha256
 from gigatok.evaluation.store.parts import Arrays, PartStore
 
 
@@ -27,7 +27,7 @@ def stored_feature_key(protocol: Protocol, images_sha256: str) -> dict[str, Any]
         "kind": "features",
         "extractor": protocol.extractor,
         "weights": protocol.extractor_sha256,
-        "preprocessing": split_crop(protocol.preprocessing)[1],
+        "preprocessing": protocol.preprocessing,
         "images": images_sha256,
     }
 
@@ -56,8 +56,8 @@ def cached_features(
         return extractor.extract(images, batch_size, progress)
 
     def produce(start: int, stop: int) -> Arrays:
-        told = None if progress is None else partial(_tell, progress, start, len(images))
-        features = extractor.extract(images[start:stop], batch_size, told)
+        report = None if progress is None else partial(_report, progress, start, len(images))
+        features = extractor.extract(images[start:stop], batch_size, report)
         return {name: value for name, value in features._asdict().items() if value is not None}
 
     store = PartStore(root, feature_key(extractor, content_sha256(images)))
@@ -83,19 +83,19 @@ def joined(parts: Sequence[Features]) -> Features:
     )
 
 
-def _tell(progress: Progress, start: int, total: int, done: int, _: int) -> None:
+def _report(progress: Progress, start: int, total: int, done: int, _: int) -> None:
     progress(start + done, total)
 
 
-def judged_features(
-    judge: Extractor,
+def stored_features(
+    extractor: Extractor,
     images: npt.NDArray[np.uint8],
     workspace: Workspace,
     batch_size: int,
     progress: Progress | None = None,
 ) -> Features:
-    """The judge's features of (n, S, S, 3) images, kept under ``runs/cache`` by content."""
-    return cached_features(judge, images, feature_cache(workspace), batch_size=batch_size, progress=progress)
+    """Features of (n, S, S, 3) images, kept under ``runs/cache`` by content."""
+    return cached_features(extractor, images, feature_cache(workspace), batch_size=batch_size, progress=progress)
 
 
 def feature_cache(workspace: Workspace) -> Path:

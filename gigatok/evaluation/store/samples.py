@@ -53,9 +53,9 @@ def stored_indices(
 
     def draw(start: int, stop: int) -> Arrays:
         labels = sample_classes(stop, classes)[start:]
-        told = None if progress is None else partial(_tell, progress, start, count)
+        report = None if progress is None else partial(_report, progress, start, count)
         ids = np.arange(start, stop)
-        indices = sample_many(ar, labels, seed, batch_size, ids=ids, progress=told, **spec.model_dump())
+        indices = sample_many(ar, labels, seed, batch_size, ids=ids, progress=report, **spec.model_dump())
         return {"indices": indices.numpy()}
 
     # Whole parts under one key, so that a larger set finds those of a smaller one; what is left has its own.
@@ -71,7 +71,7 @@ def stored_indices(
     return torch.from_numpy(np.concatenate(parts).astype(np.int64))
 
 
-def _tell(progress: Progress, start: int, count: int, done: int) -> None:
+def _report(progress: Progress, start: int, count: int, done: int) -> None:
     progress(start + done, count)
 
 

@@ -1,4 +1,4 @@
-"""What a score was computed from, remembered beside the cached features, so that it can be taken apart later."""
+"""What a score was computed from, saved beside the cached features, so that ``explain`` can compute it again."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from gigatok.config import Section
 from gigatok.evaluation.inputs.evaluation_set import Moments
 from gigatok.evaluation.inputs.files import open_set, write_adm_npz
 from gigatok.evaluation.inputs.reference import ReferenceIdentity
+from gigatok.evaluation.metrics.names import without_best_guidance
 
 
 class Inputs(Section):
@@ -20,7 +21,7 @@ class Inputs(Section):
     metric: str
     """Name without prefix and extractor, as ``scoring.measure`` takes it."""
     samples: str
-    """sha256 of the samples' pixels; of each part of a set that was judged in parts, joined by ``+``."""
+    """sha256 of the samples' pixels; of each part of a set that was scored in parts, joined by ``+``."""
     reference: str
     """sha256 of the reference."""
     protocol: str
@@ -43,17 +44,16 @@ _MEASURED = {
     "gsfid": "sfid",
     **{name: name for name in ("kid", "inception_score", "precision", "recall")},
 }
-_BEST = "_best_cfg"
-"""The pipeline's metrics, and what ``scoring.measure`` calls them."""
+"""Metrics of score sheets, and what ``scoring.measure`` calls them."""
 
 
 def save_inputs_of_scores(
     cache: Path, scores: Iterable[Score], samples: Sequence[str], reference: ReferenceIdentity, seed: int
 ) -> None:
-    """Keep the inputs of the pipeline's scores, by content hashes; scores that no single pass gives are left out."""
+    """Save the inputs of scores, by content hashes; scores that no single pass gives are left out."""
     content, moments, protocol = reference
     for score in scores:
-        metric = _MEASURED.get(score.metric.split("/")[0].removesuffix(_BEST))
+        metric = _MEASURED.get(without_best_guidance(score.metric).split("/")[0])
         if metric is not None:
             parts = "+".join(samples)
             inputs = Inputs(metric=metric, samples=parts, reference=content, protocol=protocol, seed=seed)

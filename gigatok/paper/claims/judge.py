@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from gigatok.artifacts import Score, protocol_differences
+from gigatok.artifacts import ProtocolDifference, Score, protocol_differences
 from gigatok.paper.claims.comparisons import Contrast, Correlation
 from gigatok.paper.claims.verdict import ONE_TRAINING, Outcome, Scale, Verdict
 from gigatok.paper.results.correlation import MIN_PAIRS, correlate_pairs
@@ -177,23 +177,28 @@ def _undecidable(left: Trainings, right: Trainings) -> str | None:
     """Why two recipes cannot be compared; ``None``: they can."""
     differences = _differences(left.score, right.score)
     if differences:
-        return f"measured differently ({'; '.join(differences)})"
+        return f"measured differently ({_listed(differences)})"
     return ONE_TRAINING if min(len(left.singles), len(right.singles)) < 2 else None
 
 
 def _no_series(side: Sequence[Trainings]) -> str | None:
     """Why the scores of one side have no correlation that says anything; ``None``: they have."""
-    differences = [each for one in side[1:] for each in _differences(side[0].score, one.score)]
-    differences = list(dict.fromkeys(each for each in differences if not each.startswith("seed:")))
+    found = [each for one in side[1:] for each in _differences(side[0].score, one.score)]
+    differences = [each for each in found if each.field != "seed"]
     if differences:
-        return f"measured differently ({'; '.join(differences)})"
+        return f"measured differently ({_listed(differences)})"
     return "the scores of one side are equal" if len({each.score.value for each in side}) == 1 else None
 
 
-def _differences(a: Score, b: Score) -> list[str]:
+def _differences(a: Score, b: Score) -> list[ProtocolDifference]:
     """As ``protocol_differences``, without what is each run's own."""
-    own = tuple(f"{name}:" for name in own_to_each_run(a.metric))
-    return [each for each in protocol_differences(a, b) if not own or not each.startswith(own)]
+    own = own_to_each_run(a.metric)
+    return [each for each in protocol_differences(a, b) if each.field not in own]
+
+
+def _listed(differences: Sequence[ProtocolDifference]) -> str:
+    """Each difference once."""
+    return "; ".join(dict.fromkeys(map(str, differences)))
 
 
 def _all_seeds(side: Iterable[Trainings]) -> tuple[int | None, ...]:

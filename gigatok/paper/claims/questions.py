@@ -148,7 +148,7 @@ def _contests(rows: Sequence[ScalingRow], baseline: bool) -> list[_Contest]:
     for row in rows:
         for floor in row.floor_scores:
             shown, score = find_metric(floor.metric), row.scores.get(floor.metric)
-            if is_baseline(floor.floor) is not baseline or score is None or shown is None or shown.key in _HALVES:
+            if is_baseline(floor) is not baseline or score is None or shown is None or shown.key in _HALVES:
                 continue
             contest = found.setdefault((floor.metric, str(floor.floor)), _Contest(shown, str(floor.floor)))
             wins = shown.beats(score.value, floor.value)

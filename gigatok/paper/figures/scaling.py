@@ -161,13 +161,15 @@ def _floors(axes: Axes, rows: Sequence[ScalingRow], column: Metric, values: list
     """A dashed line for each floor: the mean over the tokenizers where each has its own (shuffled tokens)."""
     scale = 100 if column.percent else 1
     named: dict[str, list[float]] = {}
+    baselines: set[str] = set()
     for row in rows:
         for score in row.floor_scores:
             if score.metric == full_name(row.metrics, column.key):
                 named.setdefault(str(score.floor), []).append(score.value * scale)
+                baselines |= {str(score.floor)} if is_baseline(score) else set()
     floors = {name: sum(each) / len(each) for name, each in named.items()}
     spread = max(values) - min(values) or abs(max(values)) or 1.0
-    near = [v for name, v in floors.items() if is_baseline(name) or _distance(v, values) <= _FAR * spread]
+    near = [v for name, v in floors.items() if name in baselines or _distance(v, values) <= _FAR * spread]
     low, high = min([*values, *near]), max([*values, *near])
     margin = 0.14 * (high - low or 1.0)
     axes.set_ylim(low - margin, high + margin)

@@ -142,7 +142,7 @@ def _cell(row: ScalingRow, column: Metric) -> dict[str, Any]:
     if name is None:
         return {"pedigree": [], "mark": ""}
     lost = losing_to(row, column)
-    mark = "†" if any(not is_baseline(floor) for floor in lost) else "k" if lost else ""
+    mark = "†" if not all(map(is_baseline, lost)) else "k" if lost else ""
     run = row.generator_run if name in {score.metric for score in row.generator_run.scores} else row.tokenizer_run
     details = lasting_pedigree(row.scores[name], run)
     return {
@@ -151,7 +151,7 @@ def _cell(row: ScalingRow, column: Metric) -> dict[str, Any]:
         "text": cell(row, column),
         "value": repr(row.metrics[name]),
         "mark": mark,
-        "lost": ", ".join(lost),
+        "lost": ", ".join(str(floor.floor) for floor in lost),
         "pedigree": details,
         "hint": "; ".join(f"{label}: {value}" for label, value in details[2:5]),
     }

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
-from gigatok.artifacts import Score
+from gigatok.artifacts import Estimator, Score
 from gigatok.config import GigatokError
 from gigatok.evaluation.scoring.comparable import require_comparable
 from gigatok.paper.results.metrics import own_to_each_run
@@ -24,8 +25,8 @@ class Rule:
     """First digits of the weights' checksum."""
     reference: str | None = None
     """Beginning of the reference's name."""
-    notes: str | None = None
-    probe: str | None = None
+    distances: Literal["float64", "float16"] | None = None
+    probe: Literal["lbfgs", "sgd"] | None = None
 
 
 _ADM = "VIRTUAL_imagenet256_labeled.npz"
@@ -37,9 +38,9 @@ RULES = {
     "psnr": Rule(),
     "gfid": _AGAINST_ADM,
     "inception_score": _JUDGED,
-    "precision": replace(_AGAINST_ADM, notes="float16 distances"),
-    "recall": replace(_AGAINST_ADM, notes="float16 distances"),
-    "lin_acc": Rule(probe="LARS"),
+    "precision": replace(_AGAINST_ADM, distances="float16"),
+    "recall": replace(_AGAINST_ADM, distances="float16"),
+    "lin_acc": Rule(probe="sgd"),
 }
 """By the column's name in ``claims.yaml``. SSIM has none: the paper's has data range 2 on images in 0..1."""
 
@@ -57,10 +58,11 @@ def difference_from_paper(column: str, score: Score) -> str | None:
         return f"{protocol.sample_count} images scored, the paper's {rule.samples:,}"
     if rule.reference is not None and not (protocol.reference or "").startswith(rule.reference):
         return f"reference {protocol.reference}, the paper's is {rule.reference}"
-    if rule.notes is not None and rule.notes not in (protocol.notes or ""):
-        return f"not with {rule.notes}"
-    if rule.probe is not None and rule.probe not in (protocol.probe or ""):
-        return f"probe without {rule.probe}, which the paper's is trained with"
+    estimator = protocol.estimator or Estimator()
+    if rule.distances is not None and estimator.distances != rule.distances:
+        return f"not with {rule.distances} distances"
+    if rule.probe is not None and estimator.probe != rule.probe:
+        return "probe without LARS, which the paper's is trained with"
     return None
 
 

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from gigatok.evaluation.metrics.names import has_best_guidance, with_best_guidance
+
 Owner = Literal["tokenizer", "generator"]
 
 
@@ -58,7 +60,7 @@ SCALING_METRICS = (
         what="Frechet distance, samples to real images, no guidance",
     ),
     Metric(
-        key="gfid_best_cfg",
+        key=with_best_guidance("gfid"),
         owner="generator",
         label="gFID, guided",
         better="lower",
@@ -189,12 +191,12 @@ SCALING_METRICS = (
 )
 """In the order of the scaling table."""
 
-PAPER_GFID = "gfid_best_cfg"
+PAPER_GFID = with_best_guidance("gfid")
 """The paper's gFID: the lowest over the guidance scales tried."""
 
 OTHER_METRICS = (
     Metric(
-        key="inception_score_best_cfg",
+        key=with_best_guidance("inception_score"),
         owner="generator",
         label="IS, guided",
         better="higher",
@@ -215,14 +217,14 @@ OTHER_METRICS = (
         what="share of real images that lie among samples, no guidance",
     ),
     Metric(
-        key="precision_best_cfg",
+        key=with_best_guidance("precision"),
         owner="generator",
         label="Precision, guided",
         better="higher",
         what="share of samples that lie among real images, with the guidance of the lowest gFID",
     ),
     Metric(
-        key="recall_best_cfg",
+        key=with_best_guidance("recall"),
         owner="generator",
         label="Recall, guided",
         better="higher",
@@ -285,7 +287,7 @@ def owner(key: str) -> Owner:
 
 def own_to_each_run(metric: str) -> tuple[str, ...]:
     """Fields of a metric's protocol in which runs differ by design: each has its own best guidance."""
-    return ("sampler",) if "_best_cfg" in metric.split("/")[0] else ()
+    return ("sampler",) if has_best_guidance(metric) else ()
 
 
 def full_name(values: Iterable[str] | Mapping[str, object], key: str) -> str | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from gigatok.artifacts import Protocol, Provenance, Score
 from gigatok.config import Params
+from gigatok.evaluation.metrics.names import has_best_guidance
 from gigatok.paper.results.metrics import find_metric
 from gigatok.paper.results.run import Run
 
@@ -73,7 +74,7 @@ def measured_lines(scores: Iterable[Score]) -> list[str]:
     by_protocol: dict[str, list[str]] = {}
     for score in scores:
         label = metric_label(score.metric)
-        own = "_best_cfg" in score.metric
+        own = has_best_guidance(score.metric)
         labels = by_protocol.setdefault(protocol_line(score.protocol, own_guidance=own), [])
         if label not in labels:
             labels.append(label)
@@ -97,6 +98,8 @@ def lasting_pedigree(score: Score, run: Run) -> list[tuple[str, str]]:
     """The pedigree without what a repetition with equal scores changes; the report keeps that in ``runs.json``."""
     protocol, made = score.protocol, score.provenance
     interval = f"{score.interval[0]:.6g} to {score.interval[1]:.6g}" if score.interval else None
+    if interval and protocol.interval_method:
+        interval += f" (95%, {protocol.interval_method} over {protocol.interval_over})"
     sampler = ", ".join(f"{key} {value}" for key, value in (protocol.sampler or {}).items())
     known: list[tuple[str, Any]] = [
         ("metric", score.metric),
@@ -104,6 +107,9 @@ def lasting_pedigree(score: Score, run: Run) -> list[tuple[str, str]]:
         ("interval", interval),
         ("run", made.run or run.name),
         ("protocol", protocol_line(protocol)),
+        ("estimator", protocol.estimator.describe() if protocol.estimator else None),
+        ("rough guide", "fewer samples than feature dimensions" if protocol.rough else None),
+        ("crop", protocol.crop.describe() if protocol.crop else None),
         ("preprocessing", protocol.preprocessing),
         ("codec", protocol.codec),
         ("sampler", sampler),

@@ -13,8 +13,6 @@ from gigatok.evaluation.scoring.comparable import require_comparable
 from gigatok.paper.results.metrics import own_to_each_run
 from gigatok.paper.results.run import Kind, Run
 
-OVER_SEEDS = "the mean over training seeds"
-
 
 def averaged(read: Callable[[Kind, str], Run], kind: Kind, name: str, params: Params) -> Run:
     """The run ``name``; where ``seeds`` asks for repeats that are there, its scores are means over them.
@@ -58,11 +56,12 @@ def _mean(scores: dict[int, Score]) -> Score:
     require_comparable(list(scores.values()), ignore=("seed", *own_to_each_run(first.metric)))
     values = [score.value for score in scores.values()]
     seeds = ", ".join(map(str, scores))
-    own = [part for part in (first.protocol.notes or "").split("; ") if part and "interval:" not in part]
-    notes = [*own, f"95% interval: Student's t around {OVER_SEEDS} {seeds}"]
+    notes = [*filter(None, [first.protocol.notes]), f"the mean over training seeds {seeds}"]
     return first.replace(
         value=sum(values) / len(values),
         interval=seed_interval(values),
-        protocol=first.protocol.replace(notes="; ".join(notes)),
+        protocol=first.protocol.replace(
+            interval_method="Student's t", interval_over="training seeds", notes="; ".join(notes)
+        ),
         provenance=first.provenance.replace(seed=None),
     )

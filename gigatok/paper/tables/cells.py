@@ -9,6 +9,7 @@ from itertools import combinations
 from gigatok.artifacts import Score
 from gigatok.config import ConfigError, Params
 from gigatok.config.repeats import repeat_name
+from gigatok.evaluation.metrics.names import with_best_guidance
 from gigatok.paper.printed import printed_rows, without_guidance
 from gigatok.paper.results.comparable import difference_from_paper
 from gigatok.paper.results.metrics import PAPER_GFID, full_name, owner
@@ -24,9 +25,9 @@ _METRICS = {
     "lin_acc": ("linear_probe_accuracy",),
     "psnr": ("psnr",),
     "ssim": ("ssim",),
-    "inception_score": ("inception_score_best_cfg", "inception_score"),
-    "precision": ("precision_best_cfg", "precision"),
-    "recall": ("recall_best_cfg", "recall"),
+    "inception_score": (with_best_guidance("inception_score"), "inception_score"),
+    "precision": (with_best_guidance("precision"), "precision"),
+    "recall": (with_best_guidance("recall"), "recall"),
 }
 """Ours for a column of the paper, best first; the last one is without guidance."""
 LABELS = {
@@ -103,7 +104,7 @@ class PaperCell:
     @property
     def unguided(self) -> bool:
         """Whether our samples were drawn without guidance in a column that has guided ones."""
-        guided = f"{_METRICS[self.name][-1]}_best_cfg"
+        guided = with_best_guidance(_METRICS[self.name][-1])
         return guided in _METRICS[self.name] and self.shown_key not in (None, guided)
 
     @property

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gigatok.artifacts import Score, write_bytes, write_json
+from gigatok.artifacts import write_bytes, write_json
 from gigatok.config import Params
-from gigatok.evaluation.metrics.names import BEST, REAL
+from gigatok.evaluation.metrics.names import BEST_GUIDANCE, REAL
 from gigatok.paper.results.metrics import SCALING_METRICS, Metric, full_name
 from gigatok.paper.results.run import command_for
 from gigatok.paper.tables.scaling_rows import ScalingRow, floor_names, floor_values
@@ -31,21 +31,20 @@ def cell(row: ScalingRow, column: Metric) -> str:
     name = full_name(row.metrics, column.key)
     if name is None:
         return NOT_RUN
-    return f"{'~' if _rough(row.scores[name]) else ''}{column.text(row.metrics[name])}"
-
-
-def _rough(score: Score) -> bool:
-    """Whether its own record says that the value is a rough guide only."""
-    return "rough guide" in (score.protocol.notes or "")
+    return f"{'~' if row.scores[name].protocol.rough else ''}{column.text(row.metrics[name])}"
 
 
 def table_notes(rows: Sequence[ScalingRow]) -> list[str]:
     """What a reader must know of the table: rough values, and distances that are biased by few images."""
     scores = [score for row in rows for score in row.scores.values()]
-    notes = ["~: fewer images than feature dimensions, a rough guide only."] if any(map(_rough, scores)) else []
+    notes = (
+        ["~: fewer images than feature dimensions, a rough guide only."]
+        if any(score.protocol.rough for score in scores)
+        else []
+    )
     sheets = [run.sheet for row in rows for run in (row.tokenizer_run, row.generator_run) if run.sheet]
-    biased = dict.fromkeys(note for sheet in sheets for note in sheet.notes if note.startswith("Fréchet distances of"))
-    return [*notes, *(f"{note}." for note in biased)]
+    biased = dict.fromkeys(sheet.few_samples for sheet in sheets if sheet.few_samples)
+    return [*notes, *(f"{few.describe()}." for few in biased)]
 
 
 def header(column: Metric) -> str:
@@ -74,7 +73,7 @@ def floor_cells(rows: Sequence[ScalingRow], columns: Sequence[Metric]) -> list[t
 def _real_text(rows: Sequence[ScalingRow], column: Metric) -> str:
     """What real images score in the place of a model's, with their number; blank where that was not measured."""
     scores = {score.metric: score for row in rows for score in row.reference_run.scores}
-    name = full_name(scores, f"{REAL}{column.key.removesuffix(BEST)}")
+    name = full_name(scores, f"{REAL}{column.key.removesuffix(BEST_GUIDANCE)}")
     return f"{column.text(scores[name].value)} (n {scores[name].protocol.sample_count:,})" if name else ""
 
 

@@ -147,18 +147,18 @@ def _floors(tokenizer: Run, generator: Run, reference: Run) -> tuple[Score, ...]
     """Floors of all three sheets; of equal metric and name the nearest run's counts."""
     of_images = [_of_reconstructions(score) for score in (*reference.floors, *reference.scores, *tokenizer.floors)]
     found = {(score.metric, score.floor): score for score in (*of_images, *generator.floors) if score.floor}
-    return tuple(found[key] for key in sorted(found, key=lambda key: (key[0], is_baseline(key[1]), key[1] or "")))
+    return tuple(sorted(found.values(), key=lambda score: (score.metric, is_baseline(score), score.floor or "")))
 
 
-def is_baseline(floor: str | None) -> bool:
+def is_baseline(score: Score) -> bool:
     """A baseline (k-means) has skill of its own: losing to it is reported, losing to a floor is a failure."""
-    return bool(floor) and "k-means" in str(floor)
+    return score.floor_kind == "baseline"
 
 
 def _floor_values(floors: Iterable[Score]) -> dict[str, float]:
     values: dict[str, float] = {}
     for score in floors:
-        plain = score.metric not in values and not is_baseline(score.floor)
+        plain = score.metric not in values and not is_baseline(score)
         values[score.metric if plain else f"{score.metric} ({score.floor})"] = score.value
     return values
 
@@ -175,17 +175,17 @@ def _speeds(tokenizer: Run, generator: Run) -> dict[str, float]:
     return {str(run.kind): float(run.provenance[name]) for run in (tokenizer, generator) if name in run.provenance}
 
 
-def losing_to(row: ScalingRow, shown: Metric) -> list[str]:
-    """Names of floors and baselines that beat a row in a column."""
+def losing_to(row: ScalingRow, shown: Metric) -> list[Score]:
+    """Floors and baselines that beat a row in a column."""
     name = full_name(row.metrics, shown.key)
     floors = [floor for floor in row.floor_scores if floor.metric == name]
-    return [str(floor.floor) for floor in floors if name and not shown.beats(row.metrics[name], floor.value)]
+    return [floor for floor in floors if name and not shown.beats(row.metrics[name], floor.value)]
 
 
 def floor_names(rows: Sequence[ScalingRow]) -> list[str]:
     """All floors of some rows, baselines last."""
-    names = {str(score.floor) for row in rows for score in row.floor_scores}
-    return sorted(names, key=lambda name: (is_baseline(name), name))
+    names = {str(score.floor): is_baseline(score) for row in rows for score in row.floor_scores}
+    return sorted(names, key=lambda name: (names[name], name))
 
 
 def floor_values(rows: Sequence[ScalingRow], name: str) -> dict[str, list[float]]:

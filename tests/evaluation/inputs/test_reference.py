@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gigatok.artifacts import Protocol, Score, ScoreSheet, protocol_differences
+from gigatok.artifacts import Estimator, Protocol, Score, ScoreSheet, protocol_differences
 from gigatok.config import ConfigError, GigatokError
 from gigatok.config.evaluation import ReferenceSection
 from gigatok.data import PreparedData
@@ -19,7 +19,9 @@ from gigatok.evaluation.inputs.reference import (
     training_reference,
 )
 from gigatok.evaluation.metrics.frechet import Gaussian
-from gigatok.evaluation.scoring.records import infinity_score
+from gigatok.evaluation.metrics.reference_set import ReferenceSet
+from gigatok.evaluation.protocols import find_protocol
+from gigatok.evaluation.scoring.measure import FeatureReference, measure
 from gigatok.evaluation.stages.generator import score_generator
 from gigatok.evaluation.stages.reference import score_reference
 from gigatok.evaluation.store.score_inputs import load_inputs, load_moments, save_inputs_of_scores
@@ -45,12 +47,16 @@ def test_samples_are_held_against_a_reference_batch(project, tmp_path: Path) -> 
     assert len(known.samples) == 40
     assert known.samples_moments is None  # stored statistics are of Inception features, the judge is another
     assert np.array_equal(known.validation, before.validation)
+    assert known.samples_sums is not None
+    expected = ReferenceSet(known.samples, distances="float16").pair_sums()
+    assert known.reference_set(section).pair_sums().kernel_within == expected.kernel_within
+    assert np.array_equal(known.samples_sums.squared_radii, expected.squared_radii)
     score_generator("S-S", params, project.workspace)
     sheet = ScoreSheet.read(project.workspace.generator("S-S").summary_path)
-    gfid, load_inputs = sheet.score("gfid"), sheet.score("recall")
+    gfid, recall = sheet.score("gfid"), sheet.score("recall")
     assert str(gfid.protocol.reference).startswith("batch.npz (")
     assert gfid.protocol.reference_count == 40
-    assert "float16 distances" in str(load_inputs.protocol.notes)
+    assert recall.protocol.estimator == Estimator(neighbours=3, distances="float16")
 
 
 def test_stored_statistics_are_those_of_inception_features(project, tmp_path: Path) -> None:
@@ -70,7 +76,7 @@ def test_stored_statistics_are_remembered_with_the_scores_they_gave(tmp_path: Pa
     """``explain`` finds the statistics by what the reference contains, as the command ``evaluate`` names it."""
     section = ReferenceSection(extractor="inception-2015", protocol="adm")
     path = batch(tmp_path)
-    held = with_statistics(open_set(path).content).held_set(section)
+    held = with_statistics(open_set(path).content).identity(section)
     score = Score(metric="gfid/inception-2015", value=3.0, protocol=Protocol(extractor="inception-2015"))
     save_inputs_of_scores(tmp_path, [score], ["2" * 64], held, seed=0)
     inputs = load_inputs(tmp_path, score)
@@ -85,11 +91,12 @@ def test_stored_statistics_are_remembered_with_the_scores_they_gave(tmp_path: Pa
 @pytest.mark.parametrize("stored", [False, True])
 def test_how_many_images_stored_statistics_are_of_is_not_known(stored: bool) -> None:
     known = with_statistics("0" * 64)
-    real = (known if stored else known._replace(samples_moments=None)).real_set(ReferenceSection())
+    real = (known if stored else known._replace(samples_moments=None)).reference_set(ReferenceSection())
     features = Features(np.random.default_rng(1).normal(size=(100, 4)).astype(np.float32), None, None)
-    [score] = infinity_score("gfid_infinity", real, features, Protocol(extractor="judge", reference_count=40))
-    assert score.protocol.reference_count == (None if stored else 40)
-    assert ("stored statistics" in str(score.protocol.notes)) is stored
+    measured = measure("fid_infinity", features, FeatureReference(real), find_protocol("ours"))
+    protocol = measured.record("gfid_infinity/x", Protocol(reference_count=40)).protocol
+    assert protocol.reference_count == (None if stored else 40)
+    assert (protocol.estimator.reference_moments == "stored") is stored
 
 
 def test_other_images_are_another_reference(project) -> None:
@@ -100,7 +107,7 @@ def test_other_images_are_another_reference(project) -> None:
         protocol=floor.protocol.replace(reference=training_reference(data.replace(data_sha256="0" * 64)))
     )
     assert data.data_sha256[:12] in str(floor.protocol.reference)
-    assert any(line.startswith("reference:") for line in protocol_differences(floor, other))
+    assert [each.field for each in protocol_differences(floor, other)] == ["reference"]
 
 
 def test_a_batch_that_does_not_fit_is_refused(project, tmp_path: Path) -> None:

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from gigatok.config import GigatokError
-from gigatok.evaluation.metrics.frechet import frechet_distance_of_features, gaussian
-from gigatok.evaluation.metrics.frechet_limit import frechet_at_infinity
+from gigatok.evaluation.metrics.frechet import frechet_distance, gaussian
 from gigatok.evaluation.metrics.intervals import bootstrap_interval, mean_interval, seed_interval
+from gigatok.evaluation.metrics.reference_set import ReferenceMoments
 
 
 def test_the_interval_of_a_mean_covers_it_about_as_often_as_it_says() -> None:
@@ -23,7 +23,7 @@ def test_a_bootstrap_interval_has_the_width_of_the_scores_spread() -> None:
     reference = random.standard_normal((4000, 3))
 
     def distance(samples: np.ndarray) -> float:
-        return frechet_distance_of_features(samples, reference)
+        return frechet_distance(*gaussian(samples), *gaussian(reference))
 
     shift = np.array([0.5, 0, 0])
     spread = np.std([distance(random.standard_normal((300, 3)) + shift) for _ in range(100)])
@@ -43,18 +43,13 @@ def test_seeds_make_a_t_interval() -> None:
 
 def test_extrapolation_removes_the_bias_of_few_samples() -> None:
     random = np.random.default_rng(2)
-    reference = gaussian(random.standard_normal((200_000, 8)))
+    reference = ReferenceMoments(gaussian(random.standard_normal((200_000, 8))))
     samples = random.standard_normal((1500, 8)) + 0.1
-    line = frechet_at_infinity(reference, samples, smallest=100, points=12)
+    line = reference.frechet_at_infinity(samples, points=12)
     truth = 8 * 0.01
+    assert line is not None
     assert line.values[0] > line.values[-1] > truth
     assert abs(line.infinity - truth) < abs(line.values[-1] - truth)
     assert line.slope > 0
-    assert line.counts[0] == 100
+    assert line.counts[0] == 150
     assert line.counts[-1] == 1500
-
-
-def test_extrapolation_needs_a_range_of_counts() -> None:
-    reference = gaussian(np.random.default_rng(0).standard_normal((20, 2)))
-    with pytest.raises(GigatokError, match="make no line"):
-        frechet_at_infinity(reference, np.zeros((10, 2)), smallest=10)

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 from gigatok.config import GigatokError
-from gigatok.evaluation.metrics.frechet import FewSamplesWarning, Gaussian, frechet_distance_of_features, gaussian
-from gigatok.evaluation.metrics.inception_score import inception_score
-from gigatok.evaluation.metrics.intervals import accuracy_estimate, mean_estimate, mean_interval, share_estimate
-from gigatok.evaluation.metrics.kernel_distance import kernel_distance
+from gigatok.evaluation.metrics import reference_set
+from gigatok.evaluation.metrics.frechet import FewSamplesWarning, Gaussian, frechet_distance, gaussian
+from gigatok.evaluation.metrics.inception_score import inception_estimate, inception_score
+from gigatok.evaluation.metrics.intervals import mean_estimate, mean_interval, share_estimate
+from gigatok.evaluation.metrics.kernel_distance import kernel_distance, kernel_row_sums
 from gigatok.evaluation.metrics.precision_recall import precision_recall
 from gigatok.evaluation.metrics.reference_set import (
     PairedReferenceSet,
     ReferenceMoments,
     ReferenceSet,
-    inception_estimate,
 )
 
 RANDOM = np.random.default_rng(0)
@@ -33,7 +33,7 @@ def test_values_equal_the_plain_functions(real: int, fake: int, dimensions: int)
     estimates = ReferenceSet(first)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FewSamplesWarning)
-        expected = frechet_distance_of_features(first, second)
+        expected = frechet_distance(*gaussian(first), *gaussian(second))
     assert estimates.frechet(second).value == pytest.approx(expected, rel=1e-6)
     assert estimates.kernel(second).value == pytest.approx(kernel_distance(first, second), rel=1e-9)
     both = tuple(estimate.value for estimate in estimates.precision_recall(second))
@@ -140,9 +140,8 @@ def test_inception_interval_covers_fresh_samples_and_keeps_the_score() -> None:
 def test_shares_have_the_interval_of_their_hits() -> None:
     hits = RANDOM.random(200) < 0.3
     assert mean_estimate(hits).interval == mean_interval(hits)
-    accuracy = accuracy_estimate(float(hits.mean()), 200)
-    assert accuracy.interval == pytest.approx(mean_interval(hits), abs=0.02)
-    assert accuracy_estimate(0.0, 50).interval == (0.0, 0.0)
+    share = share_estimate(float(hits.mean()), 200)
+    assert share.interval == pytest.approx(mean_interval(hits), abs=0.02)
 
 
 def test_images_that_are_all_alike_have_a_distance() -> None:
@@ -154,10 +153,10 @@ def test_images_that_are_all_alike_have_a_distance() -> None:
     assert found.interval[0] < expected < found.interval[1]
 
 
-def test_few_samples_are_said_in_words_not_warned_of() -> None:
+def test_few_samples_are_said_not_warned_of() -> None:
     real = ReferenceSet(RANDOM.normal(size=(50, 8)))
-    assert real.few_samples(9) is None
-    assert "8 samples to 50 images in 8 dimensions" in str(real.few_samples(8))
+    assert not real.is_biased_at(9)
+    assert real.is_biased_at(8)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert real.frechet(draws(5, 8)).value > 0
@@ -170,8 +169,8 @@ def test_stored_moments_stand_in_the_place_of_the_features_own() -> None:
     stored = ReferenceSet(few, moments=gaussian(every))
     assert stored.frechet(samples)[:2] == ReferenceSet(every).frechet(samples)[:2]
     assert stored.kernel(samples)[:2] == ReferenceSet(few).kernel(samples)[:2]
-    assert stored.few_samples(100) is None
-    assert ReferenceSet(few).few_samples(3) is not None
+    assert not stored.is_biased_at(100)
+    assert ReferenceSet(few).is_biased_at(3)
 
 
 def test_the_interval_of_recall_is_that_of_other_samples() -> None:
@@ -188,10 +187,10 @@ def test_the_interval_of_recall_is_that_of_other_samples() -> None:
 
 def test_a_share_of_nothing_has_an_interval_too() -> None:
     """Wilson: z^2 / (n + z^2) at 0."""
-    estimate = share_estimate(np.zeros(100, dtype=bool))
+    estimate = share_estimate(0.0, 100)
     assert estimate.value == 0
     assert estimate.interval == pytest.approx((0.0, 1.96**2 / (100 + 1.96**2)), abs=1e-5)
-    assert share_estimate(np.ones(100, dtype=bool)).interval[0] == pytest.approx(1 - estimate.interval[1])
+    assert share_estimate(1.0, 100).interval[0] == pytest.approx(1 - estimate.interval[1])
 
 
 def test_precision_and_recall_round_distances_as_asked() -> None:
@@ -199,3 +198,26 @@ def test_precision_and_recall_round_distances_as_asked() -> None:
     first, second = random.normal(size=(300, 40)), random.normal(size=(300, 40))
     half = ReferenceSet(first, distances="float16").precision_recall(second)
     assert tuple(each.value for each in half) == precision_recall(first, second, distances="float16")
+
+
+def test_stored_pair_sums_change_no_bit_and_spare_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(6)
+    features, samples = random.normal(size=(60, 5)).astype(np.float32), random.normal(size=(40, 5)) + 0.2
+    plain = ReferenceSet(features)
+    expected = plain.kernel(samples), *plain.precision_recall(samples)
+    sums = ReferenceSet(features).pair_sums()
+    assert sums is not None
+    known = ReferenceSet(features, sums=sums)
+    seen: list[int] = []
+
+    def row_sums(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        seen.append(len(x) * len(y))
+        return kernel_row_sums(x, y)
+
+    monkeypatch.setattr(reference_set, "kernel_row_sums", row_sums)
+    monkeypatch.setattr(reference_set, "squared_radii", lambda *_: pytest.fail("computed again"))
+    for found, wanted in zip((known.kernel(samples), *known.precision_recall(samples)), expected, strict=True):
+        assert found._replace(images=None) == wanted._replace(images=None)
+        np.testing.assert_array_equal(found.images, wanted.images)
+    assert sorted(seen) == [40 * 40, 40 * 60]
+    assert ReferenceSet(features[:3]).pair_sums() is None

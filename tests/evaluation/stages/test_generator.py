@@ -12,7 +12,9 @@ import torch
 from gigatok.artifacts import ScoreSheet, read_journal
 from gigatok.evaluation.decode import decode
 from gigatok.evaluation.guidance import sampler
-from gigatok.evaluation.metrics.frechet import frechet_distance_of_features
+from gigatok.evaluation.guidance.search import GuidanceSearch
+from gigatok.evaluation.guidance.setting import GuidanceReport
+from gigatok.evaluation.metrics.frechet import frechet_distance, gaussian
 from gigatok.evaluation.stages.generator import score_generator
 from gigatok.evaluation.store import samples as sample_store
 from gigatok.interop.native import load_ar_dir, load_tokenizer_dir, save_model
@@ -85,7 +87,7 @@ def test_the_samples_are_those_of_a_plain_run_and_carry_the_score(project) -> No
     assert arrays["samples_cfg_2"].shape == plain.shape
     with np.load(project.workspace.reference / "features.npz") as real:
         pool = project.judge.extract(arrays["samples"]).pool
-        assert sheet.value("gfid") == pytest.approx(frechet_distance_of_features(real["samples"], pool))
+        assert sheet.value("gfid") == pytest.approx(frechet_distance(*gaussian(real["samples"]), *gaussian(pool)))
 
 
 def test_killed_sampling_goes_on_and_scoring_again_draws_and_judges_nothing(
@@ -165,6 +167,24 @@ def test_a_study_is_shared_resumed_and_kept_as_an_artifact(project) -> None:
     size = (studies / "S-S.log").stat().st_size
     assert evaluated(project, guidance=guidance).values() == sheet.values()
     assert (studies / "S-S.log").stat().st_size - size < 2000  # opened again, no new trials
+
+
+def test_no_set_of_samples_is_decoded_twice_for_its_scores(project, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded = []
+
+    def counted(tokenizer, indices: torch.Tensor, batch_size: int) -> np.ndarray:
+        decoded.append(len(indices))
+        return decode(tokenizer, indices, batch_size)
+
+    def guided(self: GuidanceSearch) -> GuidanceReport:
+        report = search(self)
+        return report._replace(best=report.curve[-1])
+
+    search = GuidanceSearch.search
+    monkeypatch.setattr(GuidanceSearch, "search", guided)
+    monkeypatch.setattr(sampler, "decode", counted)
+    evaluated(project)
+    assert decoded == [20, 20, 20]  # without guidance, with it, shuffled tokens
 
 
 def test_several_seeds_have_a_mean_and_an_interval(project) -> None:

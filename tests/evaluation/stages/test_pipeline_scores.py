@@ -61,13 +61,13 @@ def test_a_sheet_of_the_pipeline_is_scored_again_from_its_features(
     first = scored(project, kind)
     smaller = make_extractor(sha256="2" * 64, size=4)
     for stage in (reference_stage, tokenizer_stage, generator_stage):
-        monkeypatch.setattr(stage, "open_judge", lambda section, device: smaller)
+        monkeypatch.setattr(stage, "open_extractor", lambda section, device: smaller)
     reference_stage.score_reference(project.params, project.workspace)
     second = scored(project, kind)
     path = project.workspace.tokenizer("S-S").summary_path
     found = {item.metric.split("/")[0]: item for item in explain(first, second, *caches_of_runs(path))}
     item: Explanation = found[metric]
-    assert any("extractor_size" in difference for difference in item.differences)
+    assert "extractor_size" in {difference.field for difference in item.differences}
     effect = next(each for each in item.effects if each.change == "extractor and preprocessing")
     assert effect.value == pytest.approx(item.second.value, rel=1e-6)
 

@@ -102,7 +102,7 @@ def test_half_a_metric_is_no_contest(runs, metric):
     path = runs / "generators" / "S-B" / "summary.json"
     sheet = ScoreSheet.read(path)
     score = sheet.scores[0].replace(metric=f"{metric}/{EXTRACTOR}", value=0.1, interval=None)
-    floor = score.replace(value=0.2, floor="shuffled tokens")
+    floor = score.replace(value=0.2, floor="shuffled tokens", floor_kind="floor")
     sheet.model_copy(update={"scores": (*sheet.scores, score), "floors": (*sheet.floors, floor)}).write(path)
     assert beats_floors(rows(runs), "proxy").text.startswith("All 36 comparisons")
 
@@ -175,4 +175,4 @@ def test_losing_names_the_floors(tmp_path):
     row = next(row for row in rows(tmp_path) if row.tokenizer == "S-S")
     rfid = find_metric("rfid")
     assert rfid is not None
-    assert losing_to(row, rfid) == ["mean image", "k-means patches"]
+    assert [floor.floor for floor in losing_to(row, rfid)] == ["mean image", "k-means patches"]

@@ -44,7 +44,8 @@ def test_a_repeated_run_shows_the_mean_with_students_interval(repeats):
     assert score.value == pytest.approx(73.0)
     half = 4.302652729911275 * 3.0 / np.sqrt(3)  # t with 2 degrees of freedom, standard deviation 3
     assert score.interval == pytest.approx((73.0 - half, 73.0 + half))
-    assert dict(pedigree(score, run))["note"].endswith("Student's t around the mean over training seeds 0, 1, 2")
+    assert dict(pedigree(score, run))["note"].endswith("the mean over training seeds 0, 1, 2")
+    assert (score.protocol.interval_method, score.protocol.interval_over) == ("Student's t", "training seeds")
     assert "seed 0" not in dict(pedigree(score, run)).get("seed", "")
 
 

@@ -9,7 +9,7 @@ import json
 import pytest
 from fake_runs import EXTRACTOR, fake_params, write_core, write_tokenizer
 
-from gigatok.artifacts import ScoreSheet
+from gigatok.artifacts import FewSamples, ScoreSheet
 from gigatok.paper.results.metrics import SCALING_METRICS, find_metric, full_name
 from gigatok.paper.results.reader import Results
 from gigatok.paper.tables.scaling import (
@@ -45,14 +45,14 @@ def test_rough_values_and_few_images_are_said(tmp_path):
     path = tmp_path / "tokenizers" / "S-S" / "summary.json"
     sheet = ScoreSheet.read(path)
     rfid = next(each for each in sheet.scores if each.metric.startswith("rfid/"))
-    protocol = rfid.protocol.replace(notes="line over 1/n: fewer samples than dimensions, so a rough guide only")
+    protocol = rfid.protocol.replace(rough=True)
     rough = rfid.replace(metric=rfid.metric.replace("rfid", "rfid_infinity"), value=60.0, protocol=protocol)
-    biased = "Fréchet distances of 5 samples to 5 images in 9 dimensions are biased upwards"
-    sheet.model_copy(update={"scores": (*sheet.scores, rough), "notes": (biased,)}).write(path)
+    few = FewSamples(samples=5, reference=5, dimensions=9)
+    sheet.model_copy(update={"scores": (*sheet.scores, rough), "few_samples": few}).write(path)
     text = scaling_markdown(series_rows(Results(tmp_path, fake_params())), fake_params())
     assert "| ~60.00 |" in text
     assert "~: fewer images than feature dimensions, a rough guide only." in text
-    assert f"{biased}." in text
+    assert "Fréchet distances of 5 samples to 5 images in 9 dimensions are biased upwards" in text
 
 
 def test_missing_values_are_not_run_with_the_command(tmp_path):
