@@ -23,13 +23,12 @@ WRITERS = {
 OTHERWISE = {
     "artifacts/journal.py": "appends lines; a torn last one is cut off",
     "cli/files/tokens.py": "an archive in memory, which is then written whole",
-    "cli/app.py": "a traceback in a new temporary file",
     "data/packing.py": "an array as large as the data, under a summary that is written last",
     "data/prepare.py": "the summary, which is removed first and written last; this floor does not know artifacts",
     "pipeline/runner/process.py": "a log that a stage writes while it runs",
     "tracking/destination.py": "a lock",
     "tracking/feeder.py": "a log",
-    "tracking/progress.py": "appends lines for the display",
+    "tracking/progress_line.py": "appends lines for the display",
     "tracking/tracker.py": "appends lines",
 }
 """Files of the package that write otherwise, and why."""
