@@ -21,7 +21,8 @@ from gigatok.artifacts.identity import (
     read_resumptions,
 )
 from gigatok.artifacts.journal import Journal, Point, read_journal, series
-from gigatok.artifacts.protocol import (
+from gigatok.artifacts.run_folder import RunFolder
+from gigatok.artifacts.sheets.protocol import (
     Crop,
     Estimator,
     IntervalMethod,
@@ -29,8 +30,7 @@ from gigatok.artifacts.protocol import (
     Protocol,
     ProtocolDifference,
 )
-from gigatok.artifacts.run_folder import RunFolder
-from gigatok.artifacts.scores import FewSamples, Provenance, Score, ScoreSheet, protocol_differences
+from gigatok.artifacts.sheets.scores import FewSamples, Provenance, Score, ScoreSheet, protocol_differences
 from gigatok.artifacts.source import GitState, git_state
 from gigatok.artifacts.workspace import Workspace
 

@@ -18,7 +18,7 @@ from safetensors.torch import save
 
 from gigatok.artifacts import RunFolder, ScoreSheet, load_weights
 from gigatok.artifacts.journal import read_journal
-from gigatok.artifacts.scores import Score
+from gigatok.artifacts.sheets.scores import Score
 from gigatok.config import CnnConfig, Params, TokenizerConfig, TransformerSize, load_params
 from gigatok.config.profiles import render
 from gigatok.config.sections import TrackingSection

@@ -7,7 +7,7 @@ from typing import Literal
 
 import gigatok
 from gigatok.artifacts import FewSamples, Provenance, Score, ScoreSheet, git_state
-from gigatok.artifacts.scores import InputSet
+from gigatok.artifacts.sheets.scores import InputSet
 from gigatok.config import ConfigError, GigatokError
 from gigatok.data.image_files import told
 from gigatok.data.images import TRAIT_RULES

@@ -13,7 +13,8 @@ from pydantic import ConfigDict, Field, SerializerFunctionWrapHandler, Validatio
 
 from gigatok.artifacts.files import write_json
 from gigatok.artifacts.identity import Resumption
-from gigatok.artifacts.protocol import Finite, Protocol, ProtocolDifference, differences, upgraded
+from gigatok.artifacts.sheets.earlier import upgraded
+from gigatok.artifacts.sheets.protocol import Finite, Protocol, ProtocolDifference, differences
 from gigatok.config import GigatokError, Section, describe
 from gigatok.config.reading import read_json
 
