@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import warnings
 from functools import cached_property
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -25,7 +24,7 @@ from gigatok.evaluation.metrics.frechet import (
     frechet_distance,
     gaussian,
 )
-from gigatok.evaluation.metrics.frechet_limit import Extrapolation, centred_gram, paired_distance
+from gigatok.evaluation.metrics.frechet_limit import Extrapolation, nested_distances, paired_distance
 from gigatok.evaluation.metrics.intervals import (
     GROUPS,
     Estimate,
@@ -234,25 +233,7 @@ class ReferenceSet:
 
     def _nested_distances(self, samples: Float64, order: npt.NDArray[np.int64], counts: list[int]) -> list[float]:
         """Distances of the first ``counts`` of ``samples`` (n, d) in the given order."""
-        x = samples[order] - self.moments.mean
-        projected = x @ self._factor
-        small = counts[-1] <= projected.shape[1]
-        gram = projected @ projected.T if small else np.zeros((projected.shape[1],) * 2)
-        squares = (x**2).sum(axis=1)
-        trace = float(np.trace(self.moments.covariance))
-        values = []
-        for start, n in pairwise([0, *counts]):
-            mean = x[:n].mean(axis=0)
-            if small:
-                product = centred_gram(gram[:n, :n])
-            else:
-                gram += projected[start:n].T @ projected[start:n]
-                middle = projected[:n].mean(axis=0)
-                product = gram - n * np.outer(middle, middle)
-            roots = np.sqrt(np.clip(np.linalg.eigvalsh(product / (n - 1)), 0.0, None))
-            spread = (float(squares[:n].sum()) - n * float(mean @ mean)) / (n - 1)
-            values.append(float(mean @ mean) + spread + trace - 2.0 * float(roots.sum()))
-        return values
+        return nested_distances(samples[order] - self.moments.mean, self._factor, self.moments.covariance, counts)
 
 
 class PairedReferenceSet(ReferenceSet):

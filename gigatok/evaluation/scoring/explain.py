@@ -18,7 +18,8 @@ from gigatok.evaluation.arrays import Rows
 from gigatok.evaluation.extractors.base import Features
 from gigatok.evaluation.inputs.evaluation_set import Moments
 from gigatok.evaluation.protocols import TENSORFLOW_RESIZE, find_protocol
-from gigatok.evaluation.scoring.measure import Draws, FeatureReference, Unavailable, measure, select
+from gigatok.evaluation.scoring.feature_reference import FeatureReference, Unavailable
+from gigatok.evaluation.scoring.measure import Draws, measure, select
 from gigatok.evaluation.store.features import as_features, joined, stored_feature_key
 from gigatok.evaluation.store.parts import Arrays, PartStore
 from gigatok.evaluation.store.score_inputs import Inputs, load_inputs, load_moments

@@ -6,80 +6,21 @@ Each metric is measured by one function, which also names its interval's method 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from gigatok.artifacts import Estimator, IntervalMethod, IntervalOver, Protocol, Score
-from gigatok.config import GigatokError
 from gigatok.evaluation.arrays import Float64, Rows
 from gigatok.evaluation.extractors.base import Features
-from gigatok.evaluation.inputs.evaluation_set import Moments
-from gigatok.evaluation.metrics.frechet import Gaussian, gaussian
 from gigatok.evaluation.metrics.frechet_limit import Extrapolation
 from gigatok.evaluation.metrics.inception_score import inception_estimate, inception_score
 from gigatok.evaluation.metrics.intervals import Estimate, Interval, bootstrap_interval
 from gigatok.evaluation.metrics.kernel_distance import kernel_distance_of_subsets
-from gigatok.evaluation.metrics.reference_set import (
-    PairedReferenceSet,
-    ReferenceMoments,
-    ReferenceSet,
-)
+from gigatok.evaluation.metrics.reference_set import ReferenceMoments
 from gigatok.evaluation.protocols import EvaluationProtocol
+from gigatok.evaluation.scoring.feature_reference import FeatureReference, Unavailable
 
 _FEWEST_OF_A_LINE = 4
 """Samples: the smallest set of a line has half of them, and a covariance needs 2."""
-
-
-class Unavailable(GigatokError):
-    """A metric that these inputs do not allow; the text is the reason."""
-
-
-@dataclass(frozen=True)
-class FeatureReference:
-    """What samples are compared with, as one extractor sees it; made once for many sets of samples."""
-
-    pool: ReferenceSet
-    """Pooled features, or their stored moments."""
-    spatial: Gaussian | None = None
-    """Moments of the spatial features; ``None``: there are none."""
-
-    @classmethod
-    def of(
-        cls, features: Features | None, moments: Moments | None, protocol: EvaluationProtocol, *, paired: bool = False
-    ) -> FeatureReference:
-        """From features, stored statistics (which go first: they are of more images), or both.
-
-        Args:
-            paired: sample i is a reconstruction of image i
-        """
-        stored = None if moments is None else moments.pool
-        spatial = None if moments is None else moments.spatial
-        if spatial is None and features is not None and features.spatial is not None and len(features.spatial) > 1:
-            spatial = gaussian(features.spatial)
-        if features is None:
-            if stored is None:
-                raise Unavailable("the reference holds neither images nor statistics")
-            return cls(ReferenceMoments(stored), spatial)
-        if paired and stored is None:
-            return cls(PairedReferenceSet(features.pool, distances=protocol.distances), spatial)
-        real = ReferenceSet(features.pool, moments=stored, distances=protocol.distances, neighbours=protocol.neighbours)
-        return cls(real, spatial)
-
-    @property
-    def paired(self) -> bool:
-        """Whether sample i belongs to image i."""
-        return isinstance(self.pool, PairedReferenceSet)
-
-    @property
-    def known_images(self) -> int:
-        """Images there are features of, or 2 where stored statistics stand for more."""
-        return 2 if isinstance(self.pool, ReferenceMoments) else len(self.pool)
-
-    def needed_images(self) -> ReferenceSet:
-        """The features, or the reason why a metric is absent."""
-        if isinstance(self.pool, ReferenceMoments):
-            raise Unavailable("the reference holds statistics only, no images")
-        return self.pool
 
 
 class Draws(NamedTuple):

@@ -16,7 +16,8 @@ from gigatok.evaluation.metrics.perceptual import perceptual_distances, perceptu
 from gigatok.evaluation.protocols import EvaluationProtocol
 from gigatok.evaluation.scoring import records
 from gigatok.evaluation.scoring.count_plot import write_count_plot
-from gigatok.evaluation.scoring.measure import ALL_METRICS, LIMIT, Draws, FeatureReference, Measured, measure_all
+from gigatok.evaluation.scoring.feature_reference import FeatureReference
+from gigatok.evaluation.scoring.measure import ALL_METRICS, LIMIT, Draws, Measured, measure_all
 from gigatok.evaluation.scoring.records import Scores
 from gigatok.evaluation.store.features import cached_features
 from gigatok.evaluation.store.score_inputs import save_inputs_of_scores

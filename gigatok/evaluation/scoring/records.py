@@ -17,7 +17,8 @@ from gigatok.evaluation.metrics.image_quality import SsimKind, psnr, ssim
 from gigatok.evaluation.metrics.intervals import Estimate, mean_estimate
 from gigatok.evaluation.metrics.reference_set import ReferenceMoments, ReferenceSet
 from gigatok.evaluation.protocols import EvaluationProtocol
-from gigatok.evaluation.scoring.measure import INTERVALS, LIMIT, Draws, FeatureReference, Unavailable, measure_all
+from gigatok.evaluation.scoring.feature_reference import FeatureReference, Unavailable
+from gigatok.evaluation.scoring.measure import INTERVALS, LIMIT, Draws, measure_all
 
 Details = dict[str, npt.NDArray[np.float32]]
 """Arrays behind scores, as ``details.npz`` keeps them: ``images/<metric>`` (n,) what each image adds to a score."""

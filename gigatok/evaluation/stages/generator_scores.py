@@ -23,7 +23,8 @@ from gigatok.evaluation.metrics.intervals import seed_interval
 from gigatok.evaluation.metrics.names import BEST_GUIDANCE, has_best_guidance, with_best_guidance
 from gigatok.evaluation.metrics.reference_set import ReferenceSet
 from gigatok.evaluation.protocols import find_protocol
-from gigatok.evaluation.scoring.measure import LIMIT, FeatureReference, measured_frechet
+from gigatok.evaluation.scoring.feature_reference import FeatureReference
+from gigatok.evaluation.scoring.measure import LIMIT, measured_frechet
 from gigatok.evaluation.scoring.real_sets import ratio_scores, real_scores
 from gigatok.evaluation.scoring.records import (
     SAMPLE_METRICS,

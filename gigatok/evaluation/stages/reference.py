@@ -21,7 +21,7 @@ from gigatok.evaluation.metrics.precision_recall import Distances
 from gigatok.evaluation.metrics.reference_set import PairedReferenceSet, ReferenceSet
 from gigatok.evaluation.patch_kmeans import PatchKMeans
 from gigatok.evaluation.protocols import EvaluationProtocol, find_protocol
-from gigatok.evaluation.scoring.measure import FeatureReference
+from gigatok.evaluation.scoring.feature_reference import FeatureReference
 from gigatok.evaluation.scoring.real_sets import disjoint_distance, disjoint_scores
 from gigatok.evaluation.scoring.records import (
     feature_protocol,

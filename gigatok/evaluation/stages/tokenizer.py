@@ -25,7 +25,8 @@ from gigatok.evaluation.metrics.reference_set import PairedReferenceSet
 from gigatok.evaluation.metrics.token_statistics import perturb_tokens
 from gigatok.evaluation.probes.encoder import encoder_probes, probed_steps
 from gigatok.evaluation.protocols import find_protocol
-from gigatok.evaluation.scoring.measure import FeatureReference, measured_frechet
+from gigatok.evaluation.scoring.feature_reference import FeatureReference
+from gigatok.evaluation.scoring.measure import measured_frechet
 from gigatok.evaluation.scoring.real_sets import ratio_scores, real_scores
 from gigatok.evaluation.scoring.records import (
     RECONSTRUCTION_METRICS,

@@ -21,7 +21,8 @@ from gigatok.evaluation.inputs.reference import (
 from gigatok.evaluation.metrics.frechet import Gaussian
 from gigatok.evaluation.metrics.reference_set import ReferenceSet
 from gigatok.evaluation.protocols import find_protocol
-from gigatok.evaluation.scoring.measure import FeatureReference, measure
+from gigatok.evaluation.scoring.feature_reference import FeatureReference
+from gigatok.evaluation.scoring.measure import measure
 from gigatok.evaluation.stages.generator import score_generator
 from gigatok.evaluation.stages.reference import score_reference
 from gigatok.evaluation.store.score_inputs import load_inputs, load_moments, save_inputs_of_scores

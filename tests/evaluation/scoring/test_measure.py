@@ -7,7 +7,8 @@ from gigatok.artifacts import Estimator
 from gigatok.evaluation.extractors.base import Features
 from gigatok.evaluation.metrics.reference_set import ReferenceSet
 from gigatok.evaluation.protocols import find_protocol
-from gigatok.evaluation.scoring.measure import Draws, FeatureReference, Unavailable, measure
+from gigatok.evaluation.scoring.feature_reference import FeatureReference, Unavailable
+from gigatok.evaluation.scoring.measure import Draws, measure
 
 
 def _line(*values: float) -> Features:
