@@ -112,9 +112,10 @@ def test_a_killed_process_goes_on_from_its_last_state(
         "from gigatok.artifacts import Workspace\n"
         "from gigatok.config import load_params\n"
         "from gigatok.training import session, train_tokenizer\n"
-        "def after(self, done, terms, original=session.TrainingSession.after_step):\n"
+        "original = session.TrainingSession.after_step\n"
+        "def after(self, done, *more):\n"
         "    if done == 5: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "    original(self, done, terms)\n"
+        "    original(self, done, *more)\n"
         "session.TrainingSession.after_step = after\n"
         "train_tokenizer.train_tokenizer('T', load_params(sys.argv[1]), Workspace(sys.argv[2]))\n"
     )

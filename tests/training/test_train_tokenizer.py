@@ -235,13 +235,19 @@ def test_averaged_weights_are_what_is_stored(project: Any, new_project: Callable
 def test_precision_acts_and_trains(project: Any, new_project: Callable[..., Any], precision: str) -> None:
     exact, rounded = curves(project.tokenizer()), curves(new_project("other").tokenizer({"precision": precision}))
     assert exact["loss"] != rounded["loss"]
-    assert rounded["loss"][-1][1] == pytest.approx(exact["loss"][-1][1], rel=0.3)
+    (_, first), *_, (_, last) = exact["loss"]
+    assert rounded["loss"][-1][1] == pytest.approx(last, abs=0.1 * first)  # the sum of terms of both signs nears 0
 
 
-@pytest.mark.parametrize("steps", [[9], [0], [4, 100]])
+@pytest.mark.parametrize("steps", [[9], [4, 100]])
 def test_steps_that_are_never_reached_are_refused(project: Any, steps: list[int]) -> None:
     with pytest.raises(ConfigError, match=r"keep_steps \[\d+\] of tokenizer T are not in 1..8"):
         project.tokenizer({"keep_steps": steps})
+
+
+def test_step_0_is_none_to_keep(project: Any) -> None:
+    with pytest.raises(ConfigError, match=r"keep_steps.0 = 0"):
+        project.tokenizer({"keep_steps": [0]})
 
 
 def test_kept_weights_are_those_of_a_run_of_that_length(project: Any, new_project: Callable[..., Any]) -> None:

@@ -82,7 +82,7 @@ def test_a_press_opens_where_a_number_comes_from(browser: Any, page: Path, cell:
     assert not details.is_displayed()
     button.click()
     assert details.is_displayed()
-    for known in ("0123456789ab", "d" * 64, "p" * 16, "f00d" * 8, "567 images scored", "seed"):
+    for known in ("d" * 64, "p" * 16, "567 images scored", "seed"):
         assert known in details.text
     details.find_element("css selector", "button").click()
     assert not details.is_displayed()
