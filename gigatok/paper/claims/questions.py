@@ -182,7 +182,7 @@ def _verdict(contests: Sequence[_Contest], scale: Scale) -> Verdict:
 
 
 def _ends(finding: Finding) -> str:
-    return f"{finding.text[0].upper()}{finding.text[1:]}."
+    return f"{finding.text}."  # begins with a metric's name, which keeps its case: rFID
 
 
 def _counts(contests: Sequence[_Contest]) -> tuple[int, int, int]:

@@ -125,7 +125,7 @@ def test_a_trend_is_one_comparison_of_trainings(trained):
     runs, params = trained
     found = trend("", rungs(runs, params), "rfid", "proxy")
     assert found.verdict.outcome == "confirmed"
-    assert "rFID of XL-XXL < S-S" in found.text.replace("RFID", "rFID")
+    assert "rFID of XL-XXL < S-S" in found.text
     for seed, rfid in (("", 80), ("-seed1", 81), ("-seed2", 79)):
         write_tokenizer(runs, f"XL-XXL{seed}", rfid=rfid, psnr=17)
     assert trend("", rungs(runs, params), "rfid", "proxy").verdict.outcome == "contradicted"
