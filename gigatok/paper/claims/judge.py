@@ -146,13 +146,14 @@ def correlate(claim: Correlation, trainings: TrainingsOf, scale: Scale, rule: Ru
     text = f"{claim.text}: r {found.r:+.2f} [{found.interval[0]:+.2f}, {found.interval[1]:+.2f}], R2 {found.r**2:.2f}"
     text += f" over {found.pairs} pairs, p {found.p:.2g}; {_showable(found.smallest_detectable, above)}"
     text += f" (paper: {claim.paper})" if claim.paper else ""
+    reason = _one_training(claim, known)
     return Finding(
         contrast=claim,
         verdict=Verdict("undecided", scale, ONE_TRAINING),
-        text=f"{text}; {ONE_TRAINING}: its checkpoints are not independent" if claim.one_run else text,
+        text=f"{text}; {reason}" if reason else text,
         effect=found.r,
         interval=found.interval,
-        p=None if claim.one_run else found.p,
+        p=None if reason else found.p,
         smallest_detectable=found.smallest_detectable,
         seeds=(_all_seeds(pair[0] for pair in known), _all_seeds(pair[1] for pair in known)),
     )
@@ -178,7 +179,23 @@ def _undecidable(left: Trainings, right: Trainings) -> str | None:
     differences = _differences(left.score, right.score)
     if differences:
         return f"measured differently ({_listed(differences)})"
-    return ONE_TRAINING if min(len(left.singles), len(right.singles)) < 2 else None
+    return None if trained_again(left, right) else ONE_TRAINING
+
+
+def trained_again(*sides: Trainings) -> bool:
+    """Whether every recipe was trained at least twice, so that the spread over trainings is known."""
+    return all(len(each.singles) >= 2 for each in sides)
+
+
+def _one_training(claim: Correlation, known: Sequence[tuple[Trainings, Trainings]]) -> str | None:
+    """Why the p-value of a correlation says nothing of the recipes; ``None``: it does.
+
+    The pairs of one training each hold the luck of that training, whose size nobody knows then.
+    """
+    if claim.one_run:
+        return f"{ONE_TRAINING}: its checkpoints are not independent"
+    alone = sum(not trained_again(*pair) for pair in known)
+    return f"{ONE_TRAINING} of {alone} of {len(known)} pairs" if alone else None
 
 
 def _no_series(side: Sequence[Trainings]) -> str | None:

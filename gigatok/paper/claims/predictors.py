@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gigatok.paper.claims.verdict import Outcome, Scale, Verdict
+from gigatok.paper.claims.judge import trained_again
+from gigatok.paper.claims.verdict import ONE_TRAINING, Outcome, Scale, Verdict
 from gigatok.paper.results.correlation import MIN_PAIRS
 from gigatok.paper.results.predictors import Prediction
 from gigatok.paper.results.statistics import LEVEL
@@ -18,11 +19,13 @@ def best_predictor(found: Sequence[Prediction], scale: Scale) -> tuple[str, Verd
         return statement, Verdict("not run", scale), f"Needs {MIN_PAIRS} tokenizers with generators, and a predictor."
     known.sort(key=lambda each: -abs(each[1].r))
     sure = [each for each, _, p in known if p < LEVEL]
-    outcome: Outcome = "confirmed" if sure else "no clear difference"
     best = f"The closest is {sure[0].label}" if sure else "None is beyond chance"
     parts = [
         f"{each.label} r {one.r:+.2f} [{one.interval[0]:+.2f}, {one.interval[1]:+.2f}], corrected p {p:.2g}"
         for each, one, p in known
     ]
     text = f"{best}. Over {known[0][1].pairs} tokenizers: {'; '.join(parts)}."
+    if not all(trained_again(spot.predictor, spot.gfid) for each, _, _ in known for spot in each.spots):
+        return statement, Verdict("undecided", scale, ONE_TRAINING), f"{text} Not every recipe was trained twice."
+    outcome: Outcome = "confirmed" if sure else "no clear difference"
     return statement, Verdict(outcome, scale), text

@@ -21,6 +21,7 @@ from gigatok.config.experiments import PROBED, checkpoints, suite_entries
 from gigatok.config.profiles import render
 from gigatok.evaluation.metrics.names import ENCODER_PROBE, encoder_probe_at
 from gigatok.paper.claims.catalogue import CLAIMS, decoder_claim
+from gigatok.paper.claims.judge import judge
 from gigatok.paper.claims.ledger import (
     check_claims,
     contradictions,
@@ -30,7 +31,7 @@ from gigatok.paper.claims.ledger import (
     write_ledger,
 )
 from gigatok.paper.results.reader import Results
-from gigatok.paper.results.trainings import DETAILS
+from gigatok.paper.results.trainings import DETAILS, Trainings
 
 
 @pytest.fixture
@@ -181,21 +182,46 @@ def with_larger(runs, values):
             sheet.model_copy(update={"scores": scores}).write(path)
 
 
+def probing(large, spread, seeds=3):
+    """Verdict on figure 6's gFID where S-S, S-L and B-L have 118, 102 and 94 under the small AR model."""
+    claim = next(each for each in CLAIMS if each.key == "ar-probing").correlations[0]
+    values = {}
+    for (small, big), gfid in zip(claim.pairs, zip((118.0, 102.0, 94.0), large, strict=True), strict=True):
+        values |= {small.run: gfid[0], big.run: gfid[1]}
+
+    def trainings(run, metric):
+        shifts = [spread * shift for shift in (-1, 0, 1)[:seeds]]
+        singles = tuple(Score(metric=metric, value=values[run] + shift) for shift in shifts)
+        mean = float(np.mean([each.value for each in singles]))
+        return Trainings(run, Score(metric=metric, value=mean, interval=(mean - 0.001, mean + 0.001)), singles)
+
+    return judge([claim], trainings, "proxy")[0]
+
+
 @pytest.mark.parametrize(
-    ("large", "width", "verdict"),
+    ("large", "spread", "verdict"),
     [
         ((120.0, 104.0, 96.0), 0.001, "confirmed"),
         ((100.0, 116.0, 124.0), 0.001, "contradicted"),
-        ((120.0, 104.0, 96.0), 60.0, "no clear difference"),  # noise of the scores alone could make it
+        ((120.0, 104.0, 96.0), 60.0, "no clear difference"),  # the luck of the trainings alone could make it
         ((120.0, 111.3, 105.0), 0.001, "no clear difference"),  # R2 0.99, the paper's own, over its three sizes
     ],
 )
-def test_ar_probing_is_judged_by_noise_and_by_chance(runs, large, width, verdict):
-    with_larger(runs, {name: (gfid, width) for name, gfid in zip(("S-S", "S-L", "B-L"), large, strict=True)})
-    finding = entries(runs)["ar-probing"].findings[0]
+def test_ar_probing_is_judged_by_trainings_and_by_chance(large, spread, verdict):
+    finding = probing(large, spread)
     assert finding.verdict.outcome == verdict
     assert "paper: R2 0.99" in finding.text
     assert "3 pairs can show none" in finding.text
+
+
+def test_a_correlation_over_recipes_that_were_trained_once_is_undecided(runs):
+    finding = probing((120.0, 104.0, 96.0), 0.001, seeds=1)
+    assert (finding.verdict.outcome, finding.verdict.reason) == ("undecided", "one training")
+    assert finding.effect == pytest.approx(1.0)
+    assert finding.p is None
+    assert finding.text.endswith("one training of 3 of 3 pairs")
+    with_larger(runs, {name: (gfid, 0.001) for name, gfid in zip(("S-S", "S-L", "B-L"), (120, 104, 96), strict=True)})
+    assert entries(runs)["ar-probing"].findings[0].verdict.reason == "one training"
 
 
 def test_ar_probing_without_larger_models_is_not_run(runs):

@@ -17,7 +17,7 @@ from gigatok.artifacts import ScoreSheet
 from gigatok.paper.claims.ledger import check_claims
 from gigatok.paper.claims.questions import answers, beats_floors, beats_kmeans, trend
 from gigatok.paper.results.metrics import find_metric
-from gigatok.paper.results.predictors import predictions
+from gigatok.paper.results.predictors import predictions, recipes
 from gigatok.paper.results.reader import Results
 from gigatok.paper.tables.scaling_rows import losing_to, series_rows
 
@@ -160,13 +160,26 @@ def test_predictors_are_tested_over_all_tokenizers_and_corrected(trained):
     assert "rFID r " in answer.text
 
 
-def test_a_predictor_that_follows_gfid_is_named(runs):
-    for place, row in enumerate(rows(runs)):
-        write_tokenizer(runs, row.tokenizer, rfid=60 + 3 * place, psnr=17 + place % 2)
-        write_generator(runs, row.tokenizer, gfid=100 + 5 * place, loss=5)
-    answer = said(runs)[-1]
+def following(runs, params=None):
+    """The answer on predictors where gFID follows rFID over all tokenizers, training for training."""
+    names = (params or fake_params()).tokenizers
+    for place, name in enumerate(recipes(params or fake_params())):
+        for seed, own in enumerate(each for each in names if each == name or each.startswith(f"{name}-seed")):
+            write_tokenizer(runs, own, rfid=60 + 3 * place + seed / 100, psnr=17 + place % 2)
+            write_generator(runs, own, gfid=100 + 5 * place + seed / 100, loss=5)
+    return said(runs, params)[-1]
+
+
+def test_a_predictor_that_follows_gfid_is_named(trained):
+    answer = following(*trained)
     assert answer.verdict.outcome == "confirmed"
     assert answer.text.startswith("The closest is rFID. Over 9 tokenizers: rFID r +1.00")
+
+
+def test_one_training_each_leaves_predictors_undecided(runs):
+    answer = following(runs)
+    assert str(answer.verdict) == "undecided (one training)"
+    assert "rFID r +1.00" in answer.text
 
 
 def test_losing_names_the_floors(tmp_path):
