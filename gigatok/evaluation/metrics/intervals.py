@@ -31,7 +31,7 @@ class Estimate(NamedTuple):
     interval: Interval
     images: Float64 | None = None
     """(n,) what each sample adds: its own value where the score is a mean, else its influence. The noise of the score
-    is that of their mean. ``None``: not known sample by sample."""
+    is that of their mean. Of recall: (m,) what each real image adds, which is not its noise. ``None``: not known."""
     method: IntervalMethod | None = None
 
 

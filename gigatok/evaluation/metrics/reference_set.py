@@ -192,12 +192,17 @@ class ReferenceSet:
 
         Precision is a share of the samples. Recall is a share of the real images, which are the protocol's; what other
         samples would change is their manifold, so its interval comes from sets that lack a group of samples.
+        ``images`` are 1 for each sample (precision) or each real image (recall) that lies inside, else 0.
         """
         x = np.asarray(samples, dtype=np.float64)
         inside = self._memberships(x)
-        recall = float(inside.real_in_fake.mean())
-        precision = share_estimate(float(inside.fake_in_real.mean()), len(x))
-        return precision, Estimate(recall, self._recall_interval(x, recall), method="group jackknife")
+        of_samples, of_real = (each.astype(np.float64) for each in inside)
+        precision, recall = float(of_samples.mean()), float(of_real.mean())
+        interval = self._recall_interval(x, recall)
+        return (
+            share_estimate(precision, len(x))._replace(images=of_samples),
+            Estimate(recall, interval, of_real, "group jackknife"),
+        )
 
     def precision_recall_values(self, samples: npt.ArrayLike) -> PrecisionRecall:
         """The same without intervals, for a fraction of the time."""

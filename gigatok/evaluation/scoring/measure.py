@@ -47,7 +47,7 @@ class Measured(NamedTuple):
     compared_with: Literal["images", "statistics", "nothing"] = "images"
     """What of the reference was used. How many images statistics are of, nothing in them says."""
     images: Float64 | None = None
-    """(n,) what each sample adds; ``None``: not known sample by sample."""
+    """(n,) what each sample adds, of recall each real image; ``None``: not known."""
     line: Extrapolation | None = None
     """Behind the limit of infinitely many samples."""
 

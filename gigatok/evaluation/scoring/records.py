@@ -22,6 +22,7 @@ from gigatok.evaluation.scoring.measure import INTERVALS, LIMIT, Draws, measure_
 
 Details = dict[str, npt.NDArray[np.float32]]
 """Arrays behind scores, as ``details.npz`` keeps them: ``images/<metric>`` (n,) what each image adds to a score."""
+IMAGES = "images/"
 Scores = tuple[list[Score], list[str]]
 """Scores, and a note for each that is absent or needs one."""
 RECONSTRUCTION_METRICS = ("fid", "kid", "mind", LIMIT)
@@ -66,7 +67,7 @@ def has_spatial(features: Features, reference: FeatureReference) -> bool:
 def keep_images(details: Details | None, metric: str, images: npt.NDArray[np.floating] | None) -> None:
     """Add what each image adds to a score to ``details``, where both are there."""
     if details is not None and images is not None:
-        details[f"images/{metric}"] = images.astype(np.float32)
+        details[f"{IMAGES}{metric}"] = images.astype(np.float32)
 
 
 def scored(

@@ -93,7 +93,7 @@ def score_generator(name: str, params: Params, workspace: Workspace) -> None:
         of_samples = SampleScores(search, report, section, params.base.seed, workspace, known, params.reference, others)
         scores, notes = of_samples.scores()
         scores, floors = [*scores, *of_samples.seed_scores()], of_samples.floors(tokens)
-        details: Details = {}
+        details = of_samples.details
         probe, majority = _probe(ar, tokens, section.probe, params.base.seed, data, details)
         scores += [*of_samples.ratios(scores), _loss_score(ar, tokens, data, details), probe]
         floors.append(majority)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
@@ -27,7 +27,9 @@ from gigatok.evaluation.scoring.feature_reference import FeatureReference
 from gigatok.evaluation.scoring.measure import LIMIT, measured_frechet
 from gigatok.evaluation.scoring.real_sets import ratio_scores, real_scores
 from gigatok.evaluation.scoring.records import (
+    IMAGES,
     SAMPLE_METRICS,
+    Details,
     Scores,
     feature_protocol,
     feature_scores,
@@ -59,6 +61,8 @@ class SampleScores:
     reference: ReferenceSection
     others: Sequence[Extractor] = ()
     """Further extractors."""
+    details: Details = field(default_factory=dict)
+    """Filled by ``scores``: without guidance, and under the names with the best."""
 
     @cached_property
     def real(self) -> FeatureReference:
@@ -69,7 +73,7 @@ class SampleScores:
         """All metrics without guidance and with the best; gFID of every setting that was tried; notes on absences."""
         count = self.report.unguided.samples
         unguided = self.search.unguided(count)
-        plain, notes = self._measured(_metrics(unguided), unguided, self.record(Guidance()))
+        plain, notes = self._measured(_metrics(unguided), unguided, self.record(Guidance()), self.details)
         metrics = (LIMIT, *(("sfid",) if has_spatial(unguided, self.real) else ()))
         more, reasons = self._measured(metrics, unguided, self.record(Guidance()))
         scores = [*plain, *more, *self._further_scores(count)]
@@ -78,20 +82,31 @@ class SampleScores:
             name = f"{self._curve_name(trial.guidance)}/{self.search.sampler.extractor.name}".replace(".", "p")
             estimate = self.search.estimate(trial.guidance, count)
             scores.append(measured_frechet(self.real, estimate).record(name, self.record(trial.guidance)))
-        best = self._best(count, self.search.seed, plain)
+        best = self._best(count, self.search.seed, plain, self.details)
         self._save_inputs(best, self.report.best.guidance, count)
         return [*scores, *best], [*notes, *reasons]
 
-    def _measured(self, metrics: Sequence[str], features: Features, record: Protocol) -> Scores:
+    def _measured(
+        self, metrics: Sequence[str], features: Features, record: Protocol, details: Details | None = None
+    ) -> Scores:
         protocol = find_protocol(self.reference.protocol)
-        return feature_scores(metrics, features, self.real, protocol, record, prefix="g")
+        return feature_scores(metrics, features, self.real, protocol, record, prefix="g", details=details)
 
-    def _best(self, count: int, seed: int, unguided: list[Score]) -> list[Score]:
-        """All metrics of samples with the best guidance; those of ``unguided`` where none is the best."""
+    def _best(self, count: int, seed: int, unguided: list[Score], details: Details | None = None) -> list[Score]:
+        """All metrics of samples with the best guidance; those of ``unguided`` where none is the best.
+
+        Args:
+            details: those of ``unguided``, which those with the best guidance are added to
+        """
         guidance, scores = self.report.best.guidance, unguided
+        images = dict(details or {})
         if guidance != Guidance():
+            images = {}
             features = self.search.sampler.features(SampleRequest(guidance, count, seed))
-            scores, _ = self._measured(_metrics(features), features, self.record(guidance))
+            scores, _ = self._measured(_metrics(features), features, self.record(guidance), images)
+        if details is not None:
+            for name, values in images.items():
+                details[f"{IMAGES}{with_best_guidance(name.removeprefix(IMAGES))}"] = values
         return [score.replace(metric=with_best_guidance(score.metric)) for score in scores]
 
     def _further_scores(self, count: int) -> list[Score]:

@@ -73,6 +73,19 @@ def test_all_scores_are_there_with_intervals(project) -> None:
             assert len(values) == sheet.score(metric).protocol.sample_count
 
 
+def test_what_lies_inside_a_manifold_is_kept_sample_by_sample(project) -> None:
+    sheet = evaluated(project, cfg_scales=[1.0, 1.2, 1.5, 3.0, 6.0])
+    assert sheet.value("gfid_best_cfg") < sheet.value("gfid")  # so that two sets of samples are seen
+    with np.load(project.workspace.generator("S-S").details_path) as details:
+        for metric, count in (("precision", 20), ("recall", sheet.score("recall").protocol.reference_count)):
+            plain, guided = (details[f"images/{name}/tiny"] for name in (metric, f"{metric}_best_cfg"))
+            assert set(np.unique([*plain, *guided])) <= {0.0, 1.0}
+            assert len(plain) == len(guided) == count
+            assert plain.mean() == pytest.approx(sheet.value(metric))
+            assert guided.mean() == pytest.approx(sheet.value(f"{metric}_best_cfg"))
+        assert len(details["images/gfid_best_cfg/tiny"]) == 20
+
+
 def test_the_samples_are_those_of_a_plain_run_and_carry_the_score(project) -> None:
     sheet = evaluated(project)
     run = project.workspace.generator("S-S")
