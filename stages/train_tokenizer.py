@@ -4,17 +4,19 @@ from functools import partial
 
 from common import resume_anyway, run_named_stage
 
-from gigatok.artifacts import Workspace
+from gigatok.artifacts import Workspace, write_json
 from gigatok.config import Params
 from gigatok.training.distributed.launch import run_in_processes
 from gigatok.training.train_tokenizer import train_tokenizer
 
 
 def train(name: str, params: Params, workspace: Workspace, *, anyway: bool) -> None:
-    """Train, and leave a folder of kept checkpoints: most tokenizers keep none, and DVC wants every output to exist."""
+    """Train, and list the kept checkpoints in their folder: most tokenizers keep none, and DVC warns of empty ones."""
     if not run_in_processes("tokenizer", name, params, resume_anyway=anyway):
         train_tokenizer(name, params, workspace, resume_anyway=anyway)
-    workspace.tokenizer(name).checkpoint_path(0).parent.mkdir(exist_ok=True)
+    folder = workspace.tokenizer(name).checkpoint_path(0).parent
+    folder.mkdir(exist_ok=True)
+    write_json(folder / "kept.json", sorted(path.name for path in folder.glob("*.safetensors")))
 
 
 if __name__ == "__main__":

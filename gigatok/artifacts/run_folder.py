@@ -53,6 +53,16 @@ class RunFolder:
         return self.path / "summary.json"
 
     @property
+    def metrics_path(self) -> Path:
+        """The scores as metric and value alone, for ``dvc metrics``."""
+        return self.path / "metrics.json"
+
+    @property
+    def plots_path(self) -> Path:
+        """The curves as rows, one file a plot, for ``dvc plots``."""
+        return self.path / "plots"
+
+    @property
     def details_path(self) -> Path:
         """Arrays behind the scores: what each image adds, what each token position holds."""
         return self.path / "details.npz"

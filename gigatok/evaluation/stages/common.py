@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from gigatok.artifacts import Provenance, RunFolder, git_state, read_resumptions, replacing, write_json
+from gigatok.artifacts import Provenance, RunFolder, ScoreSheet, git_state, read_resumptions, replacing, write_json
+from gigatok.artifacts.sheets.views import write_views
 from gigatok.config import ConfigError, GigatokError, Params, fingerprint
 from gigatok.config.evaluation import ReferenceSection
 from gigatok.data import DataSummary
@@ -81,6 +82,12 @@ def timed_evaluation(run: RunFolder) -> Iterator[None]:
     except (FileNotFoundError, ValueError):
         known = {}
     write_json(run.provenance_path, {**known, "evaluate_seconds": time.monotonic() - begin})
+
+
+def write_scores(run: RunFolder, sheet: ScoreSheet) -> None:
+    """The run's score sheet, and what DVC shows of it."""
+    sheet.write(run.summary_path)
+    write_views(run, sheet)
 
 
 def write_arrays(path: Path, arrays: Mapping[str, npt.NDArray[np.float32]]) -> None:

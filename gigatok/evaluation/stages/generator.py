@@ -34,6 +34,7 @@ from gigatok.evaluation.stages.common import (
     provenance,
     timed_evaluation,
     write_arrays,
+    write_scores,
 )
 from gigatok.evaluation.stages.generator_scores import SampleScores, Tokens
 from gigatok.evaluation.store.features import feature_cache
@@ -102,7 +103,7 @@ def score_generator(name: str, params: Params, workspace: Workspace) -> None:
         bar.update(total)
     source = _provenance(name, params, data, workspace)
     counts = [sum(p.numel() for p in module.parameters()) for module in (ar, tokenizer)]
-    ScoreSheet(
+    sheet = ScoreSheet(
         name=name,
         kind="generator",
         parameters={"total": counts[0]},
@@ -110,7 +111,8 @@ def score_generator(name: str, params: Params, workspace: Workspace) -> None:
         floors=tuple(score.replace(provenance=source) for score in floors),
         few_samples=few_samples(real, section.samples),
         notes=(SHUFFLED_NOTE, *notes, *absent),
-    ).write(run.summary_path)
+    )
+    write_scores(run, sheet)
     publish_summary(params.tracking, run, generator_info(name, params, ar.config, *counts))
 
 

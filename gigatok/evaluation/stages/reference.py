@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from gigatok.artifacts import Protocol, Score, ScoreSheet, Workspace, replacing
+from gigatok.artifacts import Protocol, RunFolder, Score, ScoreSheet, Workspace, replacing
 from gigatok.config import Params
 from gigatok.data import PreparedData
 from gigatok.evaluation.arrays import Images
@@ -30,7 +30,7 @@ from gigatok.evaluation.scoring.records import (
     pixel_protocol,
     pixel_scores,
 )
-from gigatok.evaluation.stages.common import further_extractors, open_extractor, provenance
+from gigatok.evaluation.stages.common import further_extractors, open_extractor, provenance, write_scores
 from gigatok.evaluation.stages.pictures import picture_rows
 from gigatok.evaluation.store.features import stored_features
 from gigatok.runtime.device import set_up
@@ -89,7 +89,7 @@ def score_reference(params: Params, workspace: Workspace) -> None:
         count = params.evaluate_tokenizer.pictures
         rows = picture_rows(len(validation), count)
         np.savez(file, originals=validation[rows], kmeans=patches[rows])
-    ScoreSheet(
+    sheet = ScoreSheet(
         name="reference",
         kind="reference",
         scores=tuple(score.replace(provenance=source) for score in real_images),
@@ -99,7 +99,8 @@ def score_reference(params: Params, workspace: Workspace) -> None:
             f"{section.kmeans_iterations} iterations on the training images",
         ),
         few_samples=few_samples(real.pool, len(validation)),
-    ).write(workspace.reference / "summary.json")
+    )
+    write_scores(RunFolder(workspace.reference), sheet)
 
 
 def _real_scores(

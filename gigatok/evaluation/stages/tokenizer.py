@@ -47,6 +47,7 @@ from gigatok.evaluation.stages.common import (
     provenance,
     timed_evaluation,
     write_arrays,
+    write_scores,
 )
 from gigatok.evaluation.stages.pictures import write_reconstructions
 from gigatok.evaluation.store.features import feature_cache, stored_features
@@ -101,7 +102,7 @@ def score_tokenizer(name: str, params: Params, workspace: Workspace) -> None:
     write_reconstructions(run.pictures_path, data.validation, originals, images, section.pictures)
     total = sum(p.numel() for p in tokenizer.parameters())
     source = _provenance(run, params, data.summary)
-    ScoreSheet(
+    sheet = ScoreSheet(
         name=name,
         kind="tokenizer",
         parameters={**parameters_by_part(tokenizer), "total": total},
@@ -109,7 +110,8 @@ def score_tokenizer(name: str, params: Params, workspace: Workspace) -> None:
         floors=tuple(floor.replace(provenance=source) for floor in floors),
         few_samples=few,
         notes=(*notes, *absent),
-    ).write(run.summary_path)
+    )
+    write_scores(run, sheet)
     publish_summary(params.tracking, run, tokenizer_info(name, params, tokenizer.config, total))
 
 

@@ -20,6 +20,7 @@ from gigatok.paper.figures.power_laws import write_scaling_laws
 from gigatok.paper.figures.predictors import write_predictors
 from gigatok.paper.figures.scaling import plotted_columns, write_scaling_plots
 from gigatok.paper.report.content import Page, PaperContent
+from gigatok.paper.report.dvc_plots import dvc_plot_files, write_dvc_plots
 from gigatok.paper.report.page import render_html, render_readme
 from gigatok.paper.results.predictors import predictions
 from gigatok.paper.results.reader import Results
@@ -66,6 +67,7 @@ def build_report(runs_root: Path, params: Params, out: Path) -> Path:
     write_bytes(out / "README.md", render_readme(page).encode())
     write_bytes(out / "index.html", render_html(page).encode())
     write_json(out / RUNS_FILE, runs_document(results))
+    write_dvc_plots([*rows, *own], out / "plots")
     return out / "index.html"
 
 
@@ -91,6 +93,7 @@ def report_files() -> list[str]:
         *(f"tables/scaling.{kind}" for kind in ("csv", "json", "md")),
         *(f"figures/{name}.{kind}" for name in plots for kind in ("png", "svg")),
         *(f"figures/{name}.png" for name in pictures),
+        *(f"plots/{name}" for name in dvc_plot_files()),
         *paper_files(),
     ]
 
