@@ -251,6 +251,17 @@ def test_kept_checkpoints_belong_to_the_training_that_made_them() -> None:
         assert any(dep.endswith("/checkpoints") for dep in stage(name)["deps"])
 
 
+@pytest.mark.parametrize("kind", ["tokenizer", "generator"])
+def test_scores_are_metrics_and_curves_are_plots(kind: str) -> None:
+    """``dvc metrics diff`` finds those of an earlier commit in DVC's cache: runs/ is no part of Git."""
+    entry = stage(f"evaluate_{kind}")
+    assert entry["metrics"] == [f"runs/{kind}s/${{key}}/metrics.json"]
+    assert f"runs/{kind}s/${{key}}/curves.json" in entry["deps"]
+    (plots,) = entry["plots"]
+    assert plots == {f"runs/{kind}s/${{key}}/plots": {"x": "step", "y": "value", "template": "lines"}}
+    assert (ROOT / ".dvc" / "plots" / "lines.json").is_file()
+
+
 @pytest.mark.parametrize("name", STAGES)
 def test_scripts_are_small(name: str) -> None:
     assert len((ROOT / "stages" / f"{name}.py").read_text().splitlines()) < 60

@@ -1,5 +1,6 @@
 """Stages ``reference`` and ``evaluate_tokenizer`` on a small project."""
 
+import json
 import warnings
 from pathlib import Path
 
@@ -90,6 +91,8 @@ def test_every_score_of_a_tokenizer_has_an_interval(project) -> None:
     assert found.floors == ()
     real = sheet(project.workspace.reference).value("real_rfid")
     assert found.value("frechet_ratio") == pytest.approx(found.value("rfid") / real)
+    flat = json.loads(project.workspace.tokenizer("S-S").metrics_path.read_text())
+    assert flat == found.values()
     assert found.value("bits_per_image") == 4 * np.log2(project.params.train_tokenizer.model.codebook_size)
 
 
