@@ -86,8 +86,7 @@ def score_reference(params: Params, workspace: Workspace) -> None:
         workspace.reference / "features.npz", drawn, of_drawn, validation, of_validation, protocol.distances
     )
     with replacing(workspace.reference / "pictures.npz") as path, path.open("wb") as file:
-        count = params.evaluate_tokenizer.pictures
-        rows = picture_rows(len(validation), count)
+        rows = picture_rows(len(validation), params.evaluate_tokenizer.pictures)
         np.savez(file, originals=validation[rows], kmeans=patches[rows])
     sheet = ScoreSheet(
         name="reference",
