@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from gigatok.data import to_float, to_uint8
+from gigatok.data.transforms import CENTRE_OF_TEN
 from gigatok.evaluation.arrays import Images
 from gigatok.models.tokenizer import Tokenizer
 
@@ -17,11 +19,10 @@ from gigatok.models.tokenizer import Tokenizer
 def decode(tokenizer: Tokenizer, indices: Tensor, batch_size: int) -> Images:
     """Rounded (protocol ``adm``) images (n, S, S, 3) of indices (n, N)."""
     device = next(tokenizer.parameters()).device
-    parts = [
-        to_uint8(tokenizer.decode(part.to(device)).float().cpu()).permute(0, 2, 3, 1).numpy()
-        for part in torch.split(indices, batch_size)
-    ]
-    return np.concatenate(parts)
+    images = _Images(len(indices))
+    for part in torch.split(indices, batch_size):
+        images.add(tokenizer.decode(part.to(device)))
+    return images.filled
 
 
 @torch.inference_mode()
@@ -30,11 +31,39 @@ def reconstruct(
 ) -> Images:
     """Decoded and rounded (protocol ``adm``) reconstructions of (n, S, S, 3) uint8 images."""
     device = next(tokenizer.parameters()).device
-    parts = []
+    decoded = _Images(len(images))
     for start in range(0, len(images), batch_size):
         batch = torch.from_numpy(images[start : start + batch_size].transpose(0, 3, 1, 2).copy())
-        decoded = tokenizer.reconstruct(to_float(batch).to(device)).float()
-        parts.append(to_uint8(decoded.cpu()).permute(0, 2, 3, 1).numpy())
+        decoded.add(tokenizer.reconstruct(to_float(batch).to(device)))
         if progress is not None:
             progress(min(start + batch_size, len(images)))
-    return np.concatenate(parts)
+    return decoded.filled
+
+
+class _Images:
+    """Images filled batch by batch: a list of batches that is joined would take their size twice."""
+
+    def __init__(self, count: int) -> None:
+        self._count, self._done = count, 0
+        self._pixels: torch.Tensor | None = None
+
+    def add(self, batch: Tensor) -> None:
+        """The next (B, 3, S, S), as networks give them."""
+        pixels = to_uint8(batch.float().cpu())
+        if self._pixels is None:  # in the batch's own order: sums over pixels are taken as they lie
+            last = pixels.is_contiguous(memory_format=torch.channels_last) and not pixels.is_contiguous()
+            order = torch.channels_last if last else torch.contiguous_format
+            self._pixels = torch.empty(self._count, *pixels.shape[1:], dtype=torch.uint8, memory_format=order)
+        self._pixels[self._done : self._done + len(pixels)] = pixels
+        self._done += len(pixels)
+
+    @property
+    def filled(self) -> Images:
+        """(n, S, S, 3)"""
+        assert self._pixels is not None, "no batch was added"
+        return self._pixels.permute(0, 2, 3, 1).numpy()
+
+
+def upright(train: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
+    """(n, N) of the images as they are evaluated, from (n, crops, N): the centre where there are ten crops."""
+    return train[:, CENTRE_OF_TEN if train.shape[1] > 1 else 0].astype(np.int64)
