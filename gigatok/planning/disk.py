@@ -9,6 +9,7 @@ from typing import NamedTuple
 import pyarrow.parquet as pq
 
 from gigatok.artifacts import Workspace
+from gigatok.artifacts.indices import index_type
 from gigatok.artifacts.training_state import KEPT
 from gigatok.config import Params, TokenizerConfig
 from gigatok.data.emoji import find_emoji
@@ -16,8 +17,6 @@ from gigatok.data.emoji import find_emoji
 IMAGENET = (1_281_167, 50_000)
 """Training and validation images of ImageNet-1k."""
 CROPS = {"plain": 1, "ten-crop": 10}
-INDEX_BYTES = 4
-"""An index is stored as int32 (``training/encode.py``)."""
 FLOAT_BYTES = 4
 ADAMW = 3
 """Numbers a parameter in a saved state: itself and AdamW's two moments."""
@@ -69,8 +68,12 @@ def run_disk(parameters: int, *, adversary: int = 0, ema: bool = False, kept: in
 
 
 def indices_bytes(config: TokenizerConfig, images: ImageCounts, crops: str) -> int:
-    """Bytes of the indices of all images: training images once a crop, validation images once."""
-    return (images.train * CROPS[crops] + images.validation) * config.tokens * INDEX_BYTES
+    """Bytes of the indices of all images: training images once a crop, validation images once.
+
+    While they are joined, their parts lie beside them and take as much again.
+    """
+    width = index_type(config.codebook_size).itemsize
+    return (images.train * CROPS[crops] + images.validation) * config.tokens * width
 
 
 def shared_disk(params: Params, images: ImageCounts, *, teacher_dim: int) -> dict[str, int]:

@@ -1,22 +1,31 @@
-"""Indices of all images, packed: what generators train on."""
+"""Indices of all images, packed: what generators train on.
+
+They are made part by part, each in a file of its own beside the packed one, and joined at the end. A run that was
+stopped in between goes on with the parts that are missing, on as many processes as it likes.
+"""
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
-from zipfile import BadZipFile
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from gigatok.artifacts import replacing
-from gigatok.config import fingerprint
+from gigatok.artifacts.arrays import read_npz
+from gigatok.artifacts.indices import Indices, SplitIndices, StoredIndices, index_type, write_indices
+from gigatok.config import GigatokError, fingerprint
 from gigatok.config.sections import TrainTokenizerSection
 from gigatok.data import ImageSet, PreparedData, to_float
 from gigatok.models.tokenizer import Tokenizer
 from gigatok.training.distributed.setup import ALONE, Processes
 
 _BATCH = 128
+_MOST_PARTS = 256
+"""Of one side of the split: what is lost of ImageNet at most are 5,120 images a process."""
 
 
 def encode_images(
@@ -24,31 +33,32 @@ def encode_images(
     data: PreparedData,
     path: Path,
     crops: str,
-    source: str = "",
+    source: str,
     processes: Processes = ALONE,
 ) -> None:
-    """Write ``train`` (n, crops, N), ``validation`` (m, N) and the labels of both.
+    """Write ``train`` (n, crops, N), ``validation`` (m, N) and the labels of both. Indices take 16 bits where they can.
 
     Args:
         crops: ``plain`` (one crop: the image as evaluated) or ``ten-crop`` (SPEC section 7, training images only).
-        source: says of which weights and images the indices are; stored with them (``stored_source``).
+        source: says of which weights and images the indices are; stored with them (``stored_source``). Parts that an
+            interrupted call left are used again if they are of the same.
         processes: those that share the work, each with a whole tokenizer of equal weights; batches, and so bits, are
             the same for any number of them.
     """
-    train = _encode(tokenizer, data.train, path, processes, ten=crops == "ten-crop")
-    validation = _encode(tokenizer, data.validation, path, processes, ten=False)
-    if not processes.main:
-        processes.wait()
-        return
-    arrays = {
-        "train": train,
-        "train_labels": data.train.labels,
-        "validation": validation[:, 0],
-        "validation_labels": data.validation.labels,
-        "source": np.array(source),
-    }
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, **arrays)  # type: ignore[arg-type]
+    folder = path.with_name(f".{path.name}.parts")
+    train = _Side("train", data.train, 10 if crops == "ten-crop" else 1)
+    validation = _Side("validation", data.validation, 1)
+    parts = [(side, number) for side in (train, validation) for number in range(side.parts)]
+    for side, number in parts[processes.rank :: processes.world]:
+        if side.read(folder, number, tokenizer, source) is None:
+            side.write(folder, number, _encode(tokenizer, side, number), source)
+    processes.wait()
+    if processes.main:
+        whole, plain = (SplitIndices(side.shape(tokenizer), side.joined(folder, tokenizer, source), side.images.labels)
+                        for side in (train, validation))  # fmt: skip
+        plain = SplitIndices((plain.shape[0], plain.shape[2]), (part[:, 0] for part in plain.parts), plain.labels)
+        write_indices(path, index_type(tokenizer.config.codebook_size), whole, plain, source)
+        shutil.rmtree(folder)
     processes.wait()
 
 
@@ -60,42 +70,81 @@ def indices_source(weights_sha256: str, data: PreparedData, section: TrainTokeni
 def stored_source(path: Path) -> str | None:
     """What ``encode_images`` was told about the indices in ``path``; ``None`` without a whole, readable file."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            content = {name: arrays[name] for name in arrays.files}  # reading compares each with its checksum
-            return str(content["source"])
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        return StoredIndices.open(path).source
+    except GigatokError:
         return None
 
 
+class _Side(NamedTuple):
+    """One side of the split, in parts of whole batches."""
+
+    name: str
+    images: ImageSet
+    crops: int
+
+    @property
+    def rows(self) -> int:
+        """Images of a part; the last has fewer."""
+        batches = -(-len(self.images) // _BATCH)
+        return -(-batches // _MOST_PARTS) * _BATCH
+
+    @property
+    def parts(self) -> int:
+        """How many there are."""
+        return -(-len(self.images) // self.rows)
+
+    def range(self, number: int) -> range:
+        """Rows of a part."""
+        return range(number * self.rows, min((number + 1) * self.rows, len(self.images)))
+
+    def shape(self, tokenizer: Tokenizer) -> tuple[int, int, int]:
+        """(n, crops, N) of all indices."""
+        return len(self.images), self.crops, tokenizer.config.tokens
+
+    def write(self, folder: Path, number: int, indices: Indices, source: str) -> None:
+        """Keep a part, whole or not at all."""
+        with replacing(self._path(folder, number)) as temporary, temporary.open("wb") as file:
+            np.savez(file, indices=indices, source=np.array(source))
+
+    def read(self, folder: Path, number: int, tokenizer: Tokenizer, source: str) -> Indices | None:
+        """A part (rows, crops, N) that was kept; ``None``: it is not there, not whole, or of something else."""
+        try:
+            arrays = read_npz(self._path(folder, number), ("indices", "source"), fix="").arrays
+        except GigatokError:
+            return None
+        if "indices" not in arrays or str(arrays.get("source")) != source:
+            return None
+        indices, shape = arrays["indices"], (len(self.range(number)), *self.shape(tokenizer)[1:])
+        return (
+            indices if (indices.shape, indices.dtype) == (shape, index_type(tokenizer.config.codebook_size)) else None
+        )
+
+    def joined(self, folder: Path, tokenizer: Tokenizer, source: str) -> Iterator[Indices]:
+        """All parts in order.
+
+        Raises:
+            GigatokError: one was damaged since it was written.
+        """
+        for number in range(self.parts):
+            part = self.read(folder, number, tokenizer, source)
+            if part is None:
+                raise GigatokError(f"{self._path(folder, number)} has changed: run the same command again")
+            yield part
+
+    def _path(self, folder: Path, number: int) -> Path:
+        return folder / f"{self.name}-{number:03d}.npz"
+
+
 @torch.inference_mode()
-def _encode(
-    tokenizer: Tokenizer, images: ImageSet, path: Path, processes: Processes, *, ten: bool
-) -> npt.NDArray[np.int32]:
-    """(n, crops, N) on rank 0. Crops are encoded a few at a time, so that ten of them need no more memory than one."""
+def _encode(tokenizer: Tokenizer, side: _Side, number: int) -> Indices:
+    """A part (rows, crops, N). Crops are encoded a few at a time, so that ten of them need no more memory than one."""
     device = next(tokenizer.parameters()).device
-    crops = 10 if ten else 1
-    indices = np.zeros((len(images), crops, tokenizer.config.tokens), np.int32)
-    starts = range(0, len(images), _BATCH)
-    for start in starts[processes.rank :: processes.world]:
-        rows = np.arange(start, min(start + _BATCH, len(images)))
-        pixels = images.ten_crops(rows) if ten else images.batch(rows)[:, None]  # (B, crops, 3, S, S)
-        for crop in range(crops):
-            indices[rows, crop] = tokenizer.encode(to_float(pixels[:, crop]).to(device)).cpu().numpy()
-    return indices if processes.world == 1 else _joined(indices, starts, path, processes)
-
-
-def _joined(indices: npt.NDArray[np.int32], starts: range, path: Path, processes: Processes) -> npt.NDArray[np.int32]:
-    """The rows of all processes, on rank 0. They pass through files beside ``path``: they may be larger than a GPU."""
-    parts = [path.with_name(f".{path.name}.rank-{rank}.npy") for rank in range(processes.world)]
-    if not processes.main:
-        with replacing(parts[processes.rank]) as temporary, temporary.open("wb") as file:
-            np.save(file, indices)
-    processes.wait()
-    if processes.main:
-        for rank, part in enumerate(parts[1:], start=1):
-            others = np.load(part, mmap_mode="r", allow_pickle=False)
-            for start in starts[rank :: processes.world]:
-                indices[start : start + _BATCH] = others[start : start + _BATCH]
-            part.unlink()
-    processes.wait()  # the next arrays go by the same names
+    part = side.range(number)
+    indices: Indices = np.zeros((len(part), *side.shape(tokenizer)[1:]), index_type(tokenizer.config.codebook_size))
+    for start in range(part.start, part.stop, _BATCH):
+        rows = np.arange(start, min(start + _BATCH, part.stop))
+        pixels = side.images.ten_crops(rows) if side.crops == 10 else side.images.batch(rows)[:, None]
+        for crop in range(side.crops):  # of (B, crops, 3, S, S)
+            found = tokenizer.encode(to_float(pixels[:, crop]).to(device))
+            indices[rows - part.start, crop] = found.cpu().numpy()
     return indices

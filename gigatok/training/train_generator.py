@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +19,7 @@ from gigatok.artifacts import (
     module_meanings,
     save_weights,
 )
+from gigatok.artifacts.indices import StoredIndices
 from gigatok.config import ArConfig, ConfigError, GigatokError, Params, fingerprint
 from gigatok.config.sections import TrainGeneratorSection
 from gigatok.data import BatchCursor, PreparedData
@@ -176,34 +176,31 @@ def _loop(
 
 
 class TokenData:
-    """Stored indices: training (n, crops, N) and validation (m, N), with labels."""
+    """Stored indices: training (n, crops, N), read from disk as they are used, and validation (m, N), with labels."""
 
     def __init__(self, path: Path, source: str = "") -> None:
-        """Read ``path``; ``source`` names what its indices must be of, if both say so (``indices_source``).
+        """Open ``path``; ``source`` names what its indices must be of, if both say so (``indices_source``).
 
         Raises:
             GigatokError: the file is missing, damaged, or of other weights.
         """
-        try:
-            with np.load(path, allow_pickle=False) as arrays:
-                found = str(arrays["source"])
-                self._train: npt.NDArray[np.int32] = arrays["train"]
-                self.labels: npt.NDArray[np.int64] = arrays["train_labels"]
-                validation, labels = arrays["validation"], arrays["validation_labels"]
-        except FileNotFoundError:
-            raise GigatokError(f"{path} does not exist: train its tokenizer first") from None
-        except (ValueError, KeyError, EOFError, BadZipFile) as error:
-            raise GigatokError(f"{path} cannot be read ({error}): remove it and train its tokenizer again") from None
-        if source and found and found != source:
+        stored = StoredIndices.open(path)
+        self._train, self.labels = stored.train, stored.train_labels
+        if source and stored.source and stored.source != source:
             raise GigatokError(
                 f"{path} holds indices of other weights or images than those there: run its tokenizer's stage again"
             )
-        self.validation = (torch.from_numpy(validation).long(), torch.from_numpy(labels).long())
+        self.validation = (_tensor(stored.validation), _tensor(stored.validation_labels))
 
     def batch(self, rows: npt.NDArray[np.int64], crops: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         """Indices (B, N) and classes (B,); one crop an image, drawn anew at each visit."""
         which = crops.integers(self._train.shape[1], size=len(rows))
-        return torch.from_numpy(self._train[rows, which]).long(), torch.from_numpy(self.labels[rows]).long()
+        return _tensor(self._train[rows, which]), _tensor(self.labels[rows])
+
+
+def _tensor(values: npt.NDArray[np.integer]) -> torch.Tensor:
+    """int64, in memory."""
+    return torch.from_numpy(values.astype(np.int64))
 
 
 def generator_tokenizer(

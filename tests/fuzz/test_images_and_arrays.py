@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from image_files import BASE, encoded, image_folder, noise, section
 
+from gigatok.artifacts.indices import StoredIndices
 from gigatok.cli.files.tokens import read_tokens, write_tokens
 from gigatok.data import PreparedData, prepare
 from gigatok.data.image_files import natural_key, take_files
@@ -63,6 +64,20 @@ def test_sets_in_npz_files(data: bytes, tmp_path: Path) -> None:
         assert found.images.shape[3] == 3
     if found is not None and found.moments is not None:
         assert np.isfinite(found.moments.pool.covariance).all()
+
+
+STORED = {"train": np.ones((3, 1, 4), np.uint16), "validation": np.ones((2, 4), np.uint16)}
+LABELS = {"train_labels": np.arange(3), "validation_labels": np.arange(2), "source": np.array("x")}
+
+
+@fuzzed
+@given(data=files(npz(**STORED, **LABELS), npz(**STORED)))
+def test_stored_indices(data: bytes, tmp_path: Path) -> None:
+    (tmp_path / "indices.npz").write_bytes(data)
+    found = value_or_one_error(lambda: StoredIndices.open(tmp_path / "indices.npz"))
+    if found is not None:
+        assert len(found.train_labels) == len(found.train.astype(np.int64)) == len(found.train)
+        assert found.validation.shape == (len(found.validation_labels), found.validation[:1].size)
 
 
 @pytest.fixture(scope="module")

@@ -59,7 +59,7 @@ def test_it_trains_on_each_images_indices_with_its_class(project: Any, monkeypat
     for indices, classes in shown:
         assert indices.shape == (4, 16)
         for row, label in zip(indices, classes, strict=True):
-            assert (row.astype(np.int32).tobytes(), label) in pairs
+            assert (row.astype(np.uint16).tobytes(), label) in pairs
 
 
 def test_crops_change_from_visit_to_visit(project: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gigatok.artifacts import Protocol, Score
-from gigatok.data.transforms import CENTRE_OF_TEN
+from gigatok.artifacts.indices import StoredIndices
+from gigatok.evaluation.decode import upright
 from gigatok.evaluation.metrics.codebook import codebook_perplexity, codebook_usage
 from gigatok.evaluation.metrics.intervals import GROUPS, Estimate, bootstrap_interval, jackknife_interval
 from gigatok.evaluation.metrics.token_statistics import effective_codebook_size, prefix_statistics
@@ -31,11 +32,13 @@ class StoredTokens:
 
     @classmethod
     def read(cls, path: Path, codebook_size: int) -> StoredTokens:
-        """From ``indices.npz``."""
-        with np.load(path) as arrays:
-            train = arrays["train"]  # (n, crops, N)
-            crop = CENTRE_OF_TEN if train.shape[1] > 1 else 0
-            return cls(train[:, crop].astype(np.int64), arrays["validation"].astype(np.int64), codebook_size)
+        """From ``indices.npz``.
+
+        Raises:
+            GigatokError: the file is missing or damaged.
+        """
+        stored = StoredIndices.open(path)
+        return cls(upright(stored.train), stored.validation.astype(np.int64), codebook_size)
 
 
 def token_scores(tokens: StoredTokens, validation: str, train: str, details: Details) -> list[Score]:

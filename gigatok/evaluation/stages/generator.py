@@ -18,10 +18,11 @@ from gigatok.artifacts import (
     file_sha256,
     replacing,
 )
+from gigatok.artifacts.indices import StoredIndices
 from gigatok.config import Params, fingerprint
 from gigatok.config.evaluation import EvaluateGeneratorSection, ProbeSection
 from gigatok.data import DataSummary, PreparedData
-from gigatok.data.transforms import CENTRE_OF_TEN
+from gigatok.evaluation.decode import upright
 from gigatok.evaluation.guidance.sampler import CachedSampler, SampleRequest
 from gigatok.evaluation.guidance.search import GuidanceSearch
 from gigatok.evaluation.guidance.setting import Guidance, GuidanceReport
@@ -176,14 +177,13 @@ def _open_tokenizer(name: str, params: Params, workspace: Workspace) -> tuple[To
     if entry.checkpoint != "final":
         weights = source.checkpoint_path(entry.checkpoint)
         path = workspace.generator(name).checkpoint_indices_path
-    with np.load(path) as arrays:
-        train = arrays["train"]  # (n, crops, N)
-        tokens = Tokens(
-            torch.from_numpy(train[:, CENTRE_OF_TEN if train.shape[1] > 1 else 0]).long(),
-            torch.from_numpy(arrays["train_labels"]).long(),
-            torch.from_numpy(arrays["validation"]).long(),
-            torch.from_numpy(arrays["validation_labels"]).long(),
-        )
+    stored = StoredIndices.open(path)
+    tokens = Tokens(
+        torch.from_numpy(upright(stored.train)),
+        torch.from_numpy(stored.train_labels.astype(np.int64)),
+        torch.from_numpy(stored.validation.astype(np.int64)),
+        torch.from_numpy(stored.validation_labels.astype(np.int64)),
+    )
     return tokenizer, tokens, file_sha256(weights)
 
 

@@ -1,0 +1,89 @@
+"""Encoding of all images in parts: resumed, shared, and never of other weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from gigatok.data import ImageSet
+from gigatok.interop.native import load_tokenizer_dir
+from gigatok.models import Tokenizer
+from gigatok.training import encode
+from gigatok.training.encode import encode_images, stored_source
+
+
+@pytest.fixture
+def tokenizer(project: Any, monkeypatch: pytest.MonkeyPatch) -> Tokenizer:
+    """A trained tokenizer, and batches so small that 18 training images are five parts of at most four."""
+    monkeypatch.setattr(encode, "_BATCH", 4)
+    return load_tokenizer_dir(project.tokenizer().path)
+
+
+def encoded_images(monkeypatch: pytest.MonkeyPatch, stop_at: int | None = None) -> list[int]:
+    """Images of each call of ``encode``; the call of number ``stop_at`` fails."""
+    real, made = Tokenizer.encode, []
+
+    def watch(self: Tokenizer, images: torch.Tensor) -> torch.Tensor:
+        if len(made) == stop_at:
+            raise KeyboardInterrupt
+        made.append(len(images))
+        return real(self, images)
+
+    monkeypatch.setattr(Tokenizer, "encode", watch)
+    return made
+
+
+@pytest.mark.parametrize("crops", ["plain", "ten-crop"])
+def test_an_interrupted_encoding_goes_on_with_the_parts_that_are_missing(
+    project: Any, tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, crops: str
+) -> None:
+    whole, path, each = tmp_path / "whole" / "i.npz", tmp_path / "i.npz", 10 if crops == "ten-crop" else 1
+    encode_images(tokenizer, project.data, whole, crops, "weights")
+    with monkeypatch.context() as patch:
+        encoded_images(patch, stop_at=2 * each)
+        with pytest.raises(KeyboardInterrupt):
+            encode_images(tokenizer, project.data, path, crops, "weights")
+    assert not path.exists()
+    made = encoded_images(monkeypatch)
+    encode_images(tokenizer, project.data, path, crops, "weights")
+    assert made == [4] * 2 * each + [2] * each + [4, 2]
+    assert path.read_bytes() == whole.read_bytes()
+    assert list(tmp_path.glob(".*")) == list(whole.parent.glob(".*")) == []
+
+
+def test_parts_of_other_weights_and_damaged_ones_are_made_again(
+    project: Any, tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "i.npz"
+    with monkeypatch.context() as patch:
+        encoded_images(patch, stop_at=4)
+        with pytest.raises(KeyboardInterrupt):
+            encode_images(tokenizer, project.data, path, "plain", "weights")
+    parts = sorted((tmp_path / ".i.npz.parts").iterdir())
+    assert [part.name for part in parts] == [f"train-{number:03d}.npz" for number in range(4)]
+    parts[1].write_bytes(parts[1].read_bytes()[:-9])
+    np.savez(parts[2], indices=np.zeros((4, 1, 16), np.uint16), source=np.array("other weights"))
+    made = encoded_images(monkeypatch)
+    encode_images(tokenizer, project.data, path, "plain", "weights")
+    assert made == [4, 4, 2, 4, 2]
+    assert stored_source(path) == "weights"
+    with np.load(path) as stored, torch.inference_mode():
+        images = torch.from_numpy(project.data.train.uint8().transpose(0, 3, 1, 2).copy()).float() / 127.5 - 1
+        np.testing.assert_array_equal(stored["train"][:, 0], tokenizer.encode(images).numpy())
+
+
+@pytest.mark.parametrize(("images", "parts", "rows"), [(1, 1, 128), (3000, 24, 128), (1_281_167, 251, 5120)])
+def test_parts_are_whole_batches_and_do_not_depend_on_who_shares_them(images: int, parts: int, rows: int) -> None:
+    class Many(ImageSet):
+        def __init__(self) -> None: ...
+
+        def __len__(self) -> int:
+            return images
+
+    side = encode._Side("train", Many(), 1)
+    assert (side.parts, side.rows) == (parts, rows)
+    assert [row for number in range(parts) for row in (side.range(number)[0], side.range(number)[-1])][-1] == images - 1
