@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from threading import Lock
 from typing import Any, NamedTuple
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from gigatok.config import GigatokError
 from gigatok.config.reading import reason
-from gigatok.data.image_files import take_files
+from gigatok.data.image_files import LARGEST_FILE, take_files
 from gigatok.data.images import CorruptImageError
+from gigatok.data.row_groups import RowGroups, values
 from gigatok.data.source import Record, Source, Split
 from gigatok.data.split import TEST_SPLIT, OwnSplit, require_whole_split, split_called, split_of_shard
 
 CONCEPT_COLUMNS = ("concept", "codepoints")
 LAYOUT = "files without splits in their names, or all of them called train-*, validation-* or test-*"
 UNLABELLED = "label -1, which is no class"
+_HELD = 2**28
+"""Bytes of row groups that a reader keeps; always one group, whatever its size."""
 
 
 class _Row(NamedTuple):
@@ -32,26 +35,49 @@ class _Row(NamedTuple):
 
 
 class ParquetReader:
-    """Bytes of an image in a row. A file's image column is read once and then held in memory."""
+    """Bytes of an image in a row. Row groups are held as they are read, the last used of them up to 256 MiB.
+
+    Threads may share it. A loader process gets it without what it holds.
+    """
 
     def __init__(self) -> None:
-        self._columns: dict[str, pa.ChunkedArray] = {}
+        self._files: dict[str, RowGroups] = {}
+        self._held: OrderedDict[tuple[str, int], pa.ChunkedArray] = OrderedDict()
+        """Images of row groups, the last used at the end."""
+        self._lock = Lock()
 
     def __call__(self, location: str) -> bytes:
         path, _, row = location.rpartition("#")
-        if path not in self._columns:
-            self._columns[path] = read_table(Path(path), ["image"]).column("image")
         try:
-            value = self._columns[path][int(row)].as_py()
+            with self._lock:
+                if path not in self._files:
+                    self._files[path] = RowGroups(Path(path))
+                group, place = self._files[path].place(int(row))
+                images = self._images(path, group)
+            value = images[place].as_py()
         except (IndexError, ValueError) as error:  # the file has changed since it was prepared
             raise CorruptImageError(location, reason(error)) from None
         # Hugging Face's image type is a struct of bytes and the original file name.
         data = value.get("bytes") if isinstance(value, dict) else value
+        if isinstance(data, bytes) and len(data) > LARGEST_FILE:
+            raise CorruptImageError(location, f"larger than {LARGEST_FILE >> 20} MiB")
         return data if isinstance(data, bytes) else b""
 
+    def _images(self, path: str, group: int) -> pa.ChunkedArray:
+        if (path, group) not in self._held:
+            column = self._files[path].read(group, ["image"]).column("image")
+            self._held[path, group] = column
+            while len(self._held) > 1 and sum(each.nbytes for each in self._held.values()) > _HELD:
+                self._held.popitem(last=False)
+        self._held.move_to_end((path, group))
+        return self._held[path, group]
+
     def __getstate__(self) -> dict[str, Any]:
-        """Without the columns: a loader process reads its own."""
-        return {"_columns": {}}
+        """Nothing: a loader process reads its own."""
+        return {}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__()  # type: ignore[misc]
 
 
 def open_parquet(path: str) -> Source:
@@ -106,40 +132,38 @@ def _kept(split: OwnSplit | None) -> Split | None:
     return None if split == "test" else split
 
 
-def read_table(path: Path, columns: Sequence[str]) -> pa.Table:
-    """Some columns of a Parquet file, with an error that names what is wrong with the file."""
-    if not path.is_file():
-        raise GigatokError(f"prepare.path: {path} does not exist: restore it or change the setting")
-    try:
-        return pq.read_table(path, columns=list(columns), partitioning=None)
-    except Exception as error:  # damaged files make Arrow raise many kinds
-        raise GigatokError(_unreadable(path, error)) from None
-
-
-def _rows(file: Path, split: OwnSplit | None) -> list[_Row]:
-    names = _column_names(file)
+def _rows(path: Path, split: OwnSplit | None) -> list[_Row]:
+    file = RowGroups(path)
     for needed in ("image", "label"):
-        if needed not in names:
-            raise GigatokError(f"prepare.path: {file} has no column {needed!r}, only {', '.join(names)}")
-    concept_column = next((name for name in CONCEPT_COLUMNS if name in names), None)
-    wanted = ["label", *([concept_column] if concept_column else []), *(["split"] if "split" in names else [])]
-    rows = []
-    table = read_table(file, wanted)
-    try:
-        values = table.to_pylist()
-    except (ValueError, TypeError, OverflowError) as error:  # text that is not UTF-8, times out of range
-        raise GigatokError(_unreadable(file, error)) from None
-    for index, row in enumerate(values):
-        where = f"{file}#{index}"
-        own = _split_in_column(row.get("split"), where)
-        label = row["label"]
-        if label is None and (own or split) != "test":
-            raise GigatokError(f"prepare.path: {where} has no label: fill it in or drop the row")
-        if label is not None and (not isinstance(label, (str, int)) or isinstance(label, bool)):
-            raise GigatokError(f"prepare.path: {where} has label {str(label)[:40]!r}: use text or whole numbers")
-        concept = str(row[concept_column]) if concept_column else where
-        rows.append(_Row(where, label, concept, own or split, own is not None))
+        if needed not in file.names:
+            raise GigatokError(f"prepare.path: {path} has no column {needed!r}, only {', '.join(file.names)}")
+    concept_column = next((name for name in CONCEPT_COLUMNS if name in file.names), None)
+    wanted = ["label", *([concept_column] if concept_column else []), *(["split"] if "split" in file.names else [])]
+    rows: list[_Row] = []
+    for group in range(file.count):
+        table = file.read(group, wanted)
+        try:
+            columns = {name: values(table.column(name)) for name in wanted}
+        except (ValueError, TypeError, OverflowError) as error:  # text that is not UTF-8, times out of range
+            raise file.unreadable(error) from None
+        for number in range(len(table)):
+            where = f"{path}#{len(rows)}"
+            concept = str(columns[concept_column][number]) if concept_column else where
+            own = _split_in_column(columns["split"][number] if "split" in columns else None, where)
+            rows.append(
+                _Row(
+                    where, _label(columns["label"][number], where, own or split), concept, own or split, own is not None
+                )
+            )
     return rows
+
+
+def _label(label: object, where: str, split: OwnSplit | None) -> object:
+    if label is None and split != "test":
+        raise GigatokError(f"prepare.path: {where} has no label: fill it in or drop the row")
+    if label is not None and (not isinstance(label, (str, int)) or isinstance(label, bool)):
+        raise GigatokError(f"prepare.path: {where} has label {str(label)[:40]!r}: use text or whole numbers")
+    return label
 
 
 def _split_in_column(value: object, where: str) -> OwnSplit | None:
@@ -148,14 +172,3 @@ def _split_in_column(value: object, where: str) -> OwnSplit | None:
         shown = str(value)[:40]
         raise GigatokError(f"prepare.path: {where} has split {shown!r}: use one of train, val, validation, test")
     return split
-
-
-def _column_names(file: Path) -> list[str]:
-    try:
-        return list(pq.read_schema(file).names)
-    except Exception as error:  # as in read_table
-        raise GigatokError(_unreadable(file, error)) from None
-
-
-def _unreadable(file: Path, error: Exception) -> str:
-    return f"prepare.path: {file} cannot be read as Parquet ({reason(error)}): restore the file"

@@ -5,6 +5,7 @@ Letters: B batch, S image side in pixels, n images of a set.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, Self
 
@@ -164,14 +165,22 @@ class ImageSet:
         """uint8 ``(n, S, S, 3)``: the packed pixels (read from disk as used), else all centre crops."""
         if self._packed is not None:
             return self._packed
-        return np.stack([self.view(row) for row in range(len(self))])
+        return self._centre_crops(range(len(self)))
 
     def some(self, count: int) -> Pixels:
         """uint8 ``(m, S, S, 3)`` of ``count`` images spread evenly over the set; all of them if there are fewer."""
         if count >= len(self):
             return self.uint8()
         rows = np.linspace(0, len(self) - 1, count).round().astype(np.int64)
-        return np.ascontiguousarray(self.batch(rows).permute(0, 2, 3, 1).numpy())
+        return np.ascontiguousarray(self._packed[rows]) if self._packed is not None else self._centre_crops(rows)
+
+    def _centre_crops(self, rows: Iterable[int]) -> Pixels:
+        """uint8 ``(m, S, S, 3)``, filled image by image: a list that is stacked would take their size twice."""
+        chosen = list(rows)
+        pixels: Pixels = np.empty((len(chosen), self.image_size, self.image_size, 3), np.uint8)
+        for place, row in enumerate(chosen):
+            pixels[place] = self.view(row)
+        return pixels
 
 
 class PreparedData:

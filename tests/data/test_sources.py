@@ -1,8 +1,13 @@
 """Image folders and Parquet files: what they list, and what they refuse."""
 
 import pickle
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -11,7 +16,8 @@ from image_files import encoded, image_folder, noise
 from gigatok.config import GigatokError
 from gigatok.data import CorruptImageError
 from gigatok.data.imagefolder import open_imagefolder
-from gigatok.data.parquet import open_parquet
+from gigatok.data.parquet import ParquetReader, open_parquet
+from gigatok.data.row_groups import RowGroups, values
 
 
 def write_parquet(path: Path, **columns: list[object]) -> Path:
@@ -116,6 +122,86 @@ def test_a_pickled_reader_leaves_the_pixels_behind(tmp_path: Path) -> None:
     first = reader(f"{path}#0")
     assert len(pickle.dumps(reader)) < 200
     assert pickle.loads(pickle.dumps(reader))(f"{path}#0") == first
+
+
+def test_a_row_group_at_a_time_is_held_whatever_the_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    images = [rng.bytes(1000) for _ in range(40)]
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"image": images, "label": [0] * 40}), path, row_group_size=6)
+    read, groups = RowGroups.read, []
+
+    def watch(self: RowGroups, group: int, columns: Sequence[str]) -> pa.Table:
+        groups.append(group)
+        return read(self, group, columns)
+
+    monkeypatch.setattr(RowGroups, "read", watch)
+    monkeypatch.setattr("gigatok.data.parquet._HELD", 13_000)  # two groups of six
+    reader = ParquetReader()
+    for row in (*range(40), *rng.permutation(40).tolist()):
+        assert reader(f"{path}#{row}") == images[row]
+        assert 1 <= len(reader._held) <= 2
+    assert groups[:7] == [0, 1, 2, 3, 4, 5, 6]
+    for row in (40, -1):
+        with pytest.raises(CorruptImageError, match=f"x.parquet#{row} cannot be read .index out of bounds"):
+            reader(f"{path}#{row}")
+
+
+def test_threads_share_a_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gigatok.data.parquet._HELD", 1)
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"image": [b"%d" % row for row in range(64)], "label": [0] * 64}), path, row_group_size=4)
+    reader = ParquetReader()
+    with ThreadPoolExecutor(4) as pool:
+        rows = np.random.default_rng(0).integers(64, size=100).tolist()
+        found = pool.map(lambda row: reader(f"{path}#{row}"), rows)
+        assert list(found) == [b"%d" % row for row in rows]
+
+
+COPIES = 1_000_000
+"""Of a picture of 100 KB, in a file of a few KB: 100 GB when every copy is one."""
+
+
+@pytest.mark.parametrize("column", ["image", "struct", "label"])
+def test_a_value_that_is_stored_once_is_held_once(tmp_path: Path, column: str) -> None:
+    rows = pa.array(np.zeros(COPIES, np.int32))
+    image = pa.DictionaryArray.from_arrays(rows, pa.array([b"\7" * 100_000]))
+    if column == "struct":
+        image = pa.StructArray.from_arrays([image], ["bytes"])
+    label = pa.DictionaryArray.from_arrays(rows, pa.array(["x" * 100_000]))
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"image": image, "label": label}), path, store_schema=False)
+    assert path.stat().st_size < 300_000
+    before = pa.default_memory_pool().max_memory()
+    if column == "label":
+        found = RowGroups(path).read(0, ["label"])
+        assert len({id(each) for each in values(found.column("label"))}) == 1
+    else:
+        assert ParquetReader()(f"{path}#{COPIES // 2}") == b"\7" * 100_000
+    assert pa.default_memory_pool().max_memory() - before < 200 * 2**20
+
+
+def test_a_group_beyond_the_memory_is_refused_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.parquet"
+    image = bytes(2**16)
+    pq.write_table(pa.table({"image": [image] * 20, "label": [0] * 20}), path, use_dictionary=False)
+    delta = tmp_path / "delta.parquet"
+    encodings = {"column_encoding": {"image": "DELTA_BYTE_ARRAY"}, "use_dictionary": False}
+    pq.write_table(pa.table({"image": [image] * 40, "label": [0] * 40}), delta, **encodings)
+    assert ParquetReader()(f"{path}#3") == ParquetReader()(f"{delta}#30") == image
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: Memory(18 * 2**16))
+    for each, row in ((path, 3), (delta, 30)):
+        message = rf"{each.name}: row group 0 takes \d+ MiB, more than the memory that is free: write the file again"
+        with pytest.raises(GigatokError, match=message):
+            ParquetReader()(f"{each}#{row}")
+
+
+class Memory(NamedTuple):
+    """What psutil says."""
+
+    available: int
 
 
 def test_parquet_mistakes_name_the_file_and_the_fix(tmp_path: Path) -> None:
