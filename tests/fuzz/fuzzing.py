@@ -55,6 +55,11 @@ def files(*seeds: bytes) -> st.SearchStrategy[bytes]:
     return st.one_of(mutated(*seeds), mutated(*seeds), mutated(*seeds), st.binary(max_size=200))
 
 
+def odd_values() -> st.SearchStrategy[Any]:
+    """One of ``ODD_VALUES``, as a copy: a later change inside it must not reach what other examples draw."""
+    return st.sampled_from(ODD_VALUES).map(copy.deepcopy)
+
+
 @st.composite
 def altered(draw: st.DrawFn, value: Any) -> Any:
     """A tree of plain values with some of its places replaced, removed or added to."""
@@ -71,9 +76,9 @@ def altered(draw: st.DrawFn, value: Any) -> Any:
             if change == "remove":
                 del place[key]
             elif change == "add" and isinstance(place, dict):
-                place[draw(st.sampled_from(("", "more", "\x1b[2J")))] = draw(st.sampled_from(ODD_VALUES))
+                place[draw(st.sampled_from(("", "more", "\x1b[2J")))] = draw(odd_values())
             else:
-                place[key] = draw(st.sampled_from(ODD_VALUES))
+                place[key] = draw(odd_values())
             break
     return tree
 
