@@ -8,14 +8,16 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
-import torch
 from PIL import Image, UnidentifiedImageError
 
 from gigatok.config import GigatokError
 from gigatok.config.reading import reason
+
+if TYPE_CHECKING:
+    import torch
 
 FORMATS = {
     ".png": "PNG",
@@ -154,7 +156,7 @@ def _orientation(picture: Image.Image) -> object:
 
 def to_float(images: torch.Tensor) -> torch.Tensor:
     """uint8 in 0..255 to float32 in [-1, 1], any shape."""
-    return images.to(torch.float32).div_(127.5).sub_(1.0)
+    return images.float().div_(127.5).sub_(1.0)
 
 
 def to_uint8(images: torch.Tensor, rounding: Literal["adm", "nearest"] = "adm") -> torch.Tensor:
@@ -163,6 +165,6 @@ def to_uint8(images: torch.Tensor, rounding: Literal["adm", "nearest"] = "adm") 
     ``adm`` is trunc(clamp(127.5 x + 128, 0, 255)), the protocol of published FIDs (SPEC section 8);
     ``nearest`` is round(127.5 (x + 1)), the exact inverse of ``to_float``.
     """
-    pixels = images.detach().to(torch.float32)
+    pixels = images.detach().float()
     scaled = pixels * 127.5 + 128.0 if rounding == "adm" else ((pixels + 1.0) * 127.5).round()
-    return scaled.clamp(0, 255).to(torch.uint8)
+    return scaled.clamp(0, 255).byte()

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-import torch
 from pydantic import ValidationError
 
 from gigatok.config import GigatokError, Section, describe
@@ -25,6 +24,9 @@ from gigatok.data.images import TRAIT_RULES, decode_rgb
 from gigatok.data.parquet import ParquetReader
 from gigatok.data.source import Reader, Split
 from gigatok.data.transforms import Pixels, center_crop, random_crop_flip, ten_crop
+
+if TYPE_CHECKING:
+    import torch
 
 INDEX_NAME = "index.parquet"
 SUMMARY_NAME = "summary.json"
@@ -159,7 +161,7 @@ class ImageSet:
         for row in rows:
             location: str = self._locations[int(row)].as_py()
             crops.append(ten_crop(decode_rgb(self._reader(location), location), self.image_size))
-        return torch.from_numpy(np.ascontiguousarray(np.stack(crops).transpose(0, 1, 4, 2, 3)))
+        return _tensor(np.stack(crops).transpose(0, 1, 4, 2, 3))
 
     def uint8(self) -> Pixels:
         """uint8 ``(n, S, S, 3)``: the packed pixels (read from disk as used), else all centre crops."""
@@ -252,4 +254,10 @@ def _open_packed(path: Path, shape: tuple[int, ...]) -> Pixels:
 
 
 def _channels_first(pixels: Pixels) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
+    return _tensor(pixels.transpose(0, 3, 1, 2))
+
+
+def _tensor(pixels: Pixels) -> torch.Tensor:
+    import torch  # here: whoever reads counts and names only need not wait for it
+
+    return torch.from_numpy(np.ascontiguousarray(pixels))
