@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 from gigatok.artifacts import RESUME_OPTION, RESUME_VARIABLE, Workspace
 from gigatok.config import GigatokError, Params, load_params
+from gigatok.tracking.progress import show_warnings
 
 _USAGE = 2
 _INTERRUPTED = 130
@@ -20,7 +20,7 @@ def run_stage(work: Callable[[Params, Workspace], None]) -> None:
 
     Any other exception is a fault of the program and keeps its traceback.
     """
-    warnings.formatwarning = lambda message, category, *_: f"warning: {message}\n"
+    show_warnings("@".join([Path(sys.argv[0]).stem, *sys.argv[1:]]))
     try:
         work(load_params(), Workspace())
     except GigatokError as error:

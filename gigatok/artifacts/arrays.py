@@ -45,10 +45,13 @@ class _Header(NamedTuple):
     """Where they begin, in bytes from the member's first."""
 
 
-def read_npz(file: Path | IO[bytes], wanted: Collection[str], *, name: str | None = None, fix: str) -> ReadArrays:
-    """Some arrays of an ``.npz`` file, by name. Each takes its own size in memory, once.
+def read_npz(
+    file: Path | IO[bytes], wanted: Collection[str] | None = None, *, name: str | None = None, fix: str
+) -> ReadArrays:
+    """Arrays of an ``.npz`` file, by name. Each takes its own size in memory, once.
 
     Args:
+        wanted: those that are read; ``None``: all.
         name: what errors call the file; ``None``: its path.
         fix: ends the error's line.
 
@@ -76,7 +79,7 @@ def map_npz(path: Path, wanted: Collection[str], *, fix: str) -> ReadArrays:
 
 def _of_archive(
     file: Path | IO[bytes],
-    wanted: Collection[str],
+    wanted: Collection[str] | None,
     name: str | None,
     fix: str,
     read: Callable[[zipfile.ZipFile, zipfile.ZipInfo], Array],
@@ -87,7 +90,7 @@ def _of_archive(
     try:
         with zipfile.ZipFile(file) as archive:
             members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-            found = {key: read(archive, info) for key, info in members.items() if key in wanted}
+            found = {key: read(archive, info) for key, info in members.items() if wanted is None or key in wanted}
         return ReadArrays(found, tuple(members))
     except Exception as error:  # damaged archives make zipfile, zlib and NumPy's header parser raise many kinds
         raise GigatokError(f"{shown} cannot be read as an .npz of plain arrays ({reason(error)}): {fix}") from None

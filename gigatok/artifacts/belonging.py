@@ -7,13 +7,13 @@ whatever is of other weights is never used.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from gigatok.artifacts.journal import read_journal
 from gigatok.artifacts.run_folder import RunFolder
+from gigatok.config.reading import json_object_or_none
 
 WEIGHTS = "weights_sha256"
 """Key under which a file notes the weights that it belongs to."""
@@ -76,8 +76,4 @@ def _contradicts(run: RunFolder) -> bool:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return content if isinstance(content, dict) else {}
+    return json_object_or_none(path) or {}

@@ -8,14 +8,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from gigatok.artifacts.files import write_json
-from gigatok.config import Section
+from gigatok.config import GigatokError, Section, describe
+from gigatok.config.reading import read_json_object
 
 RESUME_OPTION, RESUME_VARIABLE = "--resume-anyway", "GIGATOK_RESUME_ANYWAY"
 """How a user says that a run is to be resumed although it differs: to a stage's script, and to those DVC starts."""
 Plain = bool | int | float | str | None | list[Any]
+_AGAIN = "run the stage that trains it again"
 _SHOWN = 6
 """Differences that a message names; all of them are recorded."""
 
@@ -96,20 +98,33 @@ class Resumption(Section):
     """``None``: the run was of a version that did not record its identity."""
 
 
+_RESUMPTIONS = TypeAdapter(tuple[Resumption, ...])
+
+
 def note_resumptions(description: Path, resumptions: Sequence[Resumption]) -> None:
-    """Add to a run's ``config.json`` what the training took over although it was another's."""
-    content = json.loads(description.read_bytes())
+    """Add to a run's ``config.json`` what the training took over although it was another's.
+
+    Raises:
+        GigatokError: the file is missing or damaged.
+    """
+    content = read_json_object(description, fix=_AGAIN)
     noted = {"resumed_anyway": [each.model_dump(mode="json") for each in resumptions]}
     write_json(description, {**content, "metadata": {**content.get("metadata", {}), **noted}})
 
 
 def read_resumptions(description: Path) -> tuple[Resumption, ...]:
-    """What a run's ``config.json`` says that the training took over; empty for nearly all, and without the file."""
-    try:
-        noted = (json.loads(description.read_bytes()).get("metadata") or {}).get("resumed_anyway", [])
-    except FileNotFoundError:
+    """What a run's ``config.json`` says that the training took over; empty for nearly all, and without the file.
+
+    Raises:
+        GigatokError: the file is damaged.
+    """
+    if not description.exists():
         return ()
-    return tuple(Resumption.model_validate(each) for each in noted)
+    metadata = read_json_object(description, fix=_AGAIN).get("metadata")
+    try:
+        return _RESUMPTIONS.validate_python(metadata.get("resumed_anyway", ()) if isinstance(metadata, dict) else ())
+    except ValidationError as error:
+        raise GigatokError(f"{description}: resumed_anyway: {describe(error)}: {_AGAIN}") from None
 
 
 def describe_differences(differences: tuple[Difference, ...] | None) -> str:

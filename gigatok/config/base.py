@@ -19,6 +19,10 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in line)
 
 
+class GigatokWarning(UserWarning):
+    """What the user should read although the work goes on; one line."""
+
+
 class GigatokError(Exception):
     """Something the user can mend. One line: what is wrong (setting, value, rule) and the fix.
 

@@ -71,6 +71,26 @@ def read_json(path: Path | str, *, fix: str, missing: str | None = None) -> Any:
         raise GigatokError(f"{path} is no JSON ({reason(error)}): {fix}") from None
 
 
+def read_json_object(path: Path | str, *, fix: str, missing: str | None = None) -> dict[str, Any]:
+    """Content of a JSON file that holds an object. Arguments as ``read_text``.
+
+    Raises:
+        GigatokError: as ``read_json``; or the file holds something else.
+    """
+    content = read_json(path, fix=fix, missing=missing)
+    if not isinstance(content, dict):
+        raise GigatokError(f"{path} holds {type(content).__name__} instead of a JSON object: {fix}")
+    return content
+
+
+def json_object_or_none(path: Path | str) -> dict[str, Any] | None:
+    """Content of a JSON file whose loss is no fault, such as a record of times; ``None``: missing or damaged."""
+    try:
+        return read_json_object(path, fix="")
+    except GigatokError:
+        return None
+
+
 def _no_number(word: str) -> Any:
     raise ValueError(f"{word} is no number of JSON")
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow.parquet as pq
 
 from gigatok.artifacts import Workspace
-from gigatok.artifacts.indices import index_type
+from gigatok.artifacts.outputs.indices import index_type
 from gigatok.artifacts.training_state import KEPT
 from gigatok.config import Params, TokenizerConfig
+from gigatok.config.reading import json_object_or_none
 from gigatok.data.emoji import find_emoji
 
 IMAGENET = (1_281_167, 50_000)
@@ -32,18 +32,22 @@ class ImageCounts(NamedTuple):
 
 def image_counts(params: Params, root: Path) -> ImageCounts:
     """Images of the prepared data where there are some of these settings, else the embedded set's or ImageNet's."""
-    summary = Workspace(root).data / "summary.json"
-    try:
-        found = json.loads(summary.read_text())
-        if found["source"] == params.prepare.source and found["path"] == params.prepare.path:
-            return ImageCounts(found["train"]["images"], found["validation"]["images"], "prepared data")
-    except (OSError, ValueError, KeyError):
-        pass
+    found = json_object_or_none(Workspace(root).data / "summary.json") or {}
+    if found.get("source") == params.prepare.source and found.get("path") == params.prepare.path:
+        train, validation = (_images(found.get(split)) for split in ("train", "validation"))
+        if train is not None and validation is not None:
+            return ImageCounts(train, validation, "prepared data")
     if params.prepare.source == "emoji":
         total = int(pq.read_metadata(find_emoji()).num_rows)
         validation = round(total * params.prepare.validation_fraction)
         return ImageCounts(total - validation, validation, "embedded data set")
     return ImageCounts(*IMAGENET, "taken to be ImageNet-1k: the data is not prepared yet")
+
+
+def _images(split: object) -> int | None:
+    """How many images a split of ``summary.json`` has; ``None``: it does not say."""
+    images = split.get("images") if isinstance(split, dict) else None
+    return images if isinstance(images, int) else None
 
 
 def run_disk(parameters: int, *, adversary: int = 0, ema: bool = False, kept: int = 0) -> dict[str, int]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
+import warnings
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from gigatok.config.base import GigatokWarning
 from gigatok.tracking.progress_line import ProgressLine, append, target
 
 if TYPE_CHECKING:
@@ -143,6 +145,18 @@ def note(stage: str, text: str) -> None:
     with suppress(OSError, ValueError):
         print(f"{stage}: {text}", flush=True)
     _append(ProgressLine(stage=stage, note=text))
+
+
+def show_warnings(stage: str = "") -> None:
+    """Print warnings as one line each from now on; this project's own reach the runner's display, too."""
+
+    def show(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
+        with suppress(OSError, ValueError):
+            print(f"warning: {' '.join(str(message).split())}", file=sys.stderr, flush=True)
+        if issubclass(category, GigatokWarning):
+            _append(ProgressLine(stage=stage, note=f"warning: {message}"))
+
+    warnings.showwarning = show
 
 
 def report_skipped(stage: str) -> None:

@@ -16,7 +16,7 @@ import torch
 
 from gigatok.artifacts import replacing
 from gigatok.artifacts.arrays import read_npz
-from gigatok.artifacts.indices import Indices, SplitIndices, StoredIndices, index_type, write_indices
+from gigatok.artifacts.outputs.indices import Indices, SplitIndices, StoredIndices, index_type, write_indices
 from gigatok.config import GigatokError, fingerprint
 from gigatok.config.sections import TrainTokenizerSection
 from gigatok.data import ImageSet, PreparedData, to_float

@@ -22,6 +22,7 @@ from gigatok.artifacts import (
     save_state,
     write_json,
 )
+from gigatok.artifacts.outputs.digests import digests_of
 from gigatok.config import ConfigError, GigatokError
 from gigatok.config.watchdog import WatchdogSection
 from gigatok.tracking import Tracker
@@ -29,7 +30,6 @@ from gigatok.tracking.progress import note, open_progress
 from gigatok.training.distributed.checkpoint import join_saving
 from gigatok.training.distributed.setup import ALONE, Processes
 from gigatok.training.resume.finished import remember
-from gigatok.training.resume.outputs import digests_of
 from gigatok.training.resume.provenance import begin_provenance, end_provenance, identified
 from gigatok.training.watchdog import TrainingDivergedError, Watchdog
 
@@ -247,7 +247,7 @@ class TrainingSession:
         names = [path.relative_to(self.run.path).as_posix() for path in (*outputs, self.run.curves_path)]
         seconds = self.seconds()
         speed = self.plan.steps * self.plan.batch_size / seconds
-        end_provenance(self.run, self._provenance, digests_of(self.run, names), seconds, speed)
+        end_provenance(self.run, self._provenance, digests_of(self.run.path, names), seconds, speed)
         remember(self.run)
         drop_states(self.run.state_dir)
         self.processes.wait()

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
-from gigatok.artifacts import Workspace, file_sha256
-from gigatok.config import GigatokError
+from gigatok.artifacts import Digests, Workspace
+from gigatok.artifacts.outputs.digests import make_sound
+from gigatok.config import GigatokError, describe
+from gigatok.config.reading import read_json_object, reason
 from gigatok.config.sections import TeacherSection, TrainTokenizerSection
 from gigatok.data import PreparedData
 from gigatok.teachers import Teacher, load_teacher
 from gigatok.teachers.base import resample
+
+_AGAIN = "run 'dvc repro -f teacher'"
 
 
 class StoredFeatures:
@@ -24,14 +29,14 @@ class StoredFeatures:
 
     def __init__(self, features: npt.NDArray[np.float16], stored: int) -> None:
         self._features = features
-        self._stored = stored
+        self.stored = stored
 
     def of(self, rows: npt.NDArray[np.int64], images: Tensor, grid: int) -> Tensor:
         """(B, grid * grid, dim) float32 for the images of ``rows``; of a coarser grid area averages."""
         found = torch.from_numpy(self._features[rows].astype(np.float32)).to(images.device)
-        if grid == self._stored:
+        if grid == self.stored:
             return found
-        maps = found.transpose(1, 2).reshape(len(found), -1, self._stored, self._stored)
+        maps = found.transpose(1, 2).reshape(len(found), -1, self.stored, self.stored)
         return resample(maps, grid).flatten(2).transpose(1, 2)
 
 
@@ -54,19 +59,21 @@ class Targets(NamedTuple):
     identity: dict[str, Any]
     """What their values depend on besides the images."""
     source: StoredFeatures | LiveFeatures
-    stored: tuple[Path, str] | None = None
-    """File of stored features and its SHA-256 as its stage wrote it."""
+    stored: Path | None = None
+    """File of stored features."""
+    digests: Digests | None = None
+    """What their stage noted of the file; ``None``: nothing."""
 
-    def require_sound(self) -> None:
-        """Compare stored features with their hash, which takes a pass over them.
+    def sound(self) -> Targets:
+        """These targets after stored features were compared with their hash, which takes a pass over them.
 
         Raises:
-            GigatokError: they are damaged.
+            GigatokError: they are damaged, and DVC's cache does not hold them.
         """
-        if self.stored is not None and file_sha256(self.stored[0]) != self.stored[1]:
-            raise GigatokError(
-                f"{self.stored[0]} is damaged (SHA-256 differs from its summary.json): run 'dvc repro -f teacher'"
-            )
+        if self.stored is None or not make_sound(self.stored, self.digests, fix=_AGAIN):
+            return self
+        grid = cast(StoredFeatures, self.source).stored
+        return self._replace(source=StoredFeatures(_mapped(self.stored), grid))  # the file is another one now
 
 
 def open_targets(
@@ -88,13 +95,13 @@ def open_targets(
         model = load_teacher(teacher.name, weights=weights, image_size=teacher.image_size).to(device)
         identity = {"name": model.name, "sha256": model.sha256, "image_size": teacher.image_size, "cached": False}
         return Targets(model.dim, identity, LiveFeatures(model))
-    try:
-        summary = json.loads((workspace.teacher / "summary.json").read_text())
-        features = np.load(workspace.teacher / "features.npy", mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError as error:
-        raise GigatokError(f"{error.filename} does not exist: run 'dvc repro teacher'") from None
-    except (ValueError, EOFError) as error:
-        raise GigatokError(f"{workspace.teacher} cannot be read ({error}): run 'dvc repro -f teacher'") from None
+    first = "run 'dvc repro teacher'"
+    summary = read_json_object(workspace.teacher / "summary.json", fix=_AGAIN, missing=first)
+    path = workspace.teacher / "features.npy"
+    if not path.is_file():
+        raise GigatokError(f"{path} does not exist: {first}")
+    digests = _digests(summary, path)
+    features = _mapped(path)
     grid = data.summary.image_size // section.model.cnn.downsample
     stored = int(summary.get("grid") or 0)
     expected = {
@@ -113,7 +120,26 @@ def open_targets(
             f"{workspace.teacher} holds features with {', '.join(wrong)}: run 'dvc repro teacher' (a tokenizer whose "
             "own train_tokenizer.model.cnn has a finer grid needs teacher.cache: false)"
         )
+    if lacking := [key for key in ("sha256", "cached") if key not in summary]:
+        raise GigatokError(f"{workspace.teacher / 'summary.json'} has no {', '.join(lacking)}: {_AGAIN}")
     identity = {key: summary[key] for key in ("name", "sha256", "image_size", "cached")}
-    written = summary.get("features_sha256")
-    file = (workspace.teacher / "features.npy", str(written)) if written else None
-    return Targets(int(summary["dim"]), identity, StoredFeatures(features, stored), file)
+    return Targets(features.shape[2], identity, StoredFeatures(features, stored), path, digests)
+
+
+def _digests(summary: Mapping[str, Any], path: Path) -> Digests | None:
+    """What the stage noted of the features; earlier versions noted one hash, by which no cache finds them."""
+    files, sha256 = summary.get("files"), summary.get("features_sha256")
+    try:
+        if isinstance(files, dict) and path.name in files:
+            return Digests.model_validate(files[path.name])
+        return Digests(sha256=sha256, md5="", bytes=path.stat().st_size) if sha256 else None
+    except ValidationError as error:
+        raise GigatokError(f"{path.with_name('summary.json')}: files: {describe(error)}: {_AGAIN}") from None
+
+
+def _mapped(path: Path) -> npt.NDArray[np.float16]:
+    try:
+        features: npt.NDArray[np.float16] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception as error:  # NumPy reads the header as Python text, with every error that has
+        raise GigatokError(f"{path} cannot be read ({reason(error)}): {_AGAIN}") from None
+    return features

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from gigatok.artifacts import Workspace, file_sha256, replacing, write_json
+from gigatok.artifacts import Workspace, file_digests, replacing, write_json
 from gigatok.config import Params
 from gigatok.data import PreparedData, to_float
 from gigatok.runtime.device import set_up
@@ -30,7 +30,7 @@ def store_teacher_features(params: Params, workspace: Workspace) -> None:
         weights=Path(section.weights) if section.weights else None,
         image_size=section.image_size,
     ).to(device)
-    stored: dict[str, str] = {}
+    stored: dict[str, object] = {}
     if section.cache:
         shape = (len(data.train), grid**2, teacher.dim)
         features = np.empty(shape, np.float16)
@@ -42,7 +42,8 @@ def store_teacher_features(params: Params, workspace: Workspace) -> None:
                 progress.update(len(rows) + start, phase="images")
         with replacing(workspace.teacher / "features.npy") as path, path.open("wb") as file:
             np.save(file, features)
-        stored = {"features_sha256": file_sha256(workspace.teacher / "features.npy")}
+        digests = file_digests(workspace.teacher / "features.npy")
+        stored = {"features_sha256": digests.sha256, "files": {"features.npy": digests.model_dump()}}
     write_json(
         workspace.teacher / "summary.json",
         {

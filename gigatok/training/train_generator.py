@@ -19,7 +19,7 @@ from gigatok.artifacts import (
     module_meanings,
     save_weights,
 )
-from gigatok.artifacts.indices import StoredIndices
+from gigatok.artifacts.outputs.indices import StoredIndices
 from gigatok.config import ArConfig, ConfigError, GigatokError, Params, fingerprint
 from gigatok.config.sections import TrainGeneratorSection
 from gigatok.data import BatchCursor, PreparedData

@@ -93,7 +93,7 @@ def _train(name: str, params: Params, workspace: Workspace, processes: Processes
                 report_skipped(request.stage)
             return
         if targets:
-            targets.require_sound()
+            targets = targets.sound()
         recipe = _recipe(config, section, params.tokenizer_launch(name), processes)
         cursor = BatchCursor(len(data.train), section.batch_size, params.base.seed)
         plan = RunPlan(

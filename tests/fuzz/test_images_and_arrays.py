@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from image_files import BASE, encoded, image_folder, noise, section
 
-from gigatok.artifacts.indices import StoredIndices
+from gigatok.artifacts.outputs.indices import StoredIndices
 from gigatok.cli.files.tokens import read_tokens, write_tokens
 from gigatok.data import PreparedData, prepare
 from gigatok.data.image_files import natural_key, take_files

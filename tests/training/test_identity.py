@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dvc_cache import cached, flip_byte
 
 from gigatok.artifacts import RunFolder, read_resumptions
 from gigatok.config import GigatokError
+from gigatok.config.base import GigatokWarning
 from gigatok.evaluation.stages.common import provenance
 from gigatok.interop.native import load_tokenizer_at
 from gigatok.training.session import InterruptedRunError
@@ -107,6 +109,23 @@ def test_damaged_teacher_features_are_refused(project: Any) -> None:
     project.store_teacher_features(features_sha256="0" * 64)
     with pytest.raises(GigatokError, match=r"features.npy is damaged .*run 'dvc repro -f teacher'"):
         project.tokenizer(semantic)
+
+
+def test_damaged_teacher_features_come_back_from_dvcs_cache(project: Any, new_project: Any) -> None:
+    """Training goes on with the restored ones: its weights are those of a project that was never damaged."""
+    semantic = {"loss": {"semantic_weight": 0.5}}
+    other = new_project("sound")
+    other.store_teacher_features()
+    expected = other.tokenizer(semantic).weights_path.read_bytes()
+    project.store_teacher_features()
+    features = project.workspace.teacher / "features.npy"
+    noted = cached(project.workspace.root, features)[features.name]
+    project.store_teacher_features(files={features.name: noted.model_dump()})
+    sound = flip_byte(features)
+    with pytest.warns(GigatokWarning, match=r"features.npy is damaged .*: restored from DVC's cache"):
+        run = project.tokenizer(semantic)
+    assert features.read_bytes() == sound
+    assert run.weights_path.read_bytes() == expected
 
 
 def test_resumed_anyway_is_a_field_of_every_score(project: Any, monkeypatch: pytest.MonkeyPatch) -> None:

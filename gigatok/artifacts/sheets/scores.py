@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
-from gigatok.artifacts.files import write_json
+from gigatok.artifacts.files import Digests, write_json
 from gigatok.artifacts.identity import Resumption
 from gigatok.artifacts.sheets.earlier import upgraded
 from gigatok.artifacts.sheets.protocol import Finite, Protocol, ProtocolDifference, differences
@@ -120,6 +120,8 @@ class ScoreSheet(Section):
     """For readers. Nothing looks for words in them."""
     inputs: tuple[InputSet, ...] = ()
     """Of sheets that ``evaluate`` makes."""
+    files: dict[str, Digests] = {}
+    """Hashes of the files beside the sheet that were written with it; empty in sheets of earlier versions."""
 
     def score(self, metric: str) -> Score:
         """The score called ``metric``; ``rfid`` also finds ``rfid/efficientnet-lite2`` if no other fits.
@@ -143,7 +145,7 @@ class ScoreSheet(Section):
 
     def write(self, path: Path) -> None:
         """Write as JSON: sorted keys, whole or not at all."""
-        absent = set() if self.inputs else {"inputs"}
+        absent = {name for name in ("inputs", "files") if not getattr(self, name)}
         write_json(path, self.model_dump(mode="json", by_alias=True, exclude=absent))
 
     @classmethod

@@ -7,9 +7,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from gigatok.artifacts import Workspace
+from gigatok.artifacts import ScoreSheet, Workspace
+from gigatok.artifacts.arrays import read_npz
+from gigatok.artifacts.outputs.digests import make_sound
 from gigatok.config import ConfigError, GigatokError
 from gigatok.config.evaluation import ReferenceSection
+from gigatok.config.reading import reason
 from gigatok.data import DataSummary, PreparedData
 from gigatok.evaluation.inputs.evaluation_set import Moments, content_sha256
 from gigatok.evaluation.inputs.files import open_set
@@ -28,6 +31,7 @@ class ReferenceIdentity(NamedTuple):
 
 
 Pool = npt.NDArray[np.float32]
+_AGAIN = "run 'dvc repro -f reference'"
 
 
 class StoredReference(NamedTuple):
@@ -78,30 +82,33 @@ def read_stored_reference(workspace: Workspace) -> StoredReference:
     """What the stage ``reference`` stored.
 
     Raises:
-        GigatokError: it has not run.
+        GigatokError: it has not run, or its file is damaged and DVC's cache does not hold it.
     """
-    path = workspace.reference / "features.npz"
+    path, sheet = workspace.reference / "features.npz", workspace.reference / "summary.json"
+    if not path.is_file():
+        raise GigatokError(f"{path} does not exist: run 'dvc repro reference'")
+    make_sound(path, ScoreSheet.read(sheet).files.get(path.name) if sheet.is_file() else None, fix=_AGAIN)
+    arrays = read_npz(path, fix=_AGAIN).arrays
     try:
-        with np.load(path) as arrays:
-            moments = {
-                name: Gaussian(arrays[f"{name}_mean"], arrays[f"{name}_covariance"])
-                for name in ("samples_moments", "samples_spatial", "validation_spatial")
-                if f"{name}_mean" in arrays
-            }
-            sums = None
-            if "samples_kernel_within" in arrays:
-                sums = PairSums(float(arrays["samples_kernel_within"]), arrays["samples_squared_radii"])
-            return StoredReference(
-                samples_sums=sums,
-                samples=arrays["samples"],
-                validation=arrays["validation"],
-                samples_content=str(arrays["samples_content"]),
-                validation_sha256=str(arrays["validation_sha256"]),
-                samples_name=str(arrays["samples_name"]),
-                **moments,
-            )
-    except FileNotFoundError:
-        raise GigatokError(f"{path} does not exist: run 'dvc repro reference'") from None
+        moments = {
+            name: Gaussian(arrays[f"{name}_mean"], arrays[f"{name}_covariance"])
+            for name in ("samples_moments", "samples_spatial", "validation_spatial")
+            if f"{name}_mean" in arrays
+        }
+        sums = None
+        if "samples_kernel_within" in arrays:
+            sums = PairSums(float(arrays["samples_kernel_within"]), arrays["samples_squared_radii"])
+        return StoredReference(
+            samples_sums=sums,
+            samples=arrays["samples"],
+            validation=arrays["validation"],
+            samples_content=str(arrays["samples_content"]),
+            validation_sha256=str(arrays["validation_sha256"]),
+            samples_name=str(arrays["samples_name"]),
+            **moments,
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise GigatokError(f"{path} lacks what stage 'reference' writes ({reason(error)}): {_AGAIN}") from None
 
 
 class SampleReference(NamedTuple):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from gigatok.artifacts import Protocol, Score
-from gigatok.artifacts.indices import StoredIndices
+from gigatok.artifacts import Protocol, RunFolder, Score
+from gigatok.artifacts.outputs.digests import noted_outputs
+from gigatok.artifacts.outputs.indices import StoredIndices
+from gigatok.config import GigatokError
 from gigatok.evaluation.decode import upright
 from gigatok.evaluation.metrics.codebook import codebook_perplexity, codebook_usage
 from gigatok.evaluation.metrics.intervals import GROUPS, Estimate, bootstrap_interval, jackknife_interval
@@ -31,14 +32,19 @@ class StoredTokens:
     codebook_size: int
 
     @classmethod
-    def read(cls, path: Path, codebook_size: int) -> StoredTokens:
-        """From ``indices.npz``.
+    def read(cls, run: RunFolder, codebook_size: int) -> StoredTokens:
+        """From a tokenizer's ``indices.npz``.
 
         Raises:
-            GigatokError: the file is missing or damaged.
+            GigatokError: the file is missing, or damaged and not in DVC's cache; or an index is out of range.
         """
-        stored = StoredIndices.open(path)
-        return cls(upright(stored.train), stored.validation.astype(np.int64), codebook_size)
+        path, again = run.indices_path, f"run 'dvc repro -f train_tokenizer@{run.name}'"
+        stored = StoredIndices.open(path, noted_outputs(run).get(path.name), fix=again)
+        found = cls(upright(stored.train), stored.validation.astype(np.int64), codebook_size)
+        for indices in (found.train, found.validation):
+            if not 0 <= indices.min(initial=0) <= indices.max(initial=0) < codebook_size:
+                raise GigatokError(f"{path} has indices beyond the codebook's {codebook_size} codes: {again}")
+        return found
 
 
 def token_scores(tokens: StoredTokens, validation: str, train: str, details: Details) -> list[Score]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from gigatok.artifacts import Provenance, RunFolder, ScoreSheet, git_state, read
 from gigatok.artifacts.sheets.views import write_views
 from gigatok.config import ConfigError, GigatokError, Params, fingerprint
 from gigatok.config.evaluation import ReferenceSection
+from gigatok.config.reading import json_object_or_none
 from gigatok.data import DataSummary
 from gigatok.evaluation.extractors.base import Extractor
 from gigatok.evaluation.extractors.registry import load_extractor
@@ -77,10 +77,7 @@ def timed_evaluation(run: RunFolder) -> Iterator[None]:
     """Add the block's wall time to the run's provenance as ``evaluate_seconds``."""
     begin = time.monotonic()
     yield
-    try:
-        known = json.loads(run.provenance_path.read_text())
-    except (FileNotFoundError, ValueError):
-        known = {}
+    known = json_object_or_none(run.provenance_path) or {}
     write_json(run.provenance_path, {**known, "evaluate_seconds": time.monotonic() - begin})
 
 

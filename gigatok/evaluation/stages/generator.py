@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -16,9 +14,10 @@ from gigatok.artifacts import (
     Workspace,
     code_fingerprint,
     file_sha256,
-    replacing,
 )
-from gigatok.artifacts.indices import StoredIndices
+from gigatok.artifacts.outputs.digests import digests_of, noted_outputs
+from gigatok.artifacts.outputs.indices import StoredIndices
+from gigatok.artifacts.outputs.pictures import GeneratorSamples
 from gigatok.config import Params, fingerprint
 from gigatok.config.evaluation import EvaluateGeneratorSection, ProbeSection
 from gigatok.data import DataSummary, PreparedData
@@ -99,7 +98,7 @@ def score_generator(name: str, params: Params, workspace: Workspace) -> None:
         probe, majority = _probe(ar, tokens, section.probe, params.base.seed, data, details)
         scores += [*of_samples.ratios(scores), _loss_score(ar, tokens, data, details), probe]
         floors.append(majority)
-        _write_samples(run.samples_path, sampler, report, search.seed)
+        _samples(sampler, report, search.seed).write(run.samples_path)
         write_arrays(run.details_path, details)
         bar.update(total)
     source = _provenance(name, params, data, workspace)
@@ -111,6 +110,7 @@ def score_generator(name: str, params: Params, workspace: Workspace) -> None:
         scores=tuple(score.replace(provenance=source) for score in scores),
         floors=tuple(score.replace(provenance=source) for score in floors),
         few_samples=few_samples(real, section.samples),
+        files=digests_of(run.path, (run.details_path.name, run.samples_path.name)),
         notes=(SHUFFLED_NOTE, *notes, *absent),
     )
     write_scores(run, sheet)
@@ -177,7 +177,9 @@ def _open_tokenizer(name: str, params: Params, workspace: Workspace) -> tuple[To
     if entry.checkpoint != "final":
         weights = source.checkpoint_path(entry.checkpoint)
         path = workspace.generator(name).checkpoint_indices_path
-    stored = StoredIndices.open(path)
+    known = noted_outputs(source).get(path.name) if entry.checkpoint == "final" else None
+    again = f"run 'dvc repro -f train_generator@{name}' with its tokenizer's stage"
+    stored = StoredIndices.open(path, known, fix=again)
     tokens = Tokens(
         torch.from_numpy(upright(stored.train)),
         torch.from_numpy(stored.train_labels.astype(np.int64)),
@@ -221,15 +223,13 @@ def _probe(
     )
 
 
-def _write_samples(path: Path, studio: CachedSampler, report: GuidanceReport, seed: int) -> None:
+def _samples(sampler: CachedSampler, report: GuidanceReport, seed: int) -> GeneratorSamples:
     """Images without guidance and with the best scale above 1."""
     count = report.unguided.samples
-    classes = sample_classes(count, studio.ar.config.num_classes).numpy()
+    classes = sample_classes(count, sampler.ar.config.num_classes).numpy()
     guided = [trial for trial in report.curve if trial.guidance != Guidance()]
-    extra = {}
+    of_best = {}
     if guided:
         best = min(guided, key=lambda trial: trial.value).guidance
-        extra[f"samples_cfg_{best.scale:g}"] = studio.images(SampleRequest(best, count, seed))
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        samples = studio.images(SampleRequest(Guidance(), count, seed))
-        np.savez(file, samples=samples, classes=classes, **extra)  # type: ignore[arg-type]
+        of_best[f"{best.scale:g}"] = sampler.images(SampleRequest(best, count, seed))
+    return GeneratorSamples(sampler.images(SampleRequest(Guidance(), count, seed)), classes, of_best)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import numpy.typing as npt
 
-from gigatok.artifacts import replacing
+from gigatok.artifacts.outputs.pictures import TokenizerPictures, WorstPairs
 from gigatok.data import ImageSet
 from gigatok.evaluation.arrays import Images
 from gigatok.evaluation.metrics.image_quality import psnr
@@ -27,20 +25,20 @@ def worst_rows(psnrs: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.int
     return np.argsort(psnrs, kind="stable")[:count].astype(np.int64)
 
 
-def write_reconstructions(path: Path, validation: ImageSet, originals: Images, images: Images, count: int) -> None:
+def some_pictures(validation: ImageSet, originals: Images, images: Images, count: int) -> TokenizerPictures:
     """Some pairs spread over the set, the same for every run; and the pairs that this run reconstructs worst."""
     rows = picture_rows(len(originals), count)
     values = psnr(originals, images)
     worst = worst_rows(values, min(count, WORST))
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez(
-            file,
-            originals=originals[rows],
-            reconstructions=images[rows],
-            labels=validation.labels[rows],
-            worst_originals=originals[worst],
-            worst_reconstructions=images[worst],
-            worst_labels=validation.labels[worst],
-            worst_ids=validation.ids[worst],
-            worst_psnr=values[worst],
-        )
+    return TokenizerPictures(
+        originals=originals[rows],
+        reconstructions=images[rows],
+        labels=validation.labels[rows],
+        worst=WorstPairs(
+            originals=originals[worst],
+            reconstructions=images[worst],
+            labels=validation.labels[worst],
+            ids=validation.ids[worst],
+            psnr=values[worst],
+        ),
+    )

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 
 from gigatok.artifacts import Protocol, RunFolder, Score, ScoreSheet, Workspace, replacing
+from gigatok.artifacts.outputs.digests import digests_of
 from gigatok.config import Params
 from gigatok.data import PreparedData
 from gigatok.evaluation.arrays import Images
@@ -98,6 +99,7 @@ def score_reference(params: Params, workspace: Workspace) -> None:
             f"{section.kmeans_iterations} iterations on the training images",
         ),
         few_samples=few_samples(real.pool, len(validation)),
+        files=digests_of(workspace.reference, ("features.npz", "pictures.npz")),
     )
     write_scores(RunFolder(workspace.reference), sheet)
 

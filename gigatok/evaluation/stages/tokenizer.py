@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from gigatok.artifacts import FewSamples, Protocol, Provenance, RunFolder, Score, ScoreSheet, Workspace
+from gigatok.artifacts.outputs.digests import digests_of
 from gigatok.config import Params
 from gigatok.data import DataSummary, PreparedData
 from gigatok.evaluation.arrays import Images
@@ -49,7 +50,7 @@ from gigatok.evaluation.stages.common import (
     write_arrays,
     write_scores,
 )
-from gigatok.evaluation.stages.pictures import write_reconstructions
+from gigatok.evaluation.stages.pictures import some_pictures
 from gigatok.evaluation.store.features import feature_cache, stored_features
 from gigatok.evaluation.store.score_inputs import save_inputs_of_scores
 from gigatok.interop.native import load_tokenizer_dir
@@ -85,7 +86,7 @@ def score_tokenizer(name: str, params: Params, workspace: Workspace) -> None:
         of_pixels, absent = pixel_scores(
             originals, images, pixel_protocol(pair.reference, len(images)), details=pair.details
         )
-        tokens = StoredTokens.read(run.indices_path, tokenizer.config.codebook_size)
+        tokens = StoredTokens.read(run, tokenizer.config.codebook_size)
         scores = [
             *of_pixels,
             *of_features,
@@ -99,7 +100,7 @@ def score_tokenizer(name: str, params: Params, workspace: Workspace) -> None:
             probes, floors = encoder_probes(run, data, section.probe, steps, seed, progress, done, device)
             scores += probes
     write_arrays(run.details_path, pair.details)
-    write_reconstructions(run.pictures_path, data.validation, originals, images, section.pictures)
+    some_pictures(data.validation, originals, images, section.pictures).write(run.pictures_path)
     total = sum(p.numel() for p in tokenizer.parameters())
     source = _provenance(run, params, data.summary)
     sheet = ScoreSheet(
@@ -109,6 +110,7 @@ def score_tokenizer(name: str, params: Params, workspace: Workspace) -> None:
         scores=tuple(score.replace(provenance=source) for score in scores),
         floors=tuple(floor.replace(provenance=source) for floor in floors),
         few_samples=few,
+        files=digests_of(run.path, (run.details_path.name, run.pictures_path.name)),
         notes=(*notes, *absent),
     )
     write_scores(run, sheet)

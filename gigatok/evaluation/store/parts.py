@@ -16,6 +16,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 
 from gigatok.artifacts import replacing, write_json
+from gigatok.config.base import GigatokWarning
+from gigatok.config.reading import json_object_or_none
 from gigatok.evaluation.extractors.base import Progress
 
 Arrays = dict[str, npt.NDArray[np.generic]]
@@ -80,9 +82,10 @@ class PartStore:
         whole = [arrays for arrays in parts if arrays is not None]
         return {name: np.concatenate([arrays[name] for arrays in whole]) for name in whole[0]}
 
-    def _count(self) -> int:
-        """Items that the entry has when it is whole."""
-        return int(json.loads((self.folder / "key.json").read_text())["count"])
+    def _count(self) -> int | None:
+        """Items that the entry has when it is whole; ``None``: nothing readable says so."""
+        count = (json_object_or_none(self.folder / "key.json") or {}).get("count")
+        return count if isinstance(count, int) else None
 
     def complete(self, count: int, *, part: int = PART) -> bool:
         """Whether every part of ``count`` items is there, so that nothing would be computed."""
@@ -102,7 +105,7 @@ def read_part(path: Path) -> Arrays | None:
     except (FileNotFoundError, SafetensorError):
         known, arrays = None, {}
     if known is None or known != _content(arrays):
-        warnings.warn(f"{path} is damaged: it is computed again", stacklevel=2)
+        warnings.warn(f"{path} is damaged: it is computed again", GigatokWarning, stacklevel=2)
         return None
     return arrays
 

@@ -7,8 +7,11 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from gigatok.artifacts import Score, write_json
-from gigatok.config import Section
+from gigatok.config import GigatokError, Section, describe
+from gigatok.config.reading import read_json
 from gigatok.evaluation.inputs.evaluation_set import Moments
 from gigatok.evaluation.inputs.files import open_set, write_adm_npz
 from gigatok.evaluation.inputs.reference import ReferenceIdentity
@@ -61,9 +64,18 @@ def save_inputs_of_scores(
 
 
 def load_inputs(cache: Path, score: Score) -> Inputs | None:
-    """The inputs of ``score``; ``None`` if it was not computed with this cache."""
-    path = _path(cache, score)
-    return Inputs.model_validate(json.loads(path.read_text())) if path.is_file() else None
+    """The inputs of ``score``; ``None`` if it was not computed with this cache.
+
+    Raises:
+        GigatokError: the file is damaged.
+    """
+    path, again = _path(cache, score), "delete it and compute the score again"
+    if not path.is_file():
+        return None
+    try:
+        return Inputs.model_validate(read_json(path, fix=again))
+    except ValidationError as error:
+        raise GigatokError(f"{path} does not say what a score was computed from ({describe(error)}): {again}") from None
 
 
 def load_moments(cache: Path, reference: str) -> Moments | None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from gigatok.artifacts import write_json
 from gigatok.config import GigatokError, Params
+from gigatok.config.reading import read_json_object, reason
 
 DECODERS = {"B": "S-B", "L": "B-L", "XXL": "XL-XXL"}
 """Rows of the paper's table, and a tokenizer with that decoder."""
@@ -42,14 +42,15 @@ class TimingTable:
         """
         if not path.exists():
             return None
+        again = "delete it and run 'dvc repro timing'"
+        known = read_json_object(path, fix=again)
         try:
-            known = json.loads(path.read_text())
             times = {
                 part: {name: Timing(**each) for name, each in known[part].items()} for part in ("decode", "sample")
             }
             return cls(scale=known["scale"], about=known["about"], **times)
-        except (ValueError, KeyError, TypeError) as error:
-            raise GigatokError(f"{path} is damaged ({error}): delete it and run 'dvc repro timing'") from None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise GigatokError(f"{path} is no table of times ({reason(error)}): {again}") from None
 
     def write(self, path: Path) -> None:
         """As JSON."""

@@ -16,6 +16,7 @@ from pydantic import AwareDatetime, ConfigDict, Field, ValidationError
 
 from gigatok.artifacts import write_json
 from gigatok.config import GigatokError, Params, Section, describe
+from gigatok.config.reading import read_json
 from gigatok.paper.claims.catalogue import Claim, all_claims
 
 
@@ -91,9 +92,8 @@ def read_criteria(runs_root: Path) -> CriteriaRecord | None:
     path = criteria_path(runs_root)
     if not path.is_file():
         return None
+    again = "delete it and run 'dvc repro criteria'"
     try:
-        return CriteriaRecord.model_validate(json.loads(path.read_text()))
+        return CriteriaRecord.model_validate(read_json(path, fix=again))
     except ValidationError as error:
-        raise GigatokError(f"{path} is no record of criteria: {describe(error)}") from None
-    except ValueError as error:
-        raise GigatokError(f"{path} is damaged ({error}): delete it and run 'dvc repro criteria'") from None
+        raise GigatokError(f"{path} is no record of criteria: {describe(error)}: {again}") from None

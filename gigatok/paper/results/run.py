@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import numpy.typing as npt
 
 from gigatok.artifacts import RunFolder, Score, ScoreSheet
+from gigatok.artifacts.arrays import read_npz
 from gigatok.artifacts.belonging import of_these_weights, read_provenance
+from gigatok.artifacts.outputs.digests import make_sound, outputs_in
 from gigatok.config import RUNGS, GigatokError, Params
+from gigatok.config.reading import read_json_object, reason
 
 Kind = Literal["tokenizer", "generator", "reference"]
 Curve = list[tuple[float, float]]
 
+_AGAIN = "delete it and run its stage again"
 _FOLDERS = {"tokenizer": "tokenizers", "generator": "generators"}
 _SIZES = {tokenizer: size for size, tokenizer in RUNGS.items()}
 
@@ -50,17 +52,32 @@ class Run:
 
     @cached_property
     def curves(self) -> dict[str, Curve]:
-        """``curves.json``: name -> [(step, value), ...]; empty without the file."""
-        values = _read_json(self.folder / "curves.json") if self.sheet else {}
-        return {name: [(float(x), float(y)) for x, y in points] for name, points in values.items()}
+        """``curves.json``: name -> [(step, value), ...]; empty without the file.
+
+        Raises:
+            GigatokError: the file is damaged, and DVC's cache does not hold it.
+        """
+        path = RunFolder(self.folder).curves_path
+        if not self.sheet or not path.exists():
+            return {}
+        make_sound(path, outputs_in(self.provenance).get(path.name), fix=_AGAIN)
+        values = _read_json(path)
+        try:
+            return {name: [(float(x), float(y)) for x, y in points] for name, points in values.items()}
+        except (TypeError, ValueError) as error:
+            raise GigatokError(f"{path} holds no curves ({reason(error)}): {_AGAIN}") from None
 
     def arrays(self, file: str) -> dict[str, npt.NDArray[Any]]:
-        """Arrays of ``pictures.npz`` or ``samples.npz``; empty without the file or the run."""
+        """Arrays of ``pictures.npz``, ``samples.npz`` or ``details.npz``; empty without the file or the run.
+
+        Raises:
+            GigatokError: the file is damaged, and DVC's cache does not hold it.
+        """
         path = self.folder / file
         if not self.sheet or not path.exists():
             return {}
-        with np.load(path, allow_pickle=False) as content:
-            return {name: content[name] for name in content.files}
+        make_sound(path, self.sheet.files.get(file), fix=_AGAIN)
+        return read_npz(path, fix=_AGAIN).arrays
 
 
 def read_run(runs_root: Path, kind: Kind, name: str, profile: str | None = None) -> Run:
@@ -105,13 +122,7 @@ def command_for(params: Params, tokenizer: str) -> str:
 
 def _read_json(path: Path) -> dict[str, Any]:
     """A JSON object; empty where the file is absent (a run in progress has not written it yet)."""
-    if not path.exists():
-        return {}
-    try:
-        content: dict[str, Any] = json.loads(path.read_text())
-    except ValueError as error:
-        raise GigatokError(f"{path} is damaged ({error}): delete it and run its stage again") from None
-    return content
+    return read_json_object(path, fix=_AGAIN) if path.exists() else {}
 
 
 def total_parameters(parts: dict[str, int]) -> int:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Mapping
 from pathlib import Path
 
 from gigatok.artifacts import write_json
+from gigatok.config.reading import json_object_or_none
 
 
 def read_seconds(logs: Path, expected: Mapping[str, float]) -> dict[str, float]:
@@ -27,10 +27,10 @@ def record_seconds(logs: Path, name: str, seconds: float, expected: float) -> No
 
 
 def _read(logs: Path) -> dict[str, tuple[float, float]]:
+    values = json_object_or_none(logs / "seconds.json") or {}
     try:
-        values = json.loads((logs / "seconds.json").read_text())
         return {str(name): (float(measured), float(cost)) for name, (measured, cost) in values.items()}
-    except (FileNotFoundError, ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError):
         return {}
 
 

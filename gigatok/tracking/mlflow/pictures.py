@@ -5,35 +5,36 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
-from gigatok.artifacts.picture_grid import Pixels, paired_rows, picture_grid, rows_of, save_picture
+from gigatok.artifacts import Digests, RunFolder
+from gigatok.artifacts.outputs.pictures import GeneratorSamples, TokenizerPictures
+from gigatok.artifacts.picture_grid import Pixels, paired_rows, picture_grid, save_picture
 
+_AGAIN = "run its stage again"
 _COLUMNS = 16
 _GAP = 2  # pixels of white
 _SIDE = 64  # pixels; smaller images are enlarged by a whole factor to at least this
 
 
-def draw(source: Path, target: Path) -> bool:
+def draw(source: Path, target: Path, known: Digests | None = None) -> None:
     """Draw ``pictures.npz`` (originals above reconstructions) or ``samples.npz`` (by class) as a PNG.
 
-    Returns:
-        False if the file holds neither.
+    Args:
+        known: the file's hash; a damaged file is restored from DVC's cache.
+
+    Raises:
+        GigatokError: the file is damaged or holds something else.
     """
-    with np.load(source, allow_pickle=False) as arrays:
-        if "originals" in arrays and "reconstructions" in arrays:
-            rows = paired_rows(arrays["originals"], arrays["reconstructions"], _COLUMNS)
-        elif "samples" in arrays:
-            rows = _by_class(arrays["samples"], arrays.get("classes"))
-        else:
-            return False
+    if source.name == RunFolder(source.parent).pictures_path.name:
+        found = TokenizerPictures.read(source, known, fix=_AGAIN)
+        rows = paired_rows(found.originals, found.reconstructions, _COLUMNS)
+    else:
+        rows = _by_class(GeneratorSamples.read(source, known, fix=_AGAIN))
     factor = max(1, -(-_SIDE // rows[0].shape[1]))
     save_picture(target, picture_grid(rows, gap=_GAP, factor=factor))
-    return True
 
 
-def _by_class(samples: Pixels, classes: npt.NDArray[np.int64] | None) -> list[Pixels]:
-    """One row a class for up to 16 classes; the first 256 samples where classes are unknown."""
-    if classes is None:
-        return rows_of(samples[:256], _COLUMNS)
+def _by_class(stored: GeneratorSamples) -> list[Pixels]:
+    """One row a class for up to 16 classes."""
+    samples, classes = stored.samples, stored.classes
     return [samples[classes == label][:_COLUMNS] for label in np.unique(classes)[:_COLUMNS]]

@@ -12,6 +12,7 @@ from gigatok.artifacts import Point, RunFolder, ScoreSheet, write_json
 from gigatok.artifacts.belonging import companions_belong, read_provenance
 from gigatok.artifacts.journal import parse_lines
 from gigatok.config import GigatokError
+from gigatok.config.reading import json_object_or_none
 from gigatok.tracking.ledger import PICTURES, Ledger, ledger_path, read_ledger, signature
 from gigatok.tracking.mlflow import pictures
 from gigatok.tracking.mlflow.score_metrics import score_metrics
@@ -109,14 +110,14 @@ class RunFeed:
             return []
         moment = path.stat().st_mtime
         try:
-            curves = json.loads(path.read_text()).items()
+            curves = (json_object_or_none(path) or {}).items()
             return [
                 Point(int(step), moment, name, float(value))
                 for name, items in curves
                 if name not in self._journalled
                 for step, value in items
             ]
-        except (ValueError, TypeError, AttributeError):
+        except (ValueError, TypeError, OverflowError):
             return []  # half-written or of another kind: evaluation will say so
 
     def _feed_points(self, store: Store, run_id: str) -> None:
@@ -172,9 +173,18 @@ class RunFeed:
             if self._changed(name, files):
                 with tempfile.TemporaryDirectory() as folder:
                     target = Path(folder) / _DRAWN[name]
-                    if _drawn(self.run.path / name, target):
+                    if self._drawn(self.run.path / name, target):
                         store.upload(run_id, target, "pictures")
                 self._uploaded[name] = files[name]
+
+    def _drawn(self, source: Path, target: Path) -> bool:
+        sheet = _read_sheet(self.run.summary_path)
+        try:
+            pictures.draw(source, target, sheet.files.get(source.name) if sheet else None)
+        except Exception as error:  # a torn or foreign file, as far as Pillow is concerned too
+            logger.warning("%s was not drawn: %s", source, error)
+            return False
+        return True
 
     def _feed_artifacts(self, store: Store, run_id: str, files: dict[str, Any]) -> None:
         listed = self.run.path / "artifacts.jsonl"
@@ -243,14 +253,6 @@ def _artifact(line: str) -> tuple[str, str]:
         return str(item["path"]), str(item["folder"])
     except (ValueError, KeyError, TypeError, RecursionError):
         return "", ""
-
-
-def _drawn(source: Path, target: Path) -> bool:
-    try:
-        return pictures.draw(source, target)
-    except Exception as error:  # a torn or foreign file: numpy, zipfile and Pillow raise many kinds
-        logger.warning("%s was not drawn: %s", source, error)
-        return False
 
 
 def _total(sheet: ScoreSheet) -> int:

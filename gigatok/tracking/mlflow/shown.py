@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gigatok.artifacts import RunFolder, ScoreSheet
+from gigatok.config.reading import json_object_or_none
 from gigatok.tracking.mlflow.store import Store
 
 _STEP = re.compile(r"step-(\d+)\.png")
@@ -59,7 +60,7 @@ def log_data(store: Store, run: Any, runs_root: Path, sheet: ScoreSheet) -> None
     """Log the two splits, by the hash that the scores name; nothing where other data has been prepared since."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    known = _summary(runs_root / "data" / "summary.json")
+    known = json_object_or_none(runs_root / "data" / "summary.json") or {}
     used = next((score.provenance.data_sha for score in sheet.scores if score.provenance.data_sha), None)
     if used is None or known.get("data_sha256") != used or run.inputs.dataset_inputs:
         return
@@ -77,11 +78,3 @@ def log_data(store: Store, run: Any, runs_root: Path, sheet: ScoreSheet) -> None
         )
         inputs.append(DatasetInput(data, [InputTag("mlflow.data.context", context)]))
     store.client.log_inputs(run.info.run_id, inputs)
-
-
-def _summary(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return content if isinstance(content, dict) else {}

@@ -6,14 +6,13 @@ that were set aside, or in DVC's cache under the hashes that the provenance name
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from gigatok.artifacts import RunFolder, RunIdentity, write_json
-from gigatok.training.resume.outputs import problems, restore_from_cache
-from gigatok.training.resume.provenance import Known, outputs_in, read_provenance, what_is_known
+from gigatok.artifacts.outputs.digests import outputs_in, problems, restore_from_cache
+from gigatok.config.reading import json_object_or_none
+from gigatok.training.resume.provenance import Known, read_provenance, what_is_known
 
 _OF_ONE_FOLDER = "evaluate_seconds"
 
@@ -22,7 +21,7 @@ def remember(run: RunFolder) -> None:
     """Keep the provenance of a run that has ended."""
     values = {name: value for name, value in read_provenance(run).items() if name != _OF_ONE_FOLDER}
     path = entry(run, str(values["fingerprint"]))
-    if _read(path) != values:
+    if json_object_or_none(path) != values:
         write_json(path, values)
 
 
@@ -48,13 +47,13 @@ def restore(run: RunFolder, identity: RunIdentity, needed: Sequence[str], *, cop
         needed: its files.
         copy: bring files that are not there from DVC's cache.
     """
-    values = _read(entry(run, identity.fingerprint))
+    values = json_object_or_none(entry(run, identity.fingerprint))
     if values is None or RunIdentity.read(values.get("identity")) != identity:
         return False
     outputs = outputs_in(values)
-    lacking = problems(run, outputs, needed)
+    lacking = problems(run.path, outputs, needed)
     if lacking and copy:
-        restored = restore_from_cache(run, outputs, lacking)
+        restored = restore_from_cache(run.path, outputs, lacking)
         lacking = {name: problem for name, problem in lacking.items() if name not in restored}
     if lacking:
         return False
@@ -69,11 +68,3 @@ def _set_aside(run: RunFolder) -> Iterator[tuple[Path, Known]]:
 def entry(run: RunFolder, fingerprint: str) -> Path:
     """Where the provenance of the finished run of that identity is kept."""
     return run.path.resolve().parent.parent / ".finished" / f"{fingerprint}.json"
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        values = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return None
-    return values if isinstance(values, dict) else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import time
 from collections.abc import Mapping
@@ -11,11 +10,11 @@ from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
-from gigatok.artifacts import Digests, Resumption, RunFolder, RunIdentity, git_state, state_meta, write_json
+from gigatok.artifacts import Resumption, RunFolder, RunIdentity, git_state, state_meta, write_json
+from gigatok.artifacts.outputs.digests import Outputs, outputs_in
+from gigatok.config import GigatokError
+from gigatok.config.reading import read_json_object
 
-Outputs = dict[str, Digests]
-"""By path inside the run's folder."""
-_OUTPUTS = TypeAdapter(Outputs)
 _RESUMPTIONS = TypeAdapter(tuple[Resumption, ...])
 
 
@@ -48,14 +47,6 @@ def what_is_known(run: RunFolder) -> Known:
         identity, resumptions = RunIdentity.read(meta.get("identity")), _resumptions(meta)
     finished = bool(values.get("complete")) and not problem
     return Known(identity, finished, outputs_in(values), int(meta.get("step", 0)), resumptions, problem)
-
-
-def outputs_in(values: Mapping[str, Any]) -> Outputs:
-    """The recorded hashes; empty in files of earlier versions."""
-    try:
-        return _OUTPUTS.validate_python(values.get("outputs", {}))
-    except ValidationError:
-        return {}
 
 
 def note_outputs(run: RunFolder, outputs: Outputs) -> None:
@@ -111,13 +102,11 @@ def end_provenance(run: RunFolder, begun: Mapping[str, Any], outputs: Outputs, s
 
 
 def _read(run: RunFolder) -> tuple[dict[str, Any], str]:
-    try:
-        known = json.loads(run.provenance_path.read_bytes())
-    except FileNotFoundError:
+    if not run.provenance_path.exists():
         return {}, "is missing"
-    except (OSError, ValueError):
-        return {}, "cannot be read"
-    if not isinstance(known, dict):
+    try:
+        known = read_json_object(run.provenance_path, fix="")
+    except GigatokError:
         return {}, "cannot be read"
     return known, "" if known.get("fingerprint") else "names no run"
 

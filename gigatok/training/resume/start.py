@@ -26,9 +26,10 @@ from gigatok.artifacts import (
     note_resumptions,
     read_journal,
 )
+from gigatok.artifacts.outputs.digests import digests_of, problems, restore_from_cache
 from gigatok.tracking.progress import note
 from gigatok.training.resume import finished
-from gigatok.training.resume.outputs import curves_from_journal, digests_of, problems, restore_from_cache
+from gigatok.training.resume.curves import curves_from_journal
 from gigatok.training.resume.provenance import Known, note_outputs, what_is_known, write_known
 
 WITHOUT_RESULT = (
@@ -115,18 +116,18 @@ def _same(run: RunFolder, known: Known, request: Request) -> Start:
 
 def _mend(run: RunFolder, known: Known, request: Request) -> bool:
     """Whether all files of a finished run are what they were, those included that had to be restored."""
-    wrong = problems(run, known.outputs, _needed(run, known, request))
+    wrong = problems(run.path, known.outputs, _needed(run, known, request))
     if not wrong:
         return True
-    for name in restore_from_cache(run, known.outputs, wrong):
+    for name in restore_from_cache(run.path, known.outputs, wrong):
         _say(request, f"{run.path / name} {wrong.pop(name)}: restored from DVC's cache")
     remake: dict[Path, Callable[[], None]] = {**request.remake, run.curves_path: lambda: curves_from_journal(run)}
     if not wrong.keys() & {_inside(run, run.weights_path), *_kept(run, known, request)}:
         for path in [path for path in remake if _inside(run, path) in wrong]:
             name = _inside(run, path)
             remake[path]()
-            equal = not problems(run, known.outputs, [name])
-            note_outputs(run, {**known.outputs, **digests_of(run, [name])})
+            equal = not problems(run.path, known.outputs, [name])
+            note_outputs(run, {**known.outputs, **digests_of(run.path, [name])})
             _say(request, f"{path} {wrong.pop(name)}: made again{'' if equal else ', not equal to what it was'}")
     if wrong:
         listed = ", ".join(f"{run.path / name} {problem}" for name, problem in wrong.items())
@@ -144,7 +145,7 @@ def _accept(run: RunFolder, known: Known, differences: tuple[Difference, ...] | 
         return Start(False, resumptions)
     note_resumptions(run.config_path, resumptions)
     write_known(run, request.identity, resumptions)
-    note_outputs(run, digests_of(run, _needed(run, known, request)))
+    note_outputs(run, digests_of(run.path, _needed(run, known, request)))
     finished.remember(run)
     _say(request, f"taken for finished {noted}")
     return Start(True, resumptions)

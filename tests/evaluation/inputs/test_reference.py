@@ -4,9 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from dvc_cache import cached
 
 from gigatok.artifacts import Estimator, Protocol, Score, ScoreSheet, protocol_differences
 from gigatok.config import ConfigError, GigatokError
+from gigatok.config.base import GigatokWarning
 from gigatok.config.evaluation import ReferenceSection
 from gigatok.data import PreparedData
 from gigatok.evaluation.extractors.base import Features
@@ -119,3 +121,26 @@ def test_a_batch_that_does_not_fit_is_refused(project, tmp_path: Path) -> None:
         sample_reference(ReferenceSection(samples=str(batch(tmp_path, images=False))), data)
     with pytest.raises(GigatokError, match="does not exist"):
         sample_reference(ReferenceSection(samples=str(tmp_path / "none.npz")), data)
+
+
+def test_damaged_features_come_back_from_dvcs_cache(project) -> None:
+    """A zeroed set, whole as a file, would give another rFID without a word."""
+    before = read_stored_reference(project.workspace)
+    path = project.workspace.reference / "features.npz"
+    noted = ScoreSheet.read(project.workspace.reference / "summary.json").files[path.name]
+    with np.load(path) as stored:
+        zeroed = {**stored, "validation": np.zeros_like(stored["validation"])}
+    sound = path.read_bytes()
+    np.savez(path, **zeroed)
+    with pytest.raises(GigatokError, match=r"features.npz is damaged .*: run 'dvc repro -f reference'"):
+        read_stored_reference(project.workspace)
+    path.write_bytes(sound)
+    assert cached(project.workspace.root, path) == {path.name: noted}
+    np.savez(path, **zeroed)
+    with pytest.warns(GigatokWarning, match=r"features.npz is damaged .*: restored from DVC's cache"):
+        assert np.array_equal(read_stored_reference(project.workspace).validation, before.validation)
+    assert path.read_bytes() == sound
+    path.write_bytes(b"PK")
+    (project.workspace.reference / "summary.json").unlink()
+    with pytest.raises(GigatokError, match=r"features.npz cannot be read"):
+        read_stored_reference(project.workspace)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from dvc_cache import fill_cache
 
 from gigatok.artifacts import Journal, RunFolder, RunIdentity, Workspace, read_resumptions, save_state, write_json
+from gigatok.artifacts.outputs.digests import digests_of
 from gigatok.training.resume import finished
-from gigatok.training.resume.outputs import digests_of
 from gigatok.training.resume.provenance import (
     begin_provenance,
     end_provenance,
@@ -47,7 +47,7 @@ def finish(run: RunFolder, identity: RunIdentity, weights: bytes = b"weights") -
     Journal(run.journal_path).log(8, {"loss": 0.25, "images_per_second": 99.0})
     write_json(run.curves_path, {"loss": [[8, 0.25]]})
     begun = begin_provenance(run, identified(identity, ()), resumed=False)
-    end_provenance(run, begun, digests_of(run, FILES), 1.0, 8.0)
+    end_provenance(run, begun, digests_of(run.path, FILES), 1.0, 8.0)
     finished.remember(run)
 
 
@@ -101,7 +101,7 @@ def test_a_damaged_file_is_never_taken_for_a_result(run: RunFolder, capsys: Any,
 
 def test_a_missing_file_comes_back_from_dvcs_cache(run: RunFolder, capsys: Any, tmp_path: Path) -> None:
     finish(run, HALF)
-    fill_cache(tmp_path, run)
+    fill_cache(tmp_path, run.path, FILES)
     sound = whole(run)
     run.weights_path.write_bytes(b"weightz")
     run.indices_path.unlink()
@@ -116,27 +116,13 @@ def test_a_missing_file_comes_back_from_dvcs_cache(run: RunFolder, capsys: Any, 
 
 def test_a_damaged_cache_is_no_source(run: RunFolder, capsys: Any, tmp_path: Path) -> None:
     finish(run, HALF)
-    for path in fill_cache(tmp_path, run):
+    for path in fill_cache(tmp_path, run.path, FILES):
         path.chmod(0o644)
         path.write_bytes(b"x" + path.read_bytes()[1:])
     run.weights_path.write_bytes(b"weightz")
     assert not begin(run, request(run, HALF)).finished
     assert "trains again from step 0" in lines(capsys)[0]
     assert not list(run.path.glob(".*.part"))
-
-
-def fill_cache(root: Path, run: RunFolder) -> list[Path]:
-    """What ``dvc repro`` does when a stage ends."""
-    subprocess.run(["git", "init", "-q", str(root)], check=True)
-    (root / ".dvc").mkdir()
-    (root / ".dvc" / "config").write_text("[core]\n    analytics = false\n")
-    found = []
-    for name, digests in digests_of(run, FILES).items():
-        path = root / ".dvc" / "cache" / "files" / "md5" / digests.md5[:2] / digests.md5[2:]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes((run.path / name).read_bytes())
-        found.append(path)
-    return found
 
 
 def test_going_back_finds_the_first_training(run: RunFolder, capsys: Any) -> None:
@@ -157,7 +143,7 @@ def test_going_back_finds_the_first_training(run: RunFolder, capsys: Any) -> Non
 
 def test_going_back_finds_the_first_training_in_dvcs_cache(run: RunFolder, capsys: Any, tmp_path: Path) -> None:
     finish(run, HALF, b"first")
-    fill_cache(tmp_path, run)
+    fill_cache(tmp_path, run.path, FILES)
     outputs = {name: whole(run)[name] for name in FILES}
     for path in run.path.iterdir():
         path.unlink()
@@ -301,7 +287,7 @@ def test_weights_that_were_passed_without_keeping_them(run: RunFolder, capsys: A
     begun = begin_provenance(run, identified(HALF, start.resumptions), resumed=True)
     for name in FILES:
         (run.path / name).write_bytes(b"{}")
-    end_provenance(run, begun, digests_of(run, [*FILES, "checkpoints/step-0000400.safetensors"]), 1.0, 1.0)
+    end_provenance(run, begun, digests_of(run.path, [*FILES, "checkpoints/step-0000400.safetensors"]), 1.0, 1.0)
     assert begin(run, request(run, HALF, **kept)).finished
 
 

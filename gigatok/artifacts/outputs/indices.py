@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gigatok.artifacts.arrays import map_npz
-from gigatok.artifacts.files import replacing
+from gigatok.artifacts.files import Digests, replacing
+from gigatok.artifacts.outputs.digests import make_sound
 from gigatok.config import GigatokError
 
 Indices = npt.NDArray[np.uint16] | npt.NDArray[np.int32]
@@ -41,10 +42,13 @@ class StoredIndices(NamedTuple):
     """Which weights and images they are of; empty where the file does not say."""
 
     @classmethod
-    def open(cls, path: Path, *, fix: str = "remove it and train its tokenizer again") -> StoredIndices:
+    def open(
+        cls, path: Path, known: Digests | None = None, *, fix: str = "remove it and train its tokenizer again"
+    ) -> StoredIndices:
         """Map ``path``, after a pass that compares it with its checksums.
 
         Args:
+            known: the file's hash; one that differs is restored from DVC's cache, with a warning.
             fix: ends the line of an error.
 
         Raises:
@@ -52,6 +56,7 @@ class StoredIndices(NamedTuple):
         """
         if not path.exists():
             raise GigatokError(f"{path} does not exist: train its tokenizer first")
+        make_sound(path, known, fix=fix)
         arrays = map_npz(path, (*_NAMES, "source"), fix=fix).arrays
         missing = [name for name in _NAMES if name not in arrays]
         if missing:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gigatok.artifacts.indices import SplitIndices, StoredIndices, index_type, write_indices
+from gigatok.artifacts.outputs.indices import SplitIndices, StoredIndices, index_type, write_indices
 from gigatok.config import GigatokError
 
 TRAIN = np.arange(5 * 2 * 3, dtype=np.uint16).reshape(5, 2, 3)

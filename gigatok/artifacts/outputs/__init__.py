@@ -1,0 +1,1 @@
+"""Files that stages leave: known by their hashes, restored where damaged, read and written in one place each."""
