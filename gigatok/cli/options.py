@@ -14,12 +14,13 @@ if TYPE_CHECKING:
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
-def check_output(path: Path, *suffixes: str) -> None:
-    """Make the folder of ``--output``, so that a wrong name does not cost what was computed for it.
+def check_output(path: Path, *suffixes: str, option: str = "--output") -> None:
+    """Make the folder of an output, so that a wrong name does not cost what was computed for it.
 
     Args:
         path: the file that will be written.
         suffixes: what its name may end in; none: anything.
+        option: what errors call it.
 
     Raises:
         ConfigError: the name ends in something else.
@@ -28,15 +29,15 @@ def check_output(path: Path, *suffixes: str) -> None:
     from gigatok.config import ConfigError, GigatokError
 
     if suffixes and path.suffix.lower() not in suffixes:
-        raise ConfigError(f"--output {path} is not a {' or '.join(suffixes)} file")
+        raise ConfigError(f"{option} {path} is not a {' or '.join(suffixes)} file")
     if path.is_dir():
-        raise ConfigError(f"--output {path} is a folder: name a file in it")
+        raise ConfigError(f"{option} {path} is a folder: name a file in it")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise GigatokError(f"--output {path}: {path.parent} cannot be made ({error.strerror})") from None
+        raise GigatokError(f"{option} {path}: {path.parent} cannot be made ({error.strerror})") from None
     if not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise GigatokError(f"--output {path} cannot be written: choose another folder")
+        raise GigatokError(f"{option} {path} cannot be written: choose another folder")
 
 
 def choose_device(name: str, among: tuple[str, ...] = DEVICES) -> torch.device:

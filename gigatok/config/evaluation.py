@@ -9,6 +9,18 @@ from pydantic import Field, model_validator
 from gigatok.config.base import Section
 from gigatok.config.bounds import BatchSize, Count, Scale, Seed, Share, Side, StepNumber
 
+EXTRACTORS = (
+    "efficientnet-lite0",
+    "efficientnet-lite2",
+    "inception-2015",
+    "dinov2-s",
+    "dinov2-b",
+    "dinov2-l",
+    "clip-b32",
+    "clip-l14",
+)
+"""Networks whose features images are compared by; ``gigatok.evaluation.extractors`` loads them."""
+
 
 class ReferenceSection(Section):
     """Features of the real images, and the floors that need no trained model."""

@@ -23,6 +23,9 @@ from gigatok.config.bounds import (
 from gigatok.config.models import CnnConfig, TransformerSize
 from gigatok.config.watchdog import WatchdogSection
 
+PERCEPTUAL_NETWORKS = ("efficientnet-lite0", "vgg16")
+"""Of perceptual losses and distances; ``gigatok.teachers`` loads them."""
+
 
 class BaseSection(Section):
     """What all stages share."""

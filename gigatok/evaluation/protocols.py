@@ -7,13 +7,16 @@ is recorded with every score.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from gigatok.config import ConfigError
 from gigatok.data.images import Transparency
-from gigatok.evaluation.extractors.base import Extractor
 from gigatok.evaluation.extractors.resize import Resize
-from gigatok.evaluation.metrics.image_quality import SsimKind
-from gigatok.evaluation.metrics.precision_recall import Distances
+
+if TYPE_CHECKING:
+    from gigatok.evaluation.extractors.base import Extractor
+    from gigatok.evaluation.metrics.image_quality import SsimKind
+    from gigatok.evaluation.metrics.precision_recall import Distances
 
 _SIZE = 299
 _CENTRE = (128 / 255,) * 3

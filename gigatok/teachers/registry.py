@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gigatok.config import ConfigError
+from gigatok.config.sections import PERCEPTUAL_NETWORKS
 from gigatok.teachers.base import PerceptualNetwork, Teacher
 from gigatok.teachers.lite import EfficientNetPerceptual, EfficientNetTeacher
 from gigatok.teachers.lpips import load_lpips
@@ -12,7 +13,6 @@ from gigatok.teachers.vit import VIT_TEACHERS, VitTeacher
 
 EFFICIENTNET_TEACHERS = {"efficientnet-lite0": "lite0", "efficientnet-lite2": "lite2"}
 TEACHERS = (*EFFICIENTNET_TEACHERS, *VIT_TEACHERS)
-PERCEPTUAL_NETWORKS = ("efficientnet-lite0", "vgg16")
 
 
 def load_teacher(name: str, *, weights: Path | None = None, image_size: int) -> Teacher:

@@ -1,6 +1,8 @@
 """``evaluate`` and ``explain`` from files to text, with the embedded judge."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +83,36 @@ def test_wrong_options_end_it_before_a_file_is_read(command: Command, options: l
     ended = command("evaluate", "none.npz", "neither.npz", "--reconstructions", *options)
     assert ended.status == 2
     assert message in ended.err
+    assert "'none.npz' does not exist" in ended.err
+    assert "'neither.npz' does not exist" in ended.err
+
+
+def test_all_problems_of_options_and_of_both_sets_are_named_at_once_without_torch(tmp_path: Path) -> None:
+    """Each used to be named alone, after all libraries had been loaded."""
+    (tmp_path / "empty").mkdir()
+    np.savez(tmp_path / "grey.npz", arr_0=np.zeros((2, 4, 4), np.uint8))
+    watched = "import sys; from gigatok.cli.app import main\ntry: main()\nfinally: print('torch' in sys.modules)"
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        words = [sys.executable, "-c", watched, "evaluate", *arguments]
+        return subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    ended = run("a", "b.npz", "--extractor", "vgg", "--protocol", "mine", "--perceptual", "lpips", "--device", "gpu")
+    assert (ended.returncode, ended.stdout) == (2, "False\n")
+    named = (
+        "--extractor 'vgg'",
+        "--protocol 'mine'",
+        "--perceptual 'lpips'",
+        "--device 'gpu'",
+        "'a' does",
+        "'b.npz' does",
+    )
+    assert [text for text in named if text not in ended.stderr] == []
+    ended = run("empty", "grey.npz")
+    assert (ended.returncode, ended.stdout) == (1, "False\n")
+    assert len(ended.stderr.splitlines()) == 1
+    assert "empty" in ended.stderr
+    assert "expected uint8 (n, H, W, 3)" in ended.stderr
 
 
 def test_explain_sizes_the_gap_between_two_preprocessings(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -57,13 +58,16 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print the score sheet.")] = False,
 ) -> None:
     """Score images and say with every number how it was measured."""
-    from gigatok.cli.options import check_output, choose_device
+    names = tuple(part.strip() for part in perceptual.split(",") if part.strip())
+    needed = [samples, reference, *([] if reconstructions or weights is None else [weights])]
+    problems = _unusable_names(extractor, protocol, names, device) + _unusable_weights(names, perceptual_weights)
+    _require_usable(problems + _missing(needed))
+    found = _open_outputs_and_device(output, count_plot, device)
+    first, second = _open_both(samples, reference, protocol, crop, allow_lossy)
+
     from gigatok.evaluation.scoring.evaluate import evaluate as score
     from gigatok.evaluation.scoring.pair import EvaluateOptions
 
-    names = perceptual_names(perceptual, perceptual_weights)
-    if output is not None:
-        check_output(output)
     options = EvaluateOptions(
         extractor=extractor,
         protocol=protocol,
@@ -77,25 +81,36 @@ def evaluate(
         count_plot=count_plot,
         cache=cache,
         batch_size=batch_size,
-        device=str(choose_device(device)),
+        device=found,
         seed=seed,
     )
-    first, second = _open_both(samples, reference, protocol, crop, allow_lossy)
     _print_and_write(score(first, second, options, progress=_show), as_json, output)
 
 
 def _open_both(
     samples: Path, reference: Path, protocol: str, crop: int | None, allow_lossy: bool
 ) -> tuple[EvaluationSet, EvaluationSet]:
-    """Both sets, pixels read as the protocol's own tool reads them."""
+    """Both sets, pixels read as the protocol's own tool reads them.
+
+    Raises:
+        GigatokError: what is wrong with either, or with both.
+    """
+    from gigatok.config import GigatokError
     from gigatok.evaluation.inputs.files import open_set
     from gigatok.evaluation.protocols import find_protocol
 
     rule = find_protocol(protocol).transparency
-    first, second = (
-        open_set(path, crop=crop, allow_lossy=allow_lossy, transparency=rule) for path in (samples, reference)
-    )
-    return first, second
+    sets, problems = [], []
+    for path in (samples, reference):
+        try:
+            sets.append(open_set(path, crop=crop, allow_lossy=allow_lossy, transparency=rule))
+        except GigatokError as error:
+            problems.append(error)
+    if len(problems) == 1:
+        raise problems[0]
+    if problems:
+        raise GigatokError("; and ".join(map(str, problems)))
+    return sets[0], sets[1]
 
 
 def _print_and_write(sheet: ScoreSheet, as_json: bool, output: Path | None) -> None:
@@ -108,22 +123,55 @@ def _print_and_write(sheet: ScoreSheet, as_json: bool, output: Path | None) -> N
         sheet.write(output)
 
 
-def perceptual_names(text: str, weights: Path | None) -> tuple[str, ...]:
-    """``"efficientnet-lite0, vgg16"`` -> ``("efficientnet-lite0", "vgg16")``.
+def _unusable_names(extractor: str, protocol: str, perceptual: Sequence[str], device: str) -> list[str]:
+    """What is wrong with options that name something; nothing is loaded for it."""
+    from gigatok.cli.options import DEVICES
+    from gigatok.config.evaluation import EXTRACTORS
+    from gigatok.config.sections import PERCEPTUAL_NETWORKS
+    from gigatok.evaluation.protocols import PROTOCOLS
+
+    named = [
+        ("--extractor", extractor, EXTRACTORS),
+        ("--protocol", protocol, PROTOCOLS),
+        *(("--perceptual", name, PERCEPTUAL_NETWORKS) for name in perceptual),
+        ("--device", device, DEVICES),
+    ]
+    return [f"{option} {name!r} is not one of {', '.join(known)}" for option, name, known in named if name not in known]
+
+
+def _unusable_weights(perceptual: Sequence[str], weights: Path | None) -> list[str]:
+    if weights is None or "vgg16" in perceptual:
+        return []
+    return [f"--perceptual-weights {weights} are vgg16's: name it, --perceptual vgg16"]
+
+
+def _missing(paths: Sequence[Path]) -> list[str]:
+    return [
+        f"{str(path)!r} does not exist: pass a path that does" for path in dict.fromkeys(paths) if not path.exists()
+    ]
+
+
+def _require_usable(problems: Sequence[str]) -> None:
+    """Refuse everything that is wrong at once.
 
     Raises:
-        ConfigError: an unknown network, or ``--perceptual-weights`` that none of them takes.
+        ConfigError: there are problems.
     """
     from gigatok.config import ConfigError
-    from gigatok.teachers import PERCEPTUAL_NETWORKS
 
-    names = tuple(part.strip() for part in text.split(",") if part.strip())
-    for name in names:
-        if name not in PERCEPTUAL_NETWORKS:
-            raise ConfigError(f"--perceptual {name!r} is not one of {', '.join(PERCEPTUAL_NETWORKS)}")
-    if weights is not None and "vgg16" not in names:
-        raise ConfigError(f"--perceptual-weights {weights} are vgg16's: name it, --perceptual vgg16")
-    return names
+    if problems:
+        raise ConfigError("; ".join(problems))
+
+
+def _open_outputs_and_device(output: Path | None, count_plot: Path | None, device: str) -> str:
+    """Make the folders of outputs; returns the device's name. Only ``cpu`` is taken without asking torch."""
+    from gigatok.cli.options import check_output, choose_device
+
+    if output is not None:
+        check_output(output)
+    if count_plot is not None:
+        check_output(count_plot, ".png", ".svg", ".pdf", option="--count-plot")
+    return device if device == "cpu" else str(choose_device(device))
 
 
 def print_sheet(sheet: ScoreSheet) -> None:

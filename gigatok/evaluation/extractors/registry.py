@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from gigatok.config import ConfigError
+from gigatok.config.evaluation import EXTRACTORS
 from gigatok.evaluation.extractors.base import Extractor
 from gigatok.evaluation.extractors.efficientnet import NATIVE_SIZES, load_efficientnet
 from gigatok.evaluation.extractors.inception import load_inception
@@ -44,7 +45,7 @@ def load_extractor(
         GigatokError: weights are missing; the message says what to install or pass.
     """
     if name not in LOADERS:
-        raise ConfigError(f"extractor {name!r} is not one of {', '.join(LOADERS)}")
+        raise ConfigError(f"extractor {name!r} is not one of {', '.join(EXTRACTORS)}")
     extractor = LOADERS[name](name, Path(weights) if weights is not None else None, image_size)
     target = torch.device(device)
     if target.type == "cpu":

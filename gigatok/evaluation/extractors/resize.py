@@ -6,11 +6,10 @@ Antialiasing and rounding of a resize alone move FID by whole points: a score ca
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import torch
-from torch import Tensor
-from torch.nn import functional as F
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Mode = Literal["bicubic", "bilinear", "tensorflow-bilinear"]
 
@@ -30,6 +29,8 @@ class Resize:
 
     def __call__(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) uint8 -> (B, 3, size, size) float32, resized, clamped to 0..255, normalised."""
+        import torch  # here: protocols name their resize, and are listed without it
+
         values = images.float()
         if values.shape[-2:] != (self.size, self.size):
             values = self._resize(values).clamp_(0.0, 255.0)
@@ -40,6 +41,8 @@ class Resize:
     def _resize(self, values: Tensor) -> Tensor:
         if self.mode == "tensorflow-bilinear":
             return _interpolate(_interpolate(values, self.size, dim=2), self.size, dim=3)
+        from torch.nn import functional as F
+
         size = (self.size, self.size)
         return F.interpolate(values, size=size, mode=self.mode, antialias=self.antialias, align_corners=False)
 
@@ -55,6 +58,8 @@ class Resize:
 
 def _interpolate(values: Tensor, size: int, dim: int) -> Tensor:
     """Linear along ``dim`` with source position = target position * old size / new size."""
+    import torch
+
     old = values.shape[dim]
     position = torch.arange(size, device=values.device, dtype=torch.float32) * (old / size)
     lower = position.floor().long().clamp_max(old - 1)

@@ -8,8 +8,9 @@ import torch
 from PIL import Image
 
 from gigatok.config import ConfigError, GigatokError
+from gigatok.config.evaluation import EXTRACTORS
 from gigatok.evaluation.extractors.base import Extractor
-from gigatok.evaluation.extractors.registry import load_extractor
+from gigatok.evaluation.extractors.registry import LOADERS, load_extractor
 from gigatok.evaluation.extractors.resize import Resize
 from gigatok.teachers import load_efficientnet_lite
 
@@ -21,6 +22,10 @@ def judge() -> Extractor:
 
 def _images(count: int = 5, size: int = 24) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (count, size, size, 3), dtype=np.uint8)
+
+
+def test_the_names_that_settings_know_are_those_that_can_be_loaded() -> None:
+    assert tuple(LOADERS) == EXTRACTORS
 
 
 def test_folded_network_equals_the_plain_one(judge: Extractor) -> None:
