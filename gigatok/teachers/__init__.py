@@ -3,11 +3,10 @@
 from gigatok.teachers.base import PerceptualNetwork, Teacher
 from gigatok.teachers.dino import load_dino_discriminator
 from gigatok.teachers.efficientnet import EFFICIENTNET_LITE, LoadedNetwork, load_efficientnet_lite
-from gigatok.teachers.registry import PERCEPTUAL_NETWORKS, TEACHERS, load_perceptual, load_teacher
+from gigatok.teachers.registry import TEACHERS, load_perceptual, load_teacher
 
 __all__ = [
     "EFFICIENTNET_LITE",
-    "PERCEPTUAL_NETWORKS",
     "TEACHERS",
     "LoadedNetwork",
     "PerceptualNetwork",

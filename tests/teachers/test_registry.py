@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from gigatok.config import ConfigError
-from gigatok.teachers import PERCEPTUAL_NETWORKS, TEACHERS, load_perceptual, load_teacher
+from gigatok.config.sections import PERCEPTUAL_NETWORKS
+from gigatok.teachers import TEACHERS, load_perceptual, load_teacher
 
 
 def test_unknown_names_list_the_known():
