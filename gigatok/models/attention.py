@@ -106,3 +106,14 @@ def init_weights(module: nn.Module) -> None:
     for part in module.modules():
         if isinstance(part, Attention):
             nn.init.xavier_uniform_(part.qkv.weight)
+
+
+def blocks(module: nn.Module) -> list[nn.Module]:
+    """Transformer blocks and CNN levels: what is recomputed, and sharded, as one.
+
+    They are the members of every list of layers that lies in no other list.
+    """
+    found: list[nn.Module] = []
+    for child in module.children():
+        found += list(child) if isinstance(child, nn.ModuleList) else blocks(child)
+    return found

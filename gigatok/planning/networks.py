@@ -152,14 +152,3 @@ def _from_timm(build: Callable[[], ModuleT]) -> ModuleT:
     with _disable_current_modes(), torch.device("meta"), _HostRanges():
         network = build()
     return allocate(network)
-
-
-def blocks(module: nn.Module) -> list[nn.Module]:
-    """Transformer blocks and CNN levels: what is recomputed, and sharded, as one.
-
-    They are the members of every list of layers that lies in no other list.
-    """
-    found: list[nn.Module] = []
-    for child in module.children():
-        found += list(child) if isinstance(child, nn.ModuleList) else blocks(child)
-    return found

@@ -24,13 +24,13 @@ from gigatok.config import ArConfig, TokenizerConfig
 from gigatok.config.sections import OptimizerSection, TeacherSection, TrainGeneratorSection, TrainTokenizerSection
 from gigatok.losses import hinge_discriminator_loss, hinge_generator_loss, semantic_loss
 from gigatok.models.ar import ArModel
+from gigatok.models.attention import blocks
 from gigatok.models.tokenizer import Tokenizer
 from gigatok.optim import Ema, build_adamw
 from gigatok.planning.flops import attention_counters
 from gigatok.planning.live_memory import PARTS, Bytes, LiveMemory
 from gigatok.planning.networks import (
     allocate,
-    blocks,
     on_meta,
     planned_discriminator,
     planned_perceptual,

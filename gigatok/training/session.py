@@ -23,14 +23,16 @@ from gigatok.artifacts import (
     write_json,
 )
 from gigatok.artifacts.outputs.digests import digests_of
-from gigatok.config import ConfigError, GigatokError
+from gigatok.config import ConfigError, GigatokError, fingerprint
+from gigatok.config.sections import TrainGeneratorSection, TrainTokenizerSection
 from gigatok.config.watchdog import WatchdogSection
 from gigatok.tracking import Tracker
-from gigatok.tracking.progress import note, open_progress
+from gigatok.tracking.progress import note, open_progress, report_skipped
 from gigatok.training.distributed.checkpoint import join_saving
 from gigatok.training.distributed.setup import ALONE, Processes
 from gigatok.training.resume.finished import remember
 from gigatok.training.resume.provenance import begin_provenance, end_provenance, identified
+from gigatok.training.resume.start import Request, Start, already_trained, begin
 from gigatok.training.watchdog import TrainingDivergedError, Watchdog
 
 
@@ -55,6 +57,20 @@ class RunPlan(NamedTuple):
     """When the run counts as lost."""
     resumptions: tuple[Resumption, ...] = ()
     """What the run took over although it was another's."""
+
+    @classmethod
+    def of(cls, request: Request, section: TrainTokenizerSection | TrainGeneratorSection, start: Start) -> Self:
+        """The plan of the run that is asked for, from its settings."""
+        return cls(
+            request.stage,
+            request.identity,
+            section.steps,
+            section.batch_size,
+            section.log_every,
+            section.save_every,
+            section.watchdog,
+            start.resumptions,
+        )
 
 
 class Curves:
@@ -256,6 +272,20 @@ class TrainingSession:
         if self._stop_asked:
             raise KeyboardInterrupt
         self._stop_asked = True
+
+
+def begin_together(run: RunFolder, request: Request, processes: Processes) -> Start:
+    """``begin`` on rank 0 for all processes, which must train the same; says so where nothing is left to do.
+
+    Raises:
+        GigatokError: a process has other settings, data or code than rank 0.
+    """
+    processes.require_same({"settings, data and code": fingerprint(request.identity.model_dump(mode="json"))})
+    start = processes.main_does(lambda: begin(run, request))
+    if start.finished and processes.main:
+        print(already_trained(run, request))
+        report_skipped(request.stage)
+    return start
 
 
 def require_reached(keep_steps: Sequence[int], steps: int, run: str) -> None:

@@ -20,7 +20,7 @@ from gigatok.artifacts import (
     save_weights,
 )
 from gigatok.artifacts.outputs.indices import StoredIndices
-from gigatok.config import ArConfig, ConfigError, GigatokError, Params, fingerprint
+from gigatok.config import ArConfig, ConfigError, GigatokError, Params
 from gigatok.config.sections import TrainGeneratorSection
 from gigatok.data import BatchCursor, PreparedData
 from gigatok.interop.native import load_tokenizer_at, save_model
@@ -28,7 +28,6 @@ from gigatok.models.ar import ArModel
 from gigatok.models.tokenizer import Tokenizer
 from gigatok.runtime.device import set_up
 from gigatok.tracking import NullTracker, open_tracker
-from gigatok.tracking.progress import report_skipped
 from gigatok.tracking.run_info import generator_info
 from gigatok.training.distributed.launch import set_arithmetic, spread
 from gigatok.training.distributed.setup import Processes, joined
@@ -37,8 +36,8 @@ from gigatok.training.encode import encode_images, indices_source, stored_source
 from gigatok.training.generator_recipe import GeneratorRecipe, validation_loss
 from gigatok.training.precision import as_stored
 from gigatok.training.resume.lock import hold
-from gigatok.training.resume.start import WITHOUT_RESULT, Request, already_trained, begin, described
-from gigatok.training.session import RunPlan, TrainingSession, require_reached
+from gigatok.training.resume.start import WITHOUT_RESULT, Request, described
+from gigatok.training.session import RunPlan, TrainingSession, begin_together, require_reached
 
 NOT_STORED = frozenset({"watchdog", "save_every"})
 """Settings that ``config.json`` does not repeat."""
@@ -90,28 +89,15 @@ def _train(name: str, params: Params, workspace: Workspace, processes: Processes
         section.keep_steps,
         resume_anyway=resume_anyway,
     )
-    processes.require_same({"settings, data and code": fingerprint(request.identity.model_dump(mode="json"))})
-    start = processes.main_does(lambda: begin(run, request))
+    start = begin_together(run, request, processes)
     if start.finished:
-        if processes.main:
-            print(already_trained(run, request))
-            report_skipped(request.stage)
         return
     model = ArModel(config).to(device)
     counts = [sum(p.numel() for p in module.parameters()) for module in (model, tokenizer)]
     recipe = GeneratorRecipe(
         model, section, spread(params.generator_launch(name), processes, section.precision, counts[0])
     )
-    plan = RunPlan(
-        request.stage,
-        request.identity,
-        section.steps,
-        section.batch_size,
-        section.log_every,
-        section.save_every,
-        section.watchdog,
-        start.resumptions,
-    )
+    plan = RunPlan.of(request, section, start)
     cursor = BatchCursor(len(tokens.labels), section.batch_size, params.base.seed)
     crops = np.random.default_rng([params.base.seed, 2])
     info = generator_info(name, params, config, *counts)

@@ -18,7 +18,7 @@ from gigatok.artifacts import (
     module_meanings,
     save_weights,
 )
-from gigatok.config import Params, TokenizerConfig, fingerprint
+from gigatok.config import Params, TokenizerConfig
 from gigatok.config.launch import LaunchSection
 from gigatok.config.sections import TrainTokenizerSection
 from gigatok.data import BatchCursor, BatchLoader, PreparedData, to_float
@@ -28,7 +28,6 @@ from gigatok.models.tokenizer import Tokenizer
 from gigatok.runtime.device import set_up
 from gigatok.teachers import load_dino_discriminator, load_perceptual
 from gigatok.tracking import NullTracker, open_tracker
-from gigatok.tracking.progress import report_skipped
 from gigatok.tracking.run_info import tokenizer_info
 from gigatok.training.distributed.launch import full_precision, set_arithmetic, spread
 from gigatok.training.distributed.setup import Processes, joined
@@ -36,8 +35,8 @@ from gigatok.training.distributed.wrap import gathered
 from gigatok.training.encode import encode_images, indices_source
 from gigatok.training.precision import as_stored
 from gigatok.training.resume.lock import hold
-from gigatok.training.resume.start import WITHOUT_RESULT, Request, already_trained, begin, described
-from gigatok.training.session import RunPlan, TrainingSession, require_reached
+from gigatok.training.resume.start import WITHOUT_RESULT, Request, described
+from gigatok.training.session import RunPlan, TrainingSession, begin_together, require_reached
 from gigatok.training.targets import Targets, open_targets
 from gigatok.training.tokenizer_recipe import TokenizerRecipe
 from gigatok.training.validation import grid_path, validation_psnr
@@ -84,28 +83,15 @@ def _train(name: str, params: Params, workspace: Workspace, processes: Processes
         {run.indices_path: lambda: _encode_again(run, data, section, device)},
         resume_anyway,
     )
-    processes.require_same({"settings, data and code": fingerprint(request.identity.model_dump(mode="json"))})
     with hold(run) if processes.main else nullcontext():
-        start = processes.main_does(lambda: begin(run, request))
+        start = begin_together(run, request, processes)
         if start.finished:
-            if processes.main:
-                print(already_trained(run, request))
-                report_skipped(request.stage)
             return
         if targets:
             targets = targets.sound()
         recipe = _recipe(config, section, params.tokenizer_launch(name), processes)
         cursor = BatchCursor(len(data.train), section.batch_size, params.base.seed)
-        plan = RunPlan(
-            request.stage,
-            request.identity,
-            section.steps,
-            section.batch_size,
-            section.log_every,
-            section.save_every,
-            section.watchdog,
-            start.resumptions,
-        )
+        plan = RunPlan.of(request, section, start)
         info = tokenizer_info(name, params, config, _count(recipe.tokenizer))
         tracker = open_tracker(params.tracking, run, info) if processes.main else NullTracker()
         with BatchLoader(data.train, cursor, workers=section.workers, share=processes.share) as loader:

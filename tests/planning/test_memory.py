@@ -12,10 +12,10 @@ import yaml
 from gigatok.config import CnnConfig, Params, TokenizerConfig, TransformerSize, parse_params
 from gigatok.config.profiles import render
 from gigatok.models import Tokenizer
+from gigatok.models.attention import blocks
 from gigatok.planning.gpus import GPUS
 from gigatok.planning.live_memory import PARTS, LiveMemory
 from gigatok.planning.memory import Layout, StepMemory, cpu_memory, heaviest_step
-from gigatok.planning.networks import blocks
 from gigatok.planning.steps import StepTrace, trace_generator, trace_tokenizer
 from gigatok.training.distributed import wrap
 

@@ -17,6 +17,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
 
+from gigatok.models.attention import blocks
 from gigatok.training.distributed.setup import ALONE, Processes
 
 FORWARD_METHODS = ("encode", "encode_continuous", "decode", "reconstruct", "encoder_features", "decoder_features")
@@ -75,15 +76,6 @@ class Parallel(NamedTuple):
 
 WHOLE_BATCH = Parallel()
 """One process, one pass."""
-
-
-def blocks(module: nn.Module) -> Iterator[nn.Module]:
-    """Transformer blocks and CNN levels: the members of every list of layers that lies in no other list."""
-    for child in module.children():
-        if isinstance(child, nn.ModuleList):
-            yield from child
-        else:
-            yield from blocks(child)
 
 
 @contextmanager
