@@ -10,7 +10,7 @@ from gigatok.data import prepare
 def main(params: Params, workspace: Workspace) -> None:
     """Write ``runs/data``."""
     summary = prepare(params.prepare, params.base, workspace.data)
-    print(summary.told())
+    print(summary.describe())
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""DVC stage ``reference``: the judge's features of the real images, and floors."""
+"""DVC stage ``reference``: features of the real images, and baselines without a trained model."""
 
 from common import run_stage
 

@@ -1,4 +1,4 @@
-"""The embedded data set ``data/emoji``: every base emoji as drawn by three designers."""
+"""The embedded data set ``data/emoji``: every base emoji by three designers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CHECKSUM_NAME = "SHA256"
 def normalize_codepoints(codepoints: str) -> str:
     """One spelling for one emoji: lower case, without the presentation selector FE0F.
 
-    Designers disagree on FE0F (``26a7`` and ``26a7-fe0f`` are the same picture), and a drawing filed
+    Designers disagree on FE0F (``26a7`` and ``26a7-fe0f`` are the same picture), and an image filed
     under the other spelling would otherwise fall on the other side of the split.
     """
     return "-".join(part for part in codepoints.lower().split("-") if part != "fe0f")
@@ -56,7 +56,7 @@ def verify_checksum(path: Path) -> str:
 
 
 class EmojiReader:
-    """Bytes of a drawing. Locations name the file relative to the project, wherever that is now."""
+    """Bytes of an image. Locations name the file relative to the project, wherever that is now."""
 
     def __init__(self) -> None:
         self._rows = ParquetReader()

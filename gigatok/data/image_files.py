@@ -1,4 +1,4 @@
-"""The one door for files of images: which of a folder count, in which order, and what is said of the rest.
+"""The only reader of folders of images: which files count, in which order, and what is reported of the rest.
 
 ``prepare``, ``evaluate``, ``encode`` and ``reconstruct`` all come through here, so a folder is the same set to each of
 them. Nothing is left out or added in silence: every set carries a record of it.
@@ -82,12 +82,12 @@ class Taken:
         left_out = dict(sorted({**self.left_out, why: self.left_out.get(why, 0) + len(dropped)}.items()))
         return Taken(self.root, kept, self.linked, left_out, {**self.examples, why: first})
 
-    def told(self) -> str:
+    def describe(self) -> str:
         """``12 images taken (2 through links), 3 left out: hidden 2 (._0.png), broken link 1 (9.png)``."""
-        return told(len(self.names), self.linked, self.left_out, self.examples)
+        return files_text(len(self.names), self.linked, self.left_out, self.examples)
 
 
-def told(count: int, linked: int, left_out: Mapping[str, int], examples: Mapping[str, str] | None = None) -> str:
+def files_text(count: int, linked: int, left_out: Mapping[str, int], examples: Mapping[str, str] | None = None) -> str:
     """How many files were taken and left out, in one line."""
     text = f"{count} images taken" + (f" ({linked} through links)" if linked else "")
     if not left_out:

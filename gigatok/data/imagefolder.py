@@ -21,7 +21,7 @@ def open_imagefolder(path: str) -> Source:
 
     Raises:
         GigatokError: the folder is missing, has no class folders, a class folder has no images, a validation class
-            is not among the training classes, or classes and splits cannot be told apart.
+            is not among the training classes, or classes and splits cannot be distinguished.
     """
     root = Path(path)
     if not root.is_dir():

@@ -92,7 +92,7 @@ def decode_rgb(data: bytes, location: str, transparency: Transparency = "white")
 
 
 def decode_with_traits(data: bytes, location: str, transparency: Transparency = "white") -> Decoded:
-    """As ``decode_rgb``, and what the file held besides."""
+    """Like ``decode_rgb``, with what else the file held."""
     with _opened(data, location) as picture:
         compression = str(picture.info.get("compression", "")) if picture.format == "TIFF" else ""
         return Decoded(_to_rgb(picture, transparency), _traits(picture, data), str(picture.format), compression, data)

@@ -50,7 +50,7 @@ class _Image(NamedTuple):
 
     pixels: Pixels
     sha256: str
-    """Of the encoded bytes."""
+    """SHA-256 of the encoded bytes."""
     traits: frozenset[Trait]
 
 
@@ -98,7 +98,7 @@ def prepare(section: PrepareSection, base: BaseSection, out: Path, progress: Pro
     """Write ``index.parquet``, ``summary.json`` and the packed pixels to ``out``.
 
     Pixels of a split are packed (``train.npy``, ``validation.npy``, uint8 ``(n, S, S, 3)``) unless its
-    images are augmented anew on every visit. ``progress`` is told images done and their number.
+    images are augmented anew on every visit. ``progress`` is called with the images done and their number.
 
     Raises:
         GigatokError: unusable source, full disk, or more than ``max_corrupt_share`` of images unreadable.

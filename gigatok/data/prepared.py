@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from gigatok.config import GigatokError, Section, describe
 from gigatok.config.reading import read_json, reason
 from gigatok.data.emoji import EmojiReader
-from gigatok.data.image_files import FileReader, told
+from gigatok.data.image_files import FileReader, files_text
 from gigatok.data.images import TRAIT_RULES, decode_rgb
 from gigatok.data.parquet import ParquetReader
 from gigatok.data.source import Reader, Split
@@ -82,11 +82,11 @@ class DataSummary(Section):
     data_sha256: str
     """Over every image's id, label, side and content (pixels where packed, else encoded bytes)."""
 
-    def told(self) -> str:
+    def describe(self) -> str:
         """What there is and what was left out, in one line."""
         count = self.train.images + self.validation.images + len(self.corrupt)
         text = f"{self.train.images} training and {self.validation.images} validation images; "
-        text += told(count, self.linked, self.left_out)
+        text += files_text(count, self.linked, self.left_out)
         if self.corrupt:
             text += f"; {len(self.corrupt)} unreadable"
         return text + "".join(f"; {number} with {trait}, {TRAIT_RULES[trait]}" for trait, number in self.traits.items())

@@ -36,9 +36,9 @@ class EvaluationProtocol:
     """How ``inception-2015`` sees images. Other extractors have one way only, their own."""
     ssim: SsimKind = "standard"
     splits: int = 10
-    """Of the inception score, in the samples' order."""
+    """Splits of the inception score, in the samples' order."""
     neighbours: int = 3
-    """Of precision and recall."""
+    """Nearest neighbours in precision and recall."""
     distances: Distances = "float64"
     kernel_subsets: int | None = None
     """Random subsets of the kernel distance; ``None``: one unbiased estimate on all samples."""

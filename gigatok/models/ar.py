@@ -216,7 +216,7 @@ class ArModel(nn.Module):
         return self.logits(self.advance(inputs, cache))
 
     def advance(self, inputs: Tensor, cache: KvCache) -> Tensor:
-        """As ``step``, but the (B, D) vectors from which ``logits`` makes the logits."""
+        """Like ``step``, but returns the (B, D) vectors from which ``logits`` makes the logits."""
         if cache.length >= cache.positions:
             raise GigatokError(f"the cache holds {cache.positions} positions and is full: make a longer one")
         table = self.token_embedding if cache.length else self.class_embedding

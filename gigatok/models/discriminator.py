@@ -1,4 +1,4 @@
-"""PatchGAN: judges overlapping patches of an image as real or made (SPEC section 6)."""
+"""PatchGAN: classifies overlapping patches of an image as real or generated (SPEC section 6)."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def _block(channels: int, kernel: int) -> nn.Sequential:
 
 
 class DinoHead(nn.Module):
-    """Judges each patch from one tap's features."""
+    """Classifies each patch from one tap's features."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ class DinoHead(nn.Module):
 
 
 class Draws(NamedTuple):
-    """The random numbers of one call for a batch, so that parts of it can be judged one after the other."""
+    """The random numbers of one call for a batch, so that it can be classified part by part."""
 
     augment: Tensor
     """(7, B, 1, 1, 1): of ``diff_augment``, an image at a time."""

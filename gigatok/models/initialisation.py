@@ -59,7 +59,7 @@ def spatial_positions(places: Tensor, width: int, grid: int) -> Tensor:
     Args:
         places: centres, e.g. from ``map_places`` or ``token_places``.
         width: a multiple of 4; other widths are filled up with zeros.
-        grid: positions along one side of the map: the finest frequency tells neighbours apart.
+        grid: positions along one side of the map: the finest frequency distinguishes neighbours.
     """
     frequencies = math.pi * torch.linspace(1, grid, width // 4)
     rows, columns = places[:, :1] * frequencies, places[:, 1:] * frequencies

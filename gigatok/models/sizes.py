@@ -24,7 +24,7 @@ TOKENIZERS: dict[str, TokenizerConfig] = {
     "B-S": TokenizerConfig(encoder=B, decoder=S),
     "S-L": TokenizerConfig(encoder=S, decoder=L),
     "B-L": TokenizerConfig(encoder=B, decoder=L),
-    # Not in the paper: a rung between B-L and XL-XXL.
+    # Not in the paper: a size between B-L and XL-XXL.
     "L-XL": TokenizerConfig(encoder=L, decoder=XL),
     "XL-XXL": TokenizerConfig(encoder=XL, decoder=XXL),
     # The paper's 2D transformers are plain ones. The released S-S-2d has Q-Former blocks instead

@@ -1,4 +1,4 @@
-"""Drawing token sequences from an AR model: key-value cache, guidance schedules, filters."""
+"""Sampling token sequences from an AR model: key-value cache, guidance schedules, filters."""
 
 from gigatok.sampling.filters import filter_logits
 from gigatok.sampling.generate import generate

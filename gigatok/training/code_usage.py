@@ -26,7 +26,7 @@ class RecentCodes:
         self._marked = torch.zeros(codebook_size, dtype=torch.bool)
 
     def add(self, indices: Tensor) -> None:
-        """Remember ``indices`` (any shape)."""
+        """Count ``indices`` (any shape) among the recent ones."""
         flat = indices.detach().reshape(-1).cpu()
         self._marked[flat] = True
         flat = flat[-self._ring.numel() :]

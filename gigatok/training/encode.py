@@ -68,7 +68,7 @@ def indices_source(weights_sha256: str, data: PreparedData, section: TrainTokeni
 
 
 def stored_source(path: Path) -> str | None:
-    """What ``encode_images`` was told about the indices in ``path``; ``None`` without a whole, readable file."""
+    """The ``source`` that ``encode_images`` stored with the indices in ``path``; ``None``: no readable file."""
     try:
         return StoredIndices.open(path).source
     except GigatokError:

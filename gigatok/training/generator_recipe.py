@@ -79,7 +79,7 @@ class GeneratorRecipe:
 
     def _dropout_seed(self, parts: Sequence[slice]) -> int | None:
         """Seed of this step's dropout, equal on all processes. ``None`` where the whole batch is one pass: dropout then
-        goes on with torch's default generator."""
+        continues with torch's default generator."""
         if not self.model.config.dropout or (len(parts) == 1 and self.parallel.processes.world == 1):
             return None
         return int(torch.randint(2**62, ()))

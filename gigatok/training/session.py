@@ -48,7 +48,7 @@ class RunPlan(NamedTuple):
     stage: str
     """DVC stage, e.g. ``train_tokenizer@S-S``."""
     identity: RunIdentity
-    """Of settings, data and code: kept with every saved state."""
+    """Identity of settings, data and code: kept with every saved state."""
     steps: int
     batch_size: int
     log_every: int
@@ -216,7 +216,7 @@ class TrainingSession:
             self._save(done)
             raise InterruptedRunError(
                 f"{self.plan.stage} interrupted after step {done} of {self.plan.steps}: its state is saved, "
-                "the same command goes on from there"
+                "the same command resumes from there"
             )
         if self.due(self.plan.save_every, done):  # after the last step too: encoding all images may take longer
             self._save(done)

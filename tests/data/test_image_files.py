@@ -38,7 +38,7 @@ def test_hidden_files_copies_and_other_endings_are_left_out_and_counted(tmp_path
     taken = take_files(tmp_path)
     assert taken.names == ("0.png", "1.tif", "2.GIF", "3.ppm")
     assert taken.left_out == {"extension .eps": 2, "extension .txt": 1, "hidden": 3, "no extension": 1}
-    assert taken.told() == (
+    assert taken.describe() == (
         "4 images taken, 7 left out: extension .eps 2 (4.eps), extension .txt 1 (notes.txt), hidden 3 (._0.png), "
         "no extension 1 (README)"
     )
@@ -64,7 +64,7 @@ def test_links_are_followed_once_and_counted(tmp_path: Path) -> None:
     assert taken.names == ("0.png", "7.png", "8.png", "a/1.png", "b/1.png", "b/2.png")
     assert taken.linked == 4
     assert taken.left_out == {"broken link": 2, "link to what is there already": 5}
-    assert "6 images taken (4 through links), 7 left out" in taken.told()
+    assert "6 images taken (4 through links), 7 left out" in taken.describe()
 
 
 def test_names_of_files_in_a_linked_root_are_the_same(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_pipes_sockets_and_odd_names_are_no_images(tmp_path: Path) -> None:
     taken = take_files(tmp_path)
     assert taken.names == ("0.png",)
     assert taken.left_out == {"folder called .png": 1, "name that is not UTF-8": 1, "no regular file": 1}
-    assert taken.told().isprintable()
+    assert taken.describe().isprintable()
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
@@ -95,7 +95,7 @@ def test_folders_without_permission_are_counted(tmp_path: Path) -> None:
 def test_a_record_does_not_depend_on_the_order_of_the_file_system(tmp_path: Path) -> None:
     names = ["b.txt", "a.txt", "1.png", "0.png"]
     first, second = fill(tmp_path / "x", *names), fill(tmp_path / "y", *reversed(names))
-    assert take_files(first).told() == take_files(second).told()
+    assert take_files(first).describe() == take_files(second).describe()
     assert take_files(first).examples == {"extension .txt": "a.txt"}
 
 

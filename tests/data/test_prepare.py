@@ -229,7 +229,7 @@ def test_the_summary_says_what_was_left_out_and_how_pixels_were_read(tmp_path: P
     summary = prepare(section(root), BASE, tmp_path / "out")
     assert (summary.left_out, summary.linked) == ({"extension .txt": 1}, 1)
     assert summary.traits == {"EXIF rotation": 1, "transparency": 1}
-    assert summary.told().endswith(
+    assert summary.describe().endswith(
         "11 images taken (1 through links), 1 left out: extension .txt 1; 1 with EXIF rotation, "
         "ignored; 1 with transparency, laid on white"
     )

@@ -189,6 +189,6 @@ def test_folders_of_odd_names(entries: list[tuple[str, str, int]]) -> None:
         assert taken is not None
         assert list(taken.names) == sorted(taken.names, key=natural_key)
         assert all((root / name).is_file() for name in taken.names)
-        assert taken.told().isprintable()
+        assert taken.describe().isprintable()
     finally:
         shutil.rmtree(root)

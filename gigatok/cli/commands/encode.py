@@ -72,6 +72,6 @@ def encode(
     }
     write_tokens(output, torch.cat(indices), kept, about, record)
     say_traits(traits)
-    print(found.told(), file=sys.stderr)
+    print(found.describe(), file=sys.stderr)
     print(f"tokens: {output}, manifest: {output.with_suffix('.json')}", file=sys.stderr)
     print(f"{len(kept)} images, {config.tokens} tokens each, {unreadable} unreadable")

@@ -65,7 +65,7 @@ def _read(images: list[Path], size: int) -> torch.Tensor:
     from gigatok.cli.files.images import find_images, read_images, say_traits
 
     found = find_images(images)
-    print(found.told(), file=sys.stderr)
+    print(found.describe(), file=sys.stderr)
     read = read_images(found.files, size)
     say_traits(read.traits)
     return read.pixels

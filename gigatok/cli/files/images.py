@@ -27,11 +27,11 @@ class FoundImages(NamedTuple):
     examples: dict[str, str]
     """Reason -> the first name."""
 
-    def told(self) -> str:
+    def describe(self) -> str:
         """How many were taken and left out, in one line."""
-        from gigatok.data.image_files import told
+        from gigatok.data.image_files import files_text
 
-        return told(len(self.files), self.linked, self.left_out, self.examples)
+        return files_text(len(self.files), self.linked, self.left_out, self.examples)
 
 
 class ReadImages(NamedTuple):
@@ -76,7 +76,7 @@ def find_images(inputs: Sequence[Path]) -> FoundImages:
     found = FoundImages(files, linked, dict(sorted(left_out.items())), examples)
     if not files:
         raise GigatokError(
-            f"no images in {', '.join(map(str, inputs))} ({found.told()}): known are {', '.join(FORMATS)}"
+            f"no images in {', '.join(map(str, inputs))} ({found.describe()}): known are {', '.join(FORMATS)}"
         )
     return found
 

@@ -54,7 +54,7 @@ class Extractor:
 
     name: str
     sha256: str
-    """Of the weight file."""
+    """SHA-256 of the weight file."""
     image_size: int
     """Side in pixels at which the network sees images."""
     dim: int

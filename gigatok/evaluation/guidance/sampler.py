@@ -1,4 +1,4 @@
-"""Sets of samples on demand: drawn, decoded and passed through the extractor part by part, each part kept."""
+"""Sets of samples on demand: sampled, decoded and passed through the extractor part by part, each part kept."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class SampleRequest(NamedTuple):
 class CachedSampler:
     """A generator, its tokenizer and the extractor of its scores.
 
-    A killed process loses at most the part it was drawing: samples lie under the hash of weights, sampler, seed and
+    A killed process loses at most the part it was sampling: samples lie under the hash of weights, sampler, seed and
     code, features under that of weights and pixels, and every part of a small set is part of the larger ones.
     """
 
@@ -48,12 +48,12 @@ class CachedSampler:
     extractor: Extractor
     section: EvaluateGeneratorSection
     weights_sha256: str
-    """Of the generator's weight file."""
+    """SHA-256 of the generator's weight file."""
     extractor_batch: int
     samples_root: Path
     features_root: Path
     progress: Callable[[int], None] = lambda done: None
-    """Called with the samples drawn in the current set."""
+    """Called with the number of samples in the current set."""
     _images: dict[SampleRequest, Images] = field(default_factory=dict, init=False, repr=False)
     _features: dict[SampleRequest, Features] = field(default_factory=dict, init=False, repr=False)
     _hashes: dict[SampleRequest, list[str]] = field(default_factory=dict, init=False, repr=False)
@@ -69,51 +69,51 @@ class CachedSampler:
             top_p=self.section.top_p,
         )
 
-    def indices(self, drawn: SampleRequest) -> Tensor:
+    def indices(self, request: SampleRequest) -> Tensor:
         """(samples, N) tokens."""
         return stored_indices(
             self.samples_root,
             self.ar,
             self.weights_sha256,
-            drawn.samples,
-            seed=drawn.seed,
-            spec=self.spec(drawn.guidance),
+            request.samples,
+            seed=request.seed,
+            spec=self.spec(request.guidance),
             batch_size=self.section.batch_size,
             progress=lambda done, _: self.progress(done),
         )
 
-    def images(self, drawn: SampleRequest) -> Images:
+    def images(self, request: SampleRequest) -> Images:
         """(samples, S, S, 3)."""
-        known = self._images.get(drawn)
-        return decode(self.tokenizer, self.indices(drawn), self.section.batch_size) if known is None else known
+        known = self._images.get(request)
+        return decode(self.tokenizer, self.indices(request), self.section.batch_size) if known is None else known
 
-    def features(self, drawn: SampleRequest) -> Features:
+    def features(self, request: SampleRequest) -> Features:
         """Extracted features of a set; few of them stay in memory, so that no set is decoded again for its scores."""
-        known = self._features.get(drawn)
+        known = self._features.get(request)
         if known is None:
-            known = self.features_of(self.indices(drawn), drawn)
+            known = self.features_of(self.indices(request), request)
             if _bytes(*self._features.values(), known) <= _KEPT_BYTES:
-                self._features[drawn] = known
+                self._features[request] = known
         return known
 
-    def content(self, drawn: SampleRequest) -> list[str]:
+    def content(self, request: SampleRequest) -> list[str]:
         """sha256 of the images of each part of a set with features: the keys of its features in the cache."""
-        return self._hashes[drawn]
+        return self._hashes[request]
 
-    def features_of(self, indices: Tensor, drawn: SampleRequest | None = None) -> Features:
-        """Extracted features of decoded indices (n, N); the images stay in memory as those of ``drawn``, if few."""
+    def features_of(self, indices: Tensor, request: SampleRequest | None = None) -> Features:
+        """Extracted features of decoded indices (n, N); the images stay in memory as those of ``request``, if few."""
         parts, images = [], []
         hashes = []
         for part in torch.split(indices, PART):
             decoded = decode(self.tokenizer, part, self.section.batch_size)
             hashes.append(content_sha256(decoded))
             parts.append(cached_features(self.extractor, decoded, self.features_root, batch_size=self.extractor_batch))
-            if drawn is not None and self._fits(decoded[0].nbytes * len(indices)):
+            if request is not None and self._fits(decoded[0].nbytes * len(indices)):
                 images.append(decoded)
-        if drawn is not None:
-            self._hashes[drawn] = hashes
-        if images and drawn is not None:
-            self._images[drawn] = np.concatenate(images)
+        if request is not None:
+            self._hashes[request] = hashes
+        if images and request is not None:
+            self._images[request] = np.concatenate(images)
         return joined(parts)
 
     def _fits(self, more: int) -> bool:

@@ -106,7 +106,7 @@ class GuidanceSearch:
         return value
 
     def _report_trial(self, trial: Trial, finished: bool = True) -> None:
-        """A point of the run's journal, from which MLflow is fed. A search that is repeated logs nothing twice."""
+        """A point of the run's journal, which reaches MLflow. A search that is repeated logs nothing twice."""
         logged: dict[int, dict[str, float]] = {}
         for point in read_journal(self.run.journal_path):
             if point.name.startswith(_PREFIX):

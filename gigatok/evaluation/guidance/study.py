@@ -49,7 +49,7 @@ def guidance_study(
         trials: settings to try besides no guidance, also over several calls or processes with one storage
         name: of the study within the storage
         storage: journal file shared by all processes that work on the study; ``None``: memory. A killed study
-            goes on from what is in it.
+            resumes from what is in it.
         on_trial: called with each finished trial and whether it reached the last count (to log it, say)
     """
     if not samples or list(samples) != sorted(set(samples)) or samples[0] < 2 or trials < 1:
@@ -60,11 +60,11 @@ def guidance_study(
         guidance = _suggest(trial, space)
         known = _known(study, guidance)
         value = float("nan")
-        for rung, count in enumerate(samples):
+        for stage, count in enumerate(samples):
             value = known[count] if count in known else score(guidance, count)
             trial.set_user_attr(f"value@{count}", value)
-            trial.report(value, step=2**rung)  # the pruner compares trials at powers of its factor
-            last = rung == len(samples) - 1
+            trial.report(value, step=2**stage)  # the pruner compares trials at powers of its factor
+            last = stage == len(samples) - 1
             if not last and guidance != Guidance() and trial.should_prune():
                 if on_trial is not None:
                     on_trial(Trial(guidance, count, value), False)

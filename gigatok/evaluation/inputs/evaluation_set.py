@@ -33,18 +33,18 @@ class EvaluationSet:
 
     name: str
     sha256: str
-    """Of the pixels (or statistics), not of the files: the same images in another container are the same set."""
+    """SHA-256 of pixels (or statistics), not of files: the same images in another container are the same set."""
     images: UInt8 | None
     """(n, H, W, 3)"""
     moments: Moments | None = None
     codec: str = "none"
-    """Of the files the images came in; ``none`` for arrays."""
+    """Codec of the image files; ``none`` for arrays."""
     crop: int | None = None
     """Side in pixels of the centre crop, where it changed an image."""
     names: tuple[str, ...] | None = None
-    """Of the files, relative to their folder; ``None``: an array's rows have none."""
+    """Files' names, relative to their folder; ``None``: an array's rows have none."""
     order: Literal["array", "names", "folders", "classes"] = "array"
-    """As ``InputSet.order``."""
+    """The order of rows, as in ``InputSet``."""
     linked: int = 0
     left_out: Mapping[str, int] = field(default_factory=dict)
     """What else the folder holds: reason -> how many files."""
@@ -57,7 +57,7 @@ class EvaluationSet:
 
     @cached_property
     def images_sha256(self) -> str:
-        """Of the images alone, by which their features are cached; without images, ``sha256``."""
+        """SHA-256 of the images alone, the key of their cached features; without images, ``sha256``."""
         return self.sha256 if self.moments is None or self.images is None else content_sha256(self.images)
 
     @property

@@ -127,7 +127,7 @@ def _gaussian(mean: npt.NDArray[np.generic], covariance: npt.NDArray[np.generic]
 def _open_folder(folder: Path, crop: int | None, allow_lossy: bool, transparency: Transparency) -> EvaluationSet:
     taken = take_files(folder)
     if not taken.names:
-        raise GigatokError(f"{str(folder)!r} holds no images ({taken.told()}): known are {', '.join(FORMATS)}")
+        raise GigatokError(f"{str(folder)!r} holds no images ({taken.describe()}): known are {', '.join(FORMATS)}")
     _require_one_split(folder, taken)
     images: UInt8 | None = None
     codecs: set[str] = set()

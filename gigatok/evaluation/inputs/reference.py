@@ -25,7 +25,7 @@ class ReferenceIdentity(NamedTuple):
     """What the pipeline's scores are compared with."""
 
     content: str
-    """As ``EvaluationSet.content`` has it."""
+    """Hash as in ``EvaluationSet.content``."""
     moments: Moments | None = None
     protocol: str = "ours"
 
@@ -42,9 +42,9 @@ class StoredReference(NamedTuple):
     validation: Pool
     """(n, d) of the images that reconstructions are compared with."""
     samples_content: str
-    """What finds statistics and cached features again, as ``EvaluationSet.content`` has it."""
+    """What finds statistics and cached features again, as in ``EvaluationSet.content``."""
     validation_sha256: str
-    """Of the images, the key of their features in the cache."""
+    """SHA-256 of the images, the key of their features in the cache."""
     samples_name: str
     """What they are, as scores record their reference."""
     samples_moments: Gaussian | None = None
@@ -53,7 +53,7 @@ class StoredReference(NamedTuple):
     """Moments of spatial features, for sFID; ``None``: the extractor has none."""
     validation_spatial: Gaussian | None = None
     samples_sums: PairSums | None = None
-    """Of the sample reference, so that no generator computes them again; ``None``: too few images."""
+    """Kernel and radius sums of the sample reference, stored for all generators; ``None``: too few images."""
 
     def reference_set(self, section: ReferenceSection) -> ReferenceSet:
         """What the distances of samples are taken from."""
@@ -118,9 +118,9 @@ class SampleReference(NamedTuple):
     """(m, S, S, 3)"""
     name: str
     content: str
-    """As ``EvaluationSet.content`` has it."""
+    """Hash as in ``EvaluationSet.content``."""
     moments: Moments | None = None
-    """Of Inception features of more images than these."""
+    """Moments of Inception features of more images than these."""
 
 
 def sample_reference(section: ReferenceSection, data: PreparedData) -> SampleReference:

@@ -19,7 +19,7 @@ Interval = tuple[float, float]
 
 LEVEL = 0.95
 GROUPS = 10
-"""Of a jackknife over groups of samples."""
+"""Groups of samples in a jackknife."""
 Z_SCORE = float(ndtri((1 + LEVEL) / 2))
 """Standard deviations on either side of a normal interval of ``LEVEL``."""
 

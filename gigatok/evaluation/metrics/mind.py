@@ -18,7 +18,7 @@ from gigatok.config import GigatokError
 Floats = npt.NDArray[np.float64]
 
 DIRECTIONS = 1000
-"""As published."""
+"""The published value."""
 SCALE = 3.0
 """Times the dimensions: brings the distance to the size of a Fréchet distance. A shift by v scores 3 |v|^2."""
 _BLOCK = 125

@@ -36,7 +36,7 @@ def encoder_probes(
     offset: int,
     device: torch.device,
 ) -> tuple[list[Score], list[Score]]:
-    """Accuracies of the last weights and of those kept at ``steps``, and the floor of the commonest class.
+    """Accuracies of the last weights and of those kept at ``steps``, and that of the commonest class.
 
     Args:
         progress: receives the images done, from ``offset`` on

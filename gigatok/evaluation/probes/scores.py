@@ -1,4 +1,4 @@
-"""Linear probes of a tokenizer's encoder (paper figure 13) and of an AR model, with the floor of guessing."""
+"""Linear probes of a tokenizer's encoder (paper figure 13) and of an AR model, and the commonest class."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import gigatok
 from gigatok.artifacts import FewSamples, Provenance, Score, ScoreSheet, git_state
 from gigatok.artifacts.sheets.scores import InputSet
 from gigatok.config import ConfigError, GigatokError
-from gigatok.data.image_files import told
+from gigatok.data.image_files import files_text
 from gigatok.data.images import TRAIT_RULES
 from gigatok.evaluation.extractors.base import Progress
 from gigatok.evaluation.extractors.registry import load_extractor
@@ -91,7 +91,9 @@ def _said_of(images: EvaluationSet) -> list[str]:
     """What a reader should know of a set: files that were left out, pixels that could be read otherwise."""
     notes = []
     if images.images is not None and (images.left_out or images.linked):
-        notes.append(f"{images.name}: {told(len(images.images), images.linked, images.left_out, images.examples)}")
+        notes.append(
+            f"{images.name}: {files_text(len(images.images), images.linked, images.left_out, images.examples)}"
+        )
     for trait, count in images.traits.items():
         rule = TRAIT_RULES[trait]
         if trait == "transparency" and images.transparency == "dropped":

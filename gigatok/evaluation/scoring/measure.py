@@ -27,12 +27,12 @@ class Draws(NamedTuple):
     """Random draws behind intervals and limits."""
 
     resamples: int = 20
-    """Of the bootstrap where a metric has no interval of its own; 0: no intervals at all."""
+    """Bootstrap resamples where a metric has no interval of its own; 0: no intervals at all."""
     seed: int = 0
 
 
 INTERVALS = Draws()
-"""Of the pipeline, where every score has an interval."""
+"""What the pipeline uses, where every score has an interval."""
 
 
 class Measured(NamedTuple):

@@ -36,7 +36,7 @@ class EvaluateOptions:
     reconstructions: bool = False
     """The samples reconstruct the reference, pairs by name (arrays: by row): adds PSNR and SSIM, names rFID."""
     resamples: int = 0
-    """Of the bootstrap behind intervals of metrics that have none of their own; 0: no intervals at all."""
+    """Bootstrap resamples for metrics without an interval of their own; 0: no intervals at all."""
     perceptual: tuple[str, ...] = ()
     """Networks of perceptual distances of reconstructions: ``vgg16`` (LPIPS), ``efficientnet-lite0``."""
     perceptual_weights: Path | None = None

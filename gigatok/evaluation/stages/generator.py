@@ -63,7 +63,7 @@ SHUFFLED_NOTE = "shuffled tokens: each position's training indices, shuffled amo
 
 
 def score_generator(name: str, params: Params, workspace: Workspace) -> None:
-    """Write the score sheet and the samples of generator ``name``. Goes on from what a killed run has drawn."""
+    """Write the score sheet and the samples of generator ``name``. Resumes from what a killed run has sampled."""
     device = set_up(params.base)
     run = workspace.generator(name)
     data = PreparedData.open(workspace.data).summary
@@ -149,7 +149,7 @@ def _provenance(name: str, params: Params, data: DataSummary, workspace: Workspa
 
 
 class _SetProgress:
-    """Samples drawn over all sets; a set has ended when the next one begins."""
+    """Samples made over all sets; a set has ended when the next one begins."""
 
     def __init__(self, bar: StageProgress, samples: int) -> None:
         self.bar, self.samples = bar, samples
@@ -163,7 +163,7 @@ class _SetProgress:
 
 
 def _sets(section: EvaluateGeneratorSection) -> int:
-    """About how many sets of samples are drawn or scored."""
+    """About how many sets of samples are made or scored."""
     kinds = {"list": len(section.cfg_scales), "zero-order": 5, "study": section.guidance.trials + 1}
     return kinds[section.guidance.kind] + 2 * (len(section.seeds) - 1) + 1
 

@@ -38,11 +38,11 @@ from gigatok.runtime.device import set_up
 from gigatok.tracking.progress import open_progress
 
 KMEANS_IMAGES = 20_000
-"""Training images that the floors are made from, at most: beyond them a mean and a codebook change no more."""
+"""Training images behind the baselines, at most: with more, a mean and a codebook no longer change."""
 
 
 def score_reference(params: Params, workspace: Workspace) -> None:
-    """Write ``features.npz`` and a sheet of floors."""
+    """Write ``features.npz`` and a sheet of baselines without a trained model."""
     device = set_up(params.base)
     section = params.reference
     protocol = find_protocol(section.protocol)
@@ -61,7 +61,7 @@ def score_reference(params: Params, workspace: Workspace) -> None:
                 lambda done, _: progress.update(offset + done, phase="images"),
             )
 
-        of_drawn, of_validation = extract(drawn.images, 0), extract(validation, len(drawn.images))
+        of_samples, of_validation = extract(drawn.images, 0), extract(validation, len(drawn.images))
         real = FeatureReference(PairedReferenceSet(of_validation.pool))
         before = len(drawn.images) + len(validation)
         sample = data.train.some(KMEANS_IMAGES)
@@ -77,14 +77,14 @@ def score_reference(params: Params, workspace: Workspace) -> None:
             params,
             workspace,
             drawn.images,
-            of_drawn,
+            of_samples,
             feature_protocol(extractor, reference=originals, reference_count=len(validation), count=len(validation)),
             len(validation),
             device,
         )
     source = provenance(params, data.summary, "reference", params.train_tokenizer.model)
     _write_features(
-        workspace.reference / "features.npz", drawn, of_drawn, validation, of_validation, protocol.distances
+        workspace.reference / "features.npz", drawn, of_samples, validation, of_validation, protocol.distances
     )
     with replacing(workspace.reference / "pictures.npz") as path, path.open("wb") as file:
         rows = picture_rows(len(validation), params.evaluate_tokenizer.pictures)
@@ -113,7 +113,7 @@ def _real_scores(
     count: int,
     device: torch.device,
 ) -> list[Score]:
-    """Distances between disjoint sets of real images: of as many as are reconstructed, and of as many as are drawn."""
+    """Distances between disjoint sets of real images: with as many images as are reconstructed, and as are sampled."""
     seed, samples = params.base.seed, params.evaluate_generator.samples
     scores = [
         *disjoint_scores(features.pool, count, "reconstructions", protocol, seed),
@@ -140,22 +140,22 @@ def _fitted_kmeans(params: Params, sample: Images) -> PatchKMeans:
 def _write_features(
     path: Path,
     drawn: SampleReference,
-    of_drawn: Features,
+    of_samples: Features,
     validation: Images,
     of_validation: Features,
     distances: Distances,
 ) -> None:
     """What ``read_stored_reference`` reads: features of both reference sets, their identity and moments."""
     values = {
-        "samples": of_drawn.pool,
+        "samples": of_samples.pool,
         "validation": of_validation.pool,
         "samples_content": np.array(drawn.content),
         "validation_sha256": np.array(content_sha256(validation)),
         "samples_name": np.array(drawn.name),
         **_stored("samples_moments", drawn.moments.pool if drawn.moments else None),
-        **_stored("samples_spatial", drawn.moments.spatial if drawn.moments else _spatial(of_drawn)),
+        **_stored("samples_spatial", drawn.moments.spatial if drawn.moments else _spatial(of_samples)),
         **_stored("validation_spatial", _spatial(of_validation)),
-        **_pair_sums(of_drawn, distances),
+        **_pair_sums(of_samples, distances),
     }
     with replacing(path) as temporary, temporary.open("wb") as file:
         np.savez(file, **values)  # type: ignore[arg-type]
@@ -184,7 +184,7 @@ class _Floors(NamedTuple):
     extractor: Extractor
     protocol: EvaluationProtocol
     name: str
-    """Of the originals, as scores record them."""
+    """Name of the originals, as scores record it."""
     originals: Images
     real: FeatureReference
 

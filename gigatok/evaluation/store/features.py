@@ -1,7 +1,7 @@
 """Content-addressed store: features under the hash of what they were computed from, never of a name.
 
 A key covers weights, pixels and preprocessing, so an entry cannot be stale: anything that changes a value changes
-the key. Work is kept in parts, so what is killed at 80% goes on from there.
+the key. Work is kept in parts, so what is killed at 80% resumes from there.
 """
 
 from __future__ import annotations

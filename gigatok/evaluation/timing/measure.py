@@ -22,11 +22,11 @@ from gigatok.runtime.device import set_up
 from gigatok.sampling import generate
 
 CFG_SCALE = 2.0
-"""As images are sampled: two passes of the AR model a token."""
+"""Guidance of the timed sampling: two passes of the AR model for each token."""
 BATCH_SIZE = 8
 REPEATS = 5
 _CLASSES = 9
-"""Of the AR models; one row of a table, so any number costs the same."""
+"""Classes of the timed AR models; a class is one row of a table, so any number costs the same."""
 
 
 def time_profile(params: Params, workspace: Workspace) -> None:

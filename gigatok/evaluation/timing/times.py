@@ -53,7 +53,7 @@ class TimingTable:
             raise GigatokError(f"{path} is no table of times ({reason(error)}): {again}") from None
 
     def write(self, path: Path) -> None:
-        """As JSON."""
+        """Write the table as JSON."""
         write_json(path, asdict(self))
 
     def share(self, decoder: str, generator: str) -> float:

@@ -79,14 +79,14 @@ class Adversary:
         # not finite, the norm keeps weights that this step has spoilt from being saved
         return {**mean_terms(reports), "discriminator_gradient_norm": self.update.apply(rate)}
 
-    def _logits(self, judge: nn.Module, name: Pass, images: Tensor, part: slice) -> Tensor:
+    def _logits(self, discriminator: nn.Module, name: Pass, images: Tensor, part: slice) -> Tensor:
         held = self._buffers.of(self.module, name, first=part.start == 0)
         with held, autocast(self.device, self.section.precision):
             if not self._draws:
-                logits: Tensor = judge(images)
+                logits: Tensor = discriminator(images)
             else:
                 rows = slice(self._first + part.start, self._first + part.start + len(images))
-                logits = judge(images, self._draws[name].part(rows))
+                logits = discriminator(images, self._draws[name].part(rows))
         return logits.float()
 
     def state_dict(self) -> dict[str, Any]:

@@ -19,9 +19,9 @@ from gigatok.training.distributed.wrap import Parallel
 GRACE_SECONDS = 1500
 """How long interrupted processes may take to finish their step and save before they are killed."""
 STATE_BYTES = 16
-"""Of a parameter in training: fp32 weight, gradient and AdamW's two averages."""
+"""Bytes of a parameter in training: fp32 weight, gradient and AdamW's two averages."""
 LARGEST_SHARE = 1 / 3
-"""Of a GPU's memory that may go to that before the parameters are sharded; activations need the rest."""
+"""Share of a GPU's memory that may go to that before parameters are sharded; activations need the rest."""
 INTERRUPTED = 130
 
 
@@ -148,10 +148,10 @@ def _failure(stage: str, codes: dict[int, int]) -> StageProcessError:
     rank, code = next(iter((killed or codes).items()))
     if code < 0:
         reason = f"was killed by {signal.Signals(-code).name}"
-        fix = "the same command goes on from the last saved state"
+        fix = "the same command resumes from the last saved state"
         return StageProcessError(f"{stage}: rank {rank} {reason}, the others were ended: {fix}", 1)
     return StageProcessError(f"{stage}: rank {rank} ended with exit code {code}: its message is above", code)
 
 
 def _interrupted(stage: str) -> str:
-    return f"{stage} interrupted: its processes saved their state, the same command goes on from there"
+    return f"{stage} interrupted: its processes saved their state, the same command resumes from there"

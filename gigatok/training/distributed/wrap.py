@@ -67,7 +67,7 @@ class Parallel(NamedTuple):
         return self.replicate(module)
 
     def replicate(self, module: nn.Module) -> nn.Module:
-        """As ``wrap``, with a whole copy on each process: for small networks."""
+        """Like ``wrap``, with a whole copy on each process: for small networks."""
         if self.processes.world == 1:
             return module
         # no buffer is broadcast: what a forward pass computes of equal weights is equal

@@ -68,7 +68,7 @@ def identified(identity: RunIdentity, resumptions: tuple[Resumption, ...]) -> di
 
 
 def begin_provenance(run: RunFolder, identified: Mapping[str, Any], *, resumed: bool) -> dict[str, Any]:
-    """Note when, where and from which commit a run begins, or goes on; returns all that is noted.
+    """Note when, where and from which commit a run begins or resumes; returns all that is noted.
 
     Args:
         identified: what the run is.
