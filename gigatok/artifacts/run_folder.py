@@ -78,6 +78,11 @@ class RunFolder:
         return self.path / "state"
 
     @property
+    def lock_path(self) -> Path:
+        """Names the process that trains here."""
+        return self.path.resolve().parent.parent / ".locks" / f"{self.kind}-{self.name}.lock"
+
+    @property
     def pictures_path(self) -> Path:
         """A tokenizer's reconstructions beside their originals (``TokenizerPictures``)."""
         return self.path / "pictures.npz"

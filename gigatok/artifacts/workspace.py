@@ -19,6 +19,11 @@ class Workspace:
         return self.root / "runs"
 
     @property
+    def pipeline_lock(self) -> Path:
+        """Names the process that brings the pipeline up to date."""
+        return self.runs / ".locks" / "pipeline.lock"
+
+    @property
     def data(self) -> Path:
         """Output of ``prepare``."""
         return self.runs / "data"

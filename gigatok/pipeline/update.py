@@ -67,8 +67,17 @@ def bring_up_to_date(
         suite: likewise.
 
     Raises:
+        HeldError: another process does this here; it is named.
         GigatokError: see ``run_graph``; or the machine cannot serve the profile.
     """
+    from gigatok.artifacts import Workspace
+    from gigatok.artifacts.lock import hold
+
+    with hold(Workspace(root).pipeline_lock, f"the pipeline in {root} is being brought up to date"):
+        return _bring_up_to_date(root, targets, jobs, profile, suite)
+
+
+def _bring_up_to_date(root: Path, targets: Iterable[str], jobs: int, profile: str | None, suite: str | None) -> Outcome:
     from gigatok.pipeline.requirements import require
     from gigatok.pipeline.runner import Interrupted, run_graph
     from gigatok.planning.hours import expected_seconds

@@ -14,10 +14,13 @@ from pathlib import Path
 import psutil
 import pytest
 
+from gigatok.artifacts import Workspace
+from gigatok.artifacts.lock import HeldError
 from gigatok.config import GigatokError
 from gigatok.pipeline.runner import read_graph, run_graph
 from gigatok.pipeline.runner.display import PlainDisplay, View
 from gigatok.pipeline.runner.loop import Interrupted
+from gigatok.pipeline.update import bring_up_to_date
 
 PIPELINE = """\
 stages:
@@ -253,5 +256,19 @@ def test_a_pipeline_that_another_process_holds_says_so(tmp_path: Path) -> None:
     subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
     with Repo.init(str(tmp_path)) as repo, repo.lock:
         (tmp_path / "dvc.yaml").write_text("stages: {a: {cmd: 'true'}}\n")
-        with pytest.raises(GigatokError, match="another DVC process"):
+        with pytest.raises(GigatokError, match=rf"process {os.getpid()}, since 20.* UTC, '.*', works on"):
             read_graph(tmp_path)
+
+
+def test_a_second_repro_says_who_works_here_since_when(tmp_path: Path) -> None:
+    holding = "import sys, time; from pathlib import Path; from gigatok.artifacts.lock import hold\n"
+    holding += "with hold(Path(sys.argv[1]), 'x'): print('held', flush=True); time.sleep(60)"
+    lock = str(Workspace(tmp_path).pipeline_lock)
+    with subprocess.Popen([sys.executable, "-c", holding, lock], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        message = rf"is being brought up to date by process {other.pid} on .*, since 20.* UTC .*: wait for it to end"
+        with pytest.raises(HeldError, match=message):
+            bring_up_to_date(tmp_path, ())
+        other.kill()
+    assert list(tmp_path.iterdir()) == [tmp_path / "runs"]

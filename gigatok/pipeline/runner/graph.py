@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
+from gigatok.artifacts.lock import utc
 from gigatok.config import GigatokError
+
+_SHOWN = 80
+"""Letters of a command line in a message."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,10 +112,7 @@ def read_graph(root: Path) -> Graph:
                 for stage in graph
             ]
     except LockError:
-        raise GigatokError(
-            f"another DVC process works on {root}: run the command again when it has ended "
-            f"(if there is none, delete {root / '.dvc' / 'tmp' / 'lock'})"
-        ) from None
+        raise GigatokError(_held(root)) from None
     except SCMError:
         raise GigatokError(
             f"{root} is no Git repository, which DVC needs: clone the project with 'git clone', run 'git init' in "
@@ -120,6 +123,17 @@ def read_graph(root: Path) -> Graph:
     if not stages:
         raise GigatokError(f"{root / 'dvc.yaml'} has no stages: 'git checkout dvc.yaml' brings them back")
     return Graph({stage.name: stage for stage in sorted(stages, key=lambda stage: stage.name)})
+
+
+def _held(root: Path) -> str:
+    """Who holds DVC's lock: the file has its number."""
+    path = root / ".dvc" / "tmp" / "lock"
+    try:
+        process = psutil.Process(int(path.read_text()))
+        who = f"process {process.pid}, since {utc(process.create_time())}, '{' '.join(process.cmdline())[:_SHOWN]}',"
+    except (OSError, ValueError, psutil.Error):
+        who = "another DVC process"
+    return f"{who} works on {root}: run the command again when it has ended (if there is none, delete {path})"
 
 
 def _name(stage: Any) -> str:

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from gigatok.artifacts import RunFolder, Workspace
+from gigatok.artifacts.lock import SILENT_SECONDS, HeldError
 from gigatok.artifacts.process import this_process
-from gigatok.training.resume.lock import SILENT_SECONDS, RunIsHeldError, hold
+from gigatok.training.resume.lock import hold
 
 PROGRAM = (
     "import sys, time\n"
@@ -31,7 +32,9 @@ def run(tmp_path: Path) -> RunFolder:
 
 
 def lock_of(run: RunFolder) -> Path:
-    return run.path.parent.parent / ".locks" / "tokenizers-T.lock"
+    path = run.path.parent.parent / ".locks" / "tokenizers-T.lock"
+    assert run.lock_path == path
+    return path
 
 
 def test_a_living_owner_is_named_and_a_killed_one_is_replaced(run: RunFolder) -> None:
@@ -39,7 +42,7 @@ def test_a_living_owner_is_named_and_a_killed_one_is_replaced(run: RunFolder) ->
         assert other.stdout is not None
         assert other.stdout.readline() == "held\n"
         with (
-            pytest.raises(RunIsHeldError, match=rf"by process {other.pid} on .*wait for it to end, or end it"),
+            pytest.raises(HeldError, match=rf"by process {other.pid} on .*, since 20.* UTC .*: wait for it"),
             hold(run),
         ):
             pytest.fail("two trainers")
@@ -63,7 +66,7 @@ def test_another_machines_owner_counts_as_dead_once_it_is_silent(run: RunFolder)
     path = lock_of(run)
     path.parent.mkdir(parents=True)
     path.write_text(this_process().replace(host="elsewhere", pid=1).model_dump_json())
-    with pytest.raises(RunIsHeldError, match=r"process 1 on elsewhere.*if it died"), hold(run):
+    with pytest.raises(HeldError, match=r"process 1 on elsewhere.*if it died"), hold(run):
         pytest.fail("two trainers")
     before = time.time() - SILENT_SECONDS - 1
     os.utime(path, (before, before))
