@@ -97,6 +97,10 @@ class Resumption(Section):
     differences: tuple[Difference, ...] | None
     """``None``: the run was of a version that did not record its identity."""
 
+    def describe(self) -> str:
+        """``tokenizers/T after step 300, although it differs in loss.l1_weight 0.5 -> 0.25``."""
+        return f"{self.run} after step {self.step}, although it differs in {describe_differences(self.differences)}"
+
 
 _RESUMPTIONS = TypeAdapter(tuple[Resumption, ...])
 

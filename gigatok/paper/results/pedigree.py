@@ -1,4 +1,4 @@
-"""With what a number was measured: one line under a table or figure, and the full pedigree of one cell."""
+"""How a number was measured: one line under a table or figure, and the full pedigree of one cell."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from gigatok.evaluation.metrics.names import has_best_guidance
 from gigatok.paper.results.metrics import find_metric
 from gigatok.paper.results.run import Run
 
+RESUMED = "‡"
+"""Marks values from trainings that were resumed with ``--resume-anyway``."""
 _SHORT = 12
 _MANY = 3
 
 
 def scale_label(params: Params) -> str:
-    """Of the experiment, as tables, figures and claims name it."""
+    """What tables, figures and claims call the experiment's scale."""
     return "paper scale" if params.profile == "paper" else f"proxy scale: profile {params.profile}"
 
 
@@ -27,21 +29,21 @@ def short(text: str | None) -> str:
 
 
 def protocol_line(protocol: Protocol, *, own_guidance: bool = False) -> str:
-    """Judge, reference, counts, guidance and seed in one line; what does not apply is left out.
+    """Extractor, reference, counts, guidance and seed in one line; what does not apply is left out.
 
     Args:
         own_guidance: the line is for several runs, each with the guidance that is best for it
     """
-    judge = protocol.extractor
-    if judge and protocol.extractor_sha256:
-        judge += f" (sha256 {short(protocol.extractor_sha256)})"
-    if judge and protocol.extractor_size:
-        judge += f" at {protocol.extractor_size} px"
+    extractor = protocol.extractor
+    if extractor and protocol.extractor_sha256:
+        extractor += f" (sha256 {short(protocol.extractor_sha256)})"
+    if extractor and protocol.extractor_size:
+        extractor += f" at {protocol.extractor_size} px"
     reference = protocol.reference
     if reference and protocol.reference_count is not None:
         reference += f" ({protocol.reference_count:,} images)"
     parts = [
-        judge,
+        extractor,
         f"reference: {reference}" if reference else None,
         f"{protocol.sample_count:,} images scored" if protocol.sample_count is not None else None,
         protocol.class_policy,
@@ -69,7 +71,7 @@ def metric_label(metric: str) -> str:
 
 
 def measured_lines(scores: Iterable[Score]) -> list[str]:
-    """One line for each way of measuring among the scores, then one for data and settings."""
+    """One line for each way of measuring among the scores, one for data and settings, then ``resumption_lines``."""
     scores = list(scores)
     by_protocol: dict[str, list[str]] = {}
     for score in scores:
@@ -79,7 +81,18 @@ def measured_lines(scores: Iterable[Score]) -> list[str]:
         if label not in labels:
             labels.append(label)
     lines = [f"{', '.join(labels)}: {line or 'no protocol recorded'}." for line, labels in by_protocol.items()]
-    return [*lines, _made_by([score.provenance for score in scores])] if scores else []
+    return [*lines, _made_by([score.provenance for score in scores]), *resumption_lines(scores)] if scores else []
+
+
+def resumed(score: Score) -> bool:
+    """Whether a training behind the score took over what another run had made."""
+    return bool(score.provenance.resumed_anyway)
+
+
+def resumption_lines(scores: Iterable[Score]) -> list[str]:
+    """One line for each training that took over what another run had made; values from it bear ``RESUMED``."""
+    taken = dict.fromkeys(each.describe() for score in scores for each in score.provenance.resumed_anyway or ())
+    return [f"{RESUMED}: from a training that was resumed anyway: {text}." for text in taken]
 
 
 def pedigree(score: Score, run: Run) -> list[tuple[str, str]]:
@@ -114,6 +127,7 @@ def lasting_pedigree(score: Score, run: Run) -> list[tuple[str, str]]:
         ("codec", protocol.codec),
         ("sampler", sampler),
         ("note", protocol.notes),
+        ("resumed anyway", "; ".join(each.describe() for each in made.resumed_anyway or ())),
         ("seed", made.seed),
         ("profile", made.profile),
         ("data", made.data_sha),

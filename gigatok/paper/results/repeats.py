@@ -56,6 +56,7 @@ def _mean(scores: dict[int, Score]) -> Score:
     require_comparable(list(scores.values()), ignore=("seed", *own_to_each_run(first.metric)))
     values = [score.value for score in scores.values()]
     seeds = ", ".join(map(str, scores))
+    resumed = tuple(each for score in scores.values() for each in score.provenance.resumed_anyway or ())
     notes = [*filter(None, [first.protocol.notes]), f"the mean over training seeds {seeds}"]
     return first.replace(
         value=sum(values) / len(values),
@@ -63,5 +64,5 @@ def _mean(scores: dict[int, Score]) -> Score:
         protocol=first.protocol.replace(
             interval_method="Student's t", interval_over="training seeds", notes="; ".join(notes)
         ),
-        provenance=first.provenance.replace(seed=None),
+        provenance=first.provenance.model_copy(update={"seed": None, "resumed_anyway": resumed or None}),
     )

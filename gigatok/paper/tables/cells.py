@@ -13,7 +13,7 @@ from gigatok.evaluation.metrics.names import with_best_guidance
 from gigatok.paper.printed import printed_rows, without_guidance
 from gigatok.paper.results.comparable import difference_from_paper
 from gigatok.paper.results.metrics import PAPER_GFID, full_name, owner
-from gigatok.paper.results.pedigree import lasting_pedigree, pedigree
+from gigatok.paper.results.pedigree import RESUMED, lasting_pedigree, pedigree, resumed
 from gigatok.paper.results.reader import Results
 from gigatok.paper.results.run import Run
 from gigatok.paper.tables.specs import TABLES, TableRow, TableSpec
@@ -83,10 +83,12 @@ class PaperCell:
 
     @property
     def text(self) -> str:
-        """Our value as printed; starred where it is another metric than the paper's, ``†`` without guidance."""
+        """Our value as printed; ``*``: another metric than the paper's, ``†``: no guidance, ``‡``: resumed anyway."""
         if self.ours is None:
             return "not measured" if self.run.sheet else "not run"
-        return f"{_printed(self.ours)}{'*' if self.substitute else ''}{'†' if self.unguided else ''}"
+        taken = self.score is not None and resumed(self.score)
+        marks = f"{'*' if self.substitute else ''}{'†' if self.unguided else ''}{RESUMED if taken else ''}"
+        return f"{_printed(self.ours)}{marks}"
 
     @property
     def text_with_interval(self) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from gigatok.artifacts import write_bytes
 from gigatok.config import Params
 from gigatok.paper.printed import other_systems, without_guidance
-from gigatok.paper.results.pedigree import measured_lines, scale_label
+from gigatok.paper.results.pedigree import measured_lines, resumption_lines, scale_label
 from gigatok.paper.results.reader import Results
 from gigatok.paper.tables.cells import LABELS, PaperCell, order_agreement, table_cells
 from gigatok.paper.tables.counted import ExactTable, exact_csv, exact_latex, exact_markdown
@@ -85,7 +85,8 @@ def table_latex(spec: TableSpec, rows: list[list[PaperCell]], params: Params) ->
     head = " & ".join(["", *(rf"\multicolumn{{2}}{{c}}{{{escape(LABELS[name])}}}" for name in spec.columns)])
     under = " & ".join(["", *("paper & ours" for _ in spec.columns)])
     lines = [" & ".join(escape(text) for text in (row[0].line.label, *_pairs(row))) for row in rows]
-    notes = [f"{_sentence(params)} In brackets: 95% intervals.", *marks(spec, rows)]
+    taken = resumption_lines(cell.score for row in rows for cell in row if cell.score)
+    notes = [f"{_sentence(params)} In brackets: 95% intervals.", *marks(spec, rows), *taken]
     return tabular("l" + "rr" * len(spec.columns), [head, under], lines, notes)
 
 
@@ -100,7 +101,7 @@ def _pairs(row: Sequence[PaperCell]) -> list[str]:
 
 
 def _sentence(params: Params) -> str:
-    other = "" if params.profile == "paper" else ", not the paper's data, size or judge"
+    other = "" if params.profile == "paper" else ", not the paper's data, size or extractor"
     return f"Ours at {scale_label(params)}{other}."
 
 

@@ -12,6 +12,7 @@ from gigatok.artifacts import write_bytes, write_json
 from gigatok.config import Params
 from gigatok.evaluation.metrics.names import BEST_GUIDANCE, REAL
 from gigatok.paper.results.metrics import SCALING_METRICS, Metric, full_name
+from gigatok.paper.results.pedigree import RESUMED, resumed, resumption_lines
 from gigatok.paper.results.run import command_for
 from gigatok.paper.tables.scaling_rows import ScalingRow, floor_names, floor_values
 from gigatok.paper.text import NOT_RUN, compact, markdown_table, significant
@@ -27,11 +28,12 @@ def shown_columns(rows: Sequence[ScalingRow]) -> list[Metric]:
 
 
 def cell(row: ScalingRow, column: Metric) -> str:
-    """The value of a row in a column as text, or ``not run``; ``~`` before a rough one."""
+    """The value of a row in a column as text, or ``not run``; ``~`` before a rough one, ``‡`` behind a resumed one."""
     name = full_name(row.metrics, column.key)
     if name is None:
         return NOT_RUN
-    return f"{'~' if row.scores[name].protocol.rough else ''}{column.text(row.metrics[name])}"
+    score = row.scores[name]
+    return f"{'~' if score.protocol.rough else ''}{column.text(row.metrics[name])}{RESUMED if resumed(score) else ''}"
 
 
 def table_notes(rows: Sequence[ScalingRow]) -> list[str]:
@@ -44,7 +46,7 @@ def table_notes(rows: Sequence[ScalingRow]) -> list[str]:
     )
     sheets = [run.sheet for row in rows for run in (row.tokenizer_run, row.generator_run) if run.sheet]
     biased = dict.fromkeys(sheet.few_samples for sheet in sheets if sheet.few_samples)
-    return [*notes, *(f"{few.describe()}." for few in biased)]
+    return [*notes, *(f"{few.describe()}." for few in biased), *resumption_lines(scores)]
 
 
 def header(column: Metric) -> str:

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from fake_runs import EXTRACTOR, fake_params, write_core
 
-from gigatok.artifacts import Protocol, Provenance, Score
-from gigatok.paper.results.pedigree import measured_lines, metric_label, pedigree, protocol_line
+from gigatok.artifacts import Difference, Protocol, Provenance, Resumption, Score, ScoreSheet
+from gigatok.paper.results.pedigree import (
+    RESUMED,
+    lasting_pedigree,
+    measured_lines,
+    metric_label,
+    pedigree,
+    protocol_line,
+)
 from gigatok.paper.results.reader import Results
+from gigatok.paper.tables.measured import measured_tables, table_latex, table_markdown
+from gigatok.paper.tables.scaling import scaling_markdown, scaling_text
 from gigatok.paper.tables.scaling_rows import scaling_rows
 
 
@@ -57,3 +66,26 @@ def test_labels():
     assert metric_label("rfid/x") == "rFID"
     assert metric_label("reconstruction_kid/x") == "KID of reconstructions"
     assert metric_label("gfid_cfg_2p5/x") == "gfid_cfg_2p5"
+
+
+def test_what_was_resumed_anyway_is_marked_wherever_its_scores_are(tmp_path):
+    """Table, scaling table, page and pedigree: a reader must not take such a training for a plain one."""
+    write_core(tmp_path)
+    path = tmp_path / "tokenizers" / "S-S" / "summary.json"
+    change = Difference(kind="setting", name="loss.l1_weight", before=0.5, after=0.25)
+    taken = Resumption(run="tokenizers/S-S", step=300, differences=(change,))
+    sheet = ScoreSheet.read(path)
+    marked = [each.replace(provenance=each.provenance.replace(resumed_anyway=(taken,))) for each in sheet.scores]
+    sheet.replace(scores=marked).write(path)
+    results, text = Results(tmp_path, fake_params()), "tokenizers/S-S after step 300, although it differs in loss.l1"
+    for spec, rows in measured_tables(results):
+        holds = any(cell.run.name == "S-S" and cell.run.kind == "tokenizer" and cell.score for r in rows for cell in r)
+        for written in (table_markdown(spec, rows, results.params), table_latex(spec, rows, results.params)):
+            assert (RESUMED in written) == holds
+            assert written.count("resumed anyway") == holds
+    rows = scaling_rows(results, ["s", "b"])
+    assert [RESUMED in line for line in scaling_text(rows).splitlines()[2:]] == [True, False]
+    assert text in scaling_markdown(rows, results.params)
+    assert text in dict(lasting_pedigree(rows[0].scores["psnr"], rows[0].tokenizer_run))["resumed anyway"]
+    assert "resumed anyway" not in dict(lasting_pedigree(rows[1].scores["psnr"], rows[1].tokenizer_run))
+    assert text in "".join(measured_lines(rows[0].scores.values()))  # what the page shows under tables and figures
