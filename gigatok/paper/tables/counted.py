@@ -4,30 +4,55 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from gigatok.config import TransformerSize
 from gigatok.paper.printed import load_claims
 from gigatok.paper.text import digits, escape, markdown_table, tabular
-from gigatok.planning.parameters import RELEASED, Count
+from gigatok.planning.parameters import RELEASED, Count, count_models
 
 _MILLION = 1e6
+_ENCODERS = {
+    "1d": {"S": "S-S", "B": "B-L", "L": "L-XL", "XL": "XL-XXL"},
+    "2d": {"S": "S-S-2d", "B": "B-L-2d"},
+}
+"""Tokenizers whose encoder a transformer of table 1 is, by layout and size."""
+_DECODERS = {"1d": {"XXL": "XL-XXL"}, "2d": {"L": "B-L-2d"}}
+"""The same for those that the paper counted as decoders, with their alignment MLP."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ExactRow:
-    """One architecture: the paper's numbers and ours, column by column."""
+    """One architecture: the paper's numbers and ours."""
 
     label: str
-    paper: tuple[float, ...]
-    ours: tuple[float, ...]
+    model: str
+    """The model that is counted."""
+    what: str
+    """``total``, or which part of the model."""
+    parameters: int
+    printed: float
+    """Millions of parameters in the paper."""
+    shape: tuple[int, ...]
+    """Depths, heads and widths, in the order of the table's columns."""
+    printed_shape: tuple[int, ...]
+
+    @property
+    def ours(self) -> tuple[float, ...]:
+        """Our numbers, column by column; parameters in millions."""
+        return (self.parameters / _MILLION, *self.shape)
+
+    @property
+    def paper(self) -> tuple[float, ...]:
+        """The paper's."""
+        return (self.printed, *self.printed_shape)
 
     @property
     def agrees(self) -> bool:
-        """Equal shapes, and parameters equal to the digits the paper prints (two at least)."""
-        shapes = self.paper[1:] == self.ours[1:]
-        return shapes and abs(self.ours[0] - self.paper[0]) <= _last_digit(self.paper[0])
+        """Equal shapes, and parameters that round to the printed number."""
+        return self.shape == self.printed_shape and printed_agrees(self.parameters, self.printed)
 
 
 @dataclass(frozen=True)
@@ -46,99 +71,94 @@ class ExactTable:
         return f"table{self.number:02d}"
 
 
-def exact_tables() -> list[ExactTable]:
-    """Tables 1, 8 and 9; a few seconds, no weights allocated."""
-    return [_table1(), _table8(), _table9()]
+def exact_tables(counts: Sequence[Count] | None = None, claims: Mapping[str, Any] | None = None) -> list[ExactTable]:
+    """Tables 1, 8 and 9; a few seconds, no weights allocated.
+
+    Args:
+        counts: of all named models; ``None``: they are counted.
+        claims: what the paper prints; ``None``: ``claims.yaml``.
+    """
+    known = {count.name: count for count in (count_models() if counts is None else counts)}
+    claims = load_claims() if claims is None else claims
+    return [_table1(known, claims["table1"]), _table8(known, claims["table8"]), _table9(known, claims["table9"])]
 
 
-def _table1() -> ExactTable:
-    claims = load_claims()["table1"]
-    parts = {name: _parts(name) for name in ("S-S", "B-L", "L-XL", "XL-XXL", "S-S-2d", "S-B-2d", "B-L-2d")}
+def printed_agrees(ours: int, millions: float) -> bool:
+    """Whether ``ours`` rounds to a printed number of millions.
 
-    def encoder(name: str) -> float:
-        return parts[name]["transformer_encoder"] / _MILLION
+    Trailing zeros may be rounding: 1400 stands for 1350M to 1450M, 136 for 135.5M to 136.5M.
+    """
+    zeros = len(str(int(millions))) - len(str(int(millions)).rstrip("0"))
+    unit = 1e6 * 10.0**zeros
+    return abs(ours - millions * 1e6) <= unit / 2
 
-    def decoder(name: str) -> float:
-        return (parts[name]["transformer_decoder"] + parts[name]["alignment"]) / _MILLION
 
-    counted = {
-        ("1d", "S"): encoder("S-S"),
-        ("1d", "B"): encoder("B-L"),
-        ("1d", "L"): encoder("L-XL"),
-        ("1d", "XL"): encoder("XL-XXL"),
-        ("1d", "XXL"): decoder("XL-XXL"),
-        ("2d", "S"): encoder("S-S-2d"),
-        ("2d", "B"): encoder("B-L-2d"),
-        ("2d", "L"): decoder("B-L-2d"),
-    }
-    sizes = _sizes()
-    rows = [
-        ExactRow(f"{layout.upper()} {size}", tuple(claims[layout][size]), (count, *sizes[size]))
-        for (layout, size), count in counted.items()
-    ]
+def _table1(known: Mapping[str, Count], claims: Mapping[str, Any]) -> ExactTable:
+    from gigatok.models import TOKENIZERS
+
+    rows = []
+    for layout in ("1d", "2d"):
+        for size, (millions, *shape) in claims[layout].items():
+            if model := _DECODERS[layout].get(size):
+                side, parts = TOKENIZERS[model].decoder, ("transformer_decoder", "alignment")
+            else:
+                model = _ENCODERS[layout][size]
+                side, parts = TOKENIZERS[model].encoder, ("transformer_encoder",)
+            rows.append(
+                ExactRow(
+                    label=f"{layout.upper()} {size}",
+                    model=model,
+                    what=f"transformer {size} ({layout})",
+                    parameters=sum(known[model].parts[part] for part in parts),
+                    printed=millions,
+                    shape=_shape(side),
+                    printed_shape=tuple(shape),
+                )
+            )
     note = "Parameters in millions: encoders without alignment MLP; 1D XXL and 2D L are decoders with it."
     return ExactTable(1, "Transformer variants", tuple(claims["columns"]), tuple(rows), note)
 
 
-def _table8() -> ExactTable:
-    import torch
+def _table8(known: Mapping[str, Count], claims: Mapping[str, Any]) -> ExactTable:
+    from gigatok.models import AR_MODELS
 
-    from gigatok.models import AR_MODELS, build_ar
-
-    claims = load_claims()["table8"]
     rows = []
-    for size, printed in claims["rows"].items():
+    for size, (millions, *shape) in claims["rows"].items():
         config = AR_MODELS[f"GPT-{size}"]
-        with torch.device("meta"):
-            count = sum(each.numel() for each in build_ar(f"GPT-{size}").parameters()) / _MILLION
-        rows.append(ExactRow(size, tuple(printed), (count, config.depth, config.heads, config.width)))
+        rows.append(_whole(known[f"GPT-{size}"], millions, (config.depth, config.heads, config.width), shape, size))
     return ExactTable(8, "LlamaGen AR models", tuple(claims["columns"]), tuple(rows), "Parameters in millions.")
 
 
-def _table9() -> ExactTable:
+def _table9(known: Mapping[str, Count], claims: Mapping[str, Any]) -> ExactTable:
     from gigatok.models import TOKENIZERS
 
-    claims = load_claims()["table9"]
-    keys = ("params", *(f"{side}_{what}" for side in ("encoder", "decoder") for what in ("depth", "heads", "dim")))
+    keys = tuple(f"{side}_{what}" for side in ("encoder", "decoder") for what in ("depth", "heads", "dim"))
     rows = []
     for place, name in enumerate(claims["columns"]):
-        config = TOKENIZERS[name]
-        ends = [(size.depth, size.heads, size.width) for size in (config.encoder, config.decoder)]
-        ours = (sum(_parts(name).values()) / _MILLION, *ends[0], *ends[1])
-        rows.append(ExactRow(name, tuple(claims[key][place] for key in keys), ours))
+        config, printed = TOKENIZERS[name], [claims[key][place] for key in keys]
+        shape = (*_shape(config.encoder), *_shape(config.decoder))
+        rows.append(_whole(known[name], claims["params"][place], shape, printed, name))
     note = (
         "Parameters in millions, alignment MLP included. The paper prints 2896 for XL-XXL; its released code, "
         "which ours equals to the parameter, has 2893.97."
     )
-    return ExactTable(9, "Tokenizer configurations", keys, tuple(rows), note)
+    return ExactTable(9, "Tokenizer configurations", ("params", *keys), tuple(rows), note)
 
 
-def _parts(name: str) -> dict[str, int]:
-    import torch
-
-    from gigatok.models import build_tokenizer, parameters_by_part
-
-    with torch.device("meta"):
-        return parameters_by_part(build_tokenizer(name))
-
-
-def _sizes() -> dict[str, tuple[int, int, int]]:
-    from gigatok.models import TOKENIZERS
-
-    known = {}
-    for name, config in TOKENIZERS.items():
-        encoder, decoder = name.removesuffix("-2d").split("-")
-        known[encoder] = (config.encoder.depth, config.encoder.heads, config.encoder.width)
-        known[decoder] = (config.decoder.depth, config.decoder.heads, config.decoder.width)
-    return known
+def _whole(count: Count, millions: float, shape: tuple[int, ...], printed: Sequence[int], label: str) -> ExactRow:
+    return ExactRow(
+        label=label,
+        model=count.name,
+        what="total",
+        parameters=count.total,
+        printed=millions,
+        shape=shape,
+        printed_shape=tuple(printed),
+    )
 
 
-def _last_digit(printed: float) -> float:
-    """Half a unit of the last digit that is not a trailing zero, and a little for the paper's own rounding."""
-    unit = 1.0
-    while printed % (unit * 10) == 0 and unit < printed:
-        unit *= 10
-    return 0.6 * unit if unit > 1 else 1.0
+def _shape(size: TransformerSize) -> tuple[int, int, int]:
+    return size.depth, size.heads, size.width
 
 
 def exact_markdown(table: ExactTable) -> str:
@@ -190,74 +210,31 @@ class Comparison:
         return asdict(self)
 
 
-def compare(counts: list[Count], claims: Mapping[str, Any]) -> list[Comparison]:
+def compare(counts: Sequence[Count], claims: Mapping[str, Any]) -> list[Comparison]:
     """Every claim about parameters (tables 1, 8 and 9, official modules) beside our count."""
-    known = {count.name: count for count in counts}
-    return [
-        *compare_table1(known, claims),
-        *compare_table8(known, claims),
-        *compare_table9(known, claims),
-        *compare_official(known, claims),
+    printed = [
+        Comparison(
+            model=row.model,
+            what=row.what,
+            ours=row.parameters,
+            claimed=round(row.printed * 1_000_000),
+            source=f"paper table {table.number}",
+            agrees=row.agrees,
+        )
+        for table in exact_tables(counts, claims)
+        for row in table.rows
     ]
-
-
-def printed_agrees(ours: int, millions: float) -> bool:
-    """Whether ``ours`` rounds to a printed number of millions.
-
-    Trailing zeros may be rounding: 1400 stands for 1350M to 1450M, 136 for 135.5M to 136.5M.
-    """
-    zeros = len(str(int(millions))) - len(str(int(millions)).rstrip("0"))
-    unit = 1e6 * 10.0**zeros
-    return abs(ours - millions * 1e6) <= unit / 2
-
-
-def compare_table1(known: Mapping[str, Count], claims: Mapping[str, Any]) -> Iterator[Comparison]:
-    """Transformers by size. Most were counted as encoders; XXL and the 2D L as decoders with alignment MLP."""
-    encoder = {"S": "S-S", "B": "B-L", "L": "L-XL", "XL": "XL-XXL"}
-    decoder = {("1d", "XXL"): "XL-XXL", ("2d", "L"): "B-L-2d"}
-    for layout in ("1d", "2d"):
-        for size, (millions, *_) in claims["table1"][layout].items():
-            if (layout, size) in decoder:
-                model = decoder[layout, size]
-                ours = known[model].parts["transformer_decoder"] + known[model].parts["alignment"]
-            else:
-                model = encoder[size] if layout == "1d" else {"S": "S-S-2d", "B": "B-L-2d"}[size]
-                ours = known[model].parts["transformer_encoder"]
-            yield compared(model, f"transformer {size} ({layout})", ours, millions, "paper table 1")
-
-
-def compare_table8(known: Mapping[str, Count], claims: Mapping[str, Any]) -> Iterator[Comparison]:
-    for size, (millions, *_) in claims["table8"]["rows"].items():
-        yield compared(f"GPT-{size}", "total", known[f"GPT-{size}"].total, millions, "paper table 8")
-
-
-def compare_table9(known: Mapping[str, Count], claims: Mapping[str, Any]) -> Iterator[Comparison]:
-    table = claims["table9"]
-    for name, millions in zip(table["columns"], table["params"], strict=True):
-        yield compared(name, "total", known[name].total, millions, "paper table 9")
-
-
-def compare_official(known: Mapping[str, Count], claims: Mapping[str, Any]) -> Iterator[Comparison]:
     official = claims["official_code_params"]
     released = {RELEASED: official["tokenizer_as_released"]["S-S-2d"]}
-    for name, claimed in {**official["tokenizer"], **released, **official["ar"]}.items():
-        ours = known[name].total
-        yield Comparison(
+    totals = {count.name: count.total for count in counts}
+    return printed + [
+        Comparison(
             model=name,
             what="total",
-            ours=ours,
+            ours=totals[name],
             claimed=claimed,
             source="official code",
-            agrees=ours == claimed,
+            agrees=totals[name] == claimed,
         )
-
-
-def compared(model: str, what: str, ours: int, millions: float, source: str) -> Comparison:
-    return Comparison(
-        model=model,
-        what=what,
-        ours=ours,
-        claimed=round(millions * 1_000_000),
-        source=source,
-        agrees=printed_agrees(ours, millions),
-    )
+        for name, claimed in {**official["tokenizer"], **released, **official["ar"]}.items()
+    ]
