@@ -30,6 +30,16 @@ class WorstPairs(NamedTuple):
     labels: npt.NDArray[np.int64]
     """(k,)"""
 
+    def first(self, count: int) -> Self:
+        """The worst ``count`` of them."""
+        return type(self)(
+            self.originals[:count],
+            self.reconstructions[:count],
+            self.psnr[:count],
+            self.ids[:count],
+            self.labels[:count],
+        )
+
 
 class TokenizerPictures(NamedTuple):
     """Content of a tokenizer's ``pictures.npz``: pairs spread over the validation images, the same for every run."""

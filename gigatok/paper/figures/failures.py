@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from textwrap import wrap
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageDraw
 
+from gigatok.artifacts.outputs.pictures import WorstPairs
 from gigatok.config import RUNGS, Params
 from gigatok.paper.figures.picture_grids import BACK, FAINT, INK, font, upscale, write_png
 from gigatok.paper.figures.written import WrittenFigure
@@ -25,8 +24,6 @@ _LINE = 13
 """Pixels of a line of a caption."""
 _CAPTION = 4 * _LINE + 8
 """Two lines of a name, one of its note, one of the value."""
-_NEEDED = ("worst_originals", "worst_reconstructions", "worst_psnr", "worst_ids", "worst_labels")
-Arrays = dict[str, npt.NDArray[Any]]
 
 
 def write_failures(results: Results, path: Path) -> WrittenFigure:
@@ -75,20 +72,22 @@ def _emoji() -> list[tuple[str, str]]:
     return list(zip(table["name"].to_pylist(), table["designer"].to_pylist(), strict=True))
 
 
-def _worst(run: Run) -> Arrays:
-    """The arrays of the worst pairs; empty where the run is not there or older than they are."""
-    arrays = run.arrays("pictures.npz")
-    return {name: arrays[name][:COLUMNS] for name in _NEEDED} if set(_NEEDED) <= set(arrays) else {}
+def _worst(run: Run) -> WorstPairs | None:
+    """The worst pairs; ``None`` where the run is not there or older than they are."""
+    pictures = run.pictures
+    if pictures is None or pictures.worst is None:
+        return None
+    return pictures.worst.first(COLUMNS)
 
 
-def _block(run: Run, worst: Arrays, params: Params, classes: Sequence[str]) -> Image.Image:
-    if not worst:
+def _block(run: Run, worst: WorstPairs | None, params: Params, classes: Sequence[str]) -> Image.Image:
+    if worst is None:
         return _words(run, params)
     pairs = [
         (upscale(original), upscale(reconstruction))
-        for original, reconstruction in zip(worst["worst_originals"], worst["worst_reconstructions"], strict=True)
+        for original, reconstruction in zip(worst.originals, worst.reconstructions, strict=True)
     ]
-    names = image_names(worst["worst_ids"].tolist(), worst["worst_labels"].tolist(), params, classes)
+    names = image_names(worst.ids.tolist(), worst.labels.tolist(), params, classes)
     side = pairs[0][0].width
     step = side + _GAP
     block = Image.new("RGB", (_LABEL + COLUMNS * step - _GAP, 2 * step + _CAPTION + 2 * _GAP), BACK)
@@ -96,7 +95,7 @@ def _block(run: Run, worst: Arrays, params: Params, classes: Sequence[str]) -> I
     for line, text in enumerate((f"{run.name}\noriginals", "reconstructed")):
         draw.multiline_text((0, line * step + side / 2), text, INK, font(12), anchor="lm", spacing=3)
     for place, ((original, reconstruction), (name, note), value) in enumerate(
-        zip(pairs, names, worst["worst_psnr"], strict=True)
+        zip(pairs, names, worst.psnr, strict=True)
     ):
         x = _LABEL + place * step
         block.paste(original, (x, 0))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gigatok.artifacts import Score
+from gigatok.artifacts import RunFolder, Score
 from gigatok.paper.figures.picture_grids import Block, write_sheet
 from gigatok.paper.figures.written import WrittenFigure
 from gigatok.paper.results.reader import Results
@@ -25,13 +25,12 @@ def write_feature_maps(results: Results, path: Path, layer: int = 1) -> WrittenF
     scores: list[Score] = []
     for name in TOKENIZERS:
         run = results.single("tokenizer", name)
-        arrays = run.arrays("pictures.npz")
-        weights = run.folder / "weights.safetensors"
-        if not arrays or not weights.exists():
+        pictures = run.pictures
+        if pictures is None or not RunFolder(run.folder).weights_path.exists():
             lines.append((name, f"not run: dvc repro evaluate_tokenizer@{name}"))
             continue
         scores += [score for score in run.scores if score.metric == "psnr"]
-        images = arrays["originals"][_one_class(arrays["labels"])]
+        images = pictures.originals[_one_class(pictures.labels)]
         originals = originals or list(images)
         lines.append((f"{name}\nlayer {layer}", list(_maps(run.folder, images, layer))))
     if originals:

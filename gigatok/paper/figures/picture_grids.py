@@ -13,6 +13,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from gigatok.artifacts import write_bytes
+from gigatok.artifacts.outputs.pictures import GeneratorSamples
 from gigatok.config import Params
 from gigatok.paper.results.metrics import find_metric, full_name
 from gigatok.paper.results.run import command_for
@@ -34,34 +35,34 @@ INK, FAINT = (30, 34, 40), (110, 116, 124)
 
 def write_reconstructions(rows: Sequence[ScalingRow], params: Params, path: Path) -> None:
     """One row of originals, one row of reconstructions for each tokenizer, one for the k-means baseline."""
-    read = [(row, row.tokenizer_run.arrays("pictures.npz")) for row in rows]
-    shown = next((arrays["originals"] for _, arrays in read if "originals" in arrays), None)
+    read = [(row, row.tokenizer_run.pictures) for row in rows]
+    shown = next((pictures.originals for _, pictures in read if pictures), None)
     if shown is None:
         _placeholder(path, rows, params)
         return
     count = params.report.example_rows
     lines: list[tuple[str, Block]] = [("originals", list(shown[:count]))]
-    for row, arrays in read:
-        images = list(arrays["reconstructions"][:count]) if arrays else _not_run(row, params)
+    for row, pictures in read:
+        images = list(pictures.reconstructions[:count]) if pictures else _not_run(row, params)
         lines.append((_name(row, "psnr"), images))
     baseline = rows[0].reference_run.arrays("pictures.npz")
-    if baseline:
+    if "kmeans" in baseline:
         lines.append(("k-means patches", list(baseline["kmeans"][:count])))
     write_png(_sheet(lines, count), path)
 
 
 def write_samples(rows: Sequence[ScalingRow], params: Params, classes: Sequence[str], path: Path) -> None:
     """One row for each generator, one column for each class; equal places, equal seeds."""
-    read = [(row, row.generator_run.arrays("samples.npz")) for row in rows]
-    present = next((arrays["classes"] for _, arrays in read if arrays), None)
+    read = [(row, row.generator_run.samples) for row in rows]
+    present = next((stored.classes for _, stored in read if stored), None)
     if present is None:
         _placeholder(path, rows, params)
         return
     kinds = pick(np.unique(present).tolist(), 10)
     lines: list[tuple[str, Block]] = []
-    for row, arrays in read:
-        if arrays:
-            images = [arrays["samples"][np.flatnonzero(arrays["classes"] == kind)[0]] for kind in kinds]
+    for row, stored in read:
+        if stored:
+            images = [stored.samples[np.flatnonzero(stored.classes == kind)[0]] for kind in kinds]
             lines.append((_name(row, "gfid"), images))
         else:
             lines.append((_name(row, "gfid"), _not_run(row, params)))
@@ -70,17 +71,18 @@ def write_samples(rows: Sequence[ScalingRow], params: Params, classes: Sequence[
 
 def write_rung(row: ScalingRow, params: Params, classes: Sequence[str], path: Path) -> None:
     """Originals, their reconstructions, and samples grouped by class, side by side for one rung."""
-    pictures, samples = row.tokenizer_run.arrays("pictures.npz"), row.generator_run.arrays("samples.npz")
-    if not pictures and not samples:
+    pictures, samples = row.tokenizer_run.pictures, row.generator_run.samples
+    if pictures is None and samples is None:
         _placeholder(path, [row], params)
         return
     depth = params.report.example_rows
     blocks = []
-    for title, name in (("originals", "originals"), ("reconstructions", "reconstructions")):
-        images = list(pictures[name][: 2 * depth]) if pictures else []
+    sides = {"originals": pictures.originals, "reconstructions": pictures.reconstructions} if pictures else {}
+    for title, side in sides.items():
+        images = list(side[: 2 * depth])
         pairs: list[tuple[str, Block]] = [("", images[at : at + 2]) for at in range(0, len(images), 2)]
         blocks.append(_titled(title, _sheet(pairs, 2, label=0)) if pairs else None)
-    if samples:
+    if samples is not None:
         blocks.append(_titled("samples by class", _sample_block(samples, classes, depth + 1)))
     write_png(_beside([block for block in blocks if block is not None]), path)
 
@@ -103,11 +105,11 @@ def upscale(image: Pictures) -> Image.Image:
     return Image.fromarray(image.repeat(factor, axis=0).repeat(factor, axis=1))
 
 
-def _sample_block(arrays: dict[str, npt.NDArray[Any]], classes: Sequence[str], depth: int) -> Image.Image:
-    kinds = pick(np.unique(arrays["classes"]).tolist(), depth)
+def _sample_block(stored: GeneratorSamples, classes: Sequence[str], depth: int) -> Image.Image:
+    kinds = pick(np.unique(stored.classes).tolist(), depth)
     lines: list[tuple[str, Block]] = []
     for kind in kinds:
-        images = arrays["samples"][arrays["classes"] == kind][:6]
+        images = stored.samples[stored.classes == kind][:6]
         lines.append((_class_name(classes, kind).replace("\n", " "), list(images)))
     return _sheet(lines, max(len(images) for _, images in lines))
 

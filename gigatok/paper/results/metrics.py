@@ -88,7 +88,7 @@ SCALING_METRICS = (
         what="kernel distance, samples to real images, no guidance",
     ),
     Metric(
-        key="kid_best_cfg",
+        key=with_best_guidance("kid"),
         owner="generator",
         label="KID, guided",
         better="lower",
@@ -102,7 +102,7 @@ SCALING_METRICS = (
         what="Monge inception distance (sliced Wasserstein), samples to real images, no guidance",
     ),
     Metric(
-        key="mind_best_cfg",
+        key=with_best_guidance("mind"),
         owner="generator",
         label="MIND, guided",
         better="lower",
@@ -116,7 +116,7 @@ SCALING_METRICS = (
         what="gFID without guidance over the Frechet distance of two disjoint real sets of as many images",
     ),
     Metric(
-        key="frechet_ratio_best_cfg",
+        key=with_best_guidance("frechet_ratio"),
         owner="generator",
         label="FDr, guided",
         better="lower",

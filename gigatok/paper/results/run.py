@@ -13,6 +13,7 @@ from gigatok.artifacts import RunFolder, Score, ScoreSheet
 from gigatok.artifacts.arrays import read_npz
 from gigatok.artifacts.belonging import of_these_weights, read_provenance
 from gigatok.artifacts.outputs.digests import make_sound, outputs_in
+from gigatok.artifacts.outputs.pictures import GeneratorSamples, TokenizerPictures
 from gigatok.config import RUNGS, GigatokError, Params
 from gigatok.config.reading import read_json_object, reason
 
@@ -68,7 +69,7 @@ class Run:
             raise GigatokError(f"{path} holds no curves ({reason(error)}): {_AGAIN}") from None
 
     def arrays(self, file: str) -> dict[str, npt.NDArray[Any]]:
-        """Arrays of ``pictures.npz``, ``samples.npz`` or ``details.npz``; empty without the file or the run.
+        """Arrays of an ``.npz`` that was written with the score sheet; empty without the file or the run.
 
         Raises:
             GigatokError: the file is damaged, and DVC's cache does not hold it.
@@ -78,6 +79,27 @@ class Run:
             return {}
         make_sound(path, self.sheet.files.get(file), fix=_AGAIN)
         return read_npz(path, fix=_AGAIN).arrays
+
+    @property
+    def details(self) -> dict[str, npt.NDArray[Any]]:
+        """Values image by image, under ``images/<metric>`` (docs/protocols.md). Raises as ``arrays``."""
+        return self.arrays(RunFolder(self.folder).details_path.name)
+
+    @property
+    def pictures(self) -> TokenizerPictures | None:
+        """A tokenizer's pictures; ``None`` without the file or the run. Raises as ``arrays``."""
+        path = RunFolder(self.folder).pictures_path
+        if not self.sheet or not path.exists():
+            return None
+        return TokenizerPictures.read(path, self.sheet.files.get(path.name), fix=_AGAIN)
+
+    @property
+    def samples(self) -> GeneratorSamples | None:
+        """A generator's samples; ``None`` without the file or the run. Raises as ``arrays``."""
+        path = RunFolder(self.folder).samples_path
+        if not self.sheet or not path.exists():
+            return None
+        return GeneratorSamples.read(path, self.sheet.files.get(path.name), fix=_AGAIN)
 
 
 def read_run(runs_root: Path, kind: Kind, name: str, profile: str | None = None) -> Run:

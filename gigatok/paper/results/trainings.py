@@ -13,9 +13,6 @@ from gigatok.paper.results.reader import Results
 from gigatok.paper.results.run import Run
 from gigatok.paper.results.statistics import Noise, image_variance, interval_variance
 
-DETAILS = "details.npz"
-"""File of a run with values image by image, under ``images/<metric>`` (docs/protocols.md)."""
-
 
 @dataclass(frozen=True)
 class Trainings:
@@ -89,7 +86,7 @@ def noise_against_constant(trainings: Trainings) -> Noise | None:
 
 
 def _images(runs: list[Run], metric: str) -> npt.NDArray[np.float64] | None:
-    values = [run.arrays(DETAILS).get(f"images/{metric}") for run in runs]
+    values = [run.details.get(f"images/{metric}") for run in runs]
     known = [np.asarray(each, dtype=np.float64) for each in values if each is not None]
     if len(known) < len(runs) or len({len(each) for each in known}) != 1:
         return None

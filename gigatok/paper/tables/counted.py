@@ -99,11 +99,10 @@ def _table1(known: Mapping[str, Count], claims: Mapping[str, Any]) -> ExactTable
     rows = []
     for layout in ("1d", "2d"):
         for size, (millions, *shape) in claims[layout].items():
-            if model := _DECODERS[layout].get(size):
-                side, parts = TOKENIZERS[model].decoder, ("transformer_decoder", "alignment")
-            else:
-                model = _ENCODERS[layout][size]
-                side, parts = TOKENIZERS[model].encoder, ("transformer_encoder",)
+            decoder = _DECODERS[layout].get(size)
+            model = decoder or _ENCODERS[layout][size]
+            side = TOKENIZERS[model].decoder if decoder else TOKENIZERS[model].encoder
+            parts = ("transformer_decoder", "alignment") if decoder else ("transformer_encoder",)
             rows.append(
                 ExactRow(
                     label=f"{layout.upper()} {size}",

@@ -31,7 +31,7 @@ from gigatok.paper.claims.ledger import (
     write_ledger,
 )
 from gigatok.paper.results.reader import Results
-from gigatok.paper.results.trainings import DETAILS, Trainings
+from gigatok.paper.results.trainings import Trainings
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def test_noise_of_the_images_enters_from_pairs(trained):
     for name in ("B-L-no-sem", "S-S-no-sem"):
         for seed in ("", "-seed1", "-seed2"):
             own = 0.1 * random.standard_normal(567)
-            np.savez(runs / "tokenizers" / f"{name}{seed}" / DETAILS, **{metric: image + own})
+            np.savez(runs / "tokenizers" / f"{name}{seed}" / "details.npz", **{metric: image + own})
     after = entries(runs, params)["dilemma"].findings[0]
     # Equal images leave the difference alone; the intervals of the single scores could not know that.
     assert after.interval[1] - after.interval[0] < before.interval[1] - before.interval[0]
