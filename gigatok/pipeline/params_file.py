@@ -6,13 +6,14 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-import yaml
-
 from gigatok.artifacts import write_text
+from gigatok.config import ConfigError
 from gigatok.config.experiments import suite_entries
 from gigatok.config.profiles import PROFILES, render
+from gigatok.config.reading import parse_yaml, read_yaml
 
 SHOWN_LINES = 40
+_FIX = "'gigatok-bench profile NAME' writes it"
 
 
 def write_profile(
@@ -31,16 +32,16 @@ def write_profile(
     """
     path = root / "params.yaml"
     text = rendered(name, suite, seeds=seeds, only=only, weights=weights)
-    old = path.read_text() if path.exists() else None
+    existed = path.exists()
+    try:
+        before = read_yaml(path, fix=_FIX)
+    except ConfigError:
+        before = None  # whatever it was, it is replaced
     write_text(path, text)
-    if old is None:
+    if not existed:
         print(f"{path.name} written: profile {name}, suite {suite}", file=sys.stderr)
         return
-    try:
-        before = yaml.safe_load(old)
-    except yaml.YAMLError:
-        before = None  # whatever it was, it is replaced
-    lines = changed_settings(before, yaml.safe_load(text))
+    lines = changed_settings(before, parse_yaml(text, "the profile"))
     count = f"{len(lines)} settings changed" if lines else "no setting changed"
     print(f"{path.name} is now profile {name}, suite {suite}; {count}", file=sys.stderr)
     _print_settings(lines)
@@ -51,8 +52,8 @@ def warn_of_lost_settings(root: Path, name: str, suite: str) -> None:
     path = root / "params.yaml"
     if not path.exists():
         return
-    current = yaml.safe_load(path.read_text())
-    lines = lost_settings(current, yaml.safe_load(rendered(name, suite)))
+    current = read_yaml(path, fix=_FIX)
+    lines = lost_settings(current, parse_yaml(rendered(name, suite), "the profile"))
     if lines:
         print(f"rewriting loses {len(lines)} settings of {path.name} that its profile does not have:", file=sys.stderr)
         _print_settings(lines)
@@ -60,8 +61,8 @@ def warn_of_lost_settings(root: Path, name: str, suite: str) -> None:
 
 def note_kept_settings(root: Path, name: str, suite: str) -> None:
     """Say on stderr that ``params.yaml``, already of this profile and suite, keeps settings of its own."""
-    current = yaml.safe_load((root / "params.yaml").read_text())
-    lines = changed_settings(yaml.safe_load(rendered(name, suite)), current)
+    current = read_yaml(root / "params.yaml", fix=_FIX)
+    lines = changed_settings(parse_yaml(rendered(name, suite), "the profile"), current)
     if lines:
         reset = f"'gigatok-bench profile {name} --suite {suite}' resets them"
         print(
@@ -79,7 +80,7 @@ def lost_settings(current: Mapping[str, object], after: Mapping[str, object]) ->
     Raises:
         ConfigError: ``current`` names an unknown profile or suite.
     """
-    before = yaml.safe_load(rendered(str(current["profile"]), str(current["suite"])))
+    before = parse_yaml(rendered(str(current["profile"]), str(current["suite"])), "the profile")
     own, now, then = (dict(_settings(values, "")) for values in (before, current, after))
     return [
         f"{name}: {_value(now, name)} -> {_value(then, name)}"

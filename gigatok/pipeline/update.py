@@ -21,9 +21,8 @@ def planned_params(root: Path, profile: str | None, suite: str | None) -> Params
     Raises:
         ConfigError: a name is unknown or the file is invalid.
     """
-    import yaml
-
     from gigatok.config import load_params, parse_params
+    from gigatok.config.reading import parse_yaml
     from gigatok.pipeline.params_file import rendered
 
     path = root / "params.yaml"
@@ -32,7 +31,7 @@ def planned_params(root: Path, profile: str | None, suite: str | None) -> Params
     chosen = suite or (before.suite if before else "core")
     if before is not None and (name, chosen) == (before.profile, before.suite):
         return before
-    return parse_params(yaml.safe_load(rendered(name, chosen)), source=f"profile {name}")
+    return parse_params(parse_yaml(rendered(name, chosen), f"profile {name}"), source=f"profile {name}")
 
 
 def choose_params(root: Path, profile: str | None, suite: str | None) -> Params:
