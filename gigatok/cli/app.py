@@ -16,6 +16,7 @@ import typer
 from gigatok import __version__
 from gigatok.cli.commands import (
     archive,
+    clean,
     decode,
     encode,
     evaluate,
@@ -51,6 +52,7 @@ for command in (
     paper,
     verify,
     archive,
+    clean,
     trace,
     time,
     train,

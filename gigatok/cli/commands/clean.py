@@ -1,0 +1,84 @@
+"""``gigatok-bench clean``: what no entry of ``params.yaml`` uses."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gigatok.pipeline.leftovers import Leftover
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(
+        short_help="List, and with --yes remove, what is not used.", epilog="Example: gigatok-bench clean --yes"
+    )(clean)
+
+
+def clean(
+    yes: Annotated[bool, typer.Option("--yes", help="Remove what is listed.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list it, which is the default.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, nothing else, on stdout.")] = False,
+) -> None:
+    """List runs, set-aside runs, parts of files and locks that no entry of params.yaml uses; --yes removes them.
+
+    A run in training stays. DVC's cache keeps what it has of removed runs: 'dvc gc' cleans it.
+    """
+    from gigatok.artifacts import Workspace
+    from gigatok.artifacts.lock import hold
+    from gigatok.cli.files.project import project_root
+    from gigatok.config import ConfigError, load_params
+    from gigatok.pipeline.leftovers import leftovers, remove
+
+    if yes and dry_run:
+        raise ConfigError("--yes and --dry-run contradict each other: give one")
+    root = project_root()
+    workspace = Workspace(root)
+    params = load_params(root / "params.yaml")
+    if not yes:
+        _print(root, leftovers(workspace, params), removed=None, as_json=as_json)
+        return
+    with hold(workspace.pipeline_lock, f"the pipeline in {root} is being brought up to date"):
+        found = [each for each in leftovers(workspace, params) if each.path != workspace.pipeline_lock]
+        _print(root, found, removed=remove(found), as_json=as_json)
+
+
+def _print(root: Path, found: list[Leftover], *, removed: list[Leftover] | None, as_json: bool) -> None:
+    gone = set() if removed is None else {each.path for each in removed}
+    items: list[dict[str, Any]] = [
+        {
+            "kind": each.kind,
+            "path": each.path.relative_to(root).as_posix(),
+            "bytes": each.bytes,
+            "why": each.why,
+            "kept": each.held if each.path not in gone else "",
+            "removed": each.path in gone,
+        }
+        for each in found
+    ]
+    total = sum(item["bytes"] for item in items if not item["kept"])
+    if as_json:
+        print(json.dumps({"items": items, "bytes": total}, indent=2))
+        return
+    width = max((len(item["path"]) for item in items), default=0)
+    for item in items:
+        print(f"{item['kind']:8}{item['path']:{width + 2}}{size(item['bytes']):>9}  {item['kept'] or item['why']}")
+    count = sum(not item["kept"] for item in items)
+    what = "nothing is left over" if not items else f"{count} of {len(items)}, {size(total)}"
+    end = (
+        "" if not items else ": removed" if removed is not None else " can go: 'gigatok-bench clean --yes' removes them"
+    )
+    print(f"{what}{end}")
+
+
+def size(count: int) -> str:
+    """Bytes in a unit that keeps them short: ``1.2 MiB``."""
+    value, units = float(count), ["B", "KiB", "MiB", "GiB", "TiB"]
+    while value >= 1024 and len(units) > 1:
+        value, units = value / 1024, units[1:]
+    return f"{value:.0f} B" if units[0] == "B" else f"{value:.1f} {units[0]}"
