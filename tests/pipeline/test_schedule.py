@@ -14,7 +14,7 @@ from gigatok.pipeline.runner.display import View, clock, facts
 from gigatok.pipeline.runner.graph import Graph, Stage
 from gigatok.pipeline.runner.history import Estimates, read_seconds, record_seconds
 from gigatok.pipeline.runner.process import StageProcess
-from gigatok.pipeline.runner.schedule import by_priority, critical_seconds, ready, time_left
+from gigatok.pipeline.runner.schedule import by_priority, critical_seconds, time_left
 from gigatok.pipeline.runner.stage_report import StageReport
 
 # data (2 s) -> small (1 s), large (6 s) -> report (1 s)
@@ -42,13 +42,19 @@ def test_the_longest_chain_goes_first() -> None:
 def test_what_must_be_first_goes_before_the_longest_chain() -> None:
     graph = Graph({**GRAPH.stages, "criteria": Stage(name="criteria", first=True)})
     critical = critical_seconds(graph, {**SECONDS, "criteria": 1.0})
-    assert by_priority(ready(graph, set(graph.stages), set(graph.stages)), critical) == ["criteria", "data"]
+    sorter = graph.sorter(graph.stages)
+    sorter.prepare()
+    assert by_priority(sorter.get_ready(), critical) == ["criteria", "data"]
 
 
-def test_ready_needs_everything_upstream() -> None:
-    assert ready(GRAPH, ["data", "small", "report"], ["data", "small", "report"]) == ["data"]
-    assert ready(GRAPH, ["small", "large", "report"], ["small", "large", "report"]) == ["small", "large"]
-    assert ready(GRAPH, ["report"], ["report", "large"]) == []
+def test_a_stage_is_handed_out_once_all_that_it_needs_is_done() -> None:
+    sorter = GRAPH.sorter(["small", "large", "report"])  # data was done before
+    sorter.prepare()
+    assert set(sorter.get_ready()) == {"small", "large"}
+    sorter.done("small")
+    assert sorter.get_ready() == ()
+    sorter.done("large")
+    assert sorter.get_ready() == ("report",)
 
 
 @pytest.mark.parametrize(("jobs", "seconds"), [(1, 10.0), (2, 9.0), (9, 9.0)])
@@ -176,7 +182,7 @@ def test_live_panel_shows_all_running_stages(tmp_path: Path) -> None:
     display.message("a [line] of its own")
     display.close()
     text = out.getvalue()
-    for part in ("3/40 stages", "elapsed 1:01", "left about 10:00", "train_tokenizer@S-S", "train 30/120", "0.25"):
+    for part in ("3/40 stages", "elapsed 1:01", "left about 10:00", "train_tokenizer@S-S", "step 30/120", "0.25"):
         assert part in text
     assert "150" in text
     assert "1:15" in text

@@ -1,4 +1,4 @@
-"""Shows what runs: one live panel in a terminal, plain lines anywhere else."""
+"""Shows what runs: bars in a terminal, plain lines anywhere else."""
 
 from __future__ import annotations
 
@@ -6,18 +6,16 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from gigatok.pipeline.runner.stage_report import StageReport
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
+    from rich.progress import TaskID
 
 PLAIN_SECONDS = 30.0
 """Seconds between plain lines about a running stage."""
-DRAW_SECONDS = 0.25
-"""Seconds between drawings of the panel."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,82 +99,60 @@ class PlainDisplay:
         for row in view.rows:
             if now - self._said.get(row.name, now) >= PLAIN_SECONDS:
                 self._said[row.name] = now
-                told = ", ".join([*facts(row.progress), f"left about {clock(row.left)}"])
-                self.message(f"       {row.name}  {told}  [all: left about {clock(view.left)}]")
+                state = ", ".join([*facts(row.progress), f"left about {clock(row.left)}"])
+                self.message(f"       {row.name}  {state}  [all: left about {clock(view.left)}]")
 
     def close(self) -> None:
         """Nothing is held."""
 
 
 class LiveDisplay:
-    """A panel that is redrawn in place; finished stages scroll away above it."""
+    """A bar for each running stage, redrawn in place; finished stages scroll away above them."""
 
     def __init__(self, console: Console) -> None:
-        from rich.live import Live
+        from rich.progress import BarColumn, Progress, TextColumn
 
-        self._live = Live(console=console, auto_refresh=False, transient=True)
-        self._drawn = 0.0
-        self._live.start()
+        texts = (
+            TextColumn(f"{{task.{name}}}", markup=False) for name in ("description", "fields[now]", "fields[left]")
+        )
+        self._bars = Progress(*texts, BarColumn(20), console=console, transient=True, refresh_per_second=4)
+        self._tasks: dict[str, TaskID] = {}
+        self._bars.start()
 
     def started(self, name: str) -> None:
-        """The panel shows it."""
+        """The next ``update`` shows it."""
 
     def ended(self, name: str, note: str, view: View) -> None:
         """A stage is done; ``note`` says how."""
-        self._live.console.print(f"[green]✓[/] {name}  [dim]{note}[/]", highlight=False)
+        self._bars.console.print(f"[green]✓[/] {name}  [dim]{note}[/]", highlight=False)
 
     def message(self, text: str) -> None:
-        """A line of its own, above the panel."""
-        self._live.console.print(text, markup=False, highlight=False)
+        """A line of its own, above the bars."""
+        self._bars.console.print(text, markup=False, highlight=False)
 
     def update(self, view: View) -> None:
-        """Draw ``view``, a few times a second at most."""
-        now = time.monotonic()
-        if now - self._drawn >= DRAW_SECONDS:
-            self._drawn = now
-            self._live.update(_panel(view), refresh=True)
+        """Show ``view``; the terminal is drawn a few times a second."""
+        for name in self._tasks.keys() - {"", *(row.name for row in view.rows)}:
+            self._bars.remove_task(self._tasks.pop(name))
+        title, now = f"{view.done}/{view.total} stages", f"elapsed {clock(view.elapsed)}"
+        self._show("", title, now, view.left, view.done, view.total)
+        for row in view.rows:
+            now = ", ".join(facts(row.progress)) or "running"
+            self._show(row.name, row.name, now, row.left, row.progress.step or 0, row.progress.total)
+
+    def _show(self, key: str, title: str, now: str, left: float, completed: int, total: int | None) -> None:
+        if key not in self._tasks:
+            self._tasks[key] = self._bars.add_task(title, total=None, now="", left="")
+        text: dict[str, Any] = {"now": now, "left": f"left about {clock(left)}"}
+        self._bars.update(self._tasks[key], description=title, completed=completed, total=total, **text)
 
     def close(self) -> None:
-        """Take the panel away and give the terminal back."""
-        self._live.update("", refresh=True)
-        self._live.stop()
-
-
-def _panel(view: View) -> Table:
-    from rich.progress_bar import ProgressBar
-    from rich.table import Table
-
-    count = f"{view.done}/{view.total} stages"
-    table = Table(
-        title=f"{count}   elapsed {clock(view.elapsed)}   left about {clock(view.left)}",
-        title_justify="left",
-        box=None,
-        pad_edge=False,
-    )
-    for heading in ("stage", "now", "", "loss", "images/s", "left"):
-        table.add_column(heading, justify="right" if heading in ("loss", "images/s", "left") else "left")
-    for row in view.rows:
-        progress = row.progress
-        share = (progress.step or 0) / progress.total if progress.total else None
-        table.add_row(
-            row.name,
-            _now(progress),
-            ProgressBar(total=1.0, completed=share or 0.0, pulse=share is None, width=20),
-            "" if progress.loss is None else f"{progress.loss:.4g}",
-            "" if progress.images_per_second is None else f"{progress.images_per_second:.0f}",
-            clock(row.left),
-        )
-    return table
-
-
-def _now(progress: StageReport) -> str:
-    """``train 200/1300``; ``running`` until the stage has said something."""
-    count = "" if progress.step is None else f"{progress.step}/{progress.total or '?'}"
-    return " ".join(part for part in (progress.phase, count) if part) or "running"
+        """Take the bars away and give the terminal back."""
+        self._bars.stop()
 
 
 def open_display(out: TextIO | None = None) -> Display:
-    """The live panel if ``out`` (default: stderr) is a terminal, otherwise plain lines."""
+    """Live bars if ``out`` (default: stderr) is a terminal, otherwise plain lines."""
     out = out or sys.stderr
     if not out.isatty():
         return PlainDisplay(out)

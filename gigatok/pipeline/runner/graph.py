@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -71,18 +72,12 @@ class Graph:
 
     def order(self) -> list[str]:
         """Names, each after the stages it needs."""
-        done: dict[str, None] = {}
+        return list(self.sorter(self.stages).static_order())
 
-        def visit(name: str) -> None:
-            for need in self.stages[name].needs:
-                if need in self.stages and need not in done:
-                    visit(need)
-            done[name] = None
-
-        for name in self.stages:
-            if name not in done:
-                visit(name)
-        return list(done)
+    def sorter(self, names: Iterable[str]) -> TopologicalSorter[str]:
+        """Hands out stages of ``names`` as those of them that they need are done."""
+        among = set(names)
+        return TopologicalSorter({name: among.intersection(self.stages[name].needs) for name in sorted(among)})
 
 
 def read_graph(root: Path) -> Graph:

@@ -17,7 +17,7 @@ from gigatok.pipeline.runner.display import Display, Row, View, clock, open_disp
 from gigatok.pipeline.runner.graph import Graph, read_graph
 from gigatok.pipeline.runner.history import Estimates, read_seconds, record_seconds
 from gigatok.pipeline.runner.process import StageProcess, child_environment, dvc_command, stop_all
-from gigatok.pipeline.runner.schedule import by_priority, critical_seconds, ready, time_left
+from gigatok.pipeline.runner.schedule import by_priority, critical_seconds, time_left
 
 POLL_SECONDS = 0.1
 TAIL_LINES = 20
@@ -99,6 +99,10 @@ class _Run:
         self.root, self.graph, self.jobs = root, graph, jobs
         self.logs = _logs(root)
         self.waiting = graph.outdated()
+        self.able: set[str] = set()
+        """Those of the waiting stages whose needs are done."""
+        self.sorter = graph.sorter(self.waiting)
+        self.sorter.prepare()
         self.total = len(self.waiting)
         self.estimates = estimates
         self.display = display
@@ -127,11 +131,12 @@ class _Run:
             raise
 
     def _start(self) -> None:
-        able = ready(self.graph, self.waiting, self.waiting | set(self.running))
-        order = by_priority(able, critical_seconds(self.graph, self.estimates.seconds()))
+        self.able |= set(self.sorter.get_ready())
+        order = by_priority(self.able, critical_seconds(self.graph, self.estimates.seconds()))
         for name in order[: self.jobs - len(self.running)]:
             self.running[name] = StageProcess(name, self.root, self.logs)
             self.waiting.remove(name)
+            self.able.remove(name)
             self.display.started(name)
 
     def _collect(self) -> None:
@@ -145,6 +150,7 @@ class _Run:
             if status != 0:  # it stays among the running: something it started may still be alive
                 raise GigatokError(_failure(process, status))
             del self.running[name]
+            self.sorter.done(name)
             self._finish(name, process)
 
     def _finish(self, name: str, process: StageProcess) -> None:

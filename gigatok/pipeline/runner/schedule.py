@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping
 
 from gigatok.pipeline.runner.graph import Graph
@@ -13,21 +14,13 @@ def critical_seconds(graph: Graph, seconds: Mapping[str, float]) -> dict[str, fl
     A stage that is to be ``first`` has more than any other: infinitely many.
     """
     longest: dict[str, float] = {}
-    followers: dict[str, list[str]] = {name: [] for name in graph.stages}
-    for name, stage in graph.stages.items():
-        for need in stage.needs:
-            if need in followers:
-                followers[need].append(name)
+    after: defaultdict[str, float] = defaultdict(float)
     for name in reversed(graph.order()):
-        after = max((longest[follower] for follower in followers[name]), default=0.0)
-        longest[name] = float("inf") if graph.stages[name].first else seconds.get(name, 0.0) + after
+        stage = graph.stages[name]
+        longest[name] = float("inf") if stage.first else seconds.get(name, 0.0) + after[name]
+        for need in stage.needs:
+            after[need] = max(after[need], longest[name])
     return longest
-
-
-def ready(graph: Graph, waiting: Collection[str], unfinished: Collection[str]) -> list[str]:
-    """Stages of ``waiting`` that need none of the ``unfinished`` ones (waiting or running)."""
-    blocked = set(unfinished)
-    return [name for name in waiting if not blocked.intersection(graph.stages[name].needs)]
 
 
 def by_priority(names: Collection[str], critical: Mapping[str, float]) -> list[str]:
@@ -51,17 +44,18 @@ def time_left(
         jobs: stages that run at one time.
     """
     critical = critical_seconds(graph, seconds)
-    left = dict(running)
-    queue = set(waiting)
-    clock = 0.0
-    while left or queue:
-        able = by_priority(ready(graph, queue, queue | set(left)), critical)
-        for name in able[: max(0, jobs - len(left))]:
-            queue.remove(name)
+    sorter = graph.sorter([*waiting, *running])
+    sorter.prepare()
+    left, able, clock = dict(running), set[str](), 0.0
+    while sorter.is_active():
+        able |= set(sorter.get_ready()) - left.keys()
+        for name in by_priority(able, critical)[: max(0, jobs - len(left))]:
+            able.remove(name)
             left[name] = seconds.get(name, 0.0)
-        if not left:  # only a stage that needs something outside the graph could get here
-            break
         step = min(left.values())
         clock += step
-        left = {name: rest - step for name, rest in left.items() if rest - step > 1e-9}
+        left = {name: rest - step for name, rest in left.items()}
+        for name in [name for name, rest in left.items() if rest <= 1e-9]:
+            del left[name]
+            sorter.done(name)
     return clock
