@@ -68,7 +68,7 @@ def fit(points: Sequence[Point], seed: int = 0) -> PowerLaw | str:
 
     The bootstrap draws every y from a normal distribution as wide as its interval (points without one stay), so the
     band holds what the scores' own uncertainty leaves open: for seeds too, where the interval is one over seeds.
-    No law is claimed where the exponent's interval reaches its bounds (it covers 0 as far as can be told) or a fifth
+    No law is claimed where the exponent's interval reaches its bounds (0 cannot be excluded) or a fifth
     of the draws has no curve.
     """
     if len(points) < FEWEST:
@@ -92,7 +92,7 @@ def fit(points: Sequence[Point], seed: int = 0) -> PowerLaw | str:
     a, b, c = (_interval(kept[:, place]) for place in range(3))
     low, high = b or (float(best[1]), float(best[1]))
     if low <= 1.05 * EXPONENTS[0] or high >= 0.99 * EXPONENTS[1]:
-        return f"no power law: the exponent is not told ({low:.2g} to {high:.2g})"
+        return f"no power law: the exponent is undetermined ({low:.2g} to {high:.2g})"
     return PowerLaw(
         a=float(best[0]),
         b=float(best[1]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,32 +47,56 @@ def write_scaling_laws(results: Results, out: Path) -> WrittenFigure:
     """
     params = results.params
     rows = [tokenizer_row(results, name) for name in RUNGS.values() if name in params.tokenizers]
-    fitted: Fitted = []
     scores: list[Score] = []
-    with style.figure(3.3 * len(METRICS), 8.2) as drawing:
-        for place, key in enumerate(_measured_metrics(rows)):
-            known = [(row, row.scores[name]) for row in rows if (name := full_name(row.metrics, key)) and row.params]
-            scores += [score for _, score in known]
-            mixed = are_mixed([score for _, score in known], force=params.report.force)
-            by_parameters = [_point(row, score, float(row.params or 0)) for row, score in known]
-            by_compute = [_point(row, score, training_flops(params, row.tokenizer)) for row, score in known]
-            shown = find_metric(key)
-            label = shown.label if shown else key
-            panels = (
-                (label, "tokenizer parameters", by_parameters),
-                (label, "training FLOPs", by_compute),
-                ("LPIPS, the paper's" if _PAPERS.get(key) == "lpips" else f"{label}, the paper's", "", _papers(key)),
-            )
-            for line, (title, xlabel, points) in enumerate(panels):
-                law = MIXED if mixed and line < 2 else fit(points)
-                fitted.append((title, xlabel or "tokenizer parameters (paper)", points, law))
-                axes = drawing.add_subplot(3, len(METRICS), line * len(METRICS) + place + 1)
-                _panel(axes, title, xlabel or "tokenizer parameters (paper)", points, law, ours=line < 2)
-        drawing.text(0.997, 0.998, scale_label(params), ha="right", va="top", fontsize=6.5, color="#767676")
-        style.save(drawing, out / "figures" / "scaling-law")
+    columns: list[Fitted] = []
+    for key in _measured_metrics(rows):
+        known = [(row, row.scores[name]) for row in rows if (name := full_name(row.metrics, key)) and row.params]
+        scores += [score for _, score in known]
+        mixed = are_mixed([score for _, score in known], force=params.report.force)
+        by_parameters = [_point(row, score, float(row.params or 0)) for row, score in known]
+        by_compute = [_point(row, score, training_flops(params, row.tokenizer)) for row, score in known]
+        shown = find_metric(key)
+        label = shown.label if shown else key
+        papers, printed = "LPIPS, the paper's" if _PAPERS.get(key) == "lpips" else f"{label}, the paper's", _papers(key)
+        columns.append(
+            [
+                (label, "tokenizer parameters", by_parameters, MIXED if mixed else fit(by_parameters)),
+                (label, "training FLOPs", by_compute, MIXED if mixed else fit(by_compute)),
+                (papers, "tokenizer parameters (paper)", printed, fit(printed)),
+            ]
+        )
+    fitted = [panel for column in columns for panel in column]
+    _draw(columns, params, out / "figures" / "scaling-law")
     write_bytes(out / "tables" / "scaling-law.md", _markdown(fitted, params).encode())
     write_bytes(out / "tables" / "scaling-law.csv", _csv(fitted).encode())
     return WrittenFigure(0, "Power laws y = c + a x^-b", out / "figures" / "scaling-law.png", tuple(scores))
+
+
+def _draw(columns: Sequence[Fitted], params: Params, stem: Path) -> None:
+    """A row of panels for each x axis on which a law was found; one sentence for the others."""
+    lines = list(zip(*columns, strict=True))
+    drawn = [line for line in lines if any(isinstance(law, PowerLaw) for *_, law in line)]
+    sentence = _without_law([panel for line in lines if line not in drawn for panel in line])
+    with style.figure(3.3 * len(METRICS), 0.6 + 2.6 * len(drawn)) as drawing:
+        for row, line in enumerate(drawn):
+            for place, panel in enumerate(line):
+                axes = drawing.add_subplot(len(drawn), len(METRICS), row * len(METRICS) + place + 1)
+                _panel(axes, *panel, ours=line is not lines[-1])
+        if sentence:
+            drawing.suptitle(sentence, x=0.01, ha="left", fontsize=9)
+        drawing.text(0.997, 0.998, scale_label(params), ha="right", va="top", fontsize=6.5, color="#767676")
+        style.save(drawing, stem)
+
+
+def _without_law(panels: Fitted) -> str:
+    """Why there is no law in any of some panels, in one sentence; empty without panels."""
+    reasons = Counter(str(law).removeprefix("no power law: ") for *_, law in panels)
+    listed = "; ".join(f"{reason} ({count} of {len(panels)})" for reason, count in reasons.most_common())
+    return (
+        f"No power law against {' or '.join(dict.fromkeys(against for _, against, *_ in panels))}: {listed}."
+        if panels
+        else ""
+    )
 
 
 def _measured_metrics(rows: Sequence[ScalingRow]) -> list[str]:

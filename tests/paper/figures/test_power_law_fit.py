@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from fake_runs import fake_params, write_core
+from PIL import Image
 from remeasured import remeasure
 
 from gigatok.config import GigatokError
+from gigatok.paper.figures import power_laws
 from gigatok.paper.figures.power_law_fit import Point, PowerLaw, fit
 from gigatok.paper.figures.power_laws import write_scaling_laws
 from gigatok.paper.figures.style import MIXED
@@ -64,8 +66,8 @@ def test_intervals_hold_the_planted_law_and_grow_with_the_scores_own():
         ([Point(x, x / 1e6) for x in X], "no power law: no falling curve fits"),
         ([Point(x, v) for x, v in zip(X, (5, 1, 5, 1, 4), strict=True)], "no falling curve fits"),
         ([Point(p.x, p.y, (p.y - 60, p.y + 60)) for p in planted()], "bootstrap draws fit no falling curve"),
-        ([Point(x, 9 - 0.01 * np.log(x / X[0])) for x in X], "the exponent is not told (0.01 to 0.01)"),
-        ([Point(x, 1.0 + (x == X[0])) for x in X], "the exponent is not told (8 to 8)"),
+        ([Point(x, 9 - 0.01 * np.log(x / X[0])) for x in X], "the exponent is undetermined (0.01 to 0.01)"),
+        ([Point(x, 1.0 + (x == X[0])) for x in X], "the exponent is undetermined (8 to 8)"),
         ([Point(x, v, (v - 1, v + 1)) for x, v in zip(X, 3 + 8 * (X / X[0]) ** -3, strict=True)], "to 8)"),
     ],
 )
@@ -81,6 +83,33 @@ def test_figure_and_tables_show_ours_and_the_papers_points(tmp_path):
     assert "| rFID | tokenizer parameters | 5 |" in text
     assert "| rFID, the paper's | tokenizer parameters (paper) | 4 |" in text
     assert len((tmp_path / "tables" / "scaling-law.csv").read_text().splitlines()) == 13
+
+
+def panels(law: PowerLaw | str) -> list[tuple[str, str, list[Point], PowerLaw | str]]:
+    return [(f"metric {n}", "training FLOPs", planted(), law) for n in range(2)]
+
+
+def test_series_without_any_law_are_one_sentence_in_the_place_of_panels(tmp_path, monkeypatch):
+    """A page of empty panels said nothing; a row with one law is drawn whole."""
+    law = fit(planted())
+    assert isinstance(law, PowerLaw)
+    heights, drawn = [], []
+    monkeypatch.setattr(power_laws, "_panel", lambda axes, title, *_, ours: drawn.append((title, ours)))
+    for middle in ("no power law: flat", law):
+        columns = [
+            list(column) for column in zip(panels("no power law: flat"), panels(middle), panels(law), strict=True)
+        ]
+        drawn.clear()
+        power_laws._draw(columns, fake_params(), tmp_path / "law")
+        heights.append(Image.open(tmp_path / "law.png").height)
+        assert len(drawn) == (2 if middle != law else 4)
+        assert [ours for _, ours in drawn] == [True] * (len(drawn) - 2) + [False] * 2
+    assert heights[0] < heights[1]
+    text = power_laws._without_law([*panels("no power law: flat"), *panels("too few points (3 of 4)")[:1]])
+    assert text == "No power law against training FLOPs: flat (2 of 3); too few points (3 of 4) (1 of 3)."
+    power_laws._draw([panels("no power law: flat")], fake_params(), tmp_path / "none")
+    assert Image.open(tmp_path / "none.png").height < 150
+    assert power_laws._without_law([]) == ""
 
 
 def test_generation_is_the_papers_guided_gfid(tmp_path):
