@@ -20,7 +20,7 @@ WEIGHTS = "weights_sha256"
 
 
 def weights_sha256(run: RunFolder) -> str | None:
-    """Of the weights that are there, as ``config.json`` has it; ``None`` before a training has ended."""
+    """SHA-256 of the weights that are there, as ``config.json`` has it; ``None`` before a training has ended."""
     known = _read(run.config_path).get("sha256")
     return known if isinstance(known, str) and known else None
 

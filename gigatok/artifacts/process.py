@@ -1,4 +1,4 @@
-"""Which process owns a file, so that what a dead one left behind can be told from the work of a living one."""
+"""Which process owns a file, to distinguish what a dead process left from the work of a living one."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ def printable(text: str) -> str:
 
 
 class GigatokWarning(UserWarning):
-    """What the user should read although the work goes on; one line."""
+    """What the user should read although the work continues; one line."""
 
 
 class GigatokError(Exception):

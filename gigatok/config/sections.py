@@ -24,7 +24,7 @@ from gigatok.config.models import CnnConfig, TransformerSize
 from gigatok.config.watchdog import WatchdogSection
 
 PERCEPTUAL_NETWORKS = ("efficientnet-lite0", "vgg16")
-"""Of perceptual losses and distances; ``gigatok.teachers`` loads them."""
+"""Networks of perceptual losses and distances; ``gigatok.teachers`` loads them."""
 
 
 class BaseSection(Section):
@@ -191,7 +191,7 @@ class TokenizerEntry(Section):
     """What it overrides of ``teacher``: another semantic encoder (paper table 6). Its features are computed while
     training, since the stage ``teacher`` stores those of one encoder."""
     seed: Seed | None = None
-    """Seed of this training; ``None``: ``base.seed``. Data, judge and samples keep ``base.seed``."""
+    """Seed of this training; ``None``: ``base.seed``. Data, extractor and samples keep ``base.seed``."""
     launch: dict[str, object] = {}
     """What it overrides of ``launch``."""
     seeds: tuple[Seed, ...] = ()

@@ -20,7 +20,7 @@ CORE_TOKENIZERS: dict[str, Entry] = {
     "S-L-no-sem": {"encoder": "S", "decoder": "L", "overrides": NO_SEMANTIC},
     "B-L-no-sem": {"encoder": "B", "decoder": "L", "overrides": NO_SEMANTIC},
 }
-"""The five rungs, S-L, and the three sizes of figure 3 without semantic regularization."""
+"""The five sizes, S-L, and the three sizes of figure 3 without semantic regularization."""
 
 
 def default_generators(tokenizers: dict[str, Entry]) -> dict[str, Entry]:

@@ -24,10 +24,10 @@ class WatchdogSection(Section):
     codebook_steps: int = Field(1000, gt=0)
     """... when it stays there for so many steps."""
     adversary_loss: float = Field(1e-3, ge=0)
-    """``adversary``: hinge loss of the discriminator below which it tells all images apart ..."""
+    """``adversary``: hinge loss of the discriminator below which it separates all images ..."""
     adversary_steps: int = Field(1000, gt=0)
     """... when it stays there for so many steps. The tokenizer then learns nothing from it."""
     gradient_factor: float = Field(1000.0, gt=1)
     """``gradient``: how far a norm before clipping may lie above the median of the last ``gradient_looks`` ones."""
     gradient_looks: int = Field(50, gt=1)
-    """Looks that the median is over; no norm is judged before there were so many."""
+    """Looks that the median is over; no norm is checked before there were so many."""

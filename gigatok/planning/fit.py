@@ -1,4 +1,4 @@
-"""Whether this machine's memory holds the trainings of some settings, and the setting that helps where it does not."""
+"""Whether this machine's memory holds the trainings of some settings, and which setting to change where it does not."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class _Run(NamedTuple):
     micro_batch: int
     """Images of one forward pass."""
     flops: int
-    """Of a forward pass over one image."""
+    """Bytes of a forward pass over one image."""
     launch: LaunchSection
     processes: int
     """On a node."""

@@ -25,7 +25,7 @@ def training_flops(params: Params, name: str) -> float:
     """Operations of training tokenizer ``name``: three times its forward pass, per image and step.
 
     This is the usual 6 x parameters x tokens (2 forward, 4 backward), but convolutions use a parameter once a pixel.
-    Alignment MLP, teacher, perceptual network and discriminator are left out: they are the same for every rung.
+    Alignment MLP, teacher, perceptual network and discriminator are left out: they are the same for every size.
     """
     training = params.tokenizer_training(name)
     config = params.tokenizer_model(name, alignment_dim=1).model_copy(update={"alignment_layer": None})

@@ -195,7 +195,7 @@ def _generator_side(
     section: TrainTokenizerSection,
     setting: _Setting,
     inputs: tuple[Tensor, bool],
-    judges: tuple[nn.Module | None, nn.Module | None],
+    networks: tuple[nn.Module | None, nn.Module | None],
     memory: LiveMemory,
 ) -> Tensor:
     """Forward and backward pass of the tokenizer; the reconstructions, detached.
@@ -203,7 +203,7 @@ def _generator_side(
     ``inputs``: images, and whether the shortcut is decoded too.
     """
     images, shortcut = inputs
-    perceptual, discriminator = judges
+    perceptual, discriminator = networks
     weights = section.loss
     with memory.part("activations"):
         with setting.autocast():

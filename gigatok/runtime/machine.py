@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 MEMORY_PER_STAGE = 2 * 1024**3
 """Bytes of free memory for each stage that runs beside others on the CPU."""
 CONTAINER = Path("/sys/fs/cgroup")
-"""Where Linux tells a container its limits (cgroup v2)."""
+"""Where Linux keeps a container's limits (cgroup v2)."""
 
 
 def default_jobs(params: Params) -> int:
@@ -71,7 +71,7 @@ def has_cuda() -> bool:
 
 
 def gpu_memory() -> list[int]:
-    """Bytes of each visible NVIDIA GPU, as its driver tells; empty without one. torch is not imported."""
+    """Bytes of each visible NVIDIA GPU, as its driver reports; empty without one. torch is not imported."""
     if not has_cuda():
         return []
     query = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]

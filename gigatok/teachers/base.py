@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 
 class FrozenNetwork(nn.Module):
-    """A network that is never trained: always in eval mode, whatever ``train`` is told."""
+    """A network that is never trained: always in eval mode, whatever is passed to ``train``."""
 
     def __init__(self, name: str, sha256: str) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Tracking: the journals are the truth, MLflow is fed from them by a process of its own.
+"""Tracking: the journals are the truth, a process of its own uploads them to MLflow.
 
 Only ``gigatok.tracking.mlflow`` imports MLflow, on behalf of the feeder (``feed``) and of ``sync`` (rebuild, doctor).
 """

@@ -143,7 +143,7 @@ class Feeder:
         return one_line(error, self._destination.uri)
 
     def _leave(self) -> bool:
-        """Look once more behind the door; False if there is work after all."""
+        """Check once more for work before exiting, under the lock; False if there is some."""
         with locked(self._destination.file("door"), timeout=5):
             if self._failing_since is None and (self._work() or self._active()):
                 return False

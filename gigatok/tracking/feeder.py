@@ -38,11 +38,11 @@ logger = logging.getLogger("gigatok.tracking")
 def ensure_feeder(destination: Destination, wait: float = 5.0) -> None:
     """Start the feeder unless one runs. Takes milliseconds; it outlives this process, Ctrl-C included.
 
-    Who wants to be fed writes the record first and calls this next: a feeder about to end looks through the
-    records once more behind the same door. A door that is held by a process that hangs is waited for ``wait`` seconds.
+    Write the record first and call this next: a feeder about to end looks through the records once more under the
+    same lock. A lock that a hanging process holds is waited for ``wait`` seconds.
 
     Raises:
-        GigatokError: the door is held. Other errors are those of the file system and of starting a process.
+        GigatokError: the lock is held. Other errors are those of the file system and of starting a process.
     """
     with locked(destination.file("door"), timeout=wait):
         destination.file("stop").unlink(missing_ok=True)
@@ -63,7 +63,7 @@ def drain(runs_root: Path, timeout: float, section: TrackingSection | None = Non
     """Wait until MLflow has all of every ended run, and let the feeder go. Never raises: a pipeline ends with it.
 
     Runs that still train are not waited for. Warns in one line if ``timeout`` seconds were not enough. With a
-    timeout of 0 the feeder is only told to end after its work, and a warning needs a server known to fail.
+    timeout of 0 the feeder is only asked to end after its work, and a warning needs a server known to fail.
 
     Returns:
         Names of the runs (``tokenizers/S-S``) that MLflow still lacks something of.

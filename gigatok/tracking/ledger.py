@@ -29,7 +29,7 @@ class Ledger(Section):
     experiment_id: str
     run_id: str
     weights_sha256: str | None = None
-    """Of the weights whose run it is."""
+    """SHA-256 of the weights whose run it is."""
     fed: dict[str, Any] = {}
 
 

@@ -23,7 +23,7 @@ _SHORTEST_SECRET = 4
 
 
 def mask(text: str, *addresses: str) -> str:
-    """``text`` without what opens a door: passwords of ``addresses`` and of the environment, wherever they occur.
+    """``text`` without passwords: those of ``addresses`` and of the environment, wherever they occur.
 
     A library may quote an address whole, decoded, or in part; each known password is therefore looked for as such,
     besides everything that has the form of one.

@@ -1,4 +1,4 @@
-"""The lines through which a running stage tells the runner what it does: the one place that knows their form."""
+"""The lines through which a running stage reports to the runner: the one place that knows their form."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run tells the tracker: ``tracking.json`` in the run's folder, written by the stages."""
+"""What a run reports to the tracker: ``tracking.json`` in the run's folder, written by the stages."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Record(Section):
     started: float = 0.0
     ended: float | None = None
     weights_sha256: str | None = None
-    """Of the weights that the training made; ``None`` before it ended."""
+    """SHA-256 of the weights that the training made; ``None`` before it ended."""
     sheet_before: str | None = None
     """SHA-256 of a score sheet of other weights that lay there when training ended; ``None`` once there are scores."""
 
@@ -150,9 +150,9 @@ def describe_record(run: RunFolder, info: RunInfo, experiment: str, destination:
             weights_sha256=weights_sha256(run),
         )
     else:
-        told = info.described()
-        merged = {key: {**getattr(before, key), **told[key]} for key in ("params", "tags", "metrics")}
-        merged["params"] = {**told["params"], **before.params}  # what training said cannot change any more
+        reported = info.described()
+        merged = {key: {**getattr(before, key), **reported[key]} for key in ("params", "tags", "metrics")}
+        merged["params"] = {**reported["params"], **before.params}  # what training said cannot change any more
         weights = before.weights_sha256 or (None if before.alive(run) else weights_sha256(run))
         new = {**merged, "destination": destination, "experiment": experiment, "weights_sha256": weights}
         record = before.replace(**new, sheet_before=None)

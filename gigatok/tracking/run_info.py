@@ -25,7 +25,7 @@ class RunInfo:
     """Constants worth plotting against: ``parameters``, ``tokenizer_parameters``."""
 
     def described(self) -> dict[str, Any]:
-        """As fields of a ``Record``."""
+        """The fields of a ``Record``."""
         return {
             "suite_run": self.suite_run,
             "name": self.name,

@@ -36,7 +36,7 @@ logger = logging.getLogger("gigatok.tracking")
 
 
 class Tracker(Protocol):
-    """What a training loop tells about itself."""
+    """What a training loop reports of itself."""
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """Values that the loop has just written to the run's journal."""
@@ -85,7 +85,7 @@ class MlflowTracker:
             _quietly_ensure(self._destination, wait=0.5)
 
     def artifact(self, path: Path, folder: str) -> None:
-        """Note the file for the feeder. It must stay where it is until the run was fed."""
+        """Note the file for the feeder. It must stay where it is until it was uploaded."""
         note_artifact(self._run, path, folder)
 
     def close(self, status: Status = "FINISHED") -> None:
@@ -126,7 +126,7 @@ def open_tracker(section: TrackingSection, run: RunFolder, info: RunInfo) -> Tra
         if changes is not None:
             note_artifact(run, changes, "source")
         ensure_feeder(destination, WAIT_SECONDS)
-    except Exception as error:  # a malformed address, a full disk, no process left: training goes on
+    except Exception as error:  # a malformed address, a full disk, no process left: training continues
         reason = one_line(error, section.uri or "")
         logger.warning("%s is not tracked live (%s): run 'gigatok-bench track sync' later", printable(run.name), reason)
         return NullTracker()

@@ -41,15 +41,15 @@ class Estimator(_Stated):
     reference_moments: Literal["stored"] | None = None
     """``stored``: statistics that came with the reference stand in the place of its images' own."""
     kernel_subsets: int | None = None
-    """Of the kernel distance; 0: one unbiased estimate on all samples."""
+    """Random subsets of the kernel distance; 0: one unbiased estimate on all samples."""
     kernel_subset_size: int | None = None
     kernel_seed: int | None = None
     splits: int | None = None
-    """Of the inception score, in the samples' order."""
+    """Splits of the inception score, in the samples' order."""
     neighbours: int | None = None
     """k of precision and recall."""
     distances: Literal["float64", "float16"] | None = None
-    """Of precision and recall."""
+    """Nearest neighbours in precision and recall."""
     ssim: Literal["standard", "gigatok-release"] | None = None
     line_points: int | None = None
     """Sample counts on the line over 1/n whose end is the distance of infinitely many samples."""

@@ -106,7 +106,7 @@ class ScoreSheet(Section):
     model_config = ConfigDict(populate_by_name=True)
 
     schema_version: Literal[1] = Field(default=1, alias="schema")
-    """Of the file's layout; another one is refused."""
+    """Version of the file's layout; another one is refused."""
     name: str
     kind: str
     """``tokenizer``, ``generator`` or ``reference``."""
@@ -119,7 +119,7 @@ class ScoreSheet(Section):
     notes: tuple[str, ...] = ()
     """For readers. Nothing looks for words in them."""
     inputs: tuple[InputSet, ...] = ()
-    """Of sheets that ``evaluate`` makes."""
+    """The two sets; only in sheets that ``evaluate`` makes."""
     files: dict[str, Digests] = {}
     """Hashes of the files beside the sheet that were written with it; empty in sheets of earlier versions."""
 

@@ -115,10 +115,10 @@ def _root() -> Path:
 
 
 def _chosen(params: Params, sizes: str) -> list[str]:
-    """Tokenizers of the rungs that were asked for.
+    """Tokenizers of the sizes that were asked for.
 
     Raises:
-        ConfigError: a rung that does not exist, or that these settings do not train.
+        ConfigError: a size that does not exist, or that these settings do not train.
     """
     from gigatok.config import RUNGS, ConfigError
 

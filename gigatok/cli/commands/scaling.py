@@ -109,7 +109,7 @@ def _print_rows(root: Path, params: Params, sizes: list[str], as_json: bool) -> 
 
 
 def scaling_document(rows: list[ScalingRow], params: Params, report: str) -> dict[str, Any]:
-    """What ``--json`` prints: profile, suite, one object a rung, and where the table was written."""
+    """What ``--json`` prints: profile, suite, one object for each size, and where the table was written."""
     return {
         "profile": params.profile,
         "suite": params.suite,

@@ -20,7 +20,7 @@ SCRIPT = r"""#!/bin/bash
 #SBATCH --signal=B:TERM@{notice}
 # Written by: gigatok-bench slurm {stages} --nodes {nodes} --gpus {gpus}
 # Trains one stage after the other over all GPUs. {notice} seconds before the time limit a run saves its state and the
-# job is queued again; after a preemption Slurm does that itself. Either way the same script goes on.
+# job is queued again; after a preemption Slurm does that itself. Either way the same script resumes.
 set -uo pipefail
 
 cd {root} || exit 1
@@ -70,7 +70,7 @@ def slurm(
     time: Annotated[str, typer.Option(help="Time limit, as Slurm writes it.")] = "24:00:00",
     notice: Annotated[int, typer.Option(help="Seconds before the limit at which states are saved.", min=30)] = 600,
 ) -> None:
-    """Print a Slurm job script that trains the stages over all GPUs of all nodes, and goes on after a preemption."""
+    """Print a Slurm job script that trains the stages over all GPUs of all nodes, and resumes after a preemption."""
     from gigatok.cli.files.project import project_root
     from gigatok.config import ConfigError, load_params
     from gigatok.config.launch import require_divisible

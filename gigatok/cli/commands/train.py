@@ -25,7 +25,7 @@ def train(
     """Train one model as its stage would, with the processes that section launch of params.yaml asks for.
 
     What it needs must be there: prepared data, a teacher's features, a generator's tokenizer. A training that was
-    interrupted goes on; the next repro finds it done.
+    interrupted resumes; the next repro finds it done.
     """
     from gigatok.cli.files.project import project_root
     from gigatok.config import ConfigError, load_params

@@ -42,7 +42,7 @@ class ReadImages(NamedTuple):
     files: list[str]
     """n names; files that could not be read are not among them."""
     traits: list[Collection[str]]
-    """Of each, what its file held besides: transparency, EXIF rotation, 16 bits, an animation."""
+    """What else the file of each image held: transparency, EXIF rotation, 16 bits, an animation."""
 
 
 def find_images(inputs: Sequence[Path]) -> FoundImages:

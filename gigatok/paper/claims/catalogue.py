@@ -25,7 +25,7 @@ class Claim:
     level: float = LEVEL
     """Two-sided chance of a false alarm among all comparisons."""
     correction: Literal["holm"] = "holm"
-    """Of the p-values, over all comparisons."""
+    """Level of the p-values, over all comparisons."""
     power: float = POWER
     """At which the smallest detectable difference is stated."""
     caveat: str = ""

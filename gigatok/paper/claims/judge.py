@@ -1,4 +1,4 @@
-"""What a claim of the paper rests on, and how it is judged: two recipes compared, or two measurements correlated.
+"""What a claim of the paper rests on, and how it is decided: two recipes compared, or two measurements correlated.
 
 Trainings are the unit (``results/statistics.py``). A comparison is measured first; its verdict needs the p-values of
 all comparisons of the claim, since Holm's correction is over them.
@@ -41,7 +41,7 @@ class Finding:
     effect: float | None = None
     """Left minus right, or the correlation."""
     interval: tuple[float, float] | None = None
-    """Of the effect: 95%, over trainings and images; of this comparison alone."""
+    """Interval of the effect: 95%, over trainings and images; of this comparison alone."""
     p: float | None = None
     """Two-sided, of this comparison alone."""
     corrected_p: float | None = None

@@ -38,7 +38,7 @@ TEST = (
     "with the noise of their scores. A claim is confirmed when all its comparisons are, contradicted when one is. At "
     "proxy scale a verdict is about the proxy alone, not about the paper."
 )
-"""How claims are judged, in words."""
+"""How claims are decided, in words."""
 
 
 def check_claims(results: Results) -> list[CheckedClaim]:

@@ -23,7 +23,7 @@ _LISTED = 3
 _HALVES = ("precision", "recall")
 """Each trades against the other, so beating a baseline in one alone says nothing: no comparison is made of them."""
 QUOTED = ("dilemma", "cure")
-"""Claims that stand among the statements, as the ledger has judged them."""
+"""Claims that stand among the statements, as the ledger has decided them."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ def answers(
     return [
         beats_floors(rows, scale),
         beats_kmeans(rows, scale),
-        trend("rFID falls from the smallest to the largest rung.", rungs, "rfid", scale),
-        trend("Guided gFID falls from the smallest to the largest rung.", rungs, PAPER_GFID, scale),
+        trend("rFID falls from the smallest to the largest size.", rungs, "rfid", scale),
+        trend("Guided gFID falls from the smallest to the largest size.", rungs, PAPER_GFID, scale),
         *(quoted(claim) for claim in claims if claim.claim.key in QUOTED),
         Answer(*best_predictor(predictions, scale)),
     ]
@@ -92,7 +92,7 @@ def beats_kmeans(rows: Sequence[ScalingRow], scale: Scale) -> Answer:
 
 
 def trend(statement: str, rows: Sequence[ScalingRow], key: str, scale: Scale) -> Answer:
-    """Whether a metric falls from the first row that was run to the last: one comparison, judged like a claim's."""
+    """Whether a metric falls from the first row that was run to the last: one comparison, decided like a claim's."""
     run = [(row.tokenizer, found) for row in rows if (found := row_trainings(row, key))]
     shown = find_metric(key)
     if len(run) < 2 or shown is None:
@@ -126,7 +126,7 @@ class _Contest:
     lost: list[tuple[str, str, float]] = field(default_factory=list)
     """The floor's value as text, the tokenizer, its own value."""
     tested: list[tuple[bool, float | None]] = field(default_factory=list)
-    """Of each comparison: whether it is won, and its p-value over trainings; ``None``: one training."""
+    """For each comparison whether it is won, and its p-value over trainings; ``None``: one training."""
 
     def losses(self) -> str:
         by_value: dict[str, list[tuple[str, float]]] = {}

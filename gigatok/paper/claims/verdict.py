@@ -30,7 +30,7 @@ class Verdict:
 
 
 def scale_of(params: Params) -> Scale:
-    """Of the experiment that the settings describe."""
+    """Scale of the experiment that the settings describe."""
     return "paper" if params.profile == "paper" else "proxy"
 
 

@@ -1,4 +1,4 @@
-"""Where rungs fail most: each rung's worst reconstructions under their originals' names."""
+"""Worst reconstructions of each size, with their originals' names."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _CAPTION = 4 * _LINE + 8
 
 
 def write_failures(results: Results, path: Path) -> WrittenFigure:
-    """One block a rung: originals with the lowest PSNR, lowest first, their reconstructions, name and value below.
+    """One block for each size: originals with the lowest PSNR first, then reconstructions, names and values.
 
     Raises:
         GigatokError: a run folder holds a damaged file, or the embedded data set is missing.
@@ -43,7 +43,7 @@ def write_failures(results: Results, path: Path) -> WrittenFigure:
         y += block.height
     write_png(sheet, path)
     shown = tuple(score for run in runs if _worst(run) for score in run.scores if score.metric == "psnr")
-    return WrittenFigure(0, "Where rungs fail most: the validation images with the lowest PSNR", path, shown)
+    return WrittenFigure(0, "Worst reconstructions: the validation images with the lowest PSNR", path, shown)
 
 
 def image_names(

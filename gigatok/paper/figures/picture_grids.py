@@ -1,4 +1,4 @@
-"""Grids a person looks at: originals, reconstructions by rung, samples by class. Enlarged, never smoothed."""
+"""Grids a person looks at: originals, reconstructions by size, samples by class. Enlarged, never smoothed."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def write_samples(rows: Sequence[ScalingRow], params: Params, classes: Sequence[
 
 
 def write_rung(row: ScalingRow, params: Params, classes: Sequence[str], path: Path) -> None:
-    """Originals, their reconstructions, and samples grouped by class, side by side for one rung."""
+    """Originals, their reconstructions, and samples grouped by class, side by side for one size."""
     pictures, samples = row.tokenizer_run.pictures, row.generator_run.samples
     if pictures is None and samples is None:
         _placeholder(path, [row], params)

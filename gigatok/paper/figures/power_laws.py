@@ -1,4 +1,4 @@
-"""Scaling laws of the rungs: each metric against parameters and training compute, with the paper's own points."""
+"""Scaling laws over sizes: each metric against parameters and training compute, with the paper's own points."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def _markdown(fitted: Fitted, params: Params) -> str:
     return "\n".join(
         [
             "# Power laws\n",
-            f"y = c + a (x / x0)^-b through our rungs ({scale_label(params)}) and through the paper's of table 10; x0 "
+            f"y = c + a (x / x0)^-b through our sizes ({scale_label(params)}) and through the paper's of table 10; x0 "
             "is the smallest. Intervals: 95%, from draws of every score within its own interval (over training seeds "
             "where there are several); no interval where the scores have none, as in the paper. FLOPs are those of "
             "training the tokenizer: forward and backward, without teacher, perceptual network, adversary and AR "

@@ -148,7 +148,7 @@ def _series(axes: Axes, rows: Sequence[ScalingRow], column: Metric, semantic: bo
 
 
 def _encoder_first(row: ScalingRow) -> bool:
-    """Whether the encoder is the larger part (B-S): such a size is no rung, and no line goes through it.
+    """Whether the encoder is the larger part (B-S): such a size is not on the ladder, and no line goes through it.
 
     Sizes that are none of the paper's have no order.
     """

@@ -113,13 +113,13 @@ def _banner(page: Page) -> str:
     if page.params.profile == "paper":
         return f"Paper scale. {state}{dirty}"
     return (
-        "A small proxy of the paper's experiment: other data, networks and judge. None of these numbers is the "
+        "A small proxy of the paper's experiment: other data, networks and extractor. None of these numbers is the "
         f"paper's or comparable with it. {state}{dirty}"
     )
 
 
 def _head(columns: Sequence[Metric]) -> list[tuple[str, str]]:
-    lead = [("Size", "rung on the command line"), ("Tokenizer", "encoder-decoder"), ("Semantic", "regularization")]
+    lead = [("Size", "name on the command line"), ("Tokenizer", "encoder-decoder"), ("Semantic", "regularization")]
     lead.append(("Params", "of the whole tokenizer"))
     return [*lead, *((header(column), f"{column.what}, {column.better} is better") for column in columns)]
 

@@ -52,7 +52,7 @@ def plot(page: Page, column: Metric) -> PageFigure:
 
 
 def pictures(page: Page) -> list[PageFigure]:
-    """Reconstructions, samples and failures of all rungs."""
+    """Reconstructions, samples and worst reconstructions of all sizes."""
     return [
         _shown(
             page,
@@ -65,7 +65,7 @@ def pictures(page: Page) -> list[PageFigure]:
         _shown(
             page,
             "samples.png",
-            title="Samples by class and rung",
+            title="Samples by class and size",
             alt="Samples, one row for each generator, one column for each class",
             caption="Not chosen: the first sample of each class, from the same seeds in every row, without guidance.",
             scores=_scores(page.rows, "gfid"),
@@ -73,16 +73,16 @@ def pictures(page: Page) -> list[PageFigure]:
         _shown(
             page,
             "failures.png",
-            title="Where rungs fail most",
-            alt="For each rung its worst reconstructions below their originals",
-            caption="Of all validation images the ones that each rung reconstructs worst, by PSNR, lowest first.",
+            title="Worst reconstructions",
+            alt="For each size its worst reconstructions below their originals",
+            caption="The validation images that each size reconstructs worst, by PSNR, lowest first.",
             scores=page.paper.failures.scores,
         ),
     ]
 
 
 def rung(page: Page, row: ScalingRow) -> PageFigure:
-    """One rung."""
+    """One size."""
     return _shown(
         page,
         f"rung-{row.size}.png",
@@ -147,7 +147,7 @@ def laws(page: Page) -> PageFigure:
         "scaling-law.svg",
         title="Scaling laws",
         alt="Metrics against parameters and training FLOPs with fitted power laws",
-        caption="Power laws y = c + a (x / x0)^-b through the rungs with semantic regularization, where there are "
+        caption="Power laws y = c + a (x / x0)^-b through the sizes with semantic regularization, where there are "
         "enough points that fall; under a panel without a curve stands why. Bands: 95%, from the scores' own "
         "intervals. FLOPs: of the tokenizer's training alone. Bottom row: the points that the paper prints, at its own "
         "scale.",

@@ -1,4 +1,4 @@
-"""What a score must have been measured with to be held against the number the paper prints (docs/protocols.md)."""
+"""How a score must have been measured to be compared with the number the paper prints (docs/protocols.md)."""
 
 from __future__ import annotations
 

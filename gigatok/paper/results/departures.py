@@ -1,4 +1,4 @@
-"""What a profile does that the paper does not: help for short runs, and every difference of scale."""
+"""What a profile does that the paper does not: aids for short runs, and every difference of scale."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Departure:
 
 
 def aids(params: Params) -> list[Departure]:
-    """Help that the paper does not use and this profile has switched on."""
+    """Aids that the paper does not use and this profile has switched on."""
     training = params.train_tokenizer
     restart, loss, cnn = training.codebook_restart, training.loss, training.model.cnn
     found = []
@@ -68,7 +68,7 @@ _COMPARED: list[tuple[str, Callable[[Params], str]]] = [
     ("perceptual weight", lambda params: f"{params.train_tokenizer.loss.perceptual_weight:g}"),
     ("adversarial weight", lambda params: _adversary(params)),
     ("adversary takes part in", lambda params: _adversarial_share(params)),
-    ("judge of rFID and gFID", lambda params: params.reference.extractor),
+    ("extractor of rFID and gFID", lambda params: params.reference.extractor),
     ("tokenizer base learning rate", lambda params: f"{params.train_tokenizer.optimizer.learning_rate:g}"),
     ("tokenizer learning-rate warm-up", lambda params: _warmup(params.tokenizers, params.tokenizer_training)),
     ("AR blocks, GPT-B to GPT-XXL", lambda params: _depths(params.train_generator.sizes)),

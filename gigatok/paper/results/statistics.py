@@ -66,7 +66,7 @@ def difference(
         images: what other images would change; ``None``: nothing that the spread over seeds does not hold
 
     Returns:
-        ``None`` where no side's trainings spread at all although the means differ: chance cannot be judged then.
+        ``None`` where no side's trainings spread at all although the means differ: chance cannot be assessed then.
 
     Raises:
         GigatokError: a side has fewer than two trainings.

@@ -217,7 +217,7 @@ def order_agreement(rows: list[list[PaperCell]], place: int) -> tuple[int, int]:
     """Pairs of runs that our values order like the paper's, and all pairs that can be compared.
 
     A run that stands in several rows (a tokenizer with two AR models, say) counts once; values with guidance are not
-    held against values without.
+    compared with values without.
     """
     cells = {cell.run.name: cell for cell in (row[place] for row in rows)}
     known = [(cell.paper, cell.ours, cell.unguided) for cell in cells.values()]

@@ -22,7 +22,7 @@ class ScalingRow:
     """One tokenizer with everything measured on it. Nothing measured is an absent key, never 0."""
 
     size: str
-    """Rung (``s`` ... ``3b``); empty for tokenizers that are no rung."""
+    """Size on the command line (``s`` ... ``3b``); empty for tokenizers that have none."""
     tokenizer: str
     generator: str
     """The AR model on its tokens; mostly of the same name."""
@@ -35,7 +35,7 @@ class ScalingRow:
     """Parameters of the whole tokenizer; ``None``: not run."""
     metrics: dict[str, float]
     floors: dict[str, float]
-    """Under a metric's name: what no skill scores. Under ``<metric> (<floor>)``: every further floor."""
+    """Keyed by metric: the score of a trivial baseline. Keyed by ``<metric> (<name>)``: the other baselines."""
     seconds: dict[str, float]
     """Wall seconds by ``tokenizer``, ``generator``, ``evaluate``."""
     images_per_second: dict[str, float] = field(default_factory=dict)

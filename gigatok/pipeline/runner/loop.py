@@ -24,7 +24,7 @@ TAIL_LINES = 20
 
 
 class Interrupted(GigatokError):
-    """The user stopped the run. Nothing is lost: the same command goes on."""
+    """The user stopped the run. Nothing is lost: the same command resumes."""
 
     exit_code = 130
 
@@ -117,7 +117,7 @@ class _Run:
         try:
             while self.waiting or self.running:
                 if interruptions:
-                    raise Interrupted("stopped: the same command goes on from here")
+                    raise Interrupted("stopped: the same command resumes from here")
                 self._start()
                 time.sleep(POLL_SECONDS)
                 self._collect()

@@ -28,7 +28,7 @@ class Schema(NamedTuple):
     """What a database file says about itself."""
 
     revision: str | None
-    """Of the tables, as MLflow's migrations name it; ``None``: there are no finished tables."""
+    """Version of the tables, as MLflow's migrations name it; ``None``: there are no finished tables."""
     runs: int
     artifacts: tuple[str, ...] = ()
     """Artifact locations of its experiments."""

@@ -117,7 +117,7 @@ def test_dilemma_and_cure_are_the_checked_claims(trained):
 
 def test_generation_is_judged_by_the_papers_guided_gfid(runs):
     texts = {each.statement: each.text for each in said(runs)}
-    fall = texts["Guided gFID falls from the smallest to the largest rung."]
+    fall = texts["Guided gFID falls from the smallest to the largest size."]
     assert fall.startswith("Falls at 4 of 4 steps: S-S 116.0, S-B 111.0")
 
 

@@ -1,4 +1,4 @@
-"""Where rungs fail: original above reconstruction, and what names the picture."""
+"""Worst reconstructions: original above reconstruction, and what names the picture."""
 
 from __future__ import annotations
 

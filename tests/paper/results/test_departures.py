@@ -29,7 +29,7 @@ def test_helps_that_are_off_are_not():
 
 def test_differences_name_data_judge_and_scale_but_nothing_equal():
     found = {each.setting: (each.ours, each.paper) for each in differences(fake_params())}
-    assert found["judge of rFID and gFID"] == ("efficientnet-lite2", "inception-2015")
+    assert found["extractor of rFID and gFID"] == ("efficientnet-lite2", "inception-2015")
     assert found["tokens an image"] == ("64", "256")
     assert found["data"][1] == "ImageNet-1k 256x256"
     assert "code dimension" not in found
