@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import io
 import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import numpy as np
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
@@ -23,6 +25,16 @@ fuzzed = settings(
     suppress_health_check=list(HealthCheck),
 )
 """200 examples a reader, the same every time; any number of new ones with ``GIGATOK_FUZZ_EXAMPLES`` (``make fuzz``)."""
+
+
+def npz(**arrays: np.ndarray) -> bytes:
+    """An ``.npz`` file."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    compressed = io.BytesIO()
+    np.savez_compressed(compressed, **arrays)
+    return buffer.getvalue() if len(arrays) % 2 else compressed.getvalue()
+
 
 ODD_VALUES: list[Any] = [None, True, -1, 0, 2**31, 2**70, 0.5, -0.0, "", "x", "\0", "é", [], {}, [[]], {"a": 1}]
 

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from fuzzing import altered, files, fuzzed, value_or_one_error
+from fuzzing import altered, files, fuzzed, npz, value_or_one_error
 from hypothesis import given
 from hypothesis import strategies as st
 from image_files import BASE, encoded, image_folder, noise, section
@@ -39,15 +39,6 @@ def test_images(data: bytes) -> None:
     if found is not None:
         assert found.picture.mode == "RGB"
         assert found.picture.width * found.picture.height <= LARGEST_PIXELS
-
-
-def npz(**arrays: np.ndarray) -> bytes:
-    """An ``.npz`` file."""
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
-    compressed = io.BytesIO()
-    np.savez_compressed(compressed, **arrays)
-    return buffer.getvalue() if len(arrays) % 2 else compressed.getvalue()
 
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (3, 4, 4, 3), dtype=np.uint8)

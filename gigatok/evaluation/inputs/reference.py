@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -100,8 +101,8 @@ def read_stored_reference(workspace: Workspace) -> StoredReference:
             sums = PairSums(float(arrays["samples_kernel_within"]), arrays["samples_squared_radii"])
         return StoredReference(
             samples_sums=sums,
-            samples=arrays["samples"],
-            validation=arrays["validation"],
+            samples=_pool(arrays, "samples"),
+            validation=_pool(arrays, "validation"),
             samples_content=str(arrays["samples_content"]),
             validation_sha256=str(arrays["validation_sha256"]),
             samples_name=str(arrays["samples_name"]),
@@ -109,6 +110,13 @@ def read_stored_reference(workspace: Workspace) -> StoredReference:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise GigatokError(f"{path} lacks what stage 'reference' writes ({reason(error)}): {_AGAIN}") from None
+
+
+def _pool(arrays: Mapping[str, npt.NDArray[Any]], name: str) -> Pool:
+    pool = arrays[name]
+    if pool.ndim != 2 or pool.dtype.kind != "f" or not pool.size:
+        raise ValueError(f"{name} is {pool.dtype} {pool.shape}, not floats (n, d)")
+    return pool
 
 
 class SampleReference(NamedTuple):
