@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from gigatok.artifacts.files import explain, write_bytes
 from gigatok.config import GigatokError
+from gigatok.config.reading import read_json_object, reason
 
 
 class Point(NamedTuple):
@@ -71,6 +72,24 @@ def parse_lines(lines: Iterable[bytes]) -> list[Point]:
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             continue
     return points
+
+
+def read_curves(path: Path, *, fix: str) -> dict[str, list[list[float]]]:
+    """Content of a ``curves.json``: name to points [step, value].
+
+    Args:
+        fix: ends the line of an error.
+
+    Raises:
+        GigatokError: the file is missing, damaged, or holds something else.
+    """
+    values = read_json_object(path, fix=fix)
+    for name, points in values.items():
+        try:
+            _ = [(float(step), float(value)) for step, value in points]
+        except (TypeError, ValueError) as error:
+            raise GigatokError(f"{path} has no points [step, value] of {name} ({reason(error)}): {fix}") from None
+    return values
 
 
 def series(path: Path, name: str) -> tuple[list[int], list[float]]:

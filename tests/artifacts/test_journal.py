@@ -1,7 +1,11 @@
 import math
 from pathlib import Path
 
+import pytest
+
 from gigatok.artifacts import Journal, read_journal, series
+from gigatok.artifacts.journal import read_curves
+from gigatok.config import GigatokError
 
 
 def test_values_are_on_disk_when_log_returns(tmp_path: Path) -> None:
@@ -45,3 +49,10 @@ def test_a_step_logged_twice_counts_once_with_the_later_value(tmp_path: Path) ->
     journal.log(5, {"loss": 2})
     assert series(journal.path, "loss") == ([5], [2])
     assert series(tmp_path / "absent.jsonl", "loss") == ([], [])
+
+
+@pytest.mark.parametrize("content", ["[]", '{"loss": 3}', '{"loss": [[1]]}', '{"loss": [["a", 1]]}', "{", "[" * 9999])
+def test_curves_that_are_none_are_one_line(tmp_path: Path, content: str) -> None:
+    (tmp_path / "curves.json").write_text(content)
+    with pytest.raises(GigatokError, match=r"curves.json .*: train again"):
+        read_curves(tmp_path / "curves.json", fix="train again")

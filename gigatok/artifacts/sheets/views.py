@@ -5,12 +5,12 @@ Views only: nothing reads them back. The score sheet and ``curves.json`` hold mo
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from gigatok.artifacts.files import write_json
+from gigatok.artifacts.journal import read_curves
 from gigatok.artifacts.run_folder import RunFolder
 from gigatok.artifacts.sheets.scores import ScoreSheet
 
@@ -89,8 +89,4 @@ def _thinned(points: Curve) -> Iterable[Sequence[float]]:
 
 def _read_curves(path: Path) -> dict[str, list[list[float]]]:
     """Curves of the training; none where the weights came from elsewhere."""
-    try:
-        values: dict[str, list[list[float]]] = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return {}
-    return values
+    return read_curves(path, fix="run the stage that trains it again") if path.exists() else {}

@@ -12,10 +12,11 @@ import numpy.typing as npt
 from gigatok.artifacts import RunFolder, Score, ScoreSheet
 from gigatok.artifacts.arrays import read_npz
 from gigatok.artifacts.belonging import of_these_weights, read_provenance
+from gigatok.artifacts.journal import read_curves
 from gigatok.artifacts.outputs.digests import make_sound, outputs_in
 from gigatok.artifacts.outputs.pictures import GeneratorSamples, TokenizerPictures
-from gigatok.config import RUNGS, GigatokError, Params
-from gigatok.config.reading import read_json_object, reason
+from gigatok.config import RUNGS, Params
+from gigatok.config.reading import read_json_object
 
 Kind = Literal["tokenizer", "generator", "reference"]
 Curve = list[tuple[float, float]]
@@ -62,11 +63,8 @@ class Run:
         if not self.sheet or not path.exists():
             return {}
         make_sound(path, outputs_in(self.provenance).get(path.name), fix=_AGAIN)
-        values = _read_json(path)
-        try:
-            return {name: [(float(x), float(y)) for x, y in points] for name, points in values.items()}
-        except (TypeError, ValueError) as error:
-            raise GigatokError(f"{path} holds no curves ({reason(error)}): {_AGAIN}") from None
+        values = read_curves(path, fix=_AGAIN)
+        return {name: [(float(x), float(y)) for x, y in points] for name, points in values.items()}
 
     def arrays(self, file: str) -> dict[str, npt.NDArray[Any]]:
         """Arrays of an ``.npz`` that was written with the score sheet; empty without the file or the run.
