@@ -36,6 +36,10 @@ class PatchKMeans:
         self.codebook: Tensor | None = None
         """(codebook_size, patch pixels * 3) in 0..255, float32, after ``fit``."""
 
+    def describe(self) -> str:
+        """``k-means: 16 patches an image, 64 codes``."""
+        return f"k-means: {self.num_tokens} patches an image, {self.codebook_size} codes"
+
     def fit(self, images: Images, *, iterations: int = 10, seed: int = 0, max_patches: int = 65_536) -> PatchKMeans:
         """Lloyd's algorithm from distinct patches drawn with ``seed``; deterministic, seconds on one thread.
 

@@ -59,12 +59,10 @@ def evaluate(
 ) -> None:
     """Score images and say with every number how it was measured."""
     names = tuple(part.strip() for part in perceptual.split(",") if part.strip())
-    needed = [samples, reference, *([] if reconstructions or weights is None else [weights])]
     problems = _unusable_names(extractor, protocol, names, device) + _unusable_weights(names, perceptual_weights)
-    _require_usable(problems + _missing(needed))
+    _require_usable(problems + _missing(samples, reference, None if reconstructions else weights))
     found = _open_outputs_and_device(output, count_plot, device)
     first, second = _open_both(samples, reference, protocol, crop, allow_lossy)
-
     from gigatok.evaluation.scoring.evaluate import evaluate as score
     from gigatok.evaluation.scoring.pair import EvaluateOptions
 
@@ -145,9 +143,11 @@ def _unusable_weights(perceptual: Sequence[str], weights: Path | None) -> list[s
     return [f"--perceptual-weights {weights} are vgg16's: name it, --perceptual vgg16"]
 
 
-def _missing(paths: Sequence[Path]) -> list[str]:
+def _missing(*paths: Path | None) -> list[str]:
     return [
-        f"{str(path)!r} does not exist: pass a path that does" for path in dict.fromkeys(paths) if not path.exists()
+        f"{str(path)!r} does not exist: pass one that does"
+        for path in dict.fromkeys(paths)
+        if path and not path.exists()
     ]
 
 

@@ -94,10 +94,7 @@ def score_reference(params: Params, workspace: Workspace) -> None:
         kind="reference",
         scores=tuple(score.replace(provenance=source) for score in real_images),
         floors=tuple(score.replace(provenance=source) for score in scores),
-        notes=(
-            f"k-means: {kmeans.num_tokens} patches an image, {kmeans.codebook_size} codes, "
-            f"{section.kmeans_iterations} iterations on the training images",
-        ),
+        notes=(f"{kmeans.describe()}, {section.kmeans_iterations} iterations on the training images",),
         few_samples=few_samples(real.pool, len(validation)),
         files=digests_of(workspace.reference, ("features.npz", "pictures.npz")),
     )
