@@ -39,9 +39,10 @@ class BaseSection(Section):
 class PrepareSection(Section):
     """Data: where images come from, how they are cropped, how they are split."""
 
-    source: Literal["emoji", "imagefolder", "parquet"] = "emoji"
+    source: Literal["emoji", "imagefolder", "parquet", "shards"] = "emoji"
     path: str | None = None
-    """Folder or file of ``imagefolder`` and ``parquet``; ``None`` for the embedded data set."""
+    """Folder or file of ``imagefolder`` and ``parquet``, folder or address (``s3://...``) of ``shards``; ``None`` for
+    the embedded data set."""
     image_size: Side = 32
     validation_fraction: float = Field(0.1, gt=0, lt=1)
     """Share of concepts (not images) held out, stratified by label; unused where the source has its own split."""
@@ -51,6 +52,11 @@ class PrepareSection(Section):
     """Share of unreadable images above which the stage fails."""
     limit_concepts: Count | None = None
     """Keep this many concepts, drawn with the seed; ``None``: all."""
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether ``path`` is an address, which is not looked for among the files."""
+        return self.source == "shards" and self.path is not None and "://" in self.path
 
 
 class TeacherSection(Section):

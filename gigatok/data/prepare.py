@@ -25,6 +25,7 @@ from gigatok.data.images import CorruptImageError, Trait, decode_with_traits
 from gigatok.data.packing import PackedWriter
 from gigatok.data.parquet import open_parquet
 from gigatok.data.prepared import INDEX_NAME, SUMMARY_NAME, CorruptImage, DataSummary, SplitCounts
+from gigatok.data.shards.read import open_shards
 from gigatok.data.source import Record, Source, Split
 from gigatok.data.split import limit_concepts, split_concepts
 from gigatok.data.transforms import Pixels, center_crop
@@ -67,6 +68,14 @@ class _Content(NamedTuple):
     traits: dict[str, int]
 
 
+_OPEN: dict[str, Callable[[str], Source]] = {
+    "imagefolder": open_imagefolder,
+    "parquet": open_parquet,
+    "shards": open_shards,
+}
+"""How each source is opened, by ``prepare.source``."""
+
+
 def _silent(done: int, total: int) -> None:
     """Progress nobody watches."""
 
@@ -81,7 +90,7 @@ def open_source(section: PrepareSection) -> Source:
         if section.path is not None:
             raise GigatokError(
                 f"prepare.path {section.path!r} has no meaning with source 'emoji' (it is embedded): "
-                "remove it, or set prepare.source to 'imagefolder' or 'parquet'"
+                "remove it, or set prepare.source to 'imagefolder', 'parquet' or 'shards'"
             )
         return open_emoji()
     if section.path is None:
@@ -89,9 +98,9 @@ def open_source(section: PrepareSection) -> Source:
             f"prepare.path is not set, but prepare.source {section.source!r} needs it: "
             "set it to where the images are, or use source 'emoji'"
         )
-    if not Path(section.path).exists():
+    if not section.is_remote and not Path(section.path).exists():
         raise GigatokError(f"prepare.path {section.path!r} does not exist: set it to where the images are")
-    return open_imagefolder(section.path) if section.source == "imagefolder" else open_parquet(section.path)
+    return _OPEN[section.source](section.path)
 
 
 def prepare(section: PrepareSection, base: BaseSection, out: Path, progress: Progress = _silent) -> DataSummary:

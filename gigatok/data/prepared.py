@@ -22,6 +22,7 @@ from gigatok.data.emoji import EmojiReader
 from gigatok.data.image_files import FileReader, files_text
 from gigatok.data.images import TRAIT_RULES, decode_rgb
 from gigatok.data.parquet import ParquetReader
+from gigatok.data.shards.read import ShardReader
 from gigatok.data.source import Reader, Split
 from gigatok.data.transforms import Pixels, center_crop, random_crop_flip, ten_crop
 
@@ -34,10 +35,11 @@ _AGAIN = "run 'dvc repro -f prepare'"
 _INDEX = pa.schema({"id": pa.int64(), "location": pa.string(), "label": pa.int64(), "split": pa.string()})
 """Columns of the index that are read here."""
 
-READERS: dict[str, type[EmojiReader] | type[FileReader] | type[ParquetReader]] = {
+READERS: dict[str, type[EmojiReader] | type[FileReader] | type[ParquetReader] | type[ShardReader]] = {
     "emoji": EmojiReader,
     "imagefolder": FileReader,
     "parquet": ParquetReader,
+    "shards": ShardReader,
 }
 """How each source's locations are read, by ``prepare.source``."""
 
@@ -62,7 +64,7 @@ class CorruptImage(Section):
 class DataSummary(Section):
     """``summary.json``: what was prepared. Equal data and settings give an equal file."""
 
-    source: Literal["emoji", "imagefolder", "parquet"]
+    source: Literal["emoji", "imagefolder", "parquet", "shards"]
     path: str | None
     image_size: int
     augmentation: Literal["none", "crop-flip"]

@@ -23,7 +23,7 @@ def missing(params: Params, root: Path, *, cuda: bool | None = None) -> list[str
     source, path = params.prepare.source, params.prepare.path
     if source != "emoji" and path is None:
         found.append(f"prepare.path is not set: it names the {_sources[source]}")
-    elif path is not None and not (root / path).exists():
+    elif path is not None and not params.prepare.is_remote and not (root / path).exists():
         found.append(f"prepare.path {path!r} does not exist: it names the {_sources[source]}")
     cuda = has_cuda() if cuda is None else cuda
     if params.base.device == "cuda" and not cuda:
@@ -66,6 +66,7 @@ _sources = {
     "emoji": "data set file",
     "imagefolder": "image folder (for ImageNet: the one that holds train/ and val/)",
     "parquet": "Parquet file",
+    "shards": "folder or address of what 'gigatok-bench shards' wrote",
 }
 
 

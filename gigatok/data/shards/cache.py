@@ -1,0 +1,179 @@
+"""Files at addresses, and copies of them on a local disk, no more than a limit.
+
+Set ``GIGATOK_SHARD_CACHE`` to a folder and ``GIGATOK_SHARD_CACHE_GB`` to its limit (default 100). Without a folder
+every image of a remote shard is one request. A shard is copied whole when it is first read, while there is room; then
+no more is copied and none is removed: an epoch visits each image once, so whatever a newer shard pushed out would be
+needed again before it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from gigatok.config import ConfigError, GigatokError
+from gigatok.config.reading import reason
+
+FOLDER_VARIABLE = "GIGATOK_SHARD_CACHE"
+LIMIT_VARIABLE = "GIGATOK_SHARD_CACHE_GB"
+_DEFAULT_LIMIT = 100.0
+
+
+def is_remote(path: str) -> bool:
+    """Whether ``path`` is an address, as fsspec writes them: ``s3://bucket/folder``, ``https://...``."""
+    return "://" in path
+
+
+class ShardCache:
+    """Opens paths and addresses.
+
+    Raises:
+        ConfigError: the limit is no number.
+    """
+
+    def __init__(self) -> None:
+        folder = os.environ.get(FOLDER_VARIABLE)
+        text = os.environ.get(LIMIT_VARIABLE, str(_DEFAULT_LIMIT))
+        try:
+            limit = float(text)
+        except ValueError:
+            limit = -1.0
+        if not 0 <= limit < float("inf"):
+            raise ConfigError(f"{LIMIT_VARIABLE} {text!r} is no number of gigabytes: set it to one, e.g. 100")
+        self._folder = Path(folder) if folder else None
+        self._limit = int(limit * 1e9)
+        self._full = False
+
+    def small(self, file: str, most: int) -> bytes | None:
+        """A whole file of at most ``most`` bytes; ``None``: there is none.
+
+        Raises:
+            GigatokError: it is larger, or cannot be read.
+        """
+        try:
+            if not is_remote(file):
+                size = os.stat(file).st_size if Path(file).is_file() else None
+            else:
+                system, path = _system(file)
+                size = system.size(path) if system.exists(path) else None
+            if size is None:
+                return None
+            if size > most:
+                raise GigatokError(f"{file} is larger than {most >> 20} MiB: restore it")
+            return self.part(file, 0, size)
+        except GigatokError:
+            raise
+        except Exception as error:  # fsspec's file systems raise kinds of their own, ImportError for a missing one
+            raise GigatokError(f"prepare.path: {file} cannot be read ({reason(error)})") from None
+
+    @contextmanager
+    def local(self, file: str, sha256: str) -> Iterator[Path]:
+        """A file as a path, copied for the length of the block where it is remote.
+
+        Raises:
+            GigatokError: it cannot be read, or has another hash.
+        """
+        with TemporaryDirectory(prefix="gigatok-") as folder:
+            path = Path(file)
+            if is_remote(file):
+                path = Path(folder) / "copy"
+                try:
+                    system, remote = _system(file)
+                    system.get_file(remote, str(path))
+                except Exception as error:  # as above
+                    raise GigatokError(f"prepare.path: {file} cannot be read ({reason(error)})") from None
+            if not path.is_file():
+                raise GigatokError(f"prepare.path: {file} does not exist: restore it")
+            with path.open("rb") as content:
+                if hashlib.file_digest(content, "sha256").hexdigest() != sha256:
+                    raise GigatokError(f"prepare.path: {file} is damaged (SHA-256 differs): restore it")
+            yield path
+
+    def part(self, file: str, offset: int, length: int) -> bytes:
+        """Bytes of a file, fewer at its end. Errors are the file system's."""
+        if not is_remote(file):
+            with Path(file).open("rb") as content:
+                content.seek(offset)
+                return content.read(length)
+        system, path = _system(file)
+        found: bytes = system.cat_file(path, offset, offset + length) if length else b""
+        return found
+
+    def shard(self, file: str) -> Path | None:
+        """Where a shard lies on a local disk, copied there if there is room; ``None``: nowhere."""
+        if not is_remote(file):
+            return Path(file)
+        if self._folder is None:
+            return None
+        copy = self._copy(file)
+        return copy if copy.is_file() or self._fetch(file, copy) else None
+
+    def drop(self, file: str) -> None:
+        """Remove the copy of a shard: what is at its address may have changed."""
+        if is_remote(file) and self._folder is not None:
+            self._copy(file).unlink(missing_ok=True)
+
+    def _copy(self, file: str) -> Path:
+        assert self._folder is not None  # for the type checker
+        return self._folder / f"{hashlib.sha256(file.encode()).hexdigest()[:32]}.tar"
+
+    def _fetch(self, file: str, copy: Path) -> bool:
+        """Copy a shard; ``False``: there is no room, or another process is at it."""
+        if self._full:
+            return False
+        system, path = _system(file)
+        size = int(system.size(path))
+        part = self._reserve(copy, size)
+        if part is None:
+            return False
+        try:
+            system.get_file(path, str(part))
+            part.replace(copy)
+        finally:
+            part.unlink(missing_ok=True)
+        return True
+
+    def _reserve(self, copy: Path, size: int) -> Path | None:
+        """An empty file that counts ``size`` bytes; processes of this machine reserve one after the other."""
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        with (copy.parent / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            taken = 0
+            for entry in os.scandir(copy.parent):
+                if entry.name.endswith(".part") and not _is_alive(int(entry.name.split(".")[-2])):
+                    os.unlink(entry.path)
+                    continue
+                if entry.name.startswith(f"{copy.stem}."):
+                    return None
+                taken += entry.stat().st_size
+            if taken + size > self._limit:
+                self._full = True
+                return None
+            part = copy.with_name(f"{copy.name}.{os.getpid()}.part")
+            with part.open("wb") as file:
+                file.truncate(size)
+            return part
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _system(address: str) -> tuple[Any, str]:
+    """The file system of an address, and the path in it."""
+    from fsspec.core import url_to_fs
+
+    system, path = url_to_fs(address)
+    return system, str(path)
