@@ -8,13 +8,12 @@ import pickletools
 import re
 import warnings
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from gigatok.artifacts.files import replacing
 from gigatok.config import GigatokError
@@ -25,30 +24,52 @@ _SHOWN = 160
 _UNPICKLER = re.compile(r"Unpickler error: (.*)")
 _ADVICE = re.compile(r"\s(?:Check|Please|In PyTorch|to learn)\b|\(\d\)")
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
+_DTYPES = {
+    torch.bool: "BOOL", torch.uint8: "U8", torch.int8: "I8", torch.int16: "I16", torch.float16: "F16",
+    torch.bfloat16: "BF16", torch.int32: "I32", torch.float32: "F32", torch.float64: "F64", torch.int64: "I64",
+}  # fmt: skip
+"""Types of weights in the order of the format."""
 _COUNTERS = ("num_batches_tracked", "position_ids", "attn_mask")
 """Ends of the names of buffers that hold whole numbers or masks in well-known networks."""
 
 
-def save_weights(path: Path, state_dict: Mapping[str, torch.Tensor], metadata: Mapping[str, object]) -> None:
-    """Write tensors and JSON-able ``metadata``.
+def save_weights(
+    path: Path,
+    state_dict: Mapping[str, torch.Tensor],
+    metadata: Mapping[str, object],
+    wholes: Iterable[torch.Tensor] | None = None,
+) -> None:
+    """Write tensors and JSON-able ``metadata``, one tensor after the other: no second copy of all is made.
 
-    Tensors that share storage are written once for each name.
+    Tensors that share storage are written once for each name. The bytes are those of safetensors' own writer, which
+    wants all tensors at once.
+
+    Args:
+        wholes: the tensors, ``in_file_order``, where ``state_dict`` holds what is known of them: shards, say.
 
     Raises:
         GigatokError: the disk is full or not writable; an older file at ``path`` is then unharmed.
     """
-    seen: set[int] = set()
-    tensors: dict[str, torch.Tensor] = {}
-    for name, tensor in state_dict.items():
-        tensor = tensor.detach().cpu().contiguous()
-        storage = tensor.untyped_storage().data_ptr()
-        tensors[name] = tensor.clone() if storage in seen else tensor
-        seen.add(storage)
-    with replacing(Path(path)) as temporary:
-        try:
-            save_file(tensors, temporary, metadata={_KEY: json.dumps(dict(metadata), sort_keys=True)})
-        except SafetensorError as error:
-            raise GigatokError(f"{path} cannot be written: {error}: check the free disk space") from None
+    names = in_file_order(state_dict)
+    header: dict[str, Any] = {"__metadata__": {_KEY: json.dumps(dict(metadata), sort_keys=True)}}
+    offset = 0
+    for name in names:
+        tensor = state_dict[name]
+        end = offset + tensor.numel() * tensor.element_size()
+        header[name] = {"dtype": _DTYPES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [offset, end]}
+        offset = end
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    with replacing(Path(path)) as temporary, temporary.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for tensor in (state_dict[name] for name in names) if wholes is None else wholes:
+            file.write(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+
+
+def in_file_order(tensors: Mapping[str, torch.Tensor]) -> list[str]:
+    """Names in the order in which tensors lie in a file: by type, then by name."""
+    types = list(_DTYPES)
+    return sorted(tensors, key=lambda name: (-types.index(tensors[name].dtype), name))
 
 
 def load_weights(path: Path) -> dict[str, torch.Tensor]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -26,16 +26,17 @@ def save_model(
     module: nn.Module | Mapping[str, torch.Tensor],
     config: TokenizerConfig | ArConfig,
     metadata: Mapping[str, Any] | None = None,
+    wholes: Iterable[torch.Tensor] | None = None,
 ) -> str:
     """Write the weights of ``module`` and what is needed to build it again; equal models give equal files.
 
-    ``module`` may be the weights themselves, by name. ``metadata`` (JSON-able: source, step, settings) is stored beside
-    them. Returns the weights' SHA-256.
+    ``module`` may be the weights themselves, by name; for ``wholes`` see ``save_weights``. ``metadata`` (JSON-able:
+    source, step, settings) is stored beside them. Returns the weights' SHA-256.
     """
     run = RunFolder(folder)
     weights = module.state_dict() if isinstance(module, nn.Module) else module
     kind = _KINDS[type(config)]
-    save_weights(run.weights_path, weights, {"kind": kind})
+    save_weights(run.weights_path, weights, {"kind": kind}, wholes)
     sha256 = file_sha256(run.weights_path)
     write_json(
         run.config_path,

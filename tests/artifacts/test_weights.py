@@ -4,10 +4,14 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import save_file
 
 from gigatok.artifacts import load_weights, save_weights
-from gigatok.artifacts.weights import require_sound
+from gigatok.artifacts.weights import in_file_order, require_sound
 from gigatok.config import GigatokError
+
+TYPES = (torch.float32, torch.int64, torch.bfloat16, torch.bool, torch.float16, torch.float64, torch.uint8,
+         torch.int8, torch.int16, torch.int32)  # fmt: skip
 
 
 def test_tensors_and_metadata_come_back(tmp_path: Path) -> None:
@@ -29,6 +33,29 @@ def test_equal_tensors_give_equal_bytes(tmp_path: Path) -> None:
     for name in ("a", "b", "c"):
         save_weights(tmp_path / name, {"x": torch.ones(3), "y": torch.zeros(2)}, metadata)
     assert len({(tmp_path / name).read_bytes() for name in ("a", "b", "c")}) == 1
+
+
+def test_the_file_is_what_safetensors_itself_writes(tmp_path: Path) -> None:
+    """Byte by byte, for all types of weights, odd names and shapes, and views."""
+    generator = torch.Generator().manual_seed(0)
+    for case in range(20):
+        state: dict[str, torch.Tensor] = {}
+        for number in torch.randperm(40, generator=generator)[: 3 + case].tolist():
+            shape = torch.randint(0, 5, (number % 4,), generator=generator).tolist()
+            value = torch.randint(-9, 9, shape, generator=generator).to(TYPES[number % len(TYPES)])
+            state[f"{'wéights' if number % 3 else 'B.a'}.{number}\n"] = value.t() if value.dim() == 2 else value
+        save_weights(tmp_path / "ours", state, {"case": case, "name": "ü"})
+        theirs = {name: value.contiguous() for name, value in state.items()}
+        save_file(theirs, tmp_path / "theirs", metadata={"gigatok": json.dumps({"case": case, "name": "ü"})})
+        assert (tmp_path / "ours").read_bytes() == (tmp_path / "theirs").read_bytes()
+
+
+def test_tensors_may_come_one_after_the_other(tmp_path: Path) -> None:
+    state = {"b": torch.ones(3), "a": torch.zeros(2), "c": torch.ones(1, dtype=torch.int64)}
+    shapes = {name: torch.empty_like(value, device="meta") for name, value in state.items()}
+    save_weights(tmp_path / "a", state, {})
+    save_weights(tmp_path / "b", shapes, {}, (state[name] for name in in_file_order(shapes)))
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
 def test_a_file_cut_short_is_named(tmp_path: Path) -> None:
