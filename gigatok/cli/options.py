@@ -49,12 +49,13 @@ def choose_device(name: str, among: tuple[str, ...] = DEVICES) -> torch.device:
     import torch
 
     from gigatok.config import ConfigError
-    from gigatok.runtime.device import find_device
+    from gigatok.runtime.device import allow_tf32, find_device
 
     if name not in among:
         raise ConfigError(f"--device {name!r} is not one of {', '.join(among)}")
     try:
         found = find_device(name)
+        allow_tf32(False)
     except ConfigError:
         others = [other for other in ("auto", "cpu") if other in among]
         raise ConfigError(f"--device {name}: this machine has none: use {' or '.join(others)}") from None

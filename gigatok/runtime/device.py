@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import random
+import resource
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -15,7 +19,8 @@ from gigatok.config.sections import BaseSection
 def set_up(section: BaseSection) -> torch.device:
     """Seed every generator, limit every library to ``section.threads``, and choose the device.
 
-    ``auto`` takes CUDA, else Apple's GPU, else the CPU.
+    ``auto`` takes CUDA, else Apple's GPU, else the CPU. Products are rounded as fp32 is from here on: stored numbers
+    depend on them.
 
     Raises:
         ConfigError: ``base.device`` asks for hardware that this machine lacks.
@@ -24,7 +29,33 @@ def set_up(section: BaseSection) -> torch.device:
     if section.threads:
         limit_threads(section.threads)
     seed_everything(section.seed)
+    allow_tf32(False)
     return device
+
+
+def allow_tf32(allowed: bool) -> None:
+    """Whether NVIDIA GPUs may round the inputs of fp32 products to 10 bits; by default torch lets convolutions."""
+    torch.backends.cuda.matmul.allow_tf32 = allowed
+    torch.backends.cudnn.allow_tf32 = allowed
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Products in the block are rounded as fp32 is, whatever training allows."""
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    allow_tf32(False)
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+
+
+def peak_memory(device: torch.device) -> float:
+    """MiB: the most that tensors on an NVIDIA GPU have taken, else the most that this process has held resident."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    found = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return found / 2**20 if sys.platform == "darwin" else found / 2**10
 
 
 def find_device(name: str) -> torch.device:

@@ -21,6 +21,7 @@ from gigatok.config import GigatokError, fingerprint
 from gigatok.config.sections import TrainTokenizerSection
 from gigatok.data import ImageSet, PreparedData, to_float
 from gigatok.models.tokenizer import Tokenizer
+from gigatok.runtime.device import full_precision
 from gigatok.training.distributed.setup import ALONE, Processes
 
 _BATCH = 128
@@ -135,6 +136,7 @@ class _Side(NamedTuple):
         return folder / f"{self.name}-{number:03d}.npz"
 
 
+@full_precision()
 @torch.inference_mode()
 def _encode(tokenizer: Tokenizer, side: _Side, number: int) -> Indices:
     """A part (rows, crops, N). Crops are encoded a few at a time, so that ten of them need no more memory than one."""

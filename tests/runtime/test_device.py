@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from gigatok.config import ConfigError
 from gigatok.config.sections import BaseSection
-from gigatok.runtime.device import set_up
+from gigatok.runtime.device import allow_tf32, full_precision, peak_memory, set_up
 
 
 @pytest.mark.parametrize("name", ["cuda", "mps"])
@@ -53,3 +53,28 @@ def test_every_library_keeps_to_its_threads() -> None:
         set_up(BaseSection(device="cpu", threads=1))
         assert {pool["num_threads"] for pool in threadpool_info()} == {1}
         assert len(threadpool_info()) > 1
+
+
+def rounded() -> tuple[bool, bool]:
+    return torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+
+
+def test_stages_round_as_fp32_does_and_training_may_allow_tf32() -> None:
+    before = rounded()
+    try:
+        allow_tf32(True)
+        assert rounded() == (True, True)
+        with full_precision():
+            assert rounded() == (False, False)
+        assert rounded() == (True, True)
+        set_up(BaseSection(device="cpu"))
+        assert rounded() == (False, False)
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+
+
+def test_peak_memory_follows_what_is_allocated() -> None:
+    before = peak_memory(torch.device("cpu"))
+    held = torch.ones(int(before) * 2**18 + 2**24)  # as much as was ever held, and 64 MiB more
+    assert peak_memory(torch.device("cpu")) > before + 32
+    del held

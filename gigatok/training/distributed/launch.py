@@ -13,6 +13,7 @@ import torch
 from gigatok.artifacts import RESUME_VARIABLE
 from gigatok.config import ConfigError, GigatokError, Params
 from gigatok.config.launch import LaunchSection, require_divisible
+from gigatok.runtime.device import allow_tf32
 from gigatok.training.distributed.setup import Processes
 from gigatok.training.distributed.wrap import Parallel
 
@@ -93,17 +94,10 @@ def spread(launch: LaunchSection, processes: Processes, precision: Any, paramete
 
 def set_arithmetic(launch: LaunchSection) -> None:
     """TF32 and determinism as ``launch`` has them; both concern GPUs alone."""
-    torch.backends.cuda.matmul.allow_tf32 = launch.tf32
-    torch.backends.cudnn.allow_tf32 = launch.tf32
+    allow_tf32(launch.tf32)
     if launch.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it
         torch.use_deterministic_algorithms(True)
-
-
-def full_precision() -> None:
-    """From here on products are rounded as fp32 is: what is stored depends on them."""
-    torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cudnn.allow_tf32 = False
 
 
 def _strategy(launch: LaunchSection, device: torch.device, parameters: int) -> Literal["ddp", "fsdp"]:
