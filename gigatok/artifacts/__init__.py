@@ -32,10 +32,13 @@ from gigatok.artifacts.sheets.protocol import (
 )
 from gigatok.artifacts.sheets.scores import FewSamples, Provenance, Score, ScoreSheet, protocol_differences
 from gigatok.artifacts.source import GitState, git_state
+from gigatok.artifacts.states.folder import drop_states, state_meta
 from gigatok.artifacts.workspace import Workspace
 
 if TYPE_CHECKING:
-    from gigatok.artifacts.training_state import Restored, drop_states, load_state, save_state, state_meta
+    from gigatok.artifacts.states.load import load_state
+    from gigatok.artifacts.states.objects import Restored
+    from gigatok.artifacts.states.save import StateSaver, save_state
     from gigatok.artifacts.weights import load_weights, save_weights
 
 __all__ = [
@@ -60,6 +63,7 @@ __all__ = [
     "RunIdentity",
     "Score",
     "ScoreSheet",
+    "StateSaver",
     "Workspace",
     "code_fingerprint",
     "describe_differences",
@@ -85,13 +89,12 @@ __all__ = [
 ]
 
 _WITH_TORCH = {
-    "Restored": "training_state",
-    "drop_states": "training_state",
-    "load_state": "training_state",
+    "Restored": "states.objects",
+    "StateSaver": "states.save",
+    "load_state": "states.load",
     "load_weights": "weights",
-    "save_state": "training_state",
+    "save_state": "states.save",
     "save_weights": "weights",
-    "state_meta": "training_state",
 }
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from gigatok.config.base import ConfigError, Section
 from gigatok.config.bounds import BatchSize, Count
@@ -39,6 +39,10 @@ class LaunchSection(Section):
     """Let GPUs round the inputs of fp32 products to 10 bits while training. Stored tokens and scores never are."""
     deterministic: bool = False
     """Refuse operations whose result is not repeatable on a GPU."""
+
+    timeout_minutes: Annotated[float, Field(gt=0, le=10_000)] = 30.0
+    """How long processes wait for each other before the run ends with the rank that hangs: longer than encoding a share
+    of the images, or writing a state, takes."""
 
     @model_validator(mode="after")
     def _nodes_meet(self) -> Self:

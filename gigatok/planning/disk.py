@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from gigatok.artifacts import Workspace
 from gigatok.artifacts.outputs.indices import index_type
-from gigatok.artifacts.training_state import KEPT
+from gigatok.artifacts.states.folder import KEPT
 from gigatok.config import Params, TokenizerConfig
 from gigatok.config.reading import json_object_or_none
 from gigatok.data.emoji import find_emoji

@@ -13,7 +13,13 @@ from gigatok.config.sections import TrainGeneratorSection
 from gigatok.models.ar import ArModel
 from gigatok.optim import Ema, build_adamw, learning_rate
 from gigatok.training.distributed.accumulate import mean_terms, own_random
-from gigatok.training.distributed.checkpoint import load_ema, load_module, load_optimizer, whole_tree
+from gigatok.training.distributed.checkpoint import (
+    empty_like_own,
+    empty_optimizer,
+    load_ema,
+    load_module,
+    load_optimizer,
+)
 from gigatok.training.distributed.wrap import WHOLE_BATCH, Parallel, synchronised
 from gigatok.training.precision import autocast, gradient_scaler
 from gigatok.training.update import Update
@@ -85,7 +91,7 @@ class GeneratorRecipe:
         return int(torch.randint(2**62, ()))
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the next step depends on, whole on rank 0. All processes call it."""
+        """Everything that the next step depends on; under FSDP2 the shards of this process."""
         state: dict[str, Any] = {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -93,7 +99,16 @@ class GeneratorRecipe:
         }
         if self.ema is not None:
             state["ema"] = self.ema.state_dict()
-        return whole_tree(state, self.parallel.processes)
+        return state
+
+    def empty_state(self, shapes: dict[str, Any]) -> dict[str, Any]:
+        """Tensors to read a saved state into, of which ``shapes`` holds meta tensors: shards where there are shards."""
+        found = dict(shapes)
+        found["model"] = empty_like_own(shapes["model"], self.model.state_dict())
+        found["optimizer"] = empty_optimizer(self.optimizer, shapes["optimizer"])
+        if self.ema is not None:
+            found["ema"] = empty_like_own(shapes["ema"], self.ema.averages)
+        return found
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from ``state_dict()``."""

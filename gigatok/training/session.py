@@ -6,6 +6,7 @@ import math
 import signal
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, NamedTuple, Self
@@ -17,19 +18,20 @@ from gigatok.artifacts import (
     Resumption,
     RunFolder,
     RunIdentity,
+    StateSaver,
     drop_states,
     load_state,
-    save_state,
     write_json,
 )
 from gigatok.artifacts.outputs.digests import digests_of
 from gigatok.config import ConfigError, GigatokError, fingerprint
 from gigatok.config.sections import TrainGeneratorSection, TrainTokenizerSection
 from gigatok.config.watchdog import WatchdogSection
+from gigatok.runtime.device import peak_memory
 from gigatok.tracking import Tracker
 from gigatok.tracking.progress import note, open_progress, report_skipped
-from gigatok.training.distributed.checkpoint import join_saving
 from gigatok.training.distributed.setup import ALONE, Processes
+from gigatok.training.resume.curves import Curves
 from gigatok.training.resume.finished import remember
 from gigatok.training.resume.provenance import begin_provenance, end_provenance, identified
 from gigatok.training.resume.start import Request, Start, already_trained, begin
@@ -73,26 +75,6 @@ class RunPlan(NamedTuple):
         )
 
 
-class Curves:
-    """Logged values without times: equal runs give equal curves."""
-
-    def __init__(self) -> None:
-        self._points: dict[str, list[list[float]]] = {}
-
-    def add(self, step: int, values: Mapping[str, float]) -> None:
-        """Append one value a name."""
-        for name, value in values.items():
-            self._points.setdefault(name, []).append([step, value])
-
-    def state(self) -> dict[str, Any]:
-        """Name to list of [step, value]."""
-        return {"points": self._points}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Continue from ``state()``."""
-        self._points = {name: [list(point) for point in points] for name, points in state["points"].items()}
-
-
 class TrainingSession:
     """Use as a context manager around the loop.
 
@@ -119,6 +101,7 @@ class TrainingSession:
         self.curves = Curves()
         self._watchdog = Watchdog(plan.watchdog, plan.stage)
         self._objects = {**objects, "curves": self.curves, "watchdog": self._watchdog}
+        self._saver = StateSaver(run.state_dir, processes)
         self._rolled_back = False
         self._suspicious = False
         self._next = 0
@@ -128,7 +111,7 @@ class TrainingSession:
 
     def __enter__(self) -> Self:
         try:
-            restored = load_state(self.run.state_dir, self._objects)
+            restored = load_state(self.run.state_dir, self._objects, self.processes)
             if restored is not None:
                 self.first_step = int(restored.meta["step"])
                 self._seconds_before = float(restored.meta["seconds"])
@@ -157,6 +140,8 @@ class TrainingSession:
         if self._progress is not None:
             self._progress.close()
         if error is not None:
+            with suppress(GigatokError):  # a state that is half written is worth waiting for; the error says enough
+                self._saver.wait()
             stopped = isinstance(error, InterruptedRunError | KeyboardInterrupt)
             self.tracker.close("KILLED" if stopped else "FAILED")
 
@@ -181,8 +166,10 @@ class TrainingSession:
         now = time.monotonic()
         steps = done - self._window_step
         speed = steps * self.plan.batch_size / max(now - self._window_begin, 1e-9)
+        memory = self.processes.largest(peak_memory(self.processes.device)) if steps else 0.0
         if self.processes.main:
-            self._journal.log(done, {**values, **({"images_per_second": speed} if steps else {})})
+            machine = {"images_per_second": speed, "peak_memory_mib": memory} if steps else {}
+            self._journal.log(done, {**values, **machine})
             self.tracker.log(done, values)
         finite = {name: value for name, value in values.items() if math.isfinite(value)}
         self._suspicious |= len(finite) < len(values)
@@ -214,6 +201,7 @@ class TrainingSession:
                 return
         if stop:
             self._save(done)
+            self._saved()
             raise InterruptedRunError(
                 f"{self.plan.stage} interrupted after step {done} of {self.plan.steps}: its state is saved, "
                 "the same command resumes from there"
@@ -229,7 +217,8 @@ class TrainingSession:
         """
         if self.processes.main:
             write_json(self.run.path / "lost.json", {"step": done, "reason": str(lost), "rows": [int(r) for r in rows]})
-        restored = None if self._rolled_back else load_state(self.run.state_dir, self._objects)
+        self._saved()
+        restored = None if self._rolled_back else load_state(self.run.state_dir, self._objects, self.processes)
         if restored is None:
             raise lost
         self._rolled_back = True
@@ -240,11 +229,12 @@ class TrainingSession:
             note(self.plan.stage, f"{lost}; goes back to step {self._next}, and stops if it is lost again")
 
     def _save(self, done: int) -> None:
-        meta = {"step": done, "seconds": self.seconds(), **self._identified}
-        if self.processes.main:
-            save_state(self.run.state_dir, self._objects, meta)
-        else:
-            join_saving(self._objects)
+        """Copy the state; it is written while the next steps are made."""
+        self._saver.start(self._objects, {"step": done, "seconds": self.seconds(), **self._identified})
+
+    def _saved(self) -> None:
+        """Wait, on all processes, until the last state is on disk."""
+        self._saver.wait()
         self.processes.wait()
 
     def seconds(self) -> float:
@@ -256,6 +246,7 @@ class TrainingSession:
 
         The run is complete.
         """
+        self._saved()
         if not self.processes.main:
             self.processes.wait()
             return

@@ -18,7 +18,13 @@ from gigatok.optim import Ema, build_adamw, learning_rate
 from gigatok.training.code_usage import RecentCodes
 from gigatok.training.distributed.accumulate import mean_terms
 from gigatok.training.distributed.adversary import Adversary
-from gigatok.training.distributed.checkpoint import load_ema, load_module, load_optimizer, whole_tree
+from gigatok.training.distributed.checkpoint import (
+    empty_like_own,
+    empty_optimizer,
+    load_ema,
+    load_module,
+    load_optimizer,
+)
 from gigatok.training.distributed.wrap import WHOLE_BATCH, Parallel, reshard, synchronised, whole
 from gigatok.training.precision import autocast, gradient_scaler
 from gigatok.training.update import Update
@@ -158,7 +164,7 @@ class TokenizerRecipe:
                 self.tokenizer.quantizer.restart_dead_codes(continuous, self.codes.take_used())
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the next step depends on, whole on rank 0. All processes call it."""
+        """Everything that the next step depends on; under FSDP2 the shards of this process."""
         state: dict[str, Any] = {
             "tokenizer": self.tokenizer.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -169,7 +175,16 @@ class TokenizerRecipe:
             state.update(self.adversary.state_dict())
         if self.ema is not None:
             state["ema"] = self.ema.state_dict()
-        return whole_tree(state, self.parallel.processes)
+        return state
+
+    def empty_state(self, shapes: dict[str, Any]) -> dict[str, Any]:
+        """Tensors to read a saved state into, of which ``shapes`` holds meta tensors: shards where there are shards."""
+        found = dict(shapes)
+        found["tokenizer"] = empty_like_own(shapes["tokenizer"], self.tokenizer.state_dict())
+        found["optimizer"] = empty_optimizer(self.optimizer, shapes["optimizer"])
+        if self.ema is not None:
+            found["ema"] = empty_like_own(shapes["ema"], self.ema.averages)
+        return found
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from ``state_dict()``."""

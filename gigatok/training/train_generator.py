@@ -17,21 +17,20 @@ from gigatok.artifacts import (
     Workspace,
     file_sha256,
     module_meanings,
-    save_weights,
 )
 from gigatok.artifacts.outputs.indices import StoredIndices
 from gigatok.config import ArConfig, ConfigError, GigatokError, Params
 from gigatok.config.sections import TrainGeneratorSection
 from gigatok.data import BatchCursor, PreparedData
-from gigatok.interop.native import load_tokenizer_at, save_model
+from gigatok.interop.native import load_tokenizer_at
 from gigatok.models.ar import ArModel
 from gigatok.models.tokenizer import Tokenizer
 from gigatok.runtime.device import set_up
 from gigatok.tracking import NullTracker, open_tracker
 from gigatok.tracking.run_info import generator_info
+from gigatok.training.distributed.checkpoint import write_model, write_weights
 from gigatok.training.distributed.launch import set_arithmetic, spread
 from gigatok.training.distributed.setup import Processes, joined
-from gigatok.training.distributed.wrap import gathered
 from gigatok.training.encode import encode_images, indices_source, stored_source
 from gigatok.training.generator_recipe import GeneratorRecipe, validation_loss
 from gigatok.training.precision import as_stored
@@ -59,8 +58,9 @@ def train_generator(name: str, params: Params, workspace: Workspace, *, resume_a
     """
     params = params.seeded("generator", name)
     device = set_up(params.base)
-    set_arithmetic(params.generator_launch(name))
-    with joined(device) as processes:
+    launch = params.generator_launch(name)
+    set_arithmetic(launch)
+    with joined(device, launch.timeout_minutes) as processes:
         run = workspace.generator(name)
         with hold(run) if processes.main else nullcontext():
             _train(name, params, workspace, processes, resume_anyway=resume_anyway)
@@ -130,8 +130,7 @@ def _write_outputs(
         **described(kept, resumptions),
     }
     with as_stored(recipe.model, recipe.ema) as stored:
-        weights = gathered(stored.state_dict(), recipe.parallel.processes)
-        recipe.parallel.processes.main_does(lambda: save_model(run.path, weights, config, metadata))
+        write_model(run.path, stored.state_dict(), config, metadata, recipe.parallel.processes)
     return kept
 
 
@@ -155,9 +154,8 @@ def _loop(
                 session.log(done, {"ar_val_loss": validation_loss(stored, *tokens.validation, device=recipe.device)})
         if done in section.keep_steps:
             with as_stored(recipe.model, recipe.ema) as stored:
-                weights = gathered(stored.state_dict(), session.processes)
-                if session.processes.main:
-                    save_weights(session.run.checkpoint_path(done), weights, {"step": done})
+                path = session.run.checkpoint_path(done)
+                write_weights(path, stored.state_dict(), {"step": done}, session.processes)
         session.after_step(done, terms, rows)
 
 

@@ -16,22 +16,21 @@ from gigatok.artifacts import (
     Workspace,
     file_sha256,
     module_meanings,
-    save_weights,
 )
 from gigatok.config import Params, TokenizerConfig
 from gigatok.config.launch import LaunchSection
 from gigatok.config.sections import TrainTokenizerSection
 from gigatok.data import BatchCursor, BatchLoader, PreparedData, to_float
-from gigatok.interop.native import load_tokenizer_dir, save_model
+from gigatok.interop.native import load_tokenizer_dir
 from gigatok.models.discriminator import PatchGan
 from gigatok.models.tokenizer import Tokenizer
 from gigatok.runtime.device import set_up
 from gigatok.teachers import load_dino_discriminator, load_perceptual
 from gigatok.tracking import NullTracker, open_tracker
 from gigatok.tracking.run_info import tokenizer_info
-from gigatok.training.distributed.launch import full_precision, set_arithmetic, spread
+from gigatok.training.distributed.checkpoint import write_model, write_weights
+from gigatok.training.distributed.launch import set_arithmetic, spread
 from gigatok.training.distributed.setup import Processes, joined
-from gigatok.training.distributed.wrap import gathered
 from gigatok.training.encode import encode_images, indices_source
 from gigatok.training.precision import as_stored
 from gigatok.training.resume.lock import hold
@@ -61,8 +60,9 @@ def train_tokenizer(name: str, params: Params, workspace: Workspace, *, resume_a
     """
     params = params.seeded("tokenizer", name)
     device = set_up(params.base)
-    set_arithmetic(params.tokenizer_launch(name))
-    with joined(device) as processes:
+    launch = params.tokenizer_launch(name)
+    set_arithmetic(launch)
+    with joined(device, launch.timeout_minutes) as processes:
         _train(name, params, workspace, processes, resume_anyway=resume_anyway)
 
 
@@ -149,9 +149,8 @@ def _loop(
             session.tracker.artifact(picture, "grids")
         if done in section.keep_steps:
             with as_stored(recipe.tokenizer, recipe.ema) as tokenizer:
-                weights = gathered(tokenizer.state_dict(), session.processes)
-                if session.processes.main:
-                    save_weights(run.checkpoint_path(done), weights, {"step": done})
+                path = run.checkpoint_path(done)
+                write_weights(path, tokenizer.state_dict(), {"step": done}, session.processes)
         if session.looks(done):
             terms["codebook_usage"] = torch.tensor(recipe.codes.usage())
         session.after_step(done, terms, batch.rows)
@@ -198,10 +197,8 @@ def _write_outputs(
         **described(kept, resumptions),
     }
     processes = recipe.parallel.processes
-    full_precision()
     with as_stored(recipe.tokenizer, recipe.ema) as tokenizer:
-        weights = gathered(tokenizer.state_dict(), processes)
-        sha256 = processes.main_does(lambda: save_model(run.path, weights, config, metadata))
+        sha256 = write_model(run.path, tokenizer.state_dict(), config, metadata, processes)
         # its shards would have to be gathered in step on all processes: each takes the whole from the file
         whole = load_tokenizer_dir(run.path).to(recipe.device) if recipe.parallel.sharded else tokenizer
         source = indices_source(sha256, data, section)

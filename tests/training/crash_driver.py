@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import sys
+import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 
 from gigatok.artifacts import Workspace, module_meanings, read_journal
 from gigatok.config import load_params
+from gigatok.training.resume.curves import OF_THE_MACHINE
 from gigatok.training.train_generator import train_generator
 from gigatok.training.train_tokenizer import train_tokenizer
 
@@ -79,13 +81,15 @@ def in_child(work: Callable[[], None]) -> int:
 def counted(work: Callable[[], None], root: Path, point: int | None, counter: Path | None) -> None:
     """Do ``work``; die before operation ``point`` below ``root``, or write how many there were."""
     done = 0
+    one_at_a_time = threading.Lock()  # states are written by a thread beside the training
 
     def happened(path: object) -> None:
         nonlocal done
         if str(path).startswith(str(root)):
-            done += 1
-            if done == point:
-                os._exit(KILLED)
+            with one_at_a_time:
+                done += 1
+                if done == point:
+                    os._exit(KILLED)
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR)
@@ -115,7 +119,7 @@ def content(root: Path) -> dict[str, object]:
             found[name] = "folder"
         elif path.name == "metrics.jsonl":
             points = read_journal(path)
-            found[name] = [[p.step, p.name, p.value] for p in points if p.name != "images_per_second"]
+            found[name] = [[p.step, p.name, p.value] for p in points if p.name not in OF_THE_MACHINE]
         elif path.name == "provenance.json" or path.parent.name == ".finished":
             values = json.loads(path.read_text())
             found[name] = {key: values.get(key) for key in ("complete", "fingerprint", "identity", "outputs")}

@@ -163,4 +163,4 @@ def test_a_state_that_does_not_fit_is_kept(project: Any) -> None:
         train_tokenizer("T", project.params(wider, {}), project.workspace, resume_anyway=True)
     project.tokenizer(wider)
     old = project.workspace.runs / ".old" / "tokenizers-T-1"
-    assert list(Path(old / "state").glob("state-*.pt"))
+    assert list(Path(old / "state").glob("state-*/state.json"))

@@ -17,6 +17,7 @@ import torch
 import yaml
 
 from gigatok.artifacts import RunFolder, read_journal
+from gigatok.artifacts.states.folder import read_manifest, states_in, write_manifest
 from gigatok.training.generator_recipe import GeneratorRecipe
 from gigatok.training.session import InterruptedRunError
 from gigatok.training.tokenizer_recipe import TokenizerRecipe
@@ -90,10 +91,9 @@ def test_a_resumed_run_keeps_its_start_and_adds_up_its_time(project: Any) -> Non
     before = json.loads(run.provenance_path.read_text())
     assert not before["complete"]
     run.provenance_path.write_text(json.dumps({**before, "started": "long ago"}))
-    state = max(run.state_dir.glob("state-*.pt"))
-    content = torch.load(state, weights_only=True)
-    content["meta"] = json.dumps({**json.loads(content["meta"]), "seconds": 1000.0})
-    torch.save(content, state)
+    state = states_in(run.state_dir)[-1]
+    meta, files = read_manifest(state)
+    write_manifest(state, {**meta, "seconds": 1000.0}, files)
     after = json.loads(project.tokenizer().provenance_path.read_text())
     assert after["complete"]
     assert after["started"] == "long ago" != after["finished"]
@@ -138,9 +138,10 @@ def test_a_torn_state_falls_back_to_the_one_before(new_project: Callable[..., An
         stop_at(patch, TokenizerRecipe, 6)
         with pytest.raises(InterruptedRunError):
             project.tokenizer()
-    states = sorted(project.workspace.tokenizer("T").state_dir.glob("state-*.pt"))
+    states = sorted(project.workspace.tokenizer("T").state_dir.glob("state-*"))
     assert len(states) == 2
-    states[-1].write_bytes(states[-1].read_bytes()[:500])
+    torn = states[-1] / "__0_0.distcp"
+    torn.write_bytes(torn.read_bytes()[:500])
     with pytest.warns(UserWarning, match="going back to the state before it"):
         run = project.tokenizer()
     same_results(new_project("whole").tokenizer(), run)

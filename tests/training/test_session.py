@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import torch
 
@@ -63,14 +65,16 @@ def test_a_run_begun_anew_forgets_the_times_of_the_one_before(tmp_path: Path) ->
     assert not {"seconds", "finished", "images_per_second"} & set(begun)
 
 
-def test_speed_is_logged_once_a_step_and_is_no_part_of_the_curves(tmp_path: Path) -> None:
+def test_speed_and_memory_are_logged_once_a_step_and_are_no_part_of_the_curves(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "T")
     with session(run) as running:
         running.log(2, {"loss": 1.0})
         running.log(2, {"validation_psnr": 9.0})
         running.finish()
-    names = [point.name for point in read_journal(run.journal_path)]
-    assert names == ["loss", "images_per_second", "validation_psnr"]
+    points = read_journal(run.journal_path)
+    assert [point.name for point in points] == ["loss", "images_per_second", "peak_memory_mib", "validation_psnr"]
+    held = psutil.Process().memory_info().rss / 2**20
+    assert 0.5 * held < points[2].value < 100 * held  # MiB
     assert json.loads(run.curves_path.read_text()) == {"loss": [[2, 1.0]], "validation_psnr": [[2, 9.0]]}
 
 
@@ -79,13 +83,22 @@ def test_something_is_due_every_so_many_steps_and_at_the_end(tmp_path: Path) -> 
     assert [done for done in range(1, 11) if running.due(4, done)] == [4, 8, 10]
 
 
+def written(run: RunFolder, step: int) -> None:
+    """Wait for the state of ``step``: it is written while training goes on."""
+    for _ in range(1000):
+        if (state_meta(run.state_dir) or {}).get("step") == step:
+            return
+        time.sleep(0.01)
+    pytest.fail(f"no state of step {step}")
+
+
 def test_states_are_saved_when_due_and_dropped_at_the_end(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "T")
     with session(run, value=torch.zeros(2)) as running:
         for done in range(1, 11):
             running.after_step(done, TERMS)
-            saved = state_meta(run.state_dir)
-            assert (saved["step"] if saved else 0) == done - done % 5
+            if done % 5 == 0:
+                written(run, done)
         running.finish()
     assert not list(run.state_dir.iterdir())
 

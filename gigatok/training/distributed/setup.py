@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -14,9 +14,7 @@ from torch import Tensor
 
 from gigatok.config import GigatokError
 from gigatok.data import Share
-
-TIMEOUT = timedelta(minutes=30)
-"""A collective that takes longer has lost a process: longer than encoding or saving on rank 0 takes."""
+from gigatok.training.distributed.presence import Presence
 
 T = TypeVar("T")
 
@@ -28,6 +26,10 @@ class Processes(NamedTuple):
     world: int = 1
     device: torch.device = torch.device("cpu")
     """Where tensors lie that it sends to the others."""
+    saving: Any = None
+    """Process group on the CPU that saves while training goes on; ``None``: the default one."""
+    presence: Presence | None = None
+    """Knows when all processes were seen last."""
 
     @property
     def main(self) -> bool:
@@ -58,11 +60,17 @@ class Processes(NamedTuple):
 
     def any(self, flag: bool) -> bool:
         """Whether ``flag`` is set on any process."""
+        return bool(self.largest(float(flag)))
+
+    def largest(self, value: float) -> float:
+        """The largest ``value`` of all processes, as fp32."""
         if self.world == 1:
-            return flag
-        found = torch.tensor(float(flag), device=self.device)
+            return value
+        found = torch.tensor(value, device=self.device)
         dist.all_reduce(found, dist.ReduceOp.MAX)
-        return bool(found)
+        if self.presence is not None:
+            self.presence.met()
+        return float(found)
 
     def from_main(self, value: T) -> T:
         """``value`` of rank 0."""
@@ -123,24 +131,29 @@ ALONE = Processes()
 
 
 @contextmanager
-def joined(device: torch.device) -> Iterator[Processes]:
+def joined(device: torch.device, timeout_minutes: float = 30.0) -> Iterator[Processes]:
     """The processes that torchrun started, connected in the block; ``ALONE`` without torchrun.
 
     GPUs talk by NCCL, other devices by gloo. A process whose GPU is its only visible one uses that one.
 
     Raises:
-        GigatokError: the processes cannot find each other.
+        GigatokError: the processes cannot find each other, or one hangs for ``timeout_minutes``: it is named.
     """
+    timeout = timedelta(minutes=timeout_minutes)
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
         yield Processes(device=device)
         return
     try:
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=TIMEOUT)
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timeout)
     except (dist.DistError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise GigatokError(f"{world} processes cannot be joined ({reason}): check launch.rendezvous") from error
     try:
-        yield Processes(dist.get_rank(), dist.get_world_size(), device)
+        saving = dist.new_group(timeout=timeout, backend="gloo")
+        store = cast(Any, dist).TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]))
+        presence = Presence(store, dist.get_rank(), dist.get_world_size(), timeout)
+        with presence.watching():
+            yield Processes(dist.get_rank(), dist.get_world_size(), device, saving, presence)
     finally:
         dist.destroy_process_group()

@@ -6,7 +6,7 @@ The model files stay as they are: everything here acts on a module from outside.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any, Literal, NamedTuple, cast
@@ -131,18 +131,3 @@ def whole(module: nn.Module, name: str) -> Iterator[Tensor]:
         module._parameters[name] = parameter
     with torch.no_grad():
         parameter.copy_(distribute_tensor(full.detach(), parameter.device_mesh, parameter.placements))
-
-
-def gathered(tensors: Mapping[str, Tensor], processes: Processes) -> dict[str, Tensor]:
-    """Whole tensors on the CPU of rank 0, one after the other; nothing on the others. All processes call it.
-
-    What is whole on the CPU already is no copy: use it before the module changes.
-    """
-    found = {}
-    for name, tensor in tensors.items():
-        full = tensor.detach()
-        if isinstance(full, DTensor):
-            full = full.full_tensor()
-        if processes.main:
-            found[name] = full.cpu()
-    return found

@@ -1,18 +1,41 @@
-"""``curves.json`` from the journal, where it has to be made again."""
+"""What becomes ``curves.json``: collected while a run trains, or from its journal where it has to be made again."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 from gigatok.artifacts import RunFolder, write_json
 from gigatok.artifacts.journal import read_journal
 
-SPEED = "images_per_second"
+OF_THE_MACHINE = frozenset({"images_per_second", "peak_memory_mib"})
 """What a journal holds and curves do not: it differs between equal runs."""
+
+
+class Curves:
+    """Logged values without times: equal runs give equal curves."""
+
+    def __init__(self) -> None:
+        self._points: dict[str, list[list[float]]] = {}
+
+    def add(self, step: int, values: Mapping[str, float]) -> None:
+        """Append one value a name."""
+        for name, value in values.items():
+            self._points.setdefault(name, []).append([step, value])
+
+    def state(self) -> dict[str, Any]:
+        """Name to list of [step, value]."""
+        return {"points": self._points}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from ``state()``."""
+        self._points = {name: [list(point) for point in points] for name, points in state["points"].items()}
 
 
 def curves_from_journal(run: RunFolder) -> None:
     """Write ``curves.json`` again from the journal of a finished run."""
     points: dict[str, list[list[float]]] = {}
     for point in read_journal(run.journal_path):
-        if point.name != SPEED:
+        if point.name not in OF_THE_MACHINE:
             points.setdefault(point.name, []).append([point.step, point.value])
     write_json(run.curves_path, points)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
+from gigatok.artifacts import StateSaver, load_state
 from gigatok.config import ArConfig, CnnConfig, TokenizerConfig, TransformerSize
 from gigatok.config.sections import TokenizerModelSection, TrainGeneratorSection, TrainTokenizerSection
 from gigatok.models.ar import ArModel
 from gigatok.models.discriminator import PatchGan
 from gigatok.models.tokenizer import Tokenizer
 from gigatok.training.distributed.setup import ALONE, Processes
-from gigatok.training.distributed.wrap import Parallel, gathered
+from gigatok.training.distributed.wrap import Parallel
 from gigatok.training.generator_recipe import GeneratorRecipe
 from gigatok.training.tokenizer_recipe import TokenizerRecipe
 
@@ -34,9 +38,14 @@ class Case(NamedTuple):
     micro_batches: int = 1
     recompute: bool = False
     dropout: float = 0.0
+    batch: int = BATCH
+    save_at: int | None = None
+    """Updates after which a state is saved, while the next ones are made."""
+    folder: str = ""
+    """Of states: without ``save_at`` the run goes on from the state there."""
 
     def parallel(self, processes: Processes) -> Parallel:
-        micro = BATCH // processes.world // self.micro_batches
+        micro = self.batch // processes.world // self.micro_batches
         return Parallel(processes, self.strategy, micro, self.recompute)  # type: ignore[arg-type]
 
 
@@ -109,12 +118,12 @@ def generator_recipe(parallel: Parallel, dropout: float) -> GeneratorRecipe:
     return GeneratorRecipe(ArModel(config), section, parallel)
 
 
-def images(step: int) -> tuple[Tensor, Tensor]:
+def images(step: int, batch: int = BATCH) -> tuple[Tensor, Tensor]:
     """The whole batch of ``step``: images and teacher features."""
     generator = torch.Generator().manual_seed(step)
-    coarse = torch.rand(BATCH, 3, 4, 4, generator=generator) * 2 - 1
+    coarse = torch.rand(batch, 3, 4, 4, generator=generator) * 2 - 1
     pixels = torch.nn.functional.interpolate(coarse, size=(16, 16))
-    return pixels, torch.randn(BATCH, 16, 6, generator=generator)
+    return pixels, torch.randn(batch, 16, 6, generator=generator)
 
 
 def tokens(step: int) -> tuple[Tensor, Tensor]:
@@ -125,12 +134,12 @@ def tokens(step: int) -> tuple[Tensor, Tensor]:
 
 def train(case: Case, processes: Processes = ALONE, steps: int = STEPS) -> Result:
     """Train on this process's share; the result is whole on rank 0."""
-    share = processes.share.of(BATCH)
+    share = processes.share.of(case.batch)
     parallel = case.parallel(processes)
     losses = []
     if case.kind == "generator":
         recipe = generator_recipe(parallel, case.dropout)
-        for step in range(steps):
+        for step in _resumable(case, processes, recipe, steps):
             indices, classes = tokens(step)
             terms = recipe.step(step, indices[share], classes[share])
             losses.append({name: float(value) for name, value in terms.items()})
@@ -138,8 +147,8 @@ def train(case: Case, processes: Processes = ALONE, steps: int = STEPS) -> Resul
         weights = gathered({**recipe.model.state_dict(), **_averages(recipe.ema.averages)}, processes)
         return Result(losses, weights, torch.zeros(0))
     training = tokenizer_recipe(parallel)
-    for step in range(steps):
-        pixels, targets = images(step)
+    for step in _resumable(case, processes, training, steps):
+        pixels, targets = images(step, case.batch)
         terms = training.step(step, pixels[share], targets[share])
         losses.append({name: float(value) for name, value in terms.items()})
         losses[-1]["codebook_usage"] = training.codes.usage()
@@ -155,8 +164,33 @@ def train(case: Case, processes: Processes = ALONE, steps: int = STEPS) -> Resul
         processes,
     )
     with torch.no_grad():
-        found = training.tokenizer.eval().encode(images(STEPS)[0][share])
+        found = training.tokenizer.eval().encode(images(STEPS, case.batch)[0][share])
     return Result(losses, weights, processes.gather(found))
+
+
+def _resumable(case: Case, processes: Processes, recipe: Any, steps: int) -> Iterator[int]:
+    """Updates to make: after those of a saved state, or with a state saved in their midst."""
+    folder, objects = Path(case.folder), {"recipe": recipe}
+    if not case.folder:
+        yield from range(steps)
+        return
+    if case.save_at is None:
+        restored = load_state(folder, objects, processes)
+        assert restored is not None
+        yield from range(restored.meta["step"], steps)
+        return
+    saver = StateSaver(folder, processes)
+    for step in range(steps):
+        if step == case.save_at:
+            saver.start(objects, {"step": step})
+        yield step
+    saver.wait()
+
+
+def gathered(tensors: Mapping[str, Tensor], processes: Processes) -> dict[str, Tensor]:
+    """Whole tensors on rank 0, nothing on the others."""
+    full = {name: value.full_tensor() if isinstance(value, DTensor) else value for name, value in tensors.items()}
+    return full if processes.main else {}
 
 
 def _averages(averages: dict[str, Tensor]) -> dict[str, Tensor]:

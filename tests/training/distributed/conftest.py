@@ -32,16 +32,52 @@ SPREAD = {
         for strategy in ("ddp", "fsdp")
         for micro_batches in (1, 2)
     ],
-    4: [cases.Case(kind, strategy) for kind in ("tokenizer", "generator") for strategy in ("ddp", "fsdp")],
+    4: [
+        *(cases.Case(kind, strategy) for kind in ("tokenizer", "generator") for strategy in ("ddp", "fsdp")),
+        *(cases.Case("generator", strategy, 2) for strategy in ("ddp", "fsdp")),
+        cases.Case("tokenizer", "fsdp", 2, batch=16),
+    ],
 }
+STOP = 10
+"""Updates after which a state is saved that another number of processes goes on from."""
+
+
+ELASTIC = {"from 1 to 4": 4, "from 4 to 2": 2, "from 2 to 1": 1}
+"""World sizes of runs that go on from a state of another one, by name."""
 
 
 @pytest.fixture(scope="session")
-def spread(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[int, Any], Any]:
-    """Results of 2 and 4 processes, by world size and case."""
-    found = workers.run(SPREAD, tmp_path_factory.mktemp("spread"))
+def states(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the states that pass from world size to world size, one folder each."""
+    return tmp_path_factory.mktemp("states")
+
+
+def resumed(states: Path, name: str, kind: str) -> cases.Case:
+    """Goes on from what ``saving`` saved: as shards, or as DDP from 4 to 2."""
+    strategy = "ddp" if name == "from 4 to 2" else "fsdp"
+    return cases.Case(kind, strategy, folder=str(states / kind / name))
+
+
+def saving(states: Path, name: str, kind: str) -> cases.Case:
+    """Saves a state in the middle of a run."""
+    return resumed(states, name, kind)._replace(strategy="fsdp", save_at=STOP)
+
+
+@pytest.fixture(scope="session")
+def spread(tmp_path_factory: pytest.TempPathFactory, states: Path) -> dict[tuple[int, Any], Any]:
+    """Results of 2 and 4 processes, by world size and case; those of ``ELASTIC`` among them."""
+    kinds = ("tokenizer", "generator")
+    for kind in kinds:
+        cases.train(saving(states, "from 1 to 4", kind), steps=STOP + 2)
+    rounds: list[tuple[int, list[cases.Case]]] = [
+        (2, [*SPREAD[2], *(saving(states, "from 2 to 1", kind) for kind in kinds)]),
+        (4, [*SPREAD[4], *(resumed(states, "from 1 to 4", kind) for kind in kinds),
+             *(saving(states, "from 4 to 2", kind) for kind in kinds)]),
+        (2, [resumed(states, "from 4 to 2", kind) for kind in kinds]),
+    ]  # fmt: skip
+    found = workers.run(rounds, tmp_path_factory.mktemp("spread"))
     return {
         (world, case): cases.Result(*result)
-        for world, chosen in SPREAD.items()
-        for case, result in zip(chosen, found[world], strict=True)
+        for (world, chosen), results in zip(rounds, found, strict=True)
+        for case, result in zip(chosen, results, strict=True)
     }

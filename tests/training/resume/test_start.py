@@ -44,7 +44,7 @@ def finish(run: RunFolder, identity: RunIdentity, weights: bytes = b"weights") -
     for name, content in zip(FILES[:2], (weights, b"indices of " + weights), strict=True):
         (run.path / name).write_bytes(content)
     write_json(run.config_path, {"kind": "tokenizer", "metadata": {}})
-    Journal(run.journal_path).log(8, {"loss": 0.25, "images_per_second": 99.0})
+    Journal(run.journal_path).log(8, {"loss": 0.25, "images_per_second": 99.0, "peak_memory_mib": 9.0})
     write_json(run.curves_path, {"loss": [[8, 0.25]]})
     begun = begin_provenance(run, identified(identity, ()), resumed=False)
     end_provenance(run, begun, digests_of(run.path, FILES), 1.0, 8.0)
@@ -234,7 +234,7 @@ def test_a_damaged_provenance_costs_no_training(
 
 def test_a_lost_state_is_said(run: RunFolder, capsys: Any) -> None:
     stop(run, HALF, 300)
-    for path in run.state_dir.iterdir():
+    for path in run.state_dir.rglob("*.distcp"):
         path.write_bytes(b"zero")
     assert begin(run, request(run, HALF)) == Start(False, ())
     assert "no readable state is left of the 300 steps that were made: starts at step 0" in lines(capsys)[0]
@@ -302,7 +302,7 @@ def test_a_finished_run_without_weights_that_are_asked_for_later_is_kept(run: Ru
 
 def test_states_that_a_killed_end_left_are_dropped(run: RunFolder) -> None:
     stop(run, HALF, 8)
-    states: Callable[[], list[Path]] = lambda: list(run.state_dir.glob("*.pt"))  # noqa: E731
+    states: Callable[[], list[Path]] = lambda: list(run.state_dir.glob("*"))  # noqa: E731
     finish(run, HALF)
     assert states()
     assert begin(run, request(run, HALF)).finished
