@@ -20,7 +20,7 @@ from typing import Any
 from measuring import exponent
 
 FOLDER = Path(__file__).parent
-FILES = ("sampling", "quantizer", "coding", "training_step", "frechet")
+FILES = ("sampling", "quantizer", "coding", "training_step", "frechet", "loader")
 DEFAULT = {
     "coding": ["encode-64px-fp32", "encode-128px-fp32", "encode-256px-fp32", "encode-256px-bf16",
                "decode-64px-fp32", "decode-128px-fp32", "decode-256px-fp32", "decode-256px-bf16"],

@@ -68,6 +68,20 @@ def test_the_plain_tokenizer_codes_and_decodes_the_same() -> None:
     torch.testing.assert_close(out.alignment, textbook.alignment, atol=1e-5, rtol=1e-4)
 
 
+def test_the_plain_loader_cuts_the_same_crops(monkeypatch: pytest.MonkeyPatch) -> None:
+    import loader
+
+    monkeypatch.setattr(loader, "IMAGES", 4)
+    loader.folder.cache_clear()
+    for decoding in ("full", "reduced"):
+        case = loader.case(32, decoding)
+        ours, plain = case.ours(), case.plain()
+        assert ours.shape == plain.shape == (4, 3, 32, 32)
+        assert case.agree(ours, plain)
+        assert not case.agree(ours, 255 - plain)
+        assert torch.equal(ours, plain) == (decoding == "full")
+
+
 def test_growth_is_the_exponent_of_a_power_law() -> None:
     from measuring import exponent
 

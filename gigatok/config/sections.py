@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from gigatok.config.base import Section
 from gigatok.config.bounds import (
@@ -36,6 +36,9 @@ class BaseSection(Section):
     """CPU threads a stage process computes with (part of what makes results repeatable); 0: all cores."""
 
 
+JpegDecoding = Literal["full", "reduced"]
+
+
 class PrepareSection(Section):
     """Data: where images come from, how they are cropped, how they are split."""
 
@@ -48,10 +51,22 @@ class PrepareSection(Section):
     """Share of concepts (not images) held out, stratified by label; unused where the source has its own split."""
     augmentation: Literal["none", "crop-flip"] = "none"
     """Training only. ``crop-flip``: shorter side to a random size in 1..1.25x, random crop, horizontal flip."""
+    jpeg_decoding: JpegDecoding = "full"
+    """``reduced``: training crops of ``crop-flip`` decode a JPEG at 1/2, 1/4 or 1/8 of its size where the crop is no
+    larger. Faster, with pixels that differ by some grey levels (docs/performance.md): another data set to a run."""
     max_corrupt_share: Share = 0.001
     """Share of unreadable images above which the stage fails."""
     limit_concepts: Count | None = None
     """Keep this many concepts, drawn with the seed; ``None``: all."""
+
+    @model_validator(mode="after")
+    def _decoding_acts(self) -> Self:
+        if self.jpeg_decoding != "full" and self.augmentation == "none":
+            raise ValueError(
+                f"jpeg_decoding {self.jpeg_decoding!r} acts on the crops of augmentation 'crop-flip' alone: set "
+                "augmentation to 'crop-flip' or jpeg_decoding to 'full'"
+            )
+        return self
 
     @property
     def is_remote(self) -> bool:

@@ -52,6 +52,8 @@ TRAIT_RULES: dict[str, str] = {
 }
 """What is done about each."""
 _EXIF_ORIENTATION = 0x112
+_SCALED = ("JPEG", "MPO")
+"""Formats whose decoder can scale; the second is a camera's JPEG with more pictures behind the first."""
 
 
 class CorruptImageError(GigatokError):
@@ -80,6 +82,14 @@ class Decoded(NamedTuple):
     """The file's."""
 
 
+class Reduced(NamedTuple):
+    """A picture, perhaps at a part of its size."""
+
+    picture: Image.Image
+    size: tuple[int, int]
+    """Width and height of the whole."""
+
+
 def decode_rgb(data: bytes, location: str, transparency: Transparency = "white") -> Image.Image:
     """Whole picture as RGB. EXIF rotation is ignored, as ADM's loader does; of an animation the first frame is taken.
 
@@ -87,25 +97,43 @@ def decode_rgb(data: bytes, location: str, transparency: Transparency = "white")
         CorruptImageError: not an image of one of ``FORMATS``, truncated, too large or too narrow, or of a kind that
             has no one reading as RGB.
     """
-    with _opened(data, location) as picture:
+    with _opened(data, location) as (picture, _):
         return _to_rgb(picture, transparency)
+
+
+def decode_reduced(data: bytes, location: str, shorter_side: int) -> Reduced:
+    """As ``decode_rgb``, but a JPEG at 1/2, 1/4 or 1/8 of its size where that leaves ``shorter_side`` pixels or more.
+
+    The decoder then computes fewer pixels. They are averages of blocks, taken in another way than by resizing, so they
+    differ from those of the whole picture by some grey levels; where no part is large enough they are equal.
+
+    Raises:
+        CorruptImageError: as ``decode_rgb``.
+    """
+    with _opened(data, location, shorter_side) as (picture, size):
+        return Reduced(_to_rgb(picture, "white"), size)
 
 
 def decode_with_traits(data: bytes, location: str, transparency: Transparency = "white") -> Decoded:
     """Like ``decode_rgb``, with what else the file held."""
-    with _opened(data, location) as picture:
+    with _opened(data, location) as (picture, _):
         compression = str(picture.info.get("compression", "")) if picture.format == "TIFF" else ""
         return Decoded(_to_rgb(picture, transparency), _traits(picture, data), str(picture.format), compression, data)
 
 
 @contextmanager
-def _opened(data: bytes, location: str) -> Iterator[Image.Image]:
-    """The loaded picture; whatever goes wrong while it is used is the file's fault."""
+def _opened(
+    data: bytes, location: str, shorter_side: int | None = None
+) -> Iterator[tuple[Image.Image, tuple[int, int]]]:
+    """The loaded picture, and the whole one's size; whatever goes wrong while it is used is the file's fault."""
     try:
         with Image.open(io.BytesIO(data), formats=_DECODERS) as picture:
-            _check_size(*picture.size)
+            size = picture.size
+            _check_size(*size)
+            if shorter_side is not None and picture.format in _SCALED:
+                picture.draft(None, (shorter_side, shorter_side))
             picture.load()
-            yield picture
+            yield picture, size
     except UnidentifiedImageError:
         what = "empty file" if not data else f"no image of a known format: {', '.join(_DECODERS)}"
         raise CorruptImageError(location, what) from None

@@ -136,13 +136,21 @@ def prepare(section: PrepareSection, base: BaseSection, out: Path, progress: Pro
         train=_counts(kept, "train", source.classes, packed["train"]),
         validation=_counts(kept, "validation", source.classes, packed["validation"]),
         corrupt=corrupt,
-        data_sha256=digest,
+        jpeg_decoding=section.jpeg_decoding,
+        data_sha256=_with_decoding(digest, section),
         left_out=dict(source.left_out),
         linked=source.linked,
         traits=traits,
     )
-    (out / SUMMARY_NAME).write_text(json.dumps(summary.model_dump(), indent=1, sort_keys=True) + "\n")
+    (out / SUMMARY_NAME).write_text(json.dumps(summary.as_json(), indent=1, sort_keys=True) + "\n")
     return summary
+
+
+def _with_decoding(digest: str, section: PrepareSection) -> str:
+    """``digest``, or another where training sees other pixels of the same bytes."""
+    if section.jpeg_decoding == "full":
+        return digest
+    return hashlib.sha256(f"{digest} {section.jpeg_decoding}".encode()).hexdigest()
 
 
 def _select(source: Source, section: PrepareSection, seed: int) -> list[_Entry]:

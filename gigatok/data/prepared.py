@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -18,13 +18,22 @@ from pydantic import ValidationError
 
 from gigatok.config import GigatokError, Section, describe
 from gigatok.config.reading import read_json, reason
+from gigatok.config.sections import JpegDecoding
 from gigatok.data.emoji import EmojiReader
 from gigatok.data.image_files import FileReader, files_text
-from gigatok.data.images import TRAIT_RULES, decode_rgb
+from gigatok.data.images import TRAIT_RULES, decode_reduced, decode_rgb
 from gigatok.data.parquet import ParquetReader
 from gigatok.data.shards.read import ShardReader
 from gigatok.data.source import Reader, Split
-from gigatok.data.transforms import Pixels, center_crop, random_crop_flip, ten_crop
+from gigatok.data.transforms import (
+    Pixels,
+    center_crop,
+    random_crop_flip,
+    random_side,
+    random_window,
+    resize_shorter_side,
+    ten_crop,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -81,8 +90,18 @@ class DataSummary(Section):
     traits: dict[str, int] = {}
     """How many of the images had transparent pixels (laid on white), EXIF rotation (ignored), 16 bits (the high byte is
     taken) or an animation (the first frame is taken)."""
+    jpeg_decoding: JpegDecoding = "full"
+    """As ``prepare.jpeg_decoding``; absent from the file where it is ``full``."""
     data_sha256: str
-    """Over every image's id, label, side and content (pixels where packed, else encoded bytes)."""
+    """Over every image's id, label, side and content (pixels where packed, else encoded bytes), and over
+    ``jpeg_decoding`` where it is not ``full``."""
+
+    def as_json(self) -> dict[str, Any]:
+        """The file's content."""
+        values = self.model_dump()
+        if self.jpeg_decoding == "full":  # as before there was a choice: equal data have equal files
+            del values["jpeg_decoding"]
+        return values
 
     def describe(self) -> str:
         """What there is and what was left out, in one line."""
@@ -109,6 +128,7 @@ class ImageSet:
         reader: Reader,
         image_size: int,
         packed: Pixels | None = None,
+        jpeg: JpegDecoding = "full",
     ) -> None:
         self.ids, self.labels = ids, labels
         # As Arrow text, a million paths stay small, also when loader processes get a copy.
@@ -116,6 +136,7 @@ class ImageSet:
         self._reader = reader
         self.image_size = image_size
         self._packed = packed
+        self._jpeg = jpeg
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -152,10 +173,16 @@ class ImageSet:
     def view(self, row: int, seed: int | None = None) -> Pixels:
         """uint8 ``(S, S, 3)`` of one image from its source: centre crop, or the training crop of ``seed``."""
         location: str = self._locations[int(row)].as_py()
-        picture = decode_rgb(self._reader(location), location)
+        data = self._reader(location)
         if seed is None:
-            return center_crop(picture, self.image_size)
-        return random_crop_flip(picture, self.image_size, np.random.default_rng(seed))
+            return center_crop(decode_rgb(data, location), self.image_size)
+        generator = np.random.default_rng(seed)
+        if self._jpeg == "full":
+            return random_crop_flip(decode_rgb(data, location), self.image_size, generator)
+        side = random_side(self.image_size, generator)
+        found = decode_reduced(data, location, side)
+        resized = resize_shorter_side(found.picture, side, found.size)
+        return random_window(np.asarray(resized), self.image_size, generator)
 
     def ten_crops(self, rows: npt.NDArray[np.integer]) -> torch.Tensor:
         """uint8 ``(B, 10, 3, S, S)`` from the source images: see ``transforms.ten_crop`` for the order."""
@@ -240,6 +267,7 @@ def _image_set(root: Path, split: Split, summary: DataSummary, index: pa.Table) 
         reader=READERS[summary.source](),
         image_size=summary.image_size,
         packed=packed,
+        jpeg=summary.jpeg_decoding,
     )
 
 

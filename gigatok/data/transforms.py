@@ -18,14 +18,27 @@ TEN_CROP_SCALE = 1.1
 """Shorter side before ten crops, as a multiple of the crop."""
 
 
-def resize_shorter_side(picture: Image.Image, size: int) -> Image.Image:
+def resize_shorter_side(picture: Image.Image, size: int, whole: tuple[int, int] | None = None) -> Image.Image:
     """Shorter side to ``size``, aspect ratio kept: halved with a box filter while at least twice as large,
-    then bicubic. The box keeps bicubic, whose support Pillow widens, from blurring large photographs."""
+    then bicubic. The box keeps bicubic, whose support Pillow widens, from blurring large photographs.
+
+    Args:
+        whole: width and height of a picture that was decoded at a part of its size: the result has the shape that the
+            whole one would have had.
+    """
+    shape = _resized(whole or picture.size, size)
     while min(picture.size) >= 2 * size:
         picture = picture.resize((picture.width // 2, picture.height // 2), resample=Image.Resampling.BOX)
-    scale = size / min(picture.size)
-    shape = (round(picture.width * scale), round(picture.height * scale))
     return picture.resize(shape, resample=Image.Resampling.BICUBIC)
+
+
+def _resized(shape: tuple[int, int], size: int) -> tuple[int, int]:
+    """Width and height after ``resize_shorter_side``."""
+    width, height = shape
+    while min(width, height) >= 2 * size:
+        width, height = width // 2, height // 2
+    scale = size / min(width, height)
+    return round(width * scale), round(height * scale)
 
 
 def center_crop(picture: Image.Image, size: int) -> Pixels:
@@ -38,8 +51,17 @@ def center_crop(picture: Image.Image, size: int) -> Pixels:
 def random_crop_flip(picture: Image.Image, size: int, generator: np.random.Generator) -> Pixels:
     """Training crop: shorter side to a uniform integer in ``size .. ceil(1.25 size)``, a uniform window,
     mirrored half the time."""
-    side = int(generator.integers(size, int(np.ceil(LARGEST_SCALE * size)) + 1))
-    pixels = np.asarray(resize_shorter_side(picture, side))
+    side = random_side(size, generator)
+    return random_window(np.asarray(resize_shorter_side(picture, side)), size, generator)
+
+
+def random_side(size: int, generator: np.random.Generator) -> int:
+    """The first draw of ``random_crop_flip``: pixels of the shorter side."""
+    return int(generator.integers(size, int(np.ceil(LARGEST_SCALE * size)) + 1))
+
+
+def random_window(pixels: Pixels, size: int, generator: np.random.Generator) -> Pixels:
+    """Its other draws: the window of resized ``pixels`` (H, W, 3), and whether it is mirrored."""
     top = int(generator.integers(pixels.shape[0] - size + 1))
     left = int(generator.integers(pixels.shape[1] - size + 1))
     window = _window(pixels, top, left, size)

@@ -1,0 +1,91 @@
+"""JPEGs at a part of their size: the same crops where none is large enough, nearly the same where one is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from image_files import BASE, encoded, noise, section
+from PIL import Image
+
+from gigatok.config import ConfigError, parse_params
+from gigatok.config.profiles import render
+from gigatok.data import ImageSet, PreparedData, prepare
+from gigatok.data.images import decode_reduced, decode_rgb
+from gigatok.data.transforms import resize_shorter_side
+
+
+def smooth(width: int, height: int) -> Image.Image:
+    """Colours that change slowly, as most of a photograph does."""
+    return noise(3, 5, 4).resize((width, height), Image.Resampling.BICUBIC)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(st.integers(60, 200), st.integers(60, 200), st.integers(16, 80))
+def test_the_shape_is_the_whole_pictures_and_pixels_are_near(width: int, height: int, size: int) -> None:
+    data = encoded(smooth(width, height), "JPEG")
+    whole = resize_shorter_side(decode_rgb(data, "x"), size)
+    found = decode_reduced(data, "x", size)
+    assert found.size == (width, height)
+    assert min(found.picture.size) >= min(size, width, height)
+    resized = resize_shorter_side(found.picture, size, found.size)
+    assert resized.size == whole.size
+    if min(width, height) < 2 * size:
+        assert found.picture.size == (width, height)
+        np.testing.assert_array_equal(np.asarray(resized), np.asarray(whole))
+    else:
+        assert max(found.picture.size) < max(width, height)
+        assert np.abs(np.asarray(resized, int) - np.asarray(whole, int)).mean() < 12
+
+
+@pytest.mark.parametrize(("kind", "mode"), [("PNG", "RGB"), ("WEBP", "RGB"), ("JPEG", "L"), ("JPEG", "CMYK")])
+def test_other_files_are_read_as_before(kind: str, mode: str) -> None:
+    data = encoded(smooth(64, 48).convert(mode), kind)
+    found, whole = decode_reduced(data, "x", 20), decode_rgb(data, "x")
+    assert found.picture.mode == "RGB"
+    if kind == "JPEG":
+        assert found.picture.size == (32, 24)
+    else:
+        np.testing.assert_array_equal(np.asarray(found.picture), np.asarray(whole))
+
+
+def prepared(folder: Path, out: Path, decoding: str) -> ImageSet:
+    """Training images of ``folder``."""
+    settings = section(folder, augmentation="crop-flip", jpeg_decoding=decoding, validation_fraction=0.2, image_size=32)
+    prepare(settings, BASE, out)
+    return PreparedData.open(out).train
+
+
+def test_crops_are_the_same_windows_and_the_record_says_so(tmp_path: Path) -> None:
+    for number in range(10):
+        (tmp_path / "in" / "a").mkdir(parents=True, exist_ok=True)
+        side = 40 if number % 2 else 170
+        (tmp_path / "in" / "a" / f"{number}.jpg").write_bytes(encoded(smooth(side + number, side), "JPEG"))
+    sets = {name: prepared(tmp_path / "in", tmp_path / name, name) for name in ("full", "reduced")}
+    rows, seeds = np.arange(8), np.arange(8)
+    full, reduced = (images.crops(rows, seeds).numpy().astype(int) for images in sets.values())
+    differences = np.abs(full - reduced).reshape(8, -1)
+    small = np.array([images_id % 2 == 1 for images_id in sets["full"].ids])
+    assert differences[small].max() == 0
+    assert differences[~small].max() > 0
+    assert differences.mean() < 4
+    centre = [images.batch(rows).numpy() for images in sets.values()]
+    np.testing.assert_array_equal(*centre)
+    summaries = {name: json.loads((tmp_path / name / "summary.json").read_text()) for name in sets}
+    assert "jpeg_decoding" not in summaries["full"]
+    assert summaries["reduced"]["jpeg_decoding"] == "reduced"
+    assert summaries["reduced"]["data_sha256"] != summaries["full"]["data_sha256"]
+
+
+def test_it_is_refused_where_it_has_no_effect() -> None:
+    values = yaml.safe_load(render("smoke"))
+    values["prepare"]["jpeg_decoding"] = "reduced"
+    with pytest.raises(
+        ConfigError, match="jpeg_decoding 'reduced' acts on the crops of augmentation 'crop-flip' alone"
+    ):
+        parse_params(values)
