@@ -77,6 +77,7 @@ def bring_up_to_date(
 
 
 def _bring_up_to_date(root: Path, targets: Iterable[str], jobs: int, profile: str | None, suite: str | None) -> Outcome:
+    from gigatok.pipeline.gpus import open_pool
     from gigatok.pipeline.requirements import require
     from gigatok.pipeline.runner import Interrupted, run_graph
     from gigatok.planning.hours import expected_seconds
@@ -85,7 +86,13 @@ def _bring_up_to_date(root: Path, targets: Iterable[str], jobs: int, profile: st
     require(planned_params(root, profile, suite), root)
     params = choose_params(root, profile, suite)
     try:
-        outcome = run_graph(root, jobs=jobs or default_jobs(params), targets=targets, expected=expected_seconds(params))
+        outcome = run_graph(
+            root,
+            jobs=jobs or default_jobs(params),
+            targets=targets,
+            expected=expected_seconds(params),
+            gpus=open_pool(params),
+        )
     except Interrupted:
         release_tracking(root, params)
         raise

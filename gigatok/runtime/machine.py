@@ -18,9 +18,9 @@ CONTAINER = Path("/sys/fs/cgroup")
 
 
 def default_jobs(params: Params) -> int:
-    """Stages that fit beside each other: by cores and free memory on the CPU, one on a GPU."""
+    """Stages that fit beside each other: by cores and free memory on the CPU, one on each GPU."""
     if params.base.device in ("cuda", "mps") or (params.base.device == "auto" and has_cuda()):
-        return 1
+        return max(1, len(visible_gpus())) if params.base.device != "mps" else 1
     if params.base.threads == 0:  # every stage takes all cores
         return 1
     return max(1, min(cores() // params.base.threads, free_memory() // MEMORY_PER_STAGE))
@@ -68,6 +68,16 @@ def has_cuda() -> bool:
     except PackageNotFoundError:
         return False
     return Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi") is not None
+
+
+def visible_gpus() -> list[str]:
+    """NVIDIA GPUs that this process may use, named as in ``CUDA_VISIBLE_DEVICES``; torch is not imported."""
+    if not has_cuda():
+        return []
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return [name.strip() for name in visible.split(",") if name.strip()]
+    return [str(number) for number in range(len(gpu_memory()))]
 
 
 def gpu_memory() -> list[int]:

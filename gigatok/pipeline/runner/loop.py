@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from types import FrameType
 from gigatok.artifacts import write_text
 from gigatok.config import GigatokError
 from gigatok.pipeline.runner.display import Display, Row, View, clock, open_display
+from gigatok.pipeline.runner.gpus import GpuPool
 from gigatok.pipeline.runner.graph import Graph, read_graph
 from gigatok.pipeline.runner.history import Estimates, read_seconds, record_seconds
 from gigatok.pipeline.runner.process import StageProcess, child_environment, dvc_command, stop_all
@@ -45,6 +46,7 @@ def run_graph(
     targets: Iterable[str] = (),
     expected: Mapping[str, float] | None = None,
     display: Display | None = None,
+    gpus: GpuPool | None = None,
 ) -> Outcome:
     """Bring the pipeline (or ``targets`` and what they need) up to date.
 
@@ -54,6 +56,7 @@ def run_graph(
         targets: stage names; none: all stages.
         expected: seconds by stage, for order and time left; earlier runs here know better and win.
         display: where progress is shown.
+        gpus: what the stages share; ``None``: nothing.
 
     Raises:
         GigatokError: a stage failed (its last lines are in the text), or the pipeline cannot be read.
@@ -74,7 +77,7 @@ def run_graph(
     estimates = Estimates({**costs, **read_seconds(logs, costs)}, list(graph.stages))
     display = display or open_display()
     try:
-        run = _Run(root, graph, jobs, estimates, display)
+        run = _Run(root, graph, jobs, estimates, display, gpus or GpuPool())
         try:
             with _interruptions() as interruptions:
                 run.work(interruptions)
@@ -95,7 +98,9 @@ def _logs(root: Path) -> Path:
 class _Run:
     """State of one run of the graph."""
 
-    def __init__(self, root: Path, graph: Graph, jobs: int, estimates: Estimates, display: Display) -> None:
+    def __init__(
+        self, root: Path, graph: Graph, jobs: int, estimates: Estimates, display: Display, gpus: GpuPool
+    ) -> None:
         self.root, self.graph, self.jobs = root, graph, jobs
         self.logs = _logs(root)
         self.waiting = graph.outdated()
@@ -106,6 +111,7 @@ class _Run:
         self.total = len(self.waiting)
         self.estimates = estimates
         self.display = display
+        self.gpus = gpus
         self.running: dict[str, StageProcess] = {}
         self.seconds: dict[str, float] = {}
         """Durations of the stages that ran, in the order in which they ended."""
@@ -133,11 +139,23 @@ class _Run:
     def _start(self) -> None:
         self.able |= set(self.sorter.get_ready())
         order = by_priority(self.able, critical_seconds(self.graph, self.estimates.seconds()))
-        for name in order[: self.jobs - len(self.running)]:
-            self.running[name] = StageProcess(name, self.root, self.logs)
+        for name in self._with_gpus(order):
+            self.running[name] = StageProcess(name, self.root, self.logs, variables=self.gpus.environment(name))
             self.waiting.remove(name)
             self.able.remove(name)
             self.display.started(name)
+
+    def _with_gpus(self, order: Sequence[str]) -> Iterator[str]:
+        """Those that start now, each with its GPUs. A stage that waits for some is overtaken by none that needs one, so
+        that small runs do not keep a large one from ever starting."""
+        room, short = self.jobs - len(self.running), False
+        for name in order:
+            if room and not (short and self.gpus.wanted(name)):
+                if self.gpus.lend(name):
+                    room -= 1
+                    yield name
+                else:
+                    short = True
 
     def _collect(self) -> None:
         for name, process in list(self.running.items()):
@@ -150,6 +168,7 @@ class _Run:
             if status != 0:  # it stays among the running: something it started may still be alive
                 raise GigatokError(_failure(process, status))
             del self.running[name]
+            self.gpus.give_back(name)
             self.sorter.done(name)
             self._finish(name, process)
 

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -45,7 +45,14 @@ def child_environment(progress: Path | None = None) -> dict[str, str]:
 class StageProcess:
     """A running ``dvc repro --single-item STAGE`` whose output goes to ``logs/STAGE.log``."""
 
-    def __init__(self, name: str, root: Path, logs: Path, command: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        root: Path,
+        logs: Path,
+        command: Sequence[str] | None = None,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
         """Start the stage.
 
         Args:
@@ -53,6 +60,7 @@ class StageProcess:
             root: the DVC project.
             logs: folder of the log and the progress file; exists.
             command: run this instead of the stage.
+            variables: of its environment, besides those of this process.
         """
         self.name = name
         self.log = logs / f"{name}.log"
@@ -63,7 +71,7 @@ class StageProcess:
         self._process = subprocess.Popen(
             command or dvc_command("repro", "--single-item", name),
             cwd=root,
-            env=child_environment(progress.resolve()),
+            env={**child_environment(progress.resolve()), **(variables or {})},
             stdin=subprocess.DEVNULL,
             stdout=self._output,
             stderr=subprocess.STDOUT,
