@@ -241,5 +241,5 @@ _FAMILIES: Mapping[tuple[str, ...], Family] = {
     ("precision", "recall"): _precision_recall,
     ("fid_infinity",): _infinity,
 }
-ALL_METRICS = ("fid", "sfid", "kid", "inception_score", "precision", "recall")
+ALL_METRICS = ("fid", "sfid", "kid", "mind", "inception_score", "precision", "recall")
 LIMIT = "fid_infinity"

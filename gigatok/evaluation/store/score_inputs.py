@@ -45,7 +45,7 @@ _MEASURED = {
     "gfd": "fid",
     "rsfid": "sfid",
     "gsfid": "sfid",
-    **{name: name for name in ("kid", "inception_score", "precision", "recall")},
+    **{name: name for name in ("kid", "mind", "inception_score", "precision", "recall")},
 }
 """Metrics of score sheets, and what ``scoring.measure`` calls them."""
 

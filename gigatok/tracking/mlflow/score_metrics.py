@@ -9,7 +9,7 @@ LOW, HIGH = ".low", ".high"
 BASELINE = "baseline"
 """What no skill scores is ``baseline/<which>/<metric>``, e.g. ``baseline/mean image/psnr``."""
 OF_RECONSTRUCTIONS = "reconstruction_"
-_OF_SAMPLES = ("kid", "inception_score", "precision", "recall")
+_OF_SAMPLES = ("kid", "mind", "inception_score", "precision", "recall")
 """Plain names belong to generated samples; of a tokenizer's reconstructions they have a prefix, as in the tables."""
 
 

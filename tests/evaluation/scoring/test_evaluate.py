@@ -219,7 +219,7 @@ def test_missing_weights_cost_only_what_needs_them(tiny: Extractor, monkeypatch:
     sheet = evaluate(fake, real, options)
     assert [score.metric for score in sheet.scores] == ["psnr", "ssim"]
     assert sheet.score("psnr") == whole.score("psnr")
-    absent = "fid, sfid, kid, inception_score, precision, recall, fid_infinity are absent: weights are missing"
+    absent = "fid, sfid, kid, mind, inception_score, precision, recall, fid_infinity are absent: weights are missing"
     assert any(note.startswith(absent) for note in sheet.notes)
     with pytest.raises(GigatokError, match=r"^weights are missing: pass --weights$"):
         evaluate(fake, real, replace(options, reconstructions=False))
