@@ -17,7 +17,8 @@ def params(**changes: Any) -> Params:
 
 
 def check(launch: dict[str, Any], world: int, **training: Any) -> None:
-    settings = params(train_tokenizer={"batch_size": 16, **training})
+    adversary = {"loss": {"adversarial_weight": 0.1, "discriminator": {"start_step": 1}}}
+    settings = params(train_tokenizer=merge({"batch_size": 16, **adversary}, training))
     require_divisible(LaunchSection(**launch), settings.tokenizer_training("S-S"), world, "tokenizer S-S")
 
 

@@ -17,8 +17,11 @@ def nano(batch_size: int | None = None) -> Params:
     params = parse_params(yaml.safe_load(render("nano", "core")))
     if batch_size is None:
         return params
+    training = params.train_tokenizer
+    discriminator = training.loss.discriminator.replace(start_step=1)
+    loss = training.loss.replace(adversarial_weight=0.1, discriminator=discriminator)
     return params.replace(
-        train_tokenizer=params.train_tokenizer.replace(batch_size=batch_size),
+        train_tokenizer=training.replace(batch_size=batch_size, loss=loss),
         tokenizers={"S-S": params.tokenizers["S-S"]},
         generators={},
     )

@@ -42,8 +42,8 @@ def of_profile(name):
 
 def test_weights_rates_and_warm_up_are_among_the_differences():
     found = of_profile("nano")
-    assert found["perceptual weight"] == ("0.2", "1")
-    assert found["adversarial weight"] == ("0.02", "0.5")
+    assert found["perceptual weight"] == ("0.05", "1")
+    assert found["adversarial weight"] == ("none: tokenizers are trained without an adversary", "0.5")
     assert found["tokenizer learning-rate warm-up"] == ("50 steps", "0 to 5,000 steps")
     assert found["AR base learning rate"] == ("0.002", "0.0001")
     assert found["AR learning-rate warm-up"] == ("50 steps", "0 to 5,000 steps")
@@ -51,11 +51,17 @@ def test_weights_rates_and_warm_up_are_among_the_differences():
 
 def test_depths_search_and_probe_are_among_the_differences():
     found = of_profile("nano")
-    assert found["transformer blocks, S to XXL"] == ("4, 4, 4, 5, 6", "6, 12, 24, 36, 48")
+    assert found["transformer blocks, S to XXL"] == ("4, 4, 5, 6, 8", "6, 12, 24, 36, 48")
     assert found["aligned decoder layer of S"] == ("3 of 4", "3 of 6")
-    assert found["adversary takes part in"] == ("the last 20% of steps", "the last 98% of steps")
-    assert found["guidance search"] == ("scales 1, 2", "hill climb in steps of 0.25")
+    assert found["guidance search"] == ("scales 1, 1.5, 2", "hill climb in steps of 0.25")
     assert found["linear probe"] == ("logistic regression to convergence (L-BFGS)", "LARS")
+
+
+def test_the_share_of_steps_with_an_adversary_is_among_the_differences():
+    training = fake_params().model_dump()["train_tokenizer"]
+    training["loss"]["discriminator"]["start_step"] = round(0.8 * training["steps"])
+    found = {each.setting: (each.ours, each.paper) for each in differences(fake_params(train_tokenizer=training))}
+    assert found["adversary takes part in"] == ("the last 20% of steps", "the last 98% of steps")
 
 
 @pytest.mark.parametrize("change", [{"adversarial_weight": 0.0}, {"discriminator": {"start_step": 1000}}])
