@@ -41,12 +41,14 @@ def leftovers(workspace: Workspace, params: Params) -> list[Leftover]:
     found = [
         *_runs(workspace, params),
         *_set_aside(workspace),
+        *_torn_states(workspace),
         *_parts(workspace.runs),
         *_parts(workspace.reports),
         *_locks(workspace),
     ]
-    removed = {each.path for each in found if each.kind in ("run", "old run")}
-    return [each for each in found if each.kind != "part" or removed.isdisjoint(each.path.parents)]
+    removed = {each.path for each in found if each.path.is_dir()}
+    unique = {each.path: each for each in reversed(found)}
+    return [each for each in reversed(unique.values()) if removed.isdisjoint(each.path.parents)]
 
 
 def remove(found: Sequence[Leftover]) -> list[Leftover]:
@@ -94,6 +96,12 @@ def _set_aside(workspace: Workspace) -> Iterator[Leftover]:
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if path.is_dir():
             yield Leftover("old run", path, _size(path), "set aside when its settings, data or code changed")
+
+
+def _torn_states(workspace: Workspace) -> Iterator[Leftover]:
+    for path in sorted(workspace.runs.glob("*/*/state/.state-*.part")):
+        run = RunFolder(path.parent.parent)
+        yield Leftover("part", path, _size(path), "a state whose writing was interrupted", run)
 
 
 def _parts(root: Path) -> Iterator[Leftover]:

@@ -36,6 +36,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         f"runs/tokenizers/mine/.indices.npz.{dead}.abc.part",
         f"runs/tokenizers/S-S/.indices.npz.{dead}.a.b.part",
         f"runs/tokenizers/S-S/.curves.json.{this_process().token}.abc.part",
+        "runs/tokenizers/S-S/state/.state-000003.part/__0_0.distcp",
         "runs/generators/mine.indices.npz",
         "runs/generators/S-S/weights.safetensors",
         "runs/.old/tokenizers-S-S-1/config.json",
@@ -64,6 +65,7 @@ EXPECTED = {
     ("run", "runs/tokenizers/mine"),
     ("run", "runs/generators/mine.indices.npz"),
     ("old run", "runs/.old/tokenizers-S-S-1"),
+    ("part", "runs/tokenizers/S-S/state/.state-000003.part"),
     ("lock", "runs/.locks/generators-gone.lock"),
 }
 
@@ -78,14 +80,14 @@ def test_it_lists_and_changes_nothing_until_yes(
     before = files(project)
     found = json.loads(run(monkeypatch, capsys, "--json"))
     items = {(each["kind"], each["path"]): each for each in found["items"]}
-    (part,) = [path for kind, path in items if kind == "part"]
+    (part,) = [path for kind, path in items if kind == "part" and "state" not in path]
     assert part.startswith("runs/tokenizers/S-S/.indices.npz.")
     assert set(items) == EXPECTED | {("part", part)}
     assert items["run", "runs/tokenizers/mine"]["bytes"] == 4096
     assert items["run", "runs/generators/mine.indices.npz"]["kept"].startswith(f"in training by process {os.getpid()}")
     text = run(monkeypatch, capsys, "--dry-run")
     assert "runs/tokenizers/mine " in text
-    assert "4 of 5" in text
+    assert "5 of 6" in text
     assert files(project) == before
 
 
@@ -94,10 +96,10 @@ def test_yes_removes_what_nobody_uses_and_leaves_the_rest(
 ) -> None:
     before = files(project)
     text = run(monkeypatch, capsys, "--yes")
-    assert "4 of 5" in text
+    assert "5 of 6" in text
     gone = before - files(project)
     assert {path for path in gone if path.startswith("runs/tokenizers/S-S")} == {
-        path for path in before if path.endswith(".a.b.part")
+        path for path in before if path.endswith((".a.b.part", ".distcp"))
     }
     assert (project / "runs/generators/mine.indices.npz").exists()  # its run is in training
     assert not (project / "runs/tokenizers/mine").exists()
