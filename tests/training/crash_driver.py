@@ -12,7 +12,7 @@ import shutil
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ def main(project: Path, params_file: Path, points: str) -> None:
     assert in_child(lambda: counted(lambda: train(whole), whole, None, counter)) == 0
     total = int(counter.read_text())
     expected, problems = content(whole), {}
-    chosen = range(1, total + 1) if points == "all" else spread(total, int(points))
+    chosen = list(chosen_points(points, total))
     for point in chosen:
         root = project.with_name(f"killed-{point}")
         shutil.copytree(project, root)
@@ -55,6 +55,14 @@ def main(project: Path, params_file: Path, points: str) -> None:
             problems[point] = found
         shutil.rmtree(root)
     print(json.dumps({"operations": total, "killed": len(chosen), "problems": problems}))
+
+
+def chosen_points(points: str, total: int) -> Iterable[int]:
+    """``all``; ``101-200``, which are those there are of them; or so many, spread from the first to the last."""
+    if "-" in points:
+        first, last = map(int, points.split("-"))
+        return range(first, min(last, total) + 1)
+    return range(1, total + 1) if points == "all" else spread(total, int(points))
 
 
 def spread(total: int, count: int) -> list[int]:
