@@ -8,7 +8,6 @@ the blocks that are gathered at the moment.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -106,15 +105,6 @@ def heaviest_step(section: TrainTokenizerSection) -> int:
         return section.steps - 1
     last = min(shortcut.image_end_step, section.steps) - 1
     return last if adversary > last else max(adversary, last)
-
-
-def shown_parts(parts: Mapping[str, int]) -> dict[str, int]:
-    """Parts under the names of a table: half-precision copies and gathered blocks are weights too."""
-    shown = dict(parts)
-    for extra in ("half_precision_weights", "gathered"):
-        if extra in shown:
-            shown["weights"] = shown.get("weights", 0) + shown.pop(extra)
-    return shown
 
 
 def _with_micro_batch(layout: Layout, micro_batch: int, *, accumulates: bool) -> Layout:
