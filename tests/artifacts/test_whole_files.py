@@ -22,6 +22,7 @@ WRITERS = {
 }
 OTHERWISE = {
     "artifacts/journal.py": "appends lines; a torn last one is cut off",
+    "artifacts/outputs/indices.py": "members of an archive, which is then moved to its place whole",
     "cli/files/tokens.py": "an archive in memory, which is then written whole",
     "data/packing.py": "an array as large as the data, under a summary that is written last",
     "data/prepare.py": "the summary, which is removed first and written last; this floor does not know artifacts",
