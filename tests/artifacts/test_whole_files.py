@@ -25,6 +25,8 @@ OTHERWISE = {
     "artifacts/outputs/indices.py": "members of an archive, which is then moved to its place whole",
     "cli/files/tokens.py": "an archive in memory, which is then written whole",
     "data/packing.py": "an array as large as the data, under a summary that is written last",
+    "data/shards/cache.py": "a lock; and copies that are moved to their place, whose size is reserved first",
+    "data/shards/write.py": "a lock; and shards that are moved to their place, on a floor that does not know artifacts",
     "data/prepare.py": "the summary, which is removed first and written last; this floor does not know artifacts",
     "pipeline/runner/process.py": "a log that a stage writes while it runs",
     "tracking/destination.py": "a lock",
