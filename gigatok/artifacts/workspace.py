@@ -35,7 +35,7 @@ class Workspace:
 
     @property
     def reference(self) -> Path:
-        """Output of ``reference``: features of real images, and floors."""
+        """Output of ``reference``: features of real images, and baselines."""
         return self.runs / "reference"
 
     @property

@@ -51,7 +51,7 @@ class Score(Section):
     floor: str | None = None
     """Which number without a trained model this is, e.g. ``mean image``; ``None``: a model's score."""
     floor_kind: Literal["floor", "baseline"] | None = None
-    """A floor has no skill at all; a baseline (k-means) has some of its own."""
+    """``floor``: a trivial baseline, without any skill; ``baseline``: one with some of its own (k-means)."""
     protocol: Protocol = Protocol()
     provenance: Provenance = Provenance()
 
@@ -140,7 +140,7 @@ class ScoreSheet(Section):
         return any(_fits(score.metric, metric) for score in self.scores)
 
     def values(self) -> dict[str, float]:
-        """Metric name to value, floors left out."""
+        """Metric name to value, baselines left out."""
         return {score.metric: score.value for score in self.scores}
 
     def write(self, path: Path) -> None:

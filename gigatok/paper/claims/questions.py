@@ -117,14 +117,14 @@ def row_trainings(row: ScalingRow, metric: str) -> Trainings | None:
 
 @dataclass(frozen=True)
 class _Contest:
-    """One metric of all rows against one floor."""
+    """One metric of all rows against one baseline."""
 
     shown: Metric
     floor: str
     won: list[bool] = field(default_factory=list)
-    """For each win, whether the interval of the score that won holds the floor's value."""
+    """For each win, whether the interval of the score that won holds the baseline's value."""
     lost: list[tuple[str, str, float]] = field(default_factory=list)
-    """The floor's value as text, the tokenizer, its own value."""
+    """The baseline's value as text, the tokenizer, its own value."""
     tested: list[tuple[bool, float | None]] = field(default_factory=list)
     """For each comparison whether it is won, and its p-value over trainings; ``None``: one training."""
 
@@ -186,14 +186,14 @@ def _ends(finding: Finding) -> str:
 
 
 def _counts(contests: Sequence[_Contest]) -> tuple[int, int, int]:
-    """Comparisons won, lost, and won by a score whose interval holds the floor's value."""
+    """Comparisons won, lost, and won by a score whose interval holds the baseline's value."""
     won = [close for each in contests for close in each.won]
     return len(won), sum(len(each.lost) for each in contests), sum(won)
 
 
 def _unsure(close: int, which: str) -> str:
     """Says how many wins may be chance; empty where none."""
-    return f"; in {close} of {which} the interval holds the floor's value" if close else ""
+    return f"; in {close} of {which} the interval holds the baseline's value" if close else ""
 
 
 def _and(names: Sequence[str]) -> str:

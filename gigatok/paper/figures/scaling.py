@@ -24,7 +24,7 @@ PLOTTED = ("rfid", "gfid", "kid", "inception_score", "psnr", "ssim", "ar_val_los
 _OVERVIEW_COLUMNS = 4
 _ORDER = ("S", "B", "L", "XL", "XXL")
 _FAR = 0.75
-"""A floor farther from the data than this share of the data's range is drawn at the edge, not to scale."""
+"""A baseline farther from the data than this share of the data's range is drawn at the edge, not to scale."""
 
 
 def plotted_columns() -> list[Metric]:
@@ -72,7 +72,7 @@ def _scores(rows: Sequence[ScalingRow], column: Metric) -> list[Score]:
 def plot_metric(
     axes: Axes, rows: Sequence[ScalingRow], column: Metric, *, own: Sequence[ScalingRow] = (), mixed: bool = False
 ) -> None:
-    """One metric against parameters: a series for each recipe, floors dashed, intervals as bars.
+    """One metric against parameters: a series for each recipe, baselines dashed, intervals as bars.
 
     ``mixed``: its scores were measured differently, which the plot says.
     """
@@ -158,7 +158,7 @@ def _encoder_first(row: ScalingRow) -> bool:
 
 
 def _floors(axes: Axes, rows: Sequence[ScalingRow], column: Metric, values: list[float]) -> None:
-    """A dashed line for each floor: the mean over the tokenizers where each has its own (shuffled tokens)."""
+    """A dashed line for each baseline: the mean over the tokenizers where each has its own (shuffled tokens)."""
     scale = 100 if column.percent else 1
     named: dict[str, list[float]] = {}
     baselines: set[str] = set()

@@ -49,7 +49,7 @@ class Run:
 
     @property
     def floors(self) -> tuple[Score, ...]:
-        """Its floors (none where it was not run)."""
+        """Its baselines (none where it was not run)."""
         return tuple(self.sheet.floors) if self.sheet else ()
 
     @cached_property

@@ -63,7 +63,7 @@ def table_cells(rows: Sequence[ScalingRow]) -> tuple[list[str], list[list[str]]]
 
 
 def floor_cells(rows: Sequence[ScalingRow], columns: Sequence[Metric]) -> list[tuple[str, list[str]]]:
-    """Name and cells of each floor, baselines last; a range where it differs by row, blank where it has none."""
+    """Name and cells of each baseline, trivial ones first; a range where it differs by row, blank where it has none."""
     found = []
     for name in floor_names(rows):
         values = floor_values(rows, name)
@@ -80,7 +80,7 @@ def _real_text(rows: Sequence[ScalingRow], column: Metric) -> str:
 
 
 def markdown_scaling(rows: Sequence[ScalingRow]) -> str:
-    """Rows, then floors, as a Markdown table."""
+    """Rows, then baselines, as a Markdown table."""
     head, body = table_cells(rows)
     floors = [["", name, "", "", *cells] for name, cells in floor_cells(rows, shown_columns(rows))]
     return markdown_table(head, body + [[f"*{text}*" if text else "" for text in line] for line in floors], left=3)
@@ -122,7 +122,7 @@ def scaling_text(rows: Sequence[ScalingRow]) -> str:
 
 
 def scaling_csv(rows: Sequence[ScalingRow]) -> str:
-    """Every metric and floor, one row a tokenizer; empty where nothing was measured."""
+    """Every metric and baseline, one row for each tokenizer; empty where nothing was measured."""
     metrics = sorted({name for row in rows for name in row.metrics})
     floors = sorted({name for row in rows for name in row.floors})
     out = io.StringIO()

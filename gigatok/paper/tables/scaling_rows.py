@@ -1,4 +1,4 @@
-"""Rows of the scaling table: one tokenizer, its generator, and the floors they must beat (paper figure 7)."""
+"""Rows of the scaling table: one tokenizer, its generator, and the baselines they must beat (paper figure 7)."""
 
 from __future__ import annotations
 
@@ -144,14 +144,14 @@ def _of_reconstructions(score: Score) -> Score:
 
 
 def _floors(tokenizer: Run, generator: Run, reference: Run) -> tuple[Score, ...]:
-    """Floors of all three sheets; of equal metric and name the nearest run's counts."""
+    """Baselines of all three sheets; of equal metric and name, that of the nearest run counts."""
     of_images = [_of_reconstructions(score) for score in (*reference.floors, *reference.scores, *tokenizer.floors)]
     found = {(score.metric, score.floor): score for score in (*of_images, *generator.floors) if score.floor}
     return tuple(sorted(found.values(), key=lambda score: (score.metric, is_baseline(score), score.floor or "")))
 
 
 def is_baseline(score: Score) -> bool:
-    """A baseline (k-means) has skill of its own: losing to it is reported, losing to a floor is a failure."""
+    """Whether losing to it is only reported (k-means has skill); losing to a trivial baseline is a failure."""
     return score.floor_kind == "baseline"
 
 
@@ -176,20 +176,20 @@ def _speeds(tokenizer: Run, generator: Run) -> dict[str, float]:
 
 
 def losing_to(row: ScalingRow, shown: Metric) -> list[Score]:
-    """Floors and baselines that beat a row in a column."""
+    """Baselines that beat a row in a column."""
     name = full_name(row.metrics, shown.key)
     floors = [floor for floor in row.floor_scores if floor.metric == name]
     return [floor for floor in floors if name and not shown.beats(row.metrics[name], floor.value)]
 
 
 def floor_names(rows: Sequence[ScalingRow]) -> list[str]:
-    """All floors of some rows, baselines last."""
+    """All baselines of some rows, trivial ones first."""
     names = {str(score.floor): is_baseline(score) for row in rows for score in row.floor_scores}
     return sorted(names, key=lambda name: (names[name], name))
 
 
 def floor_values(rows: Sequence[ScalingRow], name: str) -> dict[str, list[float]]:
-    """Column key -> the different values of a floor over the rows, ascending."""
+    """Column key -> the different values of a baseline over the rows, ascending."""
     values: dict[str, set[float]] = {}
     for row in rows:
         for score in row.floor_scores:

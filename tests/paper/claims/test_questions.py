@@ -90,7 +90,7 @@ def test_wins_whose_interval_holds_the_floor_are_counted(runs):
     for row in rows(runs):
         write_tokenizer(runs, row.tokenizer, rfid=47.5 if row.tokenizer == "S-B" else 40, psnr=23)
     assert beats_kmeans(rows(runs), "proxy").text == (
-        "In all 18 comparisons the trained tokenizer is better; in 1 of them the interval holds the floor's value."
+        "In all 18 comparisons the trained tokenizer is better; in 1 of them the interval holds the baseline's value."
     )
     write_tokenizer(runs, "B-L", rfid=60, psnr=23)
     text = beats_kmeans(rows(runs), "proxy").text
