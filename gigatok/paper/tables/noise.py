@@ -1,0 +1,140 @@
+"""What the runs of a suite can tell apart: spread over training seeds and over images, metric by metric.
+
+The table that a power analysis starts from. Before a long run, a few recipes with three seeds each fill it; the counts
+of seeds, images and samples follow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from gigatok.artifacts import write_bytes
+from gigatok.config import RUNGS
+from gigatok.paper.results.metrics import SCALING_METRICS, Metric
+from gigatok.paper.results.predictors import recipes
+from gigatok.paper.results.reader import Results
+from gigatok.paper.results.statistics import LEVEL, POWER, interval_variance, smallest_detectable
+from gigatok.paper.results.trainings import Trainings, read_trainings
+from gigatok.paper.text import digits, markdown_table
+
+NAME = "noise"
+SEEDS = 3
+"""Trainings on each side of the comparison that the table speaks of."""
+_EXACT = ("bits_per_image",)
+"""Follow from the settings: nothing spreads."""
+HEAD = (
+    "Metric",
+    "Recipes",
+    "Trainings",
+    "Spread over trainings",
+    "Spread over images",
+    "Ratio",
+    f"Smallest difference that {SEEDS} against {SEEDS} trainings show",
+    "Largest minus smallest rung",
+)
+
+
+class Spread(NamedTuple):
+    """One metric over the recipes of a suite that were trained several times. Shares stay shares."""
+
+    metric: Metric
+    recipes: int
+    trainings: int
+    over_trainings: float
+    """Pooled standard deviation of one training's score over training seeds."""
+    over_images: float | None
+    """Standard error that one training's own interval states; ``None``: the metric has no intervals."""
+    detectable: float
+    """Of the means of ``SEEDS`` trainings each: found with ``POWER`` in one comparison at ``LEVEL``."""
+    ladder: float | None
+    """The largest rung's mean minus the smallest's; ``None``: one of them was not run."""
+
+
+def spreads(results: Results) -> list[Spread]:
+    """Every metric of the scaling table of which at least one recipe was trained twice or more."""
+    names = recipes(results.params)
+    found = []
+    for metric in SCALING_METRICS:
+        if metric.key in _EXACT:
+            continue
+        series = {name: each for name in names if (each := read_trainings(results, name, metric.key)) is not None}
+        again = [each for each in series.values() if len(each.singles) > 1]
+        if again:
+            found.append(_spread(metric, again, _ladder(series)))
+    return found
+
+
+def _spread(metric: Metric, again: Sequence[Trainings], ladder: float | None) -> Spread:
+    freedom = sum(len(each.values) - 1 for each in again)
+    squares = sum(float(np.sum((np.asarray(each.values) - np.mean(each.values)) ** 2)) for each in again)
+    spread = float(np.sqrt(squares / freedom))
+    singles = [score for each in again for score in each.singles if score.interval is not None]
+    images = interval_variance(*(score.interval for score in singles)).variance / len(singles) if singles else None
+    # images are the same for both sides, and a sample's noise is in the spread over trainings: only the latter counts
+    detectable = smallest_detectable(spread * float(np.sqrt(2 / SEEDS)), 2 * (SEEDS - 1))
+    return Spread(
+        metric=metric,
+        recipes=len(again),
+        trainings=sum(len(each.values) for each in again),
+        over_trainings=spread,
+        over_images=None if images is None else float(np.sqrt(images)),
+        detectable=detectable,
+        ladder=ladder,
+    )
+
+
+def _ladder(series: dict[str, Trainings]) -> float | None:
+    smallest, *_, largest = (series.get(name) for name in RUNGS.values())
+    return None if smallest is None or largest is None else largest.score.value - smallest.score.value
+
+
+def noise_rows(found: Sequence[Spread]) -> list[list[str]]:
+    """Cells of the table, shares in percent."""
+    return [
+        [
+            f"{each.metric.label} ({_unit(each.metric)})" if _unit(each.metric) else each.metric.label,
+            str(each.recipes),
+            str(each.trainings),
+            *(_number(each.metric, value) for value in (each.over_trainings, each.over_images)),
+            "-" if not each.over_images else f"{each.over_trainings / each.over_images:.1f}",
+            *(_number(each.metric, value) for value in (each.detectable, each.ladder)),
+        ]
+        for each in found
+    ]
+
+
+def write_noise(results: Results, folder: Path) -> Path:
+    """``noise.md`` and ``noise.csv``; returns the Markdown file."""
+    found = spreads(results)
+    text = ["# What these runs can tell apart\n"]
+    if not found:
+        text.append("Every recipe was trained once, so nothing is known of the spread over trainings: train some with ")
+        text[-1] += "several seeds (`gigatok-bench profile NAME --seeds 0,1,2 --only S-S,XL-XXL`).\n"
+    else:
+        text += [
+            f"Standard deviations, pooled over recipes. A difference of the stated size between two recipes of {SEEDS} "
+            f"trainings each is found with {POWER:.0%} power in a single comparison at level {LEVEL:g}; a claim of "
+            "several comparisons needs more (Holm). Shares are in percentage points.\n",
+            markdown_table(HEAD, noise_rows(found)),
+        ]
+    path = folder / f"{NAME}.md"
+    write_bytes(path, "\n".join(text).encode())
+    lines = ["metric,recipes,trainings,over_trainings,over_images,smallest_detectable,largest_minus_smallest_rung"]
+    for each in found:
+        values = (each.over_trainings, each.over_images, each.detectable, each.ladder)
+        cells = ["" if value is None else f"{value:.10g}" for value in values]
+        lines.append(",".join([each.metric.key, str(each.recipes), str(each.trainings), *cells]))
+    write_bytes(path.with_suffix(".csv"), ("\n".join(lines) + "\n").encode())
+    return path
+
+
+def _unit(metric: Metric) -> str:
+    return "points" if metric.percent else metric.unit
+
+
+def _number(metric: Metric, value: float | None) -> str:
+    return digits(value if value is None or not metric.percent else 100 * value)

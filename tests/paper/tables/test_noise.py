@@ -1,0 +1,55 @@
+"""The table of spreads: pooled over recipes, in points for shares, and honest where nothing was repeated."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from fake_runs import fake_params, write_core, write_trainings
+
+from gigatok.paper.results.reader import Results
+from gigatok.paper.results.statistics import power_at
+from gigatok.paper.tables.noise import SEEDS, noise_rows, spreads, write_noise
+
+
+@pytest.fixture
+def found(tmp_path):
+    params = write_trainings(tmp_path, (-2, 0, 2))
+    return {each.metric.key: each for each in spreads(Results(tmp_path, params))}
+
+
+def test_spreads_are_pooled_over_recipes(found):
+    rfid = found["rfid"]
+    assert (rfid.recipes, rfid.trainings) == (9, 27)
+    assert rfid.over_trainings == pytest.approx(2.0)  # every recipe scores -2, 0, +2 around its mean
+    assert found["gfid"].over_trainings == pytest.approx(1.0)
+    assert found["psnr"].over_trainings == 0.0
+    assert "bits_per_image" not in found
+
+
+def test_the_smallest_difference_is_found_with_the_power_that_is_stated(found):
+    error = 2.0 * np.sqrt(2 / SEEDS)
+    assert power_at(found["rfid"].detectable / error, 2 * (SEEDS - 1)) == pytest.approx(0.8)
+
+
+def test_the_ladder_is_the_largest_rung_minus_the_smallest(found):
+    assert found["rfid"].ladder < 0
+
+
+def test_cells_of_shares_are_points(found):
+    rows = {row[0]: row for row in noise_rows(list(found.values()))}
+    assert rows["rFID"][3] == "2"
+    assert "Linear probe (points)" in rows
+
+
+def test_one_training_each_says_what_is_missing(tmp_path):
+    write_core(tmp_path)
+    path = write_noise(Results(tmp_path, fake_params()), tmp_path / "tables")
+    assert "trained once" in path.read_text()
+    assert path.with_suffix(".csv").read_text().count("\n") == 1
+
+
+def test_files_hold_all_metrics(tmp_path):
+    params = write_trainings(tmp_path, (-2, 0, 2))
+    path = write_noise(Results(tmp_path, params), tmp_path / "tables")
+    assert "| rFID | 9 | 27 | 2 |" in path.read_text()
+    assert path.with_suffix(".csv").read_text().splitlines()[1].startswith("rfid,9,27,2,")
