@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from fake_runs import EXTRACTOR, fake_params, write_core, write_generator, write_tokenizer
 
-from gigatok.artifacts import ScoreSheet
+from gigatok.artifacts import Resumption, ScoreSheet
 from gigatok.config import GigatokError
 from gigatok.config.repeats import repeated
 from gigatok.config.suites import CORE_TOKENIZERS, default_generators
@@ -62,6 +62,16 @@ def test_a_repeat_that_has_not_run_is_not_counted(repeats):
     run = Results(repeats[0], repeats[1]).run("tokenizer", "S-S")
     assert next(score for score in run.scores if score.metric == RFID).value == pytest.approx(73.0)
     assert str(run.scores[0].protocol.notes).endswith("training seeds 0, 1")
+
+
+def test_a_mean_keeps_what_one_of_its_trainings_took_over(repeats):
+    path = repeats[0] / "tokenizers" / "S-S-seed1" / "summary.json"
+    taken = Resumption(run="tokenizers/S-S-seed1", step=3, differences=None)
+    sheet = ScoreSheet.read(path)
+    marked = [each.replace(provenance=each.provenance.replace(resumed_anyway=(taken,))) for each in sheet.scores]
+    sheet.replace(scores=marked).write(path)
+    run = Results(repeats[0], repeats[1]).run("tokenizer", "S-S")
+    assert [score.provenance.resumed_anyway for score in run.scores] == [(taken,)] * len(run.scores)
 
 
 def test_others_are_as_they_were(repeats):
