@@ -126,6 +126,22 @@ def test_independent_stages_run_together_and_a_second_run_is_idle(project: Path)
     assert again.seconds < 5
 
 
+def test_a_damaged_output_comes_back_and_is_named(project: Path) -> None:
+    """DVC restores it without a word in the runner's display, which said 'up to date'."""
+    (project / "middle.py").write_text(MIDDLE % 0)
+    run_graph(project, jobs=2, display=Recorder())
+    (project / "middle-a.txt").chmod(0o644)
+    (project / "middle-a.txt").write_text("z")
+    display = Recorder()
+    assert run_graph(project, jobs=2, display=display).ran == ()
+    assert (project / "middle-a.txt").read_text() == "a"
+    assert "       middle@a  middle-a.txt is not what the stage wrote: it is restored or made again" in [
+        line.replace(f"{project}/", "") for line in display.lines
+    ]
+    assert "end middle@a: restored from DVC's cache" in display.lines
+    assert not any("middle@b" in line for line in display.lines)
+
+
 def test_one_job_runs_one_at_a_time(project: Path) -> None:
     (project / "middle.py").write_text(MIDDLE % 0.5)
     display = Recorder()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -29,6 +29,8 @@ class Stage:
     """DVC would run it even if no other stage ran."""
     first: bool = False
     """``meta: {first: true}`` in ``dvc.yaml``: of all stages that can start, it does so before the others."""
+    damaged: tuple[str, ...] = ()
+    """Outputs that are not what the stage wrote, although nothing that it depends on has changed."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,7 @@ def read_graph(root: Path) -> Graph:
                     needs=tuple(sorted(_name(need) for need in graph.successors(stage))),
                     changed=stage.addressing in status,
                     first=bool((stage.meta or {}).get("first")),
+                    damaged=_damaged(status.get(stage.addressing, [])),
                 )
                 for stage in graph
             ]
@@ -118,6 +121,14 @@ def read_graph(root: Path) -> Graph:
     if not stages:
         raise GigatokError(f"{root / 'dvc.yaml'} has no stages: 'git checkout dvc.yaml' brings them back")
     return Graph({stage.name: stage for stage in sorted(stages, key=lambda stage: stage.name)})
+
+
+def _damaged(reasons: Sequence[Any]) -> tuple[str, ...]:
+    """The changed outputs, where DVC gives no other reason to look at a stage."""
+    outputs = [each["changed outs"] for each in reasons if isinstance(each, dict) and "changed outs" in each]
+    if len(outputs) < len(reasons):
+        return ()
+    return tuple(path for each in outputs for path, state in each.items() if state == "modified")
 
 
 def _held(root: Path) -> str:

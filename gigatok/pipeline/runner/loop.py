@@ -79,6 +79,11 @@ def run_graph(
     try:
         run = _Run(root, graph, jobs, estimates, display, gpus or GpuPool())
         try:
+            for stage in graph.stages.values():
+                for path in stage.damaged:
+                    display.message(
+                        f"       {stage.name}  {path} is not what the stage wrote: it is restored or made again"
+                    )
             with _interruptions() as interruptions:
                 run.work(interruptions)
         finally:
@@ -174,7 +179,7 @@ class _Run:
 
     def _finish(self, name: str, process: StageProcess) -> None:
         self.done += 1
-        note = "up to date"
+        note = "restored from DVC's cache" if process.restored() else "up to date"
         if not process.skipped():
             seconds = process.progress.elapsed
             self.estimates.ended(name, seconds)

@@ -19,7 +19,7 @@ from gigatok.tracking.progress_line import ENVIRONMENT_VARIABLE
 STOP_SECONDS = 1800.0
 """How long an interrupted stage may take to save its state before it is terminated: 35 GB for the paper's XL-XXL. Who
 does not want to wait interrupts again."""
-_SKIPPED_BY_DVC = ("didn't change, skipping", "is cached - skipping run")
+_UNCHANGED, _RESTORED = "didn't change, skipping", "is cached - skipping run"
 """What DVC prints where it does not start a stage; it says so in no other way."""
 TERMINATE_SECONDS = 5.0
 """How long a terminated stage may take before it is killed."""
@@ -112,8 +112,11 @@ class StageProcess:
     def skipped(self) -> bool:
         """Whether DVC, its cache or the stage itself found nothing to do: such durations are no measurements."""
         self.progress.refresh()
-        text = self.log_text()
-        return self.progress.skipped or any(phrase in text for phrase in _SKIPPED_BY_DVC)
+        return self.progress.skipped or self.restored() or _UNCHANGED in self.log_text()
+
+    def restored(self) -> bool:
+        """Whether DVC brought the outputs from its cache in the place of running the stage."""
+        return _RESTORED in self.log_text()
 
     def log_text(self) -> str:
         """What the stage has printed."""
