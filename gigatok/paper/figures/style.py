@@ -1,4 +1,8 @@
-"""One look for every figure: colours that colour-blind readers and black-and-white prints tell apart."""
+"""One look for every figure, at the size at which it is printed.
+
+A figure is ``WIDTH`` inches wide, the text width of a page in two columns, or half of it; no text is smaller than
+``SMALLEST`` points there. A code host shows the same file ``README_PIXELS`` wide, where that text is 14 pixels high.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,9 @@ from typing import TYPE_CHECKING, Any, cast
 from matplotlib.axes import Axes
 
 from gigatok.artifacts import replacing
+from gigatok.paper.figures.drawing.labels import PointLabel, settle
+from gigatok.paper.figures.drawing.palette import FAINT, FLOOR, INK, OTHER, OWN, WARNING, WITH, WITHOUT
+from gigatok.paper.figures.drawing.text import FONT, printable, width_of
 from gigatok.paper.text import compact
 
 if TYPE_CHECKING:
@@ -17,36 +24,55 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito's palette; marker and line differ too, so that colour is never the only sign.
-WITH = {"color": "#0072B2", "marker": "o", "linestyle": "-"}
-WITHOUT = {"color": "#D55E00", "marker": "s", "linestyle": "-."}
-OTHER = {"color": "#009E73", "marker": "^", "linestyle": "--"}
-"""A second series that differs in something else than regularization."""
-ACCENTS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999", "#F0E442")
-FLOOR: dict[str, Any] = {"color": "#767676", "linestyle": (0, (4, 3)), "linewidth": 1.0}
+__all__ = ["FLOOR", "OTHER", "OWN", "WITH", "WITHOUT"]
+
+WIDTH = 6.75
+COLUMN = 3.3
+"""Inches of a figure, and of one that holds a single panel."""
+SMALLEST = 8
+"""Points."""
+README_PIXELS = 880
+DPI = 300
+FORMATS = ("png", "svg", "pdf")
+"""Of every plot. Sheets of pictures are PNG."""
 
 _RC: dict[str, Any] = {
-    "font.family": "DejaVu Sans",
-    "font.size": 9,
-    "axes.titlesize": 10,
+    "font.family": FONT,
+    "font.size": SMALLEST,
+    "axes.titlesize": 9,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
+    "axes.labelsize": SMALLEST,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.edgecolor": "#555555",
-    "axes.labelcolor": "#222222",
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.7,
     "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.formatter.useoffset": False,
     "grid.color": "#e6e6e6",
-    "grid.linewidth": 0.8,
+    "grid.linewidth": 0.6,
     "xtick.color": "#444444",
     "ytick.color": "#444444",
-    "lines.linewidth": 1.6,
-    "lines.markersize": 5.5,
+    "xtick.labelsize": SMALLEST,
+    "ytick.labelsize": SMALLEST,
+    "xtick.major.width": 0.7,
+    "ytick.major.width": 0.7,
+    "lines.linewidth": 1.3,
+    "lines.markersize": 4.5,
     "legend.frameon": False,
+    "legend.fontsize": SMALLEST,
     "figure.dpi": 100,
-    "savefig.dpi": 160,
+    "savefig.dpi": DPI,
     "svg.hashsalt": "gigatok",
     "svg.fonttype": "path",
+    "pdf.fonttype": 42,
+}
+_METADATA: dict[str, dict[str, None]] = {
+    "png": {"Software": None},
+    "svg": {"Date": None, "Creator": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
 }
 
 
@@ -64,51 +90,56 @@ def figure(width: float, height: float) -> Iterator[Figure]:
 
 
 def save(drawing: Figure, stem: Path) -> None:
-    """Write ``stem``.png and .svg. Equal numbers give equal bytes: no dates, no version, fixed identifiers.
+    """Write ``stem`` in every one of ``FORMATS``. Equal numbers give equal bytes: no dates, no version, fixed ids.
 
     Call inside ``figure``'s block: the identifiers' salt is part of the style.
     """
+    lay_out(drawing)
+    for kind in FORMATS:
+        with replacing(stem.with_suffix(f".{kind}")) as path:
+            drawing.savefig(path, format=kind, metadata=cast(Any, _METADATA[kind]))
+
+
+def lay_out(drawing: Figure) -> None:
+    """Fix the places of panels, then those of labels: once, not once a format."""
     drawing.draw_without_rendering()
-    drawing.set_layout_engine("none")  # laid out once, not once a format
-    with replacing(stem.with_suffix(".png")) as path:
-        drawing.savefig(path, format="png", metadata={"Software": None})
-    with replacing(stem.with_suffix(".svg")) as path:
-        drawing.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
+    drawing.set_layout_engine("none")
+    settle(drawing)
 
 
-def label_points(axes: Axes, points: Iterable[tuple[float, float, str]], color: str, below: bool = False) -> None:
-    """Names beside points, legible over lines and grid."""
+def label_points(axes: Axes, points: Iterable[tuple[float, float, str]], color: str) -> None:
+    """Names beside points; ``lay_out`` moves them to free places."""
     from matplotlib.patheffects import withStroke
 
     for x, y, name in points:
-        axes.annotate(
-            name,
-            (x, y),
-            xytext=(-5, -6) if below else (5, 6),
-            textcoords="offset points",
-            fontsize=6.5,
-            ha="right" if below else "left",
-            va="center",
-            color=color,
-            zorder=4,
-            path_effects=[withStroke(linewidth=2, foreground="white")],
-        )
+        label = PointLabel(printable(name), x, y, color, axes.transData)
+        label.set_path_effects([withStroke(linewidth=1.5, foreground="white")])
+        axes.add_artist(label)
 
 
 def not_run(axes: Axes) -> None:
     """Says in the middle of an empty panel that nothing was run for it."""
-    axes.text(0.5, 0.5, "not run", transform=axes.transAxes, ha="center", va="center", color="#767676")
+    axes.text(0.5, 0.5, "not run", transform=axes.transAxes, ha="center", va="center", color=FAINT)
     axes.set(xticks=[], yticks=[])
 
 
-def legend_above(drawing: Figure) -> None:
-    """One legend above all panels, so that it never covers a point."""
+def legend_entries(drawing: Figure) -> dict[str, Artist]:
+    """Label -> mark, over all panels, each once."""
     named: dict[str, Artist] = {}
     for axes in drawing.axes:
         handles, labels = axes.get_legend_handles_labels()
         named |= {str(label): handle for label, handle in zip(labels, handles, strict=True)}
-    if named:
-        drawing.legend(list(named.values()), list(named), loc="outside upper left", ncols=len(named), fontsize=8)
+    return named
+
+
+def legend_above(drawing: Figure) -> int:
+    """One legend above all panels, so that it never covers a point; returns in how many lines."""
+    named = legend_entries(drawing)
+    if not named:
+        return 0
+    columns = max(1, int(float(drawing.get_figwidth()) / (max(map(width_of, named)) + 0.55)))
+    drawing.legend(list(named.values()), list(named), loc="outside upper left", ncols=columns)
+    return -(-len(named) // columns)
 
 
 def parameter_axis(axes: Axes, counts: Sequence[float]) -> None:
@@ -134,4 +165,4 @@ MIXED = "measured differently: values cannot be compared"
 
 def say_mixed(axes: Axes) -> None:
     """Says at the foot of a panel that its values cannot be compared."""
-    axes.text(0.5, 0.02, MIXED, transform=axes.transAxes, ha="center", fontsize=6.5, color="#b3341a", zorder=5)
+    axes.text(0.5, 0.02, MIXED, transform=axes.transAxes, ha="center", fontsize=SMALLEST, color=WARNING, zorder=5)

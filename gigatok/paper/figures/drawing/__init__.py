@@ -1,0 +1,1 @@
+"""How figures are drawn: colours, panels, labels that do not overprint, sheets of pictures."""
