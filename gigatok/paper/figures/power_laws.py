@@ -6,6 +6,7 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ import numpy as np
 from gigatok.artifacts import Score, write_bytes
 from gigatok.config import RUNGS, Params
 from gigatok.paper.figures import style
+from gigatok.paper.figures.drawing.panels import Panel, scale_note, write_panels
+from gigatok.paper.figures.drawing.text import fitted as in_lines
 from gigatok.paper.figures.power_law_fit import Interval, Point, PowerLaw, fit
 from gigatok.paper.figures.style import MIXED
 from gigatok.paper.figures.written import WrittenFigure
@@ -33,13 +36,15 @@ METRICS = ("rfid", "perceptual_distance", "ar_val_loss", PAPER_GFID)
 """Metrics that fall as tokenizers get better."""
 _PAPERS = {"rfid": "rfid", "perceptual_distance": "lpips", "lpips": "lpips", PAPER_GFID: "gfid"}
 _MILLION = 1e6
+_LAW = 2.9
+"""Inches of a line under a panel."""
 _NUMBERS = ("a", "a_low", "a_high", "b", "b_low", "b_high", "c", "c_low", "c_high")
 _COLUMNS = ("metric", "against", "points", "x0", *_NUMBERS, "r2", "why_not")
 Fitted = list[tuple[str, str, list[Point], PowerLaw | str]]
 
 
 def write_scaling_laws(results: Results, out: Path) -> WrittenFigure:
-    """``figures/scaling-law.{png,svg}`` and ``tables/scaling-law.{md,csv}``.
+    """``figures/scaling-law`` in every format and ``tables/scaling-law.{md,csv}``.
 
     Raises:
         GigatokError: scores of one metric were measured differently, and ``report.force`` is false. With it they are
@@ -77,15 +82,14 @@ def _draw(columns: Sequence[Fitted], params: Params, stem: Path) -> None:
     lines = list(zip(*columns, strict=True))
     drawn = [line for line in lines if any(isinstance(law, PowerLaw) for *_, law in line)]
     sentence = _without_law([panel for line in lines if line not in drawn for panel in line])
-    with style.figure(3.3 * len(METRICS), 0.6 + 2.6 * len(drawn)) as drawing:
-        for row, line in enumerate(drawn):
-            for place, panel in enumerate(line):
-                axes = drawing.add_subplot(len(drawn), len(METRICS), row * len(METRICS) + place + 1)
-                _panel(axes, *panel, ours=line is not lines[-1])
-        if sentence:
-            drawing.suptitle(sentence, x=0.01, ha="left", fontsize=9)
-        drawing.text(0.997, 0.998, scale_label(params), ha="right", va="top", fontsize=6.5, color="#767676")
-        style.save(drawing, stem)
+    panels = [
+        Panel(title, partial(_panel, xlabel=xlabel, points=points, law=law, ours=line is not lines[-1]))
+        for line in drawn
+        for title, xlabel, points, law in line
+        if points
+    ]
+    notes = [scale_note(params.profile), *([sentence] if sentence and panels else [])]
+    write_panels(stem, panels, notes=notes, nothing=sentence, row=2.3)
 
 
 def _without_law(panels: Fitted) -> str:
@@ -121,37 +125,27 @@ def _papers(key: str) -> list[Point]:
     ]
 
 
-def _panel(axes: Axes, title: str, xlabel: str, points: Sequence[Point], law: PowerLaw | str, *, ours: bool) -> None:
-    axes.set_title(title)
-    axes.set_xlabel(xlabel)
-    if not points:
-        axes.text(
-            0.5, 0.5, "not run" if ours else "not printed", transform=axes.transAxes, ha="center", color="#767676"
-        )
-        axes.set(xticks=[], yticks=[])
-        return
-    look: dict[str, Any] = {**(style.WITH if ours else style.WITHOUT), "linestyle": "none"}
+def _panel(axes: Axes, *, xlabel: str, points: Sequence[Point], law: PowerLaw | str, ours: bool) -> None:
+    look: dict[str, Any] = {**(style.WITH if ours else style.OTHER), "linestyle": "none"}
     look |= {} if ours else {"markerfacecolor": "none"}
     xs = np.array([point.x for point in points])
     errors = [[abs(p.y - (p.interval[place] if p.interval else p.y)) for p in points] for place in (0, 1)]
-    axes.errorbar(
-        xs, [p.y for p in points], yerr=errors if ours else None, capsize=2.5, **{**look, "linestyle": "none"}
-    )
-    for point in points:
-        axes.annotate(point.label, (point.x, point.y), xytext=(4, 5), textcoords="offset points", fontsize=6.5)
+    axes.errorbar(xs, [p.y for p in points], yerr=errors if ours else None, capsize=2, elinewidth=0.8, **look)
+    style.label_points(axes, [(point.x, point.y, point.label) for point in points], "#444444")
     if "FLOPs" in xlabel:
         style.log_axis(axes, xs.tolist(), lambda value: f"{value:.0e}".replace("e+", "e"))
     else:
         style.parameter_axis(axes, xs.tolist())
     if isinstance(law, str):
-        axes.set_xlabel(f"{xlabel}\n{law}", fontsize=8)
+        axes.set_xlabel(f"{xlabel}\n{in_lines(law, _LAW)}")
         return
     grid = np.geomspace(xs.min(), xs.max(), 60)
     axes.plot(grid, law(grid), color=look["color"], linewidth=1.2)
     band = law.band(grid)
     if band:
         axes.fill_between(grid, *band, color=look["color"], alpha=0.15, linewidth=0)
-    axes.set_xlabel(f"{xlabel}\nb = {_with(law.b, law.b_interval)}, c = {law.c:.4g}", fontsize=8)
+    said = f"b = {_with(law.b, law.b_interval)}, c = {law.c:.4g}"
+    axes.set_xlabel(f"{xlabel}\n{in_lines(said, _LAW)}")
 
 
 def _markdown(fitted: Fitted, params: Params) -> str:

@@ -8,11 +8,11 @@ from typing import Any
 
 from gigatok.config import Params
 from gigatok.config.experiments import DURATIONS, PROBED, checkpoints, duration_name
-from gigatok.paper.figures import style
+from gigatok.paper.figures.drawing import palette
 from gigatok.paper.results.reader import Results
 
-LOOKS: tuple[dict[str, Any], ...] = (style.WITH, style.WITHOUT)
-OTHER_LOOKS: tuple[dict[str, Any], ...] = (style.WITH, style.OTHER)
+LOOKS: tuple[dict[str, Any], ...] = (palette.WITH, palette.WITHOUT)
+OTHER_LOOKS: tuple[dict[str, Any], ...] = (palette.WITH, palette.OTHER)
 """Of series that differ in something else than regularization."""
 
 
@@ -52,7 +52,7 @@ def size_series(results: Results, names: Mapping[str, str], label: str, look: Ma
 
 def durations(params: Params) -> list[Series]:
     found = []
-    labels = ((True, "with semantic regularization"), (False, "without"))
+    labels = ((True, "with semantic regularization"), (False, "without semantic regularization"))
     for (semantic, label), look in zip(labels, LOOKS, strict=True):
         names = {percent: duration_name(percent, semantic) for percent in DURATIONS}
         known = {percent: name for percent, name in names.items() if name in params.tokenizers}
@@ -62,8 +62,9 @@ def durations(params: Params) -> list[Series]:
 
 
 def checkpoint_series(params: Params) -> list[Series]:
-    found = []
-    for name, look in zip(PROBED, OTHER_LOOKS, strict=True):
+    found, looks = [], palette.Palette(params)
+    for name, marks in zip(PROBED, OTHER_LOOKS, strict=True):
+        look = {**marks, "color": looks.tokenizer(name)["color"]}
         spots = [Spot(step, name, f"{name}-step{step}", step) for step in checkpoints(params, name)]
         if name in params.tokenizers:
             spots.append(Spot(params.tokenizer_training(name).steps, name, name))

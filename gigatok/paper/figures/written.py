@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gigatok.artifacts import Score
+from gigatok.paper.figures.drawing.points import single_values
 from gigatok.paper.figures.series import Spot
+from gigatok.paper.results.metrics import owner
 from gigatok.paper.results.reader import Results
 
 
@@ -18,6 +20,8 @@ class WrittenFigure(NamedTuple):
     file: Path
     """The PNG; an SVG stands beside it."""
     scores: tuple[Score, ...]
+    caption: str = ""
+    """Sentences under it; empty: the title says enough."""
 
 
 class ShownScores:
@@ -32,6 +36,14 @@ class ShownScores:
         found = self.results.score(spot.tokenizer, key, checkpoint=spot.checkpoint, generator=spot.generator)
         self._shown += [found] if found else []
         return found
+
+    def singles(self, spot: Spot, key: str) -> tuple[float, ...]:
+        """The same in every training, where the score is a mean over several."""
+        if spot.checkpoint is not None:
+            return ()
+        of_generator = owner(key) == "generator"
+        name = spot.generator if of_generator else spot.tokenizer
+        return single_values(self.results.run("generator" if of_generator else "tokenizer", name), key)
 
     def written(self, number: int, title: str, file: Path) -> WrittenFigure:
         """A finished figure with the scores looked up since the one before it."""

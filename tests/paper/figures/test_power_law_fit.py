@@ -94,7 +94,7 @@ def test_series_without_any_law_are_one_sentence_in_the_place_of_panels(tmp_path
     law = fit(planted())
     assert isinstance(law, PowerLaw)
     heights, drawn = [], []
-    monkeypatch.setattr(power_laws, "_panel", lambda axes, title, *_, ours: drawn.append((title, ours)))
+    monkeypatch.setattr(power_laws, "_panel", lambda axes, *, ours, **_: drawn.append(ours))
     for middle in ("no power law: flat", law):
         columns = [
             list(column) for column in zip(panels("no power law: flat"), panels(middle), panels(law), strict=True)
@@ -103,7 +103,7 @@ def test_series_without_any_law_are_one_sentence_in_the_place_of_panels(tmp_path
         power_laws._draw(columns, fake_params(), tmp_path / "law")
         heights.append(Image.open(tmp_path / "law.png").height)
         assert len(drawn) == (2 if middle != law else 4)
-        assert [ours for _, ours in drawn] == [True] * (len(drawn) - 2) + [False] * 2
+        assert drawn == [True] * (len(drawn) - 2) + [False] * 2
     assert heights[0] < heights[1]
     text = power_laws._without_law([*panels("no power law: flat"), *panels("too few points (3 of 4)")[:1]])
     assert text == "No power law against training FLOPs: flat (2 of 3); too few points (3 of 4) (1 of 3)."
