@@ -11,14 +11,17 @@ from gigatok.evaluation.timing.times import TimingTable, scale_name, timing_path
 from gigatok.paper.claims.criteria_note import criteria_note
 from gigatok.paper.claims.ledger import write_ledger
 from gigatok.paper.claims.questions import answers
+from gigatok.paper.figures.by_group import write_groups
 from gigatok.paper.figures.codebook_curves import write_codebook_curves
 from gigatok.paper.figures.failures import write_failures
 from gigatok.paper.figures.feature_maps import write_feature_maps
+from gigatok.paper.figures.guidance import write_guidance
 from gigatok.paper.figures.paper_figures import write_paper_figures
 from gigatok.paper.figures.picture_grids import write_reconstructions, write_rung, write_samples
 from gigatok.paper.figures.power_laws import write_scaling_laws
 from gigatok.paper.figures.predictors import write_predictors
 from gigatok.paper.figures.scaling import plotted_columns, write_scaling_plots
+from gigatok.paper.figures.style import FORMATS
 from gigatok.paper.report.content import Page, PaperContent
 from gigatok.paper.report.dvc_plots import dvc_plot_files, write_dvc_plots
 from gigatok.paper.report.page import render_html, render_readme
@@ -55,7 +58,9 @@ def build_report(runs_root: Path, params: Params, out: Path) -> Path:
     figures = out / "figures"
     write_scaling_table(rows, params, out / "tables", own)
     write_scaling_plots(rows, figures, own=own, force=params.report.force)
-    write_codebook_curves(rows, figures)
+    write_codebook_curves(rows, params, figures)
+    tokenizers = list(dict.fromkeys(row.tokenizer for row in (*rows, *own)))
+    more = [write_guidance([*rows, *own], params, figures), *write_groups(results, tokenizers, out)]
     write_reconstructions([*rows, *own], params, figures / "reconstructions.png")
     write_samples([*rows, *own], params, classes, figures / "samples.png")
     for row in rows:
@@ -63,7 +68,7 @@ def build_report(runs_root: Path, params: Params, out: Path) -> Path:
             write_rung(row, params, classes, figures / f"rung-{row.size}.png")
     paper = build_paper(results, out)
     said = answers(rows, params, paper.claims, paper.predictions)
-    page = Page(params=params, rows=rows, own=own, statements=said, paper=paper, figures=figures)
+    page = Page(params=params, rows=rows, own=own, statements=said, paper=paper, figures=figures, more=more)
     write_bytes(out / "README.md", render_readme(page).encode())
     write_bytes(out / "index.html", render_html(page).encode())
     write_json(out / RUNS_FILE, runs_document(results))
@@ -85,13 +90,15 @@ def runs_document(results: Results) -> dict[str, Any]:
 def report_files() -> list[str]:
     """Every file that ``build_report`` writes, relative to its folder: the same whatever was run."""
     plots = ["scaling", *(f"scaling-{column.key.replace('_', '-')}" for column in plotted_columns()), "codebook"]
+    plots += ["guidance", "by-class", "by-designer"]
     pictures = ["reconstructions", "samples", *(f"rung-{size}" for size in RUNGS)]
     return [
         "README.md",
         "index.html",
         RUNS_FILE,
         *(f"tables/scaling.{kind}" for kind in ("csv", "json", "md")),
-        *(f"figures/{name}.{kind}" for name in plots for kind in ("png", "svg")),
+        *(f"tables/by-{group}.{kind}" for group in ("class", "designer") for kind in ("csv", "md")),
+        *(f"figures/{name}.{kind}" for name in plots for kind in FORMATS),
         *(f"figures/{name}.png" for name in pictures),
         *(f"plots/{name}" for name in dvc_plot_files()),
         *paper_files(),
@@ -99,7 +106,7 @@ def report_files() -> list[str]:
 
 
 def build_paper(results: Results, out: Path) -> PaperContent:
-    """Write ``tables/tableNN.{md,csv,tex}``, ``figures/figNN.{png,svg}`` and ``claims.md`` below ``out``.
+    """Write ``tables/tableNN.{md,csv,tex}``, ``figures/figNN.{png,svg,pdf}`` and ``claims.md`` below ``out``.
 
     Cells and panels whose runs are not there say so with the command that runs them.
 
@@ -126,7 +133,7 @@ def build_paper(results: Results, out: Path) -> PaperContent:
         claims=write_ledger(results, out / "claims.md"),
         criteria=criteria_note(results.runs_root, params),
         predictions=predicted,
-        predictors=write_predictors(predicted, out / "figures"),
+        predictors=write_predictors(predicted, params, out / "figures"),
     )
 
 
@@ -134,7 +141,7 @@ def paper_files() -> list[str]:
     """Every file that ``build_paper`` writes, relative to its folder: the same whatever was run."""
     numbers = sorted((*EXACT, TIMED, *(spec.number for spec in TABLES)))
     tables = [f"tables/table{number:02d}.{kind}" for number in numbers for kind in ("csv", "md", "tex")]
-    plots = [f"figures/fig{number:02d}.{kind}" for number in FIGURES for kind in ("png", "svg") if number != 8]
-    predictors = ["figures/predictors.png", "figures/predictors.svg"]
-    laws = ["figures/scaling-law.png", "figures/scaling-law.svg", "tables/scaling-law.csv", "tables/scaling-law.md"]
+    plots = [f"figures/fig{number:02d}.{kind}" for number in FIGURES for kind in FORMATS if number != 8]
+    predictors = [f"figures/predictors.{kind}" for kind in FORMATS]
+    laws = [*(f"figures/scaling-law.{kind}" for kind in FORMATS), "tables/scaling-law.csv", "tables/scaling-law.md"]
     return ["claims.md", "figures/failures.png", "figures/fig08.png", *predictors, *laws, *plots, *tables]

@@ -48,3 +48,5 @@ class Page:
     paper: PaperContent
     figures: Path
     """Folder with the pictures that were written before."""
+    more: Sequence[WrittenFigure] = ()
+    """Guidance, classes and designers."""

@@ -10,7 +10,7 @@ from gigatok.config import Params
 from gigatok.paper.figures.scaling import plotted_columns
 from gigatok.paper.report.content import Page
 from gigatok.paper.report.licences import CODE_LICENCE, data_licences
-from gigatok.paper.report.page_figures import codebook, laws, paper_figure, pictures, plot, predictors, rung
+from gigatok.paper.report.page_figures import codebook, laws, more, paper_figure, pictures, plot, predictors, rung
 from gigatok.paper.report.paper_section import look, paper_context
 from gigatok.paper.results.departures import aids, differences
 from gigatok.paper.results.metrics import Metric, full_name
@@ -99,6 +99,7 @@ def _common(page: Page) -> dict[str, Any]:
         "paper_figures": [paper_figure(page, each) for each in page.paper.figures],
         "laws": laws(page),
         "predictors": predictors(page),
+        "more_figures": more(page),
         **paper_context(page.paper, page.params),
         "code_licence": CODE_LICENCE,
         "licences": data_licences(page.params),

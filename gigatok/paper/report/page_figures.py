@@ -140,6 +140,21 @@ def predictors(page: Page) -> PageFigure:
     )
 
 
+def more(page: Page) -> list[PageFigure]:
+    """Guidance, classes and designers."""
+    return [
+        _shown(
+            page,
+            drawn.file.with_suffix(".svg").name,
+            title=drawn.title,
+            alt=drawn.title,
+            caption=drawn.caption,
+            scores=drawn.scores,
+        )
+        for drawn in page.more
+    ]
+
+
 def laws(page: Page) -> PageFigure:
     """The scaling laws."""
     return _shown(

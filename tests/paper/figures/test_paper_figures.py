@@ -97,23 +97,37 @@ def panels(monkeypatch):
 
     def keep(drawing, stem):
         kept[stem.name] = {
-            axes.get_title(loc="left"): [text.get_text() for text in axes.texts] for axes in drawing.axes
+            axes.get_title(loc="left").split(" (")[0]: [text.get_text() for text in axes.texts] for axes in drawing.axes
         }
 
     monkeypatch.setattr(paper_figures.style, "save", keep)
     return kept
 
 
-def test_series_that_were_not_run_are_in_the_legend(written, monkeypatch, tmp_path):
-    legends = {}
+def test_what_was_not_run_is_said_under_a_figure(written, monkeypatch, tmp_path):
+    legends, notes = {}, {}
 
     def keep(drawing, stem):
-        legends[stem.name] = [text.get_text() for each in drawing.legends for text in each.get_texts()]
+        of_panels = [axes.get_legend() for axes in drawing.axes if axes.get_legend()]
+        legends[stem.name] = [text.get_text() for each in (*drawing.legends, *of_panels) for text in each.get_texts()]
+        notes[stem.name] = " ".join(text.get_text() for text in drawing.texts)
 
     monkeypatch.setattr(paper_figures.style, "save", keep)
     write_paper_figures(Results(written[0], fake_params()), tmp_path)
-    assert legends["fig09"] == ["1D", "2D (not run)"]
-    assert legends["fig07"] == ["with semantic regularization", "without"]
+    assert legends["fig09"] == ["1D"]
+    assert notes["fig09"] == "Proxy scale: profile nano. Not run: 2D."
+    assert legends["fig07"] == ["with semantic regularization", "without semantic regularization"]
+    assert "Figure 13 needs runs that are not there" not in notes["fig13"]
+    assert "Not run: the tokenizer without entropy loss." in notes["fig05"].replace("\n", " ")
+    assert notes["fig06"].startswith("Figure 6 needs tokenizers with two AR models, which are not there.")
+
+
+def test_an_absent_figure_is_a_sentence_and_no_box(tmp_path, monkeypatch):
+    axes = {}
+    monkeypatch.setattr(paper_figures.style, "save", lambda drawing, stem: axes.update({stem.name: drawing.axes}))
+    write_paper_figures(Results(tmp_path / "runs", fake_params()), tmp_path)
+    assert len(axes) == 7
+    assert not any(axes.values())
 
 
 def test_figure_6_shows_how_sure_its_correlation_is(panels, tmp_path):
@@ -129,7 +143,6 @@ def test_figures_show_the_papers_guided_gfid(written, panels, tmp_path):
     drawn = write_paper_figures(Results(written[0], fake_params()), tmp_path)
     for number in (3, 7, 9, 12, 13):
         assert "gFID, guided" in panels[f"fig{number:02d}"]
-    assert "gFID, guided" in panels["fig06"]
     shown = {score.metric.split("/")[0] for each in drawn for score in each.scores}
     assert PAPER_GFID in shown
     assert "gfid" not in shown

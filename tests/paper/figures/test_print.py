@@ -1,0 +1,221 @@
+"""Every figure of a report as a printer gets it: nothing overprints, no letter is missing, nothing is too small.
+
+The projects are simulated, ugly ones among them: a single run, names as long as users give them, ten tokenizers of
+one's own, absent metrics, several trainings.
+"""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fake_runs import CLASSES, fake_params, full_params
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from simulated import simulate
+
+from gigatok.config import Params
+from gigatok.config.repeats import repeated
+from gigatok.config.suites import CORE_TOKENIZERS, default_generators
+from gigatok.paper.figures import style
+from gigatok.paper.figures.by_group import write_groups
+from gigatok.paper.figures.codebook_curves import write_codebook_curves
+from gigatok.paper.figures.drawing.labels import obstacles, spread
+from gigatok.paper.figures.drawing.palette import Palette
+from gigatok.paper.figures.drawing.text import printable
+from gigatok.paper.figures.guidance import write_guidance
+from gigatok.paper.figures.paper_figures import write_paper_figures
+from gigatok.paper.figures.power_laws import write_scaling_laws
+from gigatok.paper.figures.predictors import write_predictors
+from gigatok.paper.figures.scaling import write_scaling_plots
+from gigatok.paper.results.predictors import predictions
+from gigatok.paper.results.reader import Results
+from gigatok.paper.tables.scaling_rows import own_rows, series_rows
+
+Drawn = dict[str, Figure]
+
+
+def own_params() -> Params:
+    """Core, every recipe trained three times, and ten tokenizers of one's own with names as users give them."""
+    tokenizers, generators = repeated(CORE_TOKENIZERS, default_generators(CORE_TOKENIZERS), [0, 1, 2])
+    own = [f"my-tokenizer-with-a-long-name-{place}" for place in range(8)] + ["x", "S-S-but-better"]
+    mine = {name: {"encoder": "S", "decoder": "B" if place % 2 else "L"} for place, name in enumerate(own)}
+    return fake_params(tokenizers={**tokenizers, **mine}, generators={**generators, **default_generators(mine)})
+
+
+UGLY = ["旗", "Ähnliches", "a class with a name that goes on and on and on", *CLASSES[3:]]
+PROJECTS: dict[str, tuple[Callable[[], Params], dict[str, list[str]]]] = {
+    "full": (full_params, {}),
+    "own": (own_params, {"classes": UGLY}),
+    "single": (fake_params, {"left_out": [name for name in CORE_TOKENIZERS if name != "S-S"]}),
+    "gaps": (fake_params, {"left_out": ["S-B", "B-L-no-sem"], "without": ["rfid", "gfid", "kid", "psnr"]}),
+    "nothing": (fake_params, {"left_out": list(CORE_TOKENIZERS)}),
+}
+
+
+@pytest.fixture(scope="module", params=list(PROJECTS))
+def drawn(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Drawn:
+    """All plots of a project by name, laid out as they are saved."""
+    make, changes = PROJECTS[request.param]
+    runs, out, params = tmp_path_factory.mktemp("runs"), tmp_path_factory.mktemp("out"), make()
+    simulate(runs, params, **changes)
+    figures: Drawn = {}
+
+    def keep(drawing: Figure, stem: Path) -> None:
+        style.lay_out(drawing)
+        figures[stem.name] = drawing
+
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        patch.setattr(style, "save", keep)
+        warnings.simplefilter("error")  # a letter that the font lacks is a warning
+        draw_all(Results(runs, params), out)
+    return figures
+
+
+def draw_all(results: Results, out: Path) -> None:
+    rows, own = series_rows(results), own_rows(results)
+    write_scaling_plots(rows, out, own=own)
+    write_codebook_curves(rows, results.params, out)
+    write_guidance([*rows, *own], results.params, out)
+    write_groups(results, list(dict.fromkeys(row.tokenizer for row in (*rows, *own))), out)
+    write_paper_figures(results, out)
+    write_scaling_laws(results, out)
+    write_predictors(predictions(results), results.params, out)
+
+
+def texts(drawing: Figure) -> list[Text]:
+    """What is to be read: visible, with letters, and on an axis no farther than it reaches."""
+    beyond = set()
+    for axes in drawing.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            low, high = sorted(axis.get_view_interval())
+            slack = 1e-6 * (high - low)
+            for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks()):
+                if not low - slack <= tick.get_loc() <= high + slack:
+                    beyond |= {id(tick.label1), id(tick.label2)}
+    found = [text for text in drawing.findobj(Text) if text.get_text().strip() and text.get_visible()]
+    shown = [text for text in found if text.axes is None or text.axes.axison or text not in text.axes.get_children()]
+    return [text for text in shown if id(text) not in beyond]
+
+
+def boxes(drawing: Figure) -> list[tuple[str, np.ndarray]]:
+    renderer = drawing.canvas.get_renderer()
+    return [(text.get_text(), extents(text, renderer)) for text in texts(drawing)]
+
+
+def extents(text: Text, renderer: object) -> np.ndarray:
+    """Of the letters, without the lines that lead to a point."""
+    return np.array(Text.get_window_extent(text, renderer).extents)
+
+
+def overlap(first: np.ndarray, second: np.ndarray, slack: float = 0.5) -> bool:
+    """Whether two boxes share more than ``slack`` pixels."""
+    return bool((np.minimum(first[2:], second[2:]) - np.maximum(first[:2], second[:2]) > slack).all())
+
+
+def crosses(box: np.ndarray, line: np.ndarray) -> bool:
+    """Whether a line runs through a box (it is cut at 200 places)."""
+    points = np.linspace(line[:2], line[2:], 200)
+    return bool(((points > box[:2] + 0.5) & (points < box[2:] - 0.5)).all(axis=1).any())
+
+
+def test_no_text_overprints_another(drawn: Drawn) -> None:
+    found = [
+        (name, first, second)
+        for name, drawing in drawn.items()
+        for (first, a), (second, b) in itertools.combinations(boxes(drawing), 2)
+        if overlap(a, b)
+    ]
+    assert found == []
+
+
+def test_no_text_covers_marks_or_bars(drawn: Drawn) -> None:
+    found = []
+    for name, drawing in drawn.items():
+        renderer = drawing.canvas.get_renderer()
+        for axes in drawing.axes:
+            in_the_way = obstacles(axes, texts=False)
+            for text in (each for each in axes.texts if each.get_text() and each.get_visible()):
+                box = extents(text, renderer)
+                hidden = [mark for mark in in_the_way.boxes if overlap(box, mark)]
+                struck = [bar for bar in in_the_way.bars if crosses(box, bar)]
+                found += [(name, axes.get_title(loc="left"), text.get_text())] if hidden or struck else []
+    assert found == []
+
+
+def test_every_point_keeps_its_name(drawn: Drawn) -> None:
+    hidden = [
+        (name, text.get_text())
+        for name, drawing in drawn.items()
+        for axes in drawing.axes
+        for text in axes.texts
+        if not text.get_visible()
+    ]
+    assert hidden == []
+
+
+def test_all_text_is_large_enough_at_print_width_and_inside(drawn: Drawn) -> None:
+    for name, drawing in drawn.items():
+        width, height = drawing.get_size_inches()
+        assert width <= style.WIDTH, name
+        assert {text.get_fontsize() for text in texts(drawing)} <= {8.0, 9.0}, name
+        for text, box in boxes(drawing):
+            assert (box[:2] > -1).all(), (name, text)
+            assert (box[2:] < np.array([width, height]) * drawing.dpi + 1).all(), (name, text)
+
+
+def test_at_most_two_panels_stand_in_a_row(drawn: Drawn) -> None:
+    for name, drawing in drawn.items():
+        rows: dict[int, int] = {}
+        for axes in drawing.axes:
+            rows[round(axes.get_position().y1, 2)] = rows.get(round(axes.get_position().y1, 2), 0) + 1
+        assert max(rows.values(), default=0) <= 2, name
+
+
+def test_labels_that_are_not_moved_would_overprint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests above see what they are for."""
+    params = full_params()
+    simulate(tmp_path, params)
+    kept: Drawn = {}
+
+    def keep(drawing: Figure, stem: Path) -> None:
+        drawing.draw_without_rendering()
+        kept[stem.name] = drawing
+
+    monkeypatch.setattr(style, "save", keep)
+    write_scaling_plots(series_rows(Results(tmp_path, params)), tmp_path)
+    found = boxes(kept["scaling"])
+    assert any(overlap(a, b) for (_, a), (_, b) in itertools.combinations(found, 2))
+
+
+def test_letters_that_the_font_lacks_are_written_as_codes() -> None:
+    assert printable("S-S ü ∞ R²") == "S-S ü ∞ R²"
+    assert printable("模-x") == "\\u6a21-x"
+
+
+@pytest.mark.parametrize("places", [[], [0.5], [0.5] * 4, [0.1, 0.12, 0.9], [0.0, 0.0, 1.0, 1.0], [0.5] * 30])
+def test_names_at_the_ends_of_lines_keep_their_distance_and_order(places: list[float]) -> None:
+    moved = spread(places, 0.1)
+    step = min(0.1, 0.94 / max(1, len(places) - 1))
+    assert all(b - a > step - 1e-9 for a, b in itertools.pairwise(moved))
+    assert all(0.03 - 1e-9 <= place <= 0.97 + 1e-9 for place in moved)
+    if places == [0.5]:
+        assert moved == [0.5]
+
+
+def test_tokenizers_look_the_same_everywhere() -> None:
+    looks = Palette(full_params())
+    assert looks.ordered(["S-S-no-sem", "B-S", "XL-XXL", "S-S", "S-S-40pct"]) == [
+        "S-S",
+        "XL-XXL",
+        "B-S",
+        "S-S-no-sem",
+        "S-S-40pct",
+    ]
+    assert looks.tokenizer("S-S")["color"] != looks.tokenizer("B-L")["color"]
+    assert looks.recipe("S-S-40pct-no-sem") == "without semantic regularization"
+    assert Palette(own_params()).recipe("x") == "your own"
