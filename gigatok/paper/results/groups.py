@@ -17,7 +17,6 @@ from gigatok.evaluation.metrics.names import with_best_guidance
 from gigatok.paper.results.metrics import full_name, owner
 from gigatok.paper.results.reader import Results
 from gigatok.paper.results.run import Run
-from gigatok.paper.results.trainings import DETAILS
 
 Kind = Literal["class", "designer"]
 Split = Literal["validation", "train"]
@@ -69,7 +68,7 @@ def group_scores(results: Results, names: Sequence[str], kind: Kind) -> list[Gro
     for measure in MEASURES:
         for name in names:
             run = results.single(owner(measure.key), name)
-            details = run.arrays(DETAILS)
+            details = run.details
             metric = full_name([each.removeprefix(_PREFIX) for each in details], measure.key)
             groups = None if metric is None else _groups(results, run, measure, kind)
             if metric is None or groups is None:
@@ -107,8 +106,8 @@ def _means(
 def _groups(results: Results, run: Run, measure: Measure, kind: Kind) -> npt.NDArray[np.str_] | None:
     """(n,) the group of each value of a measure; ``None``: not known."""
     if measure.of == "samples":
-        classes = run.arrays("samples.npz").get("classes")
-        return None if classes is None or kind == "designer" else _named(classes, results.classes)
+        samples = run.samples
+        return None if samples is None or kind == "designer" else _named(samples.classes, results.classes)
     if measure.of == "train" and results.params.reference.samples is not None:
         return None  # samples are compared with other images than the training set
     index = _index(results.runs_root / "data" / "index.parquet", measure.of)
