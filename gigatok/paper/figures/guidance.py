@@ -42,7 +42,7 @@ def tried_scales(run: Run) -> list[Tried]:
         sampler = score.protocol.sampler or {}
         if not score.metric.startswith(_CURVE) or "cfg_scale" not in sampler:
             continue
-        scale, schedule = float(sampler["cfg_scale"]), str(sampler.get("cfg_schedule", ""))
+        scale, schedule = float(str(sampler["cfg_scale"])), str(sampler.get("cfg_schedule", ""))
         best = none if scale == 1 else found.setdefault(schedule, {})
         if scale not in best or score.value < best[scale].value:
             best[scale] = score

@@ -69,7 +69,8 @@ def write_scaling_plots(
 
 def _notes(rows: Sequence[ScalingRow]) -> list[str]:
     """At which scale the runs are, and what small marks are."""
-    profiles = {score.provenance.profile for row in rows for score in row.scores.values()}
+    made = [score.provenance.profile for row in rows for score in row.scores.values()]
+    profiles = {profile for profile in made if profile}
     repeated = any(row.tokenizer_run.repeats or row.generator_run.repeats for row in rows)
     return [*(scale_note(profile) for profile in sorted(profiles)), *([SINGLES] if repeated else [])]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -106,7 +106,7 @@ def spread(places: Sequence[float], step: float) -> list[float]:
     steps = min(step, 0.94 / max(1, count - 1)) * np.arange(count)
     moved = isotonic_regression(np.asarray(places) - steps).x + steps  # least squares
     moved = np.maximum(moved, 0.03 + steps)
-    return np.minimum(moved, 0.97 - steps[::-1]).tolist()
+    return [float(each) for each in np.minimum(moved, 0.97 - steps[::-1])]
 
 
 def settle(drawing: Figure) -> None:
@@ -165,6 +165,15 @@ def _allocate(
         return []
     left, low, right, top = panel.extents
     width, height = right - left, top - low
+    settings: dict[str, Any] = {  # all have to be given; their types do not say which may be None
+        "scatter_xy": None,
+        "lines_xyxy": lines if len(lines) else None,
+        "scatter_sizes": None,
+        "scatter_plot_bbs": boxes if len(boxes) else None,
+        "text_scatter_sizes": None,
+        "direction": None,
+        "priority_strategy": None,
+    }
     placed, _ = get_non_overlapping_boxes(
         list(wanted),
         (left, right),
@@ -176,16 +185,10 @@ def _allocate(
         verbose=False,
         nbr_candidates=400,
         draw_all=False,
-        scatter_xy=None,
-        lines_xyxy=lines if len(lines) else None,
-        scatter_sizes=None,
-        scatter_plot_bbs=boxes if len(boxes) else None,
-        text_scatter_sizes=None,
-        direction=None,
         draw_lines=True,
         avoid_label_lines_overlap=True,
         avoid_crossing_label_lines=True,
-        priority_strategy=None,
+        **settings,
     )
     return [(int(at), float(x), float(y)) for x, y, _, _, _, at in placed]
 
@@ -214,7 +217,9 @@ def obstacles(axes: Axes, *, texts: bool = True) -> Obstacles:
 
     renderer = axes.figure.canvas.get_renderer()  # type: ignore[attr-defined]
     scale = axes.figure.dpi / 72
-    boxes, bars, lines = [], [], []
+    boxes: list[Sequence[float]] = []
+    bars: list[Sequence[float]] = []
+    lines: list[Sequence[float]] = []
     for text in axes.texts if texts else ():
         if text.get_text() and text.get_visible() and not isinstance(text, PointLabel):
             boxes.append(text.get_window_extent(renderer).extents)

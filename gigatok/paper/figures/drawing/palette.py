@@ -71,4 +71,5 @@ def mixed(color: str, share: float) -> str:
     from matplotlib.colors import to_hex, to_rgb
 
     end = 1.0 if share > 0 else 0.0
-    return str(to_hex([part + abs(share) * (end - part) for part in to_rgb(color)]))
+    red, green, blue = (part + abs(share) * (end - part) for part in to_rgb(color))
+    return str(to_hex((red, green, blue)))

@@ -69,7 +69,11 @@ def draw_marks(
     singles = [(mark.x, value * scale) for mark in marks for value in mark.singles]
     if singles:
         xs, ys = zip(*singles, strict=True)
-        faint = {"markerfacecolor": mixed(look["color"], 0.55), "markeredgecolor": "white", "markeredgewidth": 0.4}
+        faint: dict[str, Any] = {
+            "markerfacecolor": mixed(look["color"], 0.55),
+            "markeredgecolor": "white",
+            "markeredgewidth": 0.4,
+        }
         axes.plot(xs, ys, linestyle="none", marker=look["marker"], markersize=3.2, zorder=4, **faint)
     named = [
         (mark.x, value, fitted(mark.name, _NAME, lines=2))
@@ -82,4 +86,4 @@ def draw_marks(
 
 def _lengths(ends: npt.NDArray[np.float64], values: Sequence[float]) -> npt.NDArray[np.float64]:
     """(2, n) below and above."""
-    return np.abs(ends - np.array(values)[:, None]).T
+    return np.asarray(np.abs(ends - np.array(values)[:, None]).T)
