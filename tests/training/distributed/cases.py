@@ -41,6 +41,7 @@ class Case(NamedTuple):
     batch: int = BATCH
     save_at: int | None = None
     """Updates after which a state is saved, while the next ones are made."""
+    steps: int = STEPS
     folder: str = ""
     """Of states: without ``save_at`` the run goes on from the state there."""
 
@@ -132,14 +133,14 @@ def tokens(step: int) -> tuple[Tensor, Tensor]:
     return torch.randint(64, (BATCH, 16), generator=generator), torch.randint(4, (BATCH,), generator=generator)
 
 
-def train(case: Case, processes: Processes = ALONE, steps: int = STEPS) -> Result:
+def train(case: Case, processes: Processes = ALONE) -> Result:
     """Train on this process's share; the result is whole on rank 0."""
     share = processes.share.of(case.batch)
     parallel = case.parallel(processes)
     losses = []
     if case.kind == "generator":
         recipe = generator_recipe(parallel, case.dropout)
-        for step in _resumable(case, processes, recipe, steps):
+        for step in _resumable(case, processes, recipe):
             indices, classes = tokens(step)
             terms = recipe.step(step, indices[share], classes[share])
             losses.append({name: float(value) for name, value in terms.items()})
@@ -147,7 +148,7 @@ def train(case: Case, processes: Processes = ALONE, steps: int = STEPS) -> Resul
         weights = gathered({**recipe.model.state_dict(), **_averages(recipe.ema.averages)}, processes)
         return Result(losses, weights, torch.zeros(0))
     training = tokenizer_recipe(parallel)
-    for step in _resumable(case, processes, training, steps):
+    for step in _resumable(case, processes, training):
         pixels, targets = images(step, case.batch)
         terms = training.step(step, pixels[share], targets[share])
         losses.append({name: float(value) for name, value in terms.items()})
@@ -168,19 +169,19 @@ def train(case: Case, processes: Processes = ALONE, steps: int = STEPS) -> Resul
     return Result(losses, weights, processes.gather(found))
 
 
-def _resumable(case: Case, processes: Processes, recipe: Any, steps: int) -> Iterator[int]:
+def _resumable(case: Case, processes: Processes, recipe: Any) -> Iterator[int]:
     """Updates to make: after those of a saved state, or with a state saved in their midst."""
     folder, objects = Path(case.folder), {"recipe": recipe}
     if not case.folder:
-        yield from range(steps)
+        yield from range(case.steps)
         return
     if case.save_at is None:
         restored = load_state(folder, objects, processes)
         assert restored is not None
-        yield from range(restored.meta["step"], steps)
+        yield from range(restored.meta["step"], case.steps)
         return
     saver = StateSaver(folder, processes)
-    for step in range(steps):
+    for step in range(case.steps):
         if step == case.save_at:
             saver.start(objects, {"step": step})
         yield step

@@ -105,9 +105,9 @@ def test_recomputation_changes_no_bit(alone: dict[str, Any], kind: str) -> None:
 
 def test_dropout_depends_on_the_place_in_the_batch_alone() -> None:
     """The same micro-batches give the same masks; others give others."""
-    first = cases.train(Case("generator", micro_batches=2, dropout=0.2), steps=3)
-    again = cases.train(Case("generator", micro_batches=2, dropout=0.2), steps=3)
-    other = cases.train(Case("generator", micro_batches=4, dropout=0.2), steps=3)
+    first = cases.train(Case("generator", micro_batches=2, dropout=0.2, steps=3))
+    again = cases.train(Case("generator", micro_batches=2, dropout=0.2, steps=3))
+    other = cases.train(Case("generator", micro_batches=4, dropout=0.2, steps=3))
     assert first.losses == again.losses
     assert first.losses[2] != other.losses[2]
 

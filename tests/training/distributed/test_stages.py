@@ -170,6 +170,22 @@ def test_a_killed_process_ends_the_others_and_costs_nothing(stage: Stage, same_r
         same_results(whole.workspace.tokenizer("T"), folder.workspace.tokenizer("T"))
 
 
+@pytest.mark.skipif(KILLS == 1, reason="waits for most of a minute: make kills")
+def test_a_process_that_hangs_ends_the_others_and_is_named(stage: Stage, same_results: Callable[..., None]) -> None:
+    launch = {"processes": 2, "strategy": "fsdp"}
+    whole = stage.copy("whole")
+    whole.run("tokenizer", launch)
+    running = stage.start("tokenizer", {**launch, "timeout_minutes": 0.25})
+    workers = stage.when_saved(running, 2)
+    workers[1].suspend()
+    _, errors = running.communicate(timeout=200)
+    assert running.returncode == 1
+    assert "error: rank 1 of 2 gave no sign for 0." in errors
+    assert not any(worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE for worker in workers)
+    stage.run("tokenizer", launch)
+    same_results(whole.workspace.tokenizer("T"), stage.workspace.tokenizer("T"))
+
+
 def test_what_cannot_be_shared_is_refused_before_anything_is_loaded(stage: Stage) -> None:
     errors = stage.run("tokenizer", {"processes": 4}, code=2)
     assert errors.startswith(
