@@ -7,22 +7,24 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+# The code beside this script, and not an installed one: 'dvc exp run --temp' has a copy of the project of its own.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 from gigatok.artifacts import RESUME_OPTION, RESUME_VARIABLE, Workspace
 from gigatok.config import GigatokError, Params, load_params
+from gigatok.tracking.experiments.delivery import deliver_experiment
 from gigatok.tracking.progress import show_warnings
 
-_USAGE = 2
-_INTERRUPTED = 130
+_USAGE, _INTERRUPTED = 2, 130
 
 
 def run_stage(work: Callable[[Params, Workspace], None]) -> None:
-    """Read ``params.yaml``, do the work; an error that the user can mend ends in one line and its exit code.
-
-    Any other exception is a fault of the program and keeps its traceback.
-    """
+    """Do the work on ``params.yaml``; what a user can mend ends in one line with its code, a fault in a traceback."""
     show_warnings("@".join([Path(sys.argv[0]).stem, *sys.argv[1:]]))
     try:
-        work(load_params(), Workspace())
+        params, workspace = load_params(), Workspace()
+        work(params, workspace)
+        deliver_experiment(workspace.runs, params.tracking)
     except GigatokError as error:
         _stop(f"{error}", error.exit_code)
     except KeyboardInterrupt:

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 from gigatok.config import GigatokError, Section
 from gigatok.config.sections import TrackingSection
+from gigatok.tracking.experiments.folder import project_of_experiment
 from gigatok.tracking.messages import without_user
 
 _SQLITE = "sqlite:///"
@@ -73,11 +74,15 @@ class Destination(NamedTuple):
 
 
 def find_destination(section: TrackingSection, runs_root: Path) -> Destination:
-    """The section's URI, else ``MLFLOW_TRACKING_URI``, else ``mlflow.db`` beside the ``runs`` folder."""
+    """The section's URI, else ``MLFLOW_TRACKING_URI``, else ``mlflow.db`` beside the ``runs`` folder.
+
+    Of an experiment in a copy of the project (``dvc exp run --temp``): beside the project's own ``runs``.
+    """
     root = runs_root.resolve()
-    uri = section.uri or os.environ.get("MLFLOW_TRACKING_URI") or sqlite_address(root.parent / "mlflow.db")
+    project = project_of_experiment(root.parent) or root.parent
+    uri = section.uri or os.environ.get("MLFLOW_TRACKING_URI") or sqlite_address(project / "mlflow.db")
     if uri.startswith(_SQLITE) and not uri.startswith(f"{_SQLITE}/"):
-        folder = sqlite_address(root.parent)
+        folder = sqlite_address(project)
         uri = f"{folder}/{uri.removeprefix(_SQLITE)}"  # from any working directory
     return Destination(root, uri, section.experiment)
 

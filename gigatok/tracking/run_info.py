@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from gigatok.config import RUNGS, ArConfig, Params, TokenizerConfig
+from gigatok.tracking.experiments.folder import experiment_tags, suite_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,11 +29,11 @@ class RunInfo:
     def described(self) -> dict[str, Any]:
         """The fields of a ``Record``."""
         return {
-            "suite_run": self.suite_run,
+            "suite_run": suite_name(self.suite_run, Path.cwd()),
             "name": self.name,
             "kind": self.kind,
             "params": flatten(self.params),
-            "tags": dict(self.tags),
+            "tags": {**self.tags, **experiment_tags()},
             "metrics": {name: float(value) for name, value in self.metrics.items()},
         }
 

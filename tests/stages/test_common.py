@@ -141,3 +141,17 @@ def test_scripts_end_with_one_line_too(common: ModuleType, arguments: list[str],
     assert done.returncode == code, done.stderr
     assert problem in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_a_copy_of_the_project_runs_its_own_code(tmp_path: Path) -> None:
+    """``dvc exp run --temp`` has one, and the environment's editable installation is of the project itself."""
+    root = STAGES.parent
+    (tmp_path / "stages").mkdir()
+    (tmp_path / "stages" / "common.py").write_bytes((STAGES / "common.py").read_bytes())
+    (tmp_path / "gigatok").symlink_to(root / "gigatok")
+    code = "import common, gigatok; print(gigatok.__file__)"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path / "stages"), str(root)])}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == str(tmp_path / "gigatok" / "__init__.py")

@@ -1,0 +1,1 @@
+"""DVC's experiments: copies of the project that are gone when their stages have run."""
