@@ -1,0 +1,1 @@
+"""Trainings past and present: the list, two of them compared, an old one brought back."""
