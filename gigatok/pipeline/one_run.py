@@ -1,0 +1,87 @@
+"""Settings that hold for one run: ``params.yaml`` is changed while it lasts, and is as before afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gigatok.artifacts import write_bytes, write_text
+from gigatok.config import ConfigError, Params, load_params, parse_params
+
+KEPT = "params.yaml.before-set"
+"""Holds the file as it was, should the process be killed."""
+
+
+def parse_assignments(texts: Sequence[str]) -> dict[str, Any]:
+    """``["base.seed=3"]`` -> ``{"base.seed": 3}``; values are YAML.
+
+    Raises:
+        ConfigError: no ``=``, no name, or a value that is no YAML.
+    """
+    found = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise ConfigError(f"--set {text!r}: give KEY=VALUE, such as train_tokenizer.loss.semantic_weight=0.25")
+        try:
+            found[name.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise ConfigError(f"--set {text!r}: the value is no YAML: put it in quotes") from None
+    return found
+
+
+def with_settings(root: Path, assignments: Sequence[str]) -> tuple[Params, dict[str, Any]]:
+    """The settings of ``params.yaml`` with these instead, and as the file would hold them.
+
+    Raises:
+        ConfigError: a name that is no setting, or a value out of its bounds.
+    """
+    path = root / "params.yaml"
+    load_params(path)  # what is wrong without --set is said without it
+    values = yaml.safe_load(path.read_text())
+    for name, value in parse_assignments(assignments).items():
+        _put(values, name, value)
+    return parse_params(values, source="--set"), values
+
+
+@contextmanager
+def settings_for_one_run(root: Path, assignments: Sequence[str]) -> Iterator[None]:
+    """Inside, ``params.yaml`` has these settings; afterwards it is byte by byte as before.
+
+    Raises:
+        ConfigError: see ``with_settings``; or a run with ``--set`` was killed and left the file changed.
+    """
+    if not assignments:
+        yield
+        return
+    path, kept = root / "params.yaml", root / KEPT
+    if kept.exists():
+        raise ConfigError(f"{kept} is left of a run with --set that was killed: 'mv {kept} {path}' first")
+    _, values = with_settings(root, assignments)
+    before = path.read_bytes()
+    write_bytes(kept, before)
+    try:
+        text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+        write_text(path, f"# For one run, with --set {' '.join(assignments)}. {KEPT} holds the file itself.\n{text}")
+        yield
+    finally:
+        write_bytes(path, before)
+        kept.unlink()
+
+
+def _put(values: dict[str, Any], name: str, value: Any) -> None:
+    """Set a value by its dotted name; sections on the way are made, names of models may hold no dot."""
+    *path, last = name.split(".")
+    inner = values
+    for part in path:
+        following = inner.setdefault(part, {})
+        if following is None:
+            following = inner[part] = {}
+        if not isinstance(following, dict):
+            raise ConfigError(f"--set {name}: {part} is a value, not a section")
+        inner = following
+    inner[last] = value
