@@ -11,7 +11,8 @@ from gigatok.config import Params, load_params
 from gigatok.pipeline.params_file import warn_of_lost_settings
 from gigatok.pipeline.plan import planned_stages
 from gigatok.pipeline.requirements import missing
-from gigatok.pipeline.runner.display import clock
+from gigatok.pipeline.runner.display import span_text
+from gigatok.pipeline.runner.history import Estimates, Span, read_seconds
 from gigatok.planning.hours import expected_seconds
 
 
@@ -22,15 +23,19 @@ def print_plan(root: Path, params: Params, targets: Iterable[str], *, as_json: b
         print(f"params.yaml would be rewritten: profile {params.profile}, suite {params.suite}", file=sys.stderr)
         warn_of_lost_settings(root, params.profile, params.suite)
     expected = expected_seconds(params)
-    seconds = {name: round(expected.get(name, 0.0)) for name in planned_stages(root, params, tuple(targets))}
+    stages = planned_stages(root, params, tuple(targets))
+    seconds = {name: round(expected.get(name, 0.0)) for name in stages}
+    before = read_seconds(root / "runs" / "logs", expected)
+    spans = Estimates({**expected, **before}, list(stages), before).spans() if stages else {}
+    total = Span(sum(span.low for span in spans.values()), sum(span.high for span in spans.values()))
     lacks = missing(params, root)
     for line in lacks:
         print(f"missing: {line}", file=sys.stderr)
     if as_json:
         plan = {"profile": params.profile, "suite": params.suite, "stages": seconds, "missing": lacks}
+        plan["seconds"] = {"low": round(total.low), "high": round(total.high)}
         print(json.dumps(plan, indent=2))
         return
-    for name in seconds:
-        print(f"{name}  about {clock(seconds[name])}")
-    total = clock(sum(seconds.values()))
-    print(f"{len(seconds)} stages would run, about {total} on one core (profile {params.profile})")
+    for name, span in spans.items():
+        print(f"{name}  {span_text(span)}")
+    print(f"{len(stages)} stages would run, {span_text(total)} on one core (profile {params.profile})")

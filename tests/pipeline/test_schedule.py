@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from gigatok.config import GigatokError
-from gigatok.pipeline.runner.display import View, clock, facts
+from gigatok.pipeline.runner.display import View, clock, facts, span_text
 from gigatok.pipeline.runner.graph import Graph, Stage
-from gigatok.pipeline.runner.history import Estimates, read_seconds, record_seconds
+from gigatok.pipeline.runner.history import Estimates, Span, read_seconds, record_seconds
 from gigatok.pipeline.runner.process import StageProcess
 from gigatok.pipeline.runner.schedule import by_priority, critical_seconds, time_left
 from gigatok.pipeline.runner.stage_report import StageReport
@@ -165,6 +165,30 @@ def test_clock() -> None:
     assert [clock(seconds) for seconds in (0, 59.6, 75, 4000)] == ["0:00", "1:00", "1:15", "1:06:40"]
 
 
+def test_time_left_is_a_range_that_narrows_with_what_is_known() -> None:
+    names = ["train@a", "train@b", "report"]
+    estimates = Estimates({"train@a": 100.0, "train@b": 200.0, "report": 40.0}, names, ["report"])
+    assert estimates.spans() == {"train@a": (50, 200), "train@b": (100, 400), "report": (34, 48)}
+    estimates.ended("train@a", 100.0)
+    assert estimates.spans()["train@b"] == (150, 280)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "text"),
+    [
+        (20, 80, "20-80 s"),
+        (55, 130, "0.9-2.2 min"),
+        (250, 560, "4-9 min"),
+        (300, 301, "about 5 min"),
+        (3600, 9000, "1-2.5 h"),
+        (86400, 8 * 86400, "1-8 days"),
+        (0, 0, "about 0 s"),
+    ],
+)
+def test_ranges_are_read_in_one_unit(low: float, high: float, text: str) -> None:
+    assert span_text(Span(low, high)) == text
+
+
 def test_live_panel_shows_all_running_stages(tmp_path: Path) -> None:
     import io
 
@@ -178,11 +202,11 @@ def test_live_panel_shows_all_running_stages(tmp_path: Path) -> None:
     out = io.StringIO()
     display = LiveDisplay(Console(file=out, force_terminal=True, width=110))
     row = Row(name="train_tokenizer@S-S", progress=progress, left=75.0)
-    display.update(View(rows=[row], done=3, total=40, elapsed=61.0, left=600.0))
+    display.update(View(rows=[row], done=3, total=40, elapsed=61.0, left=Span(400.0, 900.0)))
     display.message("a [line] of its own")
     display.close()
     text = out.getvalue()
-    for part in ("3/40 stages", "elapsed 1:01", "left about 10:00", "train_tokenizer@S-S", "step 30/120", "0.25"):
+    for part in ("3/40 stages", "elapsed 1:01", "left 7-15 min", "train_tokenizer@S-S", "step 30/120", "0.25"):
         assert part in text
     assert "150" in text
     assert "1:15" in text

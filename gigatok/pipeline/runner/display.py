@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
+from gigatok.pipeline.runner.history import Span
 from gigatok.pipeline.runner.stage_report import StageReport
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class View:
     done: int
     total: int
     elapsed: float
-    left: float
+    left: Span
     """Seconds until all stages have ended."""
 
 
@@ -59,6 +60,21 @@ def clock(seconds: float) -> str:
     whole = round(seconds)
     hours, minutes = divmod(whole // 60, 60)
     return f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"
+
+
+def span_text(span: Span) -> str:
+    """``4-9 min``: a range in whole units, that of its upper end; ``about 5 min`` where both ends are the same."""
+    unit, name = next((each for each in _UNITS if span.high >= 1.5 * each[0]), _UNITS[-1])
+    low, high = (_rounded(end / unit) for end in span)
+    return f"about {high} {name}" if low == high else f"{low}-{high} {name}"
+
+
+_UNITS = ((86400.0, "days"), (3600.0, "h"), (60.0, "min"), (1.0, "s"))
+
+
+def _rounded(value: float) -> str:
+    """Two digits: 0.5, 1.5, 4, 12."""
+    return f"{value:.1f}".removesuffix(".0") if value < 3 else f"{value:.0f}"
 
 
 def facts(progress: StageReport) -> list[str]:
@@ -87,7 +103,7 @@ class PlainDisplay:
 
     def ended(self, name: str, note: str, view: View) -> None:
         """A stage is done; ``note`` says how."""
-        self.message(f"done   {name}  {note}  [{view.done}/{view.total}, left about {clock(view.left)}]")
+        self.message(f"done   {name}  {note}  [{view.done}/{view.total}, left {span_text(view.left)}]")
 
     def message(self, text: str) -> None:
         """A line of its own."""
@@ -100,7 +116,7 @@ class PlainDisplay:
             if now - self._said.get(row.name, now) >= PLAIN_SECONDS:
                 self._said[row.name] = now
                 state = ", ".join([*facts(row.progress), f"left about {clock(row.left)}"])
-                self.message(f"       {row.name}  {state}  [all: left about {clock(view.left)}]")
+                self.message(f"       {row.name}  {state}  [all: left {span_text(view.left)}]")
 
     def close(self) -> None:
         """Nothing is held."""
@@ -135,15 +151,16 @@ class LiveDisplay:
         for name in self._tasks.keys() - {"", *(row.name for row in view.rows)}:
             self._bars.remove_task(self._tasks.pop(name))
         title, now = f"{view.done}/{view.total} stages", f"elapsed {clock(view.elapsed)}"
-        self._show("", title, now, view.left, view.done, view.total)
+        self._show("", title, now, span_text(view.left), view.done, view.total)
         for row in view.rows:
             now = ", ".join(facts(row.progress)) or "running"
-            self._show(row.name, row.name, now, row.left, row.progress.step or 0, row.progress.total)
+            left = f"about {clock(row.left)}"
+            self._show(row.name, row.name, now, left, row.progress.step or 0, row.progress.total)
 
-    def _show(self, key: str, title: str, now: str, left: float, completed: int, total: int | None) -> None:
+    def _show(self, key: str, title: str, now: str, left: str, completed: int, total: int | None) -> None:
         if key not in self._tasks:
             self._tasks[key] = self._bars.add_task(title, total=None, now="", left="")
-        text: dict[str, Any] = {"now": now, "left": f"left about {clock(left)}"}
+        text: dict[str, Any] = {"now": now, "left": f"left {left}"}
         self._bars.update(self._tasks[key], description=title, completed=completed, total=total, **text)
 
     def close(self) -> None:

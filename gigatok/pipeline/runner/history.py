@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from gigatok.artifacts import write_json
 from gigatok.config.reading import json_object_or_none
@@ -34,11 +35,28 @@ def _read(logs: Path) -> dict[str, tuple[float, float]]:
         return {}
 
 
+MEASURED, PACED, GUESSED = (0.85, 1.2), (0.75, 1.4), (0.5, 2.0)
+"""From what share to what multiple of an estimate a duration may be: of a stage that ran here before under the same
+settings, of one whose kind has shown its pace in this run, and of one that only formulas tell of."""
+
+
+class Span(NamedTuple):
+    """The least and the most seconds that something may take."""
+
+    low: float
+    high: float
+
+
 class Estimates:
     """Expected seconds of every stage, corrected by the pace of those that have ended."""
 
-    def __init__(self, expected: Mapping[str, float], names: list[str]) -> None:
-        """``expected`` may lack stages: those count as the median of the known ones."""
+    def __init__(self, expected: Mapping[str, float], names: list[str], measured: Collection[str] = ()) -> None:
+        """Args:
+        expected: seconds by stage; it may lack stages: those count as the median of the known ones.
+        names: all stages.
+        measured: those whose ``expected`` is what they took here before.
+        """
+        self._measured = frozenset(measured)
         fallback = statistics.median(expected.values()) if expected else 1.0
         self._expected = {name: max(0.1, expected.get(name, fallback)) for name in names}
         self._ratios: dict[str, list[float]] = {}
@@ -51,6 +69,14 @@ class Estimates:
     def seconds(self) -> dict[str, float]:
         """Expected seconds by stage on this machine."""
         return {name: value * self._pace(_kind(name)) for name, value in self._expected.items()}
+
+    def spans(self) -> dict[str, Span]:
+        """The same with its doubt."""
+        found = {}
+        for name, value in self.seconds().items():
+            sure = MEASURED if name in self._measured else PACED if _kind(name) in self._ratios else GUESSED
+            found[name] = Span(value * sure[0], value * sure[1])
+        return found
 
     def _pace(self, kind: str) -> float:
         """How much longer than expected stages of a kind take; of all kinds where none has ended."""

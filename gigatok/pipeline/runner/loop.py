@@ -16,7 +16,7 @@ from gigatok.config import GigatokError
 from gigatok.pipeline.runner.display import Display, Row, View, clock, open_display
 from gigatok.pipeline.runner.gpus import GpuPool
 from gigatok.pipeline.runner.graph import Graph, read_graph
-from gigatok.pipeline.runner.history import Estimates, read_seconds, record_seconds
+from gigatok.pipeline.runner.history import Estimates, Span, read_seconds, record_seconds
 from gigatok.pipeline.runner.process import StageProcess, child_environment, dvc_command, stop_all
 from gigatok.pipeline.runner.schedule import by_priority, critical_seconds, time_left
 
@@ -74,7 +74,8 @@ def run_graph(
     logs = _logs(root)
     logs.mkdir(parents=True, exist_ok=True)
     costs = dict(expected or {})
-    estimates = Estimates({**costs, **read_seconds(logs, costs)}, list(graph.stages))
+    before = read_seconds(logs, costs)
+    estimates = Estimates({**costs, **before}, list(graph.stages), before)
     display = display or open_display()
     try:
         run = _Run(root, graph, jobs, estimates, display, gpus or GpuPool())
@@ -195,9 +196,19 @@ class _Run:
             Row(name=name, progress=process.progress, left=process.progress.seconds_left(seconds[name]))
             for name, process in self.running.items()
         ]
-        left = time_left(self.graph, self.waiting, {row.name: row.left for row in rows}, seconds, self.jobs)
         elapsed = time.monotonic() - self.began
-        return View(rows=rows, done=self.done, total=self.total, elapsed=elapsed, left=left)
+        return View(rows=rows, done=self.done, total=self.total, elapsed=elapsed, left=self._left())
+
+    def _left(self) -> Span:
+        """Time left for everything if all estimates are low, and if all are high."""
+        spans = self.estimates.spans()
+
+        def played(seconds: dict[str, float]) -> float:
+            running = {name: process.progress.seconds_left(seconds[name]) for name, process in self.running.items()}
+            return time_left(self.graph, self.waiting, running, seconds, self.jobs)
+
+        low, high = ({name: span[place] for name, span in spans.items()} for place in (0, 1))
+        return Span(played(low), played(high))
 
 
 @contextmanager
