@@ -5,10 +5,12 @@ Only typer is imported here and in the command files; each command imports what 
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import sys
 import traceback
+from contextlib import redirect_stderr
 from typing import Annotated
 
 import typer
@@ -18,6 +20,7 @@ from gigatok.cli.commands import (
     archive,
     clean,
     decode,
+    doctor,
     encode,
     evaluate,
     explain,
@@ -28,6 +31,7 @@ from gigatok.cli.commands import (
     profile,
     reconstruct,
     repro,
+    runs,
     sample,
     scaling,
     shards,
@@ -38,6 +42,7 @@ from gigatok.cli.commands import (
     train,
     ui,
     verify,
+    weights,
 )
 
 app = typer.Typer(
@@ -55,6 +60,7 @@ for command in (
     archive,
     clean,
     trace,
+    runs,
     time,
     train,
     slurm,
@@ -69,6 +75,8 @@ for command in (
     sample,
     evaluate,
     explain,
+    doctor,
+    weights,
     track,
     ui,
 ):
@@ -83,9 +91,11 @@ def _print_version(value: bool) -> None:
 
 @app.callback()
 def options(
+    context: typer.Context,
     debug: Annotated[
         bool, typer.Option("--debug", envvar="GIGATOK_DEBUG", help="Print the traceback of an error.")
     ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Results and errors alone, no messages.")] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
@@ -93,6 +103,8 @@ def options(
     """Reproduces the experiments of GigaTok (arXiv 2504.08736), from tokenizers to tables and figures."""
     if debug:
         os.environ["GIGATOK_DEBUG"] = "1"
+    if quiet:  # errors are reported when the command has ended, and this with it
+        context.with_resource(redirect_stderr(io.StringIO()))
 
 
 def main() -> None:

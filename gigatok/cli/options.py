@@ -6,12 +6,18 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 if TYPE_CHECKING:
     import torch
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="A setting for this run alone, e.g. base.seed=3; may be repeated."),
+]
 
 
 def check_output(path: Path, *suffixes: str, option: str = "--output") -> None:
@@ -38,6 +44,19 @@ def check_output(path: Path, *suffixes: str, option: str = "--output") -> None:
         raise GigatokError(f"{option} {path}: {path.parent} cannot be made ({error.strerror})") from None
     if not os.access(path if path.exists() else path.parent, os.W_OK):
         raise GigatokError(f"{option} {path} cannot be written: choose another folder")
+
+
+def refuse_both(settings: list[str] | None, profile: str | None, suite: str | None) -> None:
+    """``--set`` changes the settings that are there, ``--profile`` and ``--suite`` replace them.
+
+    Raises:
+        ConfigError: both are given.
+    """
+    from gigatok.config import ConfigError
+
+    if settings and (profile or suite):
+        given = "--profile" if profile else "--suite"
+        raise ConfigError(f"--set goes with params.yaml as it is: leave {given} out, 'gigatok-bench profile' writes it")
 
 
 def choose_device(name: str, among: tuple[str, ...] = DEVICES) -> torch.device:

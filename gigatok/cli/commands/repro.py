@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from gigatok.cli.options import program, shown
+from gigatok.cli.options import SetOption, program, refuse_both, shown
 
 
 def register(app: typer.Typer) -> None:
@@ -24,6 +24,7 @@ def repro(
     jobs: Annotated[int, typer.Option(min=0, help="Stages at one time; 0: what the machine carries.")] = 0,
     profile: Annotated[str | None, typer.Option(help="Rewrite params.yaml first, if it is of another profile.")] = None,
     suite: Annotated[str | None, typer.Option(help="Rewrite params.yaml first, if it is of another suite.")] = None,
+    settings: SetOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run; change nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="With --dry-run: print JSON.")] = False,
     resume_anyway: Annotated[
@@ -38,19 +39,23 @@ def repro(
     from gigatok.artifacts import RESUME_VARIABLE
     from gigatok.cli.files.project import project_root
     from gigatok.config import ConfigError
+    from gigatok.pipeline.one_run import settings_for_one_run, with_settings
     from gigatok.pipeline.update import bring_up_to_date, planned_params
 
     root = project_root()
+    refuse_both(settings, profile, suite)
     if as_json and not dry_run:
         raise ConfigError("--json goes with --dry-run: 'gigatok-bench scaling --json' prints the scores")
     if dry_run:
         from gigatok.cli.dry_run import print_plan
 
-        print_plan(root, planned_params(root, profile, suite), targets or (), as_json=as_json)
+        params = with_settings(root, settings)[0] if settings else planned_params(root, profile, suite)
+        print_plan(root, params, targets or (), as_json=as_json)
         return
     if resume_anyway:
         os.environ[RESUME_VARIABLE] = "1"
-    outcome = bring_up_to_date(root, targets or (), jobs=jobs, profile=profile, suite=suite)
+    with settings_for_one_run(root, settings or ()):
+        outcome = bring_up_to_date(root, targets or (), jobs=jobs, profile=profile, suite=suite)
     if outcome.ran:
         print(f"{len(outcome.ran)} stages ran in {outcome.seconds:.0f} s", file=sys.stderr)
     else:
@@ -60,15 +65,15 @@ def repro(
 
 def print_ending(root: Path) -> None:
     """Where the report is, the scaling table, and the command that opens the MLflow UI."""
+    from gigatok.cli.scaling_view import scaling_view
     from gigatok.config import RUNGS, load_params
     from gigatok.paper.results.reader import Results
-    from gigatok.paper.tables.scaling import scaling_text
     from gigatok.paper.tables.scaling_rows import scaling_rows
 
     params = load_params(root / "params.yaml")
     sizes = [size for size, name in RUNGS.items() if name in params.tokenizers]
     rows = scaling_rows(Results(root / "runs", params), sizes)
-    print(f"\n{scaling_text(rows)}\n")
+    print(f"\n{scaling_view().text(rows)}\n")
     for file in ("index.html", "README.md"):
         if (root / "reports" / file).exists():
             print(f"Report:  {shown(root / 'reports' / file)}")

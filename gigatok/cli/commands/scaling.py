@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gigatok.cli.options import SetOption, refuse_both
+from gigatok.cli.scaling_view import ScalingView, scaling_view
+
 if TYPE_CHECKING:
     from gigatok.config import Params
     from gigatok.paper.tables.scaling_rows import ScalingRow
@@ -30,22 +33,30 @@ def scaling(
     profile: Annotated[str | None, typer.Option(help="Rewrite params.yaml first, if it is of another profile.")] = None,
     suite: Annotated[str | None, typer.Option(help="Rewrite params.yaml first, if it is of another suite.")] = None,
     jobs: Annotated[int, typer.Option(min=0, help="Stages at one time; 0: what the machine carries.")] = 0,
+    settings: SetOption = None,
+    columns: Annotated[
+        str | None, typer.Option(help="Metrics to show, e.g. rfid,gfid,psnr; default: what fits.")
+    ] = None,
+    wide: Annotated[bool, typer.Option("--wide", help="All columns, however long a line gets.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run; change nothing.")] = False,
 ) -> None:
     """Show how every metric changes with the tokenizer's size; run the stages this needs, reuse the rest."""
     from gigatok.cli.dry_run import print_plan
     from gigatok.cli.files.project import project_root
+    from gigatok.pipeline.one_run import settings_for_one_run, with_settings
     from gigatok.pipeline.update import bring_up_to_date, planned_params
 
-    root = project_root()
-    params = planned_params(root, profile, suite)
+    root, view = project_root(), scaling_view(columns, wide=wide)
+    refuse_both(settings, profile, suite)
+    params = with_settings(root, settings)[0] if settings else planned_params(root, profile, suite)
     chosen = parse_sizes(sizes, params)
     targets = scaling_targets(params, chosen)
     if dry_run:
         print_plan(root, params, targets, as_json=as_json)
         return
-    bring_up_to_date(root, targets, jobs=jobs, profile=profile, suite=suite)
-    _print_rows(root, params, chosen, as_json)
+    with settings_for_one_run(root, settings or ()):
+        bring_up_to_date(root, targets, jobs=jobs, profile=profile, suite=suite)
+    _print_rows(root, params, chosen, as_json, view)
 
 
 def parse_sizes(text: str, params: Params) -> list[str]:
@@ -88,12 +99,12 @@ def scaling_targets(params: Params, sizes: list[str]) -> list[str]:
     return targets
 
 
-def _print_rows(root: Path, params: Params, sizes: list[str], as_json: bool) -> None:
+def _print_rows(root: Path, params: Params, sizes: list[str], as_json: bool, view: ScalingView) -> None:
     """Write table and plots to ``reports/scaling`` and print the table."""
     from gigatok.cli.options import shown
     from gigatok.paper.figures.scaling import write_scaling_plots
     from gigatok.paper.results.reader import Results
-    from gigatok.paper.tables.scaling import scaling_text, write_scaling_table
+    from gigatok.paper.tables.scaling import write_scaling_table
     from gigatok.paper.tables.scaling_rows import scaling_rows
 
     rows = scaling_rows(Results(root / "runs", params), sizes)
@@ -104,7 +115,7 @@ def _print_rows(root: Path, params: Params, sizes: list[str], as_json: bool) -> 
     if as_json:
         print(json.dumps(scaling_document(rows, params, shown(folder / "scaling.md")), indent=2))
         return
-    print(scaling_text(rows))
+    print(view.text(rows))
     print(f"\nTable and plots: {shown(folder)}", file=sys.stderr)
 
 

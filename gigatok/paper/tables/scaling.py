@@ -1,4 +1,4 @@
-"""The scaling table as Markdown, plain text, CSV and JSON. A missing number is written as ``not run``."""
+"""The scaling table as Markdown, CSV and JSON. A missing number is written as ``not run``."""
 
 from __future__ import annotations
 
@@ -105,20 +105,6 @@ def row_command(row: ScalingRow, params: Params) -> str:
 def is_incomplete(row: ScalingRow) -> bool:
     """Whether the tokenizer or the generator of a row has no scores yet."""
     return row.tokenizer_run.sheet is None or row.generator_run.sheet is None
-
-
-def scaling_text(rows: Sequence[ScalingRow]) -> str:
-    """The table in aligned plain characters, one line a row, for terminals and logs."""
-    head, body = table_cells(rows)
-    widths = [max(len(line[place]) for line in (head, *body)) for place in range(len(head))]
-    lines = []
-    for line in (head, ["-" * width for width in widths], *body):
-        cells = [
-            text.ljust(width) if place < len(_LEAD) - 1 else text.rjust(width)
-            for place, (text, width) in enumerate(zip(line, widths, strict=True))
-        ]
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)
 
 
 def scaling_csv(rows: Sequence[ScalingRow]) -> str:

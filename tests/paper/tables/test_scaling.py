@@ -17,7 +17,6 @@ from gigatok.paper.tables.scaling import (
     scaling_csv,
     scaling_json,
     scaling_markdown,
-    scaling_text,
     shown_columns,
     write_scaling_table,
 )
@@ -62,13 +61,6 @@ def test_missing_values_are_not_run_with_the_command(tmp_path):
     assert "| b | S-B | yes | not run | not run |" in text
     assert "- not run: S-B: `gigatok-bench scaling --sizes b`" in text
     assert " 0 |" not in text
-
-
-def test_plain_text_columns_line_up(rows):
-    lines = scaling_text(rows).splitlines()
-    end = lines[0].index("rFID ↓") + len("rFID ↓")
-    assert lines[2][:end].endswith("70.00")
-    assert lines[3][:end].endswith("52.00")
 
 
 def test_csv_keeps_full_precision_and_floors(rows):

@@ -1,0 +1,76 @@
+"""``doctor``, ``runs``, ``weights``, ``--quiet`` and ``--set`` as a user types them."""
+
+import json
+from pathlib import Path
+
+import pytest
+from cli_harness import Command
+
+from gigatok.artifacts import Score, ScoreSheet, Workspace, write_json
+from gigatok.config.profiles import render
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
+    (tmp_path / "params.yaml").write_text(render("smoke").replace("enabled: true", "enabled: false"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def add_run(root: Path, rfid: float) -> None:
+    run = Workspace(root).tokenizer("S-S")
+    write_json(
+        run.provenance_path, {"fingerprint": f"{rfid:.0f}" * 8, "complete": True, "finished": "2026-11-20T09:30"}
+    )
+    score = Score(metric="rfid/tiny", value=rfid, interval=(rfid - 1, rfid + 1))
+    ScoreSheet(name="S-S", kind="tokenizer", scores=(score,)).write(run.summary_path)
+
+
+def test_doctor_gives_a_fix_and_status_1_where_something_is_bad(command: Command, project: Path) -> None:
+    ended = command("doctor")
+    assert ended.status == 1
+    assert "BAD   DVC: " in ended.out
+    assert "fix: clone the project whole" in ended.out
+    assert max(map(len, ended.out.splitlines())) <= 80
+    document = json.loads(command("doctor", "--json").out)
+    assert document["ok"] is False
+    assert {"name", "state", "found", "fix"} == set(document["checks"][0])
+
+
+def test_runs_are_listed_compared_and_restored(command: Command, project: Path) -> None:
+    assert "no trainings yet" in command("runs").err
+    add_run(project, 9.0)
+    Workspace(project).tokenizer("S-S").set_aside()
+    add_run(project, 12.0)
+    listed = command("runs")
+    assert [line.split()[0] for line in listed.out.splitlines()[1:3]] == [".old/tokenizers-S-S-1", "tokenizers/S-S"]
+    assert max(map(len, listed.out.splitlines())) <= 80
+    assert len(json.loads(command("runs", "--json").out)["runs"]) == 2
+    assert "12" in command("runs", "--columns", "scores").out
+    compared = command("runs", "compare", ".old/tokenizers-S-S-1", "S-S")
+    assert "differ" in compared.out
+    assert max(map(len, compared.out.splitlines())) <= 80
+    restored = command("runs", "restore", ".old/tokenizers-S-S-1")
+    assert ".old/tokenizers-S-S-1 is back in runs/tokenizers/S-S" in restored.out
+    assert command("runs", "restore", "nothing").status == 2
+
+
+def test_weights_are_listed_without_loading_torch(command: Command, project: Path) -> None:
+    listed = command("weights", "list")
+    assert "efficientnet-lite2  yes     yes" in listed.out
+    assert max(map(len, listed.out.splitlines())) <= 80
+    assert {each["name"] for each in json.loads(command("weights", "list", "--json").out)["weights"]} >= {"vgg16"}
+    assert command("weights", "fetch", "vgg19").status == 2
+
+
+def test_quiet_keeps_results_and_errors(command: Command, project: Path) -> None:
+    assert command("--quiet", "runs").err == ""
+    ended = command("--quiet", "runs", "compare", "a", "b")
+    assert ended.err.startswith("gigatok-bench: run 'a' is unknown")
+
+
+def test_set_is_checked_first_and_goes_without_profile(command: Command, project: Path) -> None:
+    ended = command("repro", "--set", "base.sead=3", "--dry-run")
+    assert (ended.status, "base.sead" in ended.err) == (2, True)
+    assert "leave --profile out" in command("repro", "--set", "base.seed=3", "--profile", "nano").err
