@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gigatok.config import RUNGS, ArConfig, Params, TokenizerConfig
-from gigatok.tracking.experiments.folder import experiment_tags, suite_name
+from gigatok.tracking.experiments.folder import experiment_tags, run_name, suite_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class RunInfo:
         """The fields of a ``Record``."""
         return {
             "suite_run": suite_name(self.suite_run, Path.cwd()),
-            "name": self.name,
+            "name": run_name(self.name),
             "kind": self.kind,
             "params": flatten(self.params),
             "tags": {**self.tags, **experiment_tags()},

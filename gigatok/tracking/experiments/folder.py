@@ -9,6 +9,8 @@ _PLACE = (".dvc", "tmp", "exps")
 NAME_VARIABLE = "DVC_EXP_NAME"
 """DVC tells stages here which experiment they run in."""
 EXPERIMENT_TAG = "dvc.experiment"
+STUDY_VARIABLE, TRIAL_VARIABLE = "GIGATOK_STUDY", "GIGATOK_TRIAL"
+"""A study tells its trials' stages here which they are."""
 
 
 def project_of_experiment(root: Path) -> Path | None:
@@ -21,12 +23,20 @@ def project_of_experiment(root: Path) -> Path | None:
 
 
 def experiment_tags() -> dict[str, str]:
-    """The experiment's name as a tag; none outside of ``dvc exp run``."""
-    name = os.environ.get(NAME_VARIABLE)
-    return {EXPERIMENT_TAG: name} if name else {}
+    """Name of the experiment, or of the study and its trial, as tags; none outside of both."""
+    found = {EXPERIMENT_TAG: NAME_VARIABLE, "gigatok.study": STUDY_VARIABLE, "gigatok.trial": TRIAL_VARIABLE}
+    return {tag: os.environ[variable] for tag, variable in found.items() if os.environ.get(variable)}
+
+
+def run_name(name: str) -> str:
+    """What a run is called: a trial says which it is, so that runs of one tokenizer can be told apart."""
+    trial = os.environ.get(TRIAL_VARIABLE)
+    return f"{name} trial {trial}" if trial else name
 
 
 def suite_name(suite: str, root: Path) -> str:
-    """Name of the parent run: experiments in copies have one of their own, so that they change no other's scores."""
-    name = os.environ.get(NAME_VARIABLE)
+    """Name of the parent run. Studies, and experiments in copies, have one of their own: no other's scores change."""
+    study, name = os.environ.get(STUDY_VARIABLE), os.environ.get(NAME_VARIABLE)
+    if study:
+        return f"{suite} study {study}"
     return f"{suite} {name}" if name and project_of_experiment(root) else suite

@@ -24,7 +24,7 @@ def feed_suites(store: Store, runs_root: Path) -> None:
     for run in run_folders(runs_root):
         record, sheet = _scored(run)
         if record is not None and sheet is not None:
-            suites.setdefault(record.suite_run, {}).update(_values(run, sheet))
+            suites.setdefault(record.suite_run, {}).update(_values(record.name, sheet))
     for suite, values in suites.items():
         run_id = store.parent(suite)
         latest = store.client.get_run(run_id)
@@ -44,9 +44,9 @@ def _scored(run: RunFolder) -> tuple[Record | None, ScoreSheet | None]:
         return None, None
 
 
-def _values(run: RunFolder, sheet: ScoreSheet) -> dict[str, float]:
+def _values(name: str, sheet: ScoreSheet) -> dict[str, float]:
     named = {metric_name(sheet.kind, score): score.value for score in sheet.scores}
-    return {f"{run.name}/{name}": value for name, value in named.items() if name.partition("/")[0] in SHOWN}
+    return {f"{name}/{metric}": value for metric, value in named.items() if metric.partition("/")[0] in SHOWN}
 
 
 def _upload_report(store: Store, run: Any, reports: Path, suite: str) -> None:
