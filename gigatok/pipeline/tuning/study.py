@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import optuna
+from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage, JournalStorage
 from optuna.trial import FrozenTrial, TrialState
 from pydantic import ValidationError
@@ -76,7 +78,8 @@ def open_study(plan: StudyPlan, storage: str | None) -> optuna.Study:
         raise GigatokError(f"--storage {storage}: {' '.join(str(error).split())[:200]}: check the address") from None
     known = study.user_attrs.get(_IDENTITY)
     if known is None:
-        study.set_metric_names(list(OBJECTIVES))
+        with warnings.catch_warnings(category=ExperimentalWarning, action="ignore"):
+            study.set_metric_names(list(OBJECTIVES))
         study.set_user_attr(_IDENTITY, plan.identity())
         study.enqueue_trial(plan.space.start(load_params(plan.root / "params.yaml"), plan.tokenizer))
     elif known != plan.identity():
