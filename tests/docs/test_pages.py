@@ -1,0 +1,86 @@
+"""What the pages say can be typed: every command is parsed, settings are read, code is run."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+import typer
+import yaml
+from torch import Tensor
+
+from gigatok.cli.app import app
+from gigatok.config import parse_params
+from gigatok.config.profiles import render
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("docs/*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"])
+_PLACEHOLDERS = re.compile(r"\[[A-Z-]+\]|\.\.\.")
+
+
+def commands(page: Path) -> list[str]:
+    """Commands of this program, in code blocks and in backticks."""
+    text = page.read_text()
+    blocks = re.findall(r"^```[a-z]*\n(.*?)^```", text, re.M | re.S)
+    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    spans = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S))
+    found = []
+    for line in (*lines, *spans):
+        line = line.strip().removeprefix("$ ").removeprefix(".venv/bin/")
+        if line.startswith("gigatok-bench "):
+            found.append(re.split(r"\s+[#|>&]|\s+#", line)[0].split("&&")[0].strip())
+    return found
+
+
+def parse(words: list[str]) -> None:
+    """Parse a command as typer does, running nothing."""
+    group = typer.main.get_command(app)
+    context = group.make_context("gigatok-bench", list(words))
+    while words := [*getattr(context, "_protected_args", []), *context.args]:
+        name, command, rest = context.command.resolve_command(context, words)  # type: ignore[attr-defined]
+        context = command.make_context(name, rest, parent=context)
+        if not hasattr(command, "resolve_command"):
+            return
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_command_of_a_page_is_one(page: Path) -> None:
+    for line in commands(page):
+        words = shlex.split(line)[1:]
+        if _PLACEHOLDERS.search(line) or words in ([], ["ui"]):
+            continue
+        try:
+            parse(words)
+        except Exception as error:
+            pytest.fail(f"{page.name}: {line!r}: {error}")
+
+
+def blocks(page: str, language: str) -> list[str]:
+    text = (ROOT / "docs" / page).read_text()
+    found = re.findall(rf"^ *```{language}\n(.*?)^ *```", text, re.M | re.S)
+    return [re.sub(r"^   ", "", block, flags=re.M) if block.startswith("   ") else block for block in found]
+
+
+def test_settings_of_the_pages_are_settings() -> None:
+    found = blocks("extending.md", "yaml")
+    assert len(found) == 2
+    for block in found:
+        values = yaml.safe_load(render("nano"))
+        for section, given in yaml.safe_load(block).items():
+            values[section] = {**values[section], **given}
+        parse_params(values)
+
+
+def test_the_example_of_a_loss_is_one() -> None:
+    (block,) = blocks("extending.md", "python")
+    space: dict[str, object] = {"F": F, "Tensor": Tensor, "_same_shape": lambda a, b: None}
+    exec(block, space)
+    edge_loss = space["edge_loss"]
+    assert callable(edge_loss)
+    images = torch.arange(32.0).view(1, 2, 4, 4)
+    assert edge_loss(images, images + 3) == 0  # edges do not see a constant
+    assert edge_loss(2 * images, images) == pytest.approx((4 + 1) / 2)
