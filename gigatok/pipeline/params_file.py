@@ -14,6 +14,8 @@ from gigatok.config.reading import parse_yaml, read_yaml
 
 SHOWN_LINES = 40
 _FIX = "'gigatok-bench profile NAME' writes it"
+LINE = 118
+"""Characters of a shown setting: lists of sizes are long."""
 
 
 def write_profile(
@@ -91,7 +93,7 @@ def lost_settings(current: Mapping[str, object], after: Mapping[str, object]) ->
 
 def _print_settings(lines: Sequence[str]) -> None:
     for line in lines[:SHOWN_LINES]:
-        print(f"  {line}", file=sys.stderr)
+        print(f"  {line if len(line) <= LINE else line[: LINE - 1] + '…'}", file=sys.stderr)
     if len(lines) > SHOWN_LINES:
         print(f"  ... and {len(lines) - SHOWN_LINES} more: 'git diff params.yaml' shows all", file=sys.stderr)
 
