@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
+    from gigatok.artifacts import Difference
     from gigatok.pipeline.trainings.comparison import Comparison, ScorePair
     from gigatok.pipeline.trainings.listing import Training
 
@@ -142,7 +144,7 @@ def _value(pair: ScorePair, side: str) -> str:
     return f"{score.value:.4g} ±{max(score.interval[1] - score.value, score.value - score.interval[0]):.2g}"
 
 
-def _print_differences(differences: tuple[object, ...] | list[object]) -> None:
+def _print_differences(differences: Sequence[Difference]) -> None:
     for each in differences[:_SHOWN_DIFFERENCES]:
         print(f"  {each}")
     if len(differences) > _SHOWN_DIFFERENCES:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from gigatok.artifacts import RunFolder
 from gigatok.artifacts.process import ProcessIdentity, owner_is_dead
 from gigatok.pipeline.doctor.check import Check, Patient, size_text
-from gigatok.pipeline.trainings.listing import list_trainings
+from gigatok.pipeline.trainings.listing import Training, list_trainings
 from gigatok.tracking.record import read_record
 
 _SHOWN = 4
@@ -18,7 +18,8 @@ _SHOWN = 4
 
 def unfinished(patient: Patient) -> Iterator[Check]:
     """Trainings that were begun and that no process goes on with."""
-    waiting, training = [], []
+    waiting: list[Training] = []
+    training: list[Training] = []
     for each in list_trainings(patient.root):
         if each.state != "unfinished" or each.folder is None:
             continue

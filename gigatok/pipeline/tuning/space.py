@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import optuna
@@ -62,15 +62,19 @@ class Space(Section):
     def start(self, params: Params, name: str) -> dict[str, Any]:
         """The tokenizer's own settings, as near as the grids have them: tried first."""
         training = params.tokenizer_training(name)
-        wanted = {
+        wanted: dict[str, tuple[Sequence[float], float]] = {
             "semantic_weight": (self.semantic_weights, training.loss.semantic_weight),
             "entropy_weight": (self.entropy_weights, training.loss.entropy_weight),
             "learning_rate": (self.learning_rates, training.optimizer.learning_rate),
             "alignment_layer": (self.alignment_layers, training.model.alignment_layer),
         }
-        return {key: min(grid, key=lambda each, own=own: abs(each - own)) for key, (grid, own) in wanted.items()}
+        return {key: _nearest(grid, own) for key, (grid, own) in wanted.items()}
 
 
 def is_chosen(trial: FrozenTrial) -> bool:
     """Whether all settings of a trial are chosen: another worker may be choosing them."""
     return set(Setting._fields) <= trial.params.keys()
+
+
+def _nearest(grid: Sequence[float], value: float) -> float:
+    return min(grid, key=lambda each: abs(each - value))
