@@ -11,6 +11,7 @@ import yaml
 
 from gigatok.artifacts import write_bytes, write_text
 from gigatok.config import ConfigError, Params, load_params, parse_params
+from gigatok.config.reading import parse_yaml, read_yaml
 
 KEPT = "params.yaml.before-set"
 """Holds the file as it was, should the process be killed."""
@@ -28,8 +29,8 @@ def parse_assignments(texts: Sequence[str]) -> dict[str, Any]:
         if not equals or not name.strip():
             raise ConfigError(f"--set {text!r}: give KEY=VALUE, such as train_tokenizer.loss.semantic_weight=0.25")
         try:
-            found[name.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError:
+            found[name.strip()] = parse_yaml(value, f"--set {name.strip()}")
+        except ConfigError:
             raise ConfigError(f"--set {text!r}: the value is no YAML: put it in quotes") from None
     return found
 
@@ -42,7 +43,7 @@ def with_settings(root: Path, assignments: Sequence[str]) -> tuple[Params, dict[
     """
     path = root / "params.yaml"
     load_params(path)  # what is wrong without --set is said without it
-    values = yaml.safe_load(path.read_text())
+    values = read_yaml(path, fix="'gigatok-bench profile NAME' writes it")
     for name, value in parse_assignments(assignments).items():
         _put(values, name, value)
     return parse_params(values, source="--set"), values

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,6 +57,7 @@ def bring_up_to_date(
     jobs: int = 0,
     profile: str | None = None,
     suite: str | None = None,
+    settings: Sequence[str] = (),
 ) -> Outcome:
     """Run what is out of date of ``targets`` (none: everything).
 
@@ -64,6 +65,7 @@ def bring_up_to_date(
         jobs: stages at one time; 0: what the machine carries.
         profile: rewrite ``params.yaml`` with this profile first; ``None``: use the file as it is.
         suite: likewise.
+        settings: ``KEY=VALUE``, which hold for this run alone.
 
     Raises:
         HeldError: another process does this here; it is named.
@@ -71,8 +73,12 @@ def bring_up_to_date(
     """
     from gigatok.artifacts import Workspace
     from gigatok.artifacts.lock import hold
+    from gigatok.pipeline.one_run import settings_for_one_run
 
-    with hold(Workspace(root).pipeline_lock, f"the pipeline in {root} is being brought up to date"):
+    with (
+        hold(Workspace(root).pipeline_lock, f"the pipeline in {root} is being brought up to date"),
+        settings_for_one_run(root, settings),
+    ):
         return _bring_up_to_date(root, targets, jobs, profile, suite)
 
 

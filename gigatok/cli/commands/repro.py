@@ -39,7 +39,7 @@ def repro(
     from gigatok.artifacts import RESUME_VARIABLE
     from gigatok.cli.files.project import project_root
     from gigatok.config import ConfigError
-    from gigatok.pipeline.one_run import settings_for_one_run, with_settings
+    from gigatok.pipeline.one_run import with_settings
     from gigatok.pipeline.update import bring_up_to_date, planned_params
 
     root = project_root()
@@ -54,8 +54,7 @@ def repro(
         return
     if resume_anyway:
         os.environ[RESUME_VARIABLE] = "1"
-    with settings_for_one_run(root, settings or ()):
-        outcome = bring_up_to_date(root, targets or (), jobs=jobs, profile=profile, suite=suite)
+    outcome = bring_up_to_date(root, targets or (), jobs=jobs, profile=profile, suite=suite, settings=settings or ())
     if outcome.ran:
         print(f"{len(outcome.ran)} stages ran in {outcome.seconds:.0f} s", file=sys.stderr)
     else:

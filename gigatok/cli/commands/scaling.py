@@ -43,7 +43,7 @@ def scaling(
     """Show how every metric changes with the tokenizer's size; run the stages this needs, reuse the rest."""
     from gigatok.cli.dry_run import print_plan
     from gigatok.cli.files.project import project_root
-    from gigatok.pipeline.one_run import settings_for_one_run, with_settings
+    from gigatok.pipeline.one_run import with_settings
     from gigatok.pipeline.update import bring_up_to_date, planned_params
 
     root, view = project_root(), scaling_view(columns, wide=wide)
@@ -54,8 +54,7 @@ def scaling(
     if dry_run:
         print_plan(root, params, targets, as_json=as_json)
         return
-    with settings_for_one_run(root, settings or ()):
-        bring_up_to_date(root, targets, jobs=jobs, profile=profile, suite=suite)
+    bring_up_to_date(root, targets, jobs=jobs, profile=profile, suite=suite, settings=settings or ())
     _print_rows(root, params, chosen, as_json, view)
 
 

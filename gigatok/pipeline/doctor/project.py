@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from gigatok.artifacts import file_sha256, git_state
 from gigatok.config import GigatokError, load_params
+from gigatok.config.reading import json_object_or_none
 from gigatok.pipeline.doctor.check import Check, Patient
 from gigatok.pipeline.requirements import missing
 from gigatok.pipeline.weights.manifest import find_weights
@@ -125,10 +125,7 @@ def _dead_owners(path: Path) -> list[int]:
     """Processes named in DVC's lock of files that have ended."""
     import psutil
 
-    try:
-        content = json.loads(path.read_text() or "{}")
-    except (OSError, ValueError):
-        return []
+    content = json_object_or_none(path) or {}
     pids: set[int] = set()
     for locks in content.values():
         for holder in (locks.get("write"), *(locks.get("read") or ())) if isinstance(locks, dict) else ():

@@ -23,7 +23,6 @@ EXAMINATIONS: dict[str, Examination] = {
     "MLflow": project.mlflow,
     "weights": project.weights,
     "trainings": runs.unfinished,
-    "locks": runs.locks,
     "left-over files": runs.left_over,
 }
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 from gigatok.artifacts import Digests, RunFolder, RunIdentity, ScoreSheet, Workspace, read_journal
+from gigatok.artifacts.outputs.digests import outputs_in
 from gigatok.config import ConfigError, GigatokError
-from gigatok.training.resume.provenance import outputs_in
+from gigatok.config.reading import json_object_or_none
 
 KINDS = ("tokenizers", "generators")
 _SCORES = {"tokenizers": ("rfid", "psnr"), "generators": ("gfid", "ar_val_loss")}
@@ -198,8 +198,4 @@ def _remembered(runs: Path) -> Iterator[Training]:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return content if isinstance(content, dict) else {}
+    return json_object_or_none(path) or {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -17,6 +16,7 @@ import yaml
 from gigatok.artifacts import RunFolder, Workspace, read_journal, write_text
 from gigatok.config import GigatokError, Params, load_params, parse_params
 from gigatok.config.params import merge
+from gigatok.config.reading import read_json_object, read_yaml
 from gigatok.config.sections import TrainTokenizerSection
 from gigatok.pipeline.tuning.space import Setting
 from gigatok.tracking.destination import find_destination
@@ -109,7 +109,8 @@ class TrialFolder:
         Raises:
             GigatokError: it was not scored.
         """
-        values = json.loads(self.workspace.tokenizer(self.name).metrics_path.read_text())
+        path = self.workspace.tokenizer(self.name).metrics_path
+        values = read_json_object(path, fix="run the command again")
         found = [value for name, value in values.items() if name.partition("/")[0] == metric]
         if len(found) != 1:
             raise GigatokError(f"trial {self.number} has {len(found)} scores called {metric}, one is needed")
@@ -127,7 +128,7 @@ def trial_settings(project: Path, name: str, setting: Setting, steps: int, gener
     """What a trial's ``params.yaml`` holds: the project's, one tokenizer, its AR model, fewer steps."""
     path = project / "params.yaml"
     params = load_params(path)
-    values: dict[str, Any] = yaml.safe_load(path.read_text())
+    values: dict[str, Any] = read_yaml(path, fix="'gigatok-bench profile NAME' writes it")
     own = values["tokenizers"][name]
     training = params.tokenizer_training(name)
     overrides = merge(merge(own.get("overrides") or {}, _shortened(training, steps)), setting.overrides())

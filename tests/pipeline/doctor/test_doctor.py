@@ -70,25 +70,28 @@ def test_trainings_without_a_process_and_their_locks_are_found(root: Path) -> No
     run = Workspace(root).tokenizer("S-S")
     write_json(run.provenance_path, {"fingerprint": "ab", "complete": False})
     run.journal_path.write_text('{"step": 7, "time": 1.0, "name": "loss", "value": 2.0}\n')
-    lock = root / "runs" / ".locks" / "tokenizers-S-S.lock"
     for owner, state in ((dead(), "note"), (this_process(), "ok")):
-        lock.parent.mkdir(exist_ok=True)
-        lock.write_text(owner.model_dump_json())
+        run.lock_path.parent.mkdir(exist_ok=True)
+        run.lock_path.write_text(owner.model_dump_json())
         assert found(runs.unfinished, root)[0].state == state
-        assert found(runs.locks, root)[0].state == state
-    lock.unlink()
+        checks = {check.name: check for check in found(runs.left_over, root)}
+        assert checks["locks"].state == state
+        assert ("gigatok-bench clean" in checks["locks"].fix) == (state == "note")
+    run.lock_path.unlink()
     assert "tokenizers/S-S (step 7)" in found(runs.unfinished, root)[0].found
 
 
 def test_half_written_files_and_old_runs_are_found(root: Path) -> None:
     folder = root / "runs" / "tokenizers" / "S-S"
     folder.mkdir(parents=True)
-    (folder / f".summary.json.{dead().token}.ab12.part").write_bytes(b"{")
     (folder / f".summary.json.{this_process().token}.cd34.part").write_bytes(b"{")
     RunFolder(folder).set_aside()
+    folder.mkdir()
+    (folder / f".summary.json.{dead().token}.ab12.part").write_bytes(b"{")
     checks = {check.name: check for check in found(runs.left_over, root)}
-    assert checks["half-written files"].found.startswith("1, 1 B: .summary.json.")
-    assert "2 B in runs/.old" in checks["runs set aside"].found
+    assert checks["half-written files"].found.startswith(".summary.json.")
+    assert checks["half-written files"].state == "note"
+    assert checks["unused runs"].found == "1, 1 B"
 
 
 def test_weights_that_are_missing_come_with_the_command(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,4 +116,4 @@ def test_an_examination_that_fails_is_a_finding(root: Path) -> None:
     (check,) = examined("x", broken, Patient(root, None))
     assert (check.state, check.found) == ("bad", "RuntimeError: no")
     assert json.dumps([check.as_json() for check in visit(root)])
-    assert len(EXAMINATIONS) == 16
+    assert len(EXAMINATIONS) == 15
