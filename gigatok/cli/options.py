@@ -59,19 +59,30 @@ def refuse_both(settings: list[str] | None, profile: str | None, suite: str | No
         raise ConfigError(f"--set goes with params.yaml as it is: leave {given} out, 'gigatok-bench profile' writes it")
 
 
+def check_device(name: str, among: tuple[str, ...] = DEVICES) -> None:
+    """Refuse a device that there is not, before torch is loaded.
+
+    Raises:
+        ConfigError: a name that is not ``among`` those.
+    """
+    from gigatok.config import ConfigError
+
+    if name not in among:
+        raise ConfigError(f"--device {name!r} is not one of {', '.join(among)}")
+
+
 def choose_device(name: str, among: tuple[str, ...] = DEVICES) -> torch.device:
     """The device of ``--device``.
 
     Raises:
         ConfigError: a name that is not ``among`` those, or this machine has no such device.
     """
+    check_device(name, among)
     import torch
 
     from gigatok.config import ConfigError
     from gigatok.runtime.device import allow_tf32, find_device
 
-    if name not in among:
-        raise ConfigError(f"--device {name!r} is not one of {', '.join(among)}")
     try:
         found = find_device(name)
         allow_tf32(False)

@@ -1,6 +1,8 @@
 """``doctor``, ``runs``, ``weights``, ``--quiet`` and ``--set`` as a user types them."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -74,3 +76,35 @@ def test_set_is_checked_first_and_goes_without_profile(command: Command, project
     ended = command("repro", "--set", "base.sead=3", "--dry-run")
     assert (ended.status, "base.sead" in ended.err) == (2, True)
     assert "leave --profile out" in command("repro", "--set", "base.seed=3", "--profile", "nano").err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "sample nothing --classes 0",
+        "sample nothing --classes 0 --device tpu",
+        "reconstruct nothing",
+        "encode nothing a.png",
+        "decode nothing a.npz",
+        "decode nothing a.npz --output a.jpg",
+        "time --device mps",
+        "evaluate a b --device tpu",
+        "tune tokenizer nothing",
+        "tune guidance nothing",
+        "train tokenizer nothing",
+        "scaling --sizes nothing",
+        "runs compare a b",
+        "repro --set nothing=1",
+    ],
+)
+def test_wrong_words_are_refused_before_torch_is_loaded(project: Path, words: str) -> None:
+    code = (
+        "import sys; from gigatok.cli import app; sys.argv[1:] = sys.argv[1].split()\n"
+        "try: app.main()\n"
+        "except SystemExit as ending: print(ending.code, 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, words], capture_output=True, text=True, check=True)
+    status, loaded = done.stdout.split()[-2:]
+    assert int(status) in (1, 2), done.stderr
+    assert done.stderr.startswith("gigatok-bench: ")
+    assert loaded == "False"

@@ -19,7 +19,7 @@ from gigatok.config.profiles import render
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("docs/*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"])
-_PLACEHOLDERS = re.compile(r"\[[A-Z-]+\]|\.\.\.")
+_PLACEHOLDERS = re.compile(r"\[[A-Z-]+\]|\.\.\.|\bCOMMAND\b")
 
 
 def commands(page: Path) -> list[str]:

@@ -36,17 +36,20 @@ def decode(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
 ) -> None:
     """Decode a token file with the tokenizer that made it."""
+    from gigatok.cli.files.models import find_folder, open_tokenizer
+    from gigatok.cli.options import check_device, check_output
+
+    check_output(output, ".png")
+    check_device(device)
+    folder = find_folder(tokenizer, "tokenizers")
     import torch
 
     from gigatok.cli.files.images import write_grid
-    from gigatok.cli.files.models import find_folder, open_tokenizer
     from gigatok.cli.files.tokens import read_tokens
-    from gigatok.cli.options import check_output
     from gigatok.data import to_uint8
     from gigatok.interop.native import read_description
 
-    check_output(output, ".png")
-    sha256 = read_description(find_folder(tokenizer, "tokenizers"))["sha256"]
+    sha256 = read_description(folder)["sha256"]
     indices, manifest = read_tokens(tokens, sha256)
     model = open_tokenizer(tokenizer, device)
     place = next(model.parameters()).device

@@ -27,21 +27,23 @@ def encode(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
 ) -> None:
     """Encode images (centre crops) to tokens, with a manifest that names files and tokenizer."""
+    from gigatok.cli.files.models import find_folder, open_tokenizer
+    from gigatok.cli.options import check_device, check_output
+
+    check_output(output, ".npz")
+    check_device(device)
+    folder = find_folder(tokenizer, "tokenizers")
     import torch
 
     from gigatok.cli.files.images import find_images, read_images, say_traits
-    from gigatok.cli.files.models import find_folder, open_tokenizer
     from gigatok.cli.files.tokens import write_tokens
-    from gigatok.cli.options import check_output
     from gigatok.config import GigatokError
     from gigatok.data import to_float
     from gigatok.data.image_files import count_traits
     from gigatok.interop.native import read_description
 
-    check_output(output, ".npz")
     found = find_images(images)
     files = found.files
-    folder = find_folder(tokenizer, "tokenizers")
     model = open_tokenizer(tokenizer, device)
     config = model.config
     place = next(model.parameters()).device

@@ -32,17 +32,20 @@ def reconstruct(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
 ) -> None:
     """Encode and decode images; a grid shows originals above reconstructions, stdout their PSNR."""
+    from gigatok.cli.files.models import find_folder, open_tokenizer
+    from gigatok.cli.options import check_device, check_output
+
+    check_output(output, ".png")
+    check_device(device)
+    find_folder(tokenizer, "tokenizers")
     import torch
 
     from gigatok.artifacts.picture_grid import paired_rows
     from gigatok.cli.files.images import some_validation_images, write_rows
-    from gigatok.cli.files.models import open_tokenizer
-    from gigatok.cli.options import check_output
     from gigatok.config import GigatokError
     from gigatok.data import to_float, to_uint8
     from gigatok.evaluation.metrics.image_quality import psnr
 
-    check_output(output, ".png")
     model = open_tokenizer(tokenizer, device)
     size = model.config.image_size
     place = next(model.parameters()).device

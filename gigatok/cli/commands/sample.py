@@ -45,15 +45,18 @@ def sample(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
 ) -> None:
     """Draw images with a generator and decode them: a grid with one row for each class."""
+    from gigatok.cli.files.models import find_folder, open_generator, open_tokenizer, open_tokenizer_of
+    from gigatok.cli.options import check_device, check_output
+
+    check_output(output, ".png")
+    check_device(device)
+    find_folder(generator, "generators")
     import torch
 
     from gigatok.cli.files.images import write_grid
-    from gigatok.cli.files.models import open_generator, open_tokenizer, open_tokenizer_of
-    from gigatok.cli.options import check_output
     from gigatok.data import to_uint8
     from gigatok.sampling import sample_many
 
-    check_output(output, ".png")
     model = open_generator(generator, device)
     names = class_names(model.config.num_classes)
     if classes.strip() == LIST:

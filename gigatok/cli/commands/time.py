@@ -29,12 +29,14 @@ def time_models(
     Here and now, on this machine, into reports/timing/. The report's own table 4 is measured by the stage 'timing'.
     """
     from gigatok.cli.files.project import project_root
-    from gigatok.cli.options import choose_device, shown
+    from gigatok.cli.options import check_device, choose_device, shown
     from gigatok.config import load_params
+
+    root = project_root()
+    check_device(device, ("cpu", "cuda"))
     from gigatok.evaluation.timing.measure import measure_times
     from gigatok.paper.tables.timing import write_timing
 
-    root = project_root()
     choose_device(device, ("cpu", "cuda"))
     params = None if paper_scale else load_params(root / "params.yaml")
     table = measure_times(params, batch_size=batch_size, repeats=repeats, device=device, threads=threads)
