@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -21,18 +22,29 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("docs/*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"])
 _PLACEHOLDERS = re.compile(r"\[[A-Z-]+\]|\.\.\.|\bCOMMAND\b")
 
+_INCOMPLETE = ("MissingParameter", "NoArgsIsHelpError", "BadOptionUsage")
+"""Errors of a command that is only named."""
 
-def commands(page: Path) -> list[str]:
+
+class Command(NamedTuple):
+    """A command of this program on a page."""
+
+    line: str
+    typed: bool
+    """In a code block, to be typed as it is; in backticks it may be the name alone."""
+
+
+def commands(page: Path) -> list[Command]:
     """Commands of this program, in code blocks and in backticks."""
     text = page.read_text()
     blocks = re.findall(r"^```[a-z]*\n(.*?)^```", text, re.M | re.S)
     lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
     spans = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S))
     found = []
-    for line in (*lines, *spans):
-        line = line.strip().removeprefix("$ ").removeprefix(".venv/bin/")
-        if line.startswith("gigatok-bench "):
-            found.append(re.split(r"\s+[#|>&]|\s+#", line)[0].split("&&")[0].strip())
+    for line, typed in (*((line, True) for line in lines), *((span, False) for span in spans)):
+        plain = line.strip().removeprefix("$ ").removeprefix(".venv/bin/")
+        if plain.startswith("gigatok-bench "):
+            found.append(Command(re.split(r"\s+(?:#|\||>|&&)", plain)[0].strip(), typed))
     return found
 
 
@@ -49,14 +61,21 @@ def parse(words: list[str]) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_every_command_of_a_page_is_one(page: Path) -> None:
-    for line in commands(page):
+    problems = []
+    for line, typed in commands(page):
         words = shlex.split(line)[1:]
-        if _PLACEHOLDERS.search(line) or words in ([], ["ui"]):
+        if _PLACEHOLDERS.search(line) or not words:
             continue
         try:
             parse(words)
         except Exception as error:
-            pytest.fail(f"{page.name}: {line!r}: {error}")
+            if typed or type(error).__name__ not in _INCOMPLETE:
+                problems.append(f"{line!r}: {error}")
+    assert problems == []
+
+
+def test_pages_have_commands() -> None:
+    assert sum(len(commands(page)) for page in PAGES) > 100
 
 
 def blocks(page: str, language: str) -> list[str]:

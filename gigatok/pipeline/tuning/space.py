@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import Any, NamedTuple
 
 import optuna
@@ -58,6 +59,11 @@ class Space(Section):
         weight = float(values["semantic_weight"])
         layer = int(values["alignment_layer"]) if weight else self.alignment_layers[0]
         return Setting(weight, float(values["entropy_weight"]), float(values["learning_rate"]), layer)
+
+    def points(self) -> list[dict[str, Any]]:
+        """All points of the grids, as parameters of trials."""
+        grids = (self.semantic_weights, self.entropy_weights, self.learning_rates, self.alignment_layers)
+        return [dict(zip(Setting._fields, values, strict=True)) for values in product(*grids)]
 
     def start(self, params: Params, name: str) -> dict[str, Any]:
         """The tokenizer's own settings, as near as the grids have them: tried first."""

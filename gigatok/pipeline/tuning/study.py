@@ -28,6 +28,7 @@ PSNR, LOSS = "validation_psnr", "ar_val_loss"
 DELIVER_SECONDS = 30.0
 LOCK_SECONDS = 120.0
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
+_TAKEN = (*_ENDED, TrialState.RUNNING)
 _IDENTITY, _WORKER, _REASON = "identity", "worker", "reason"
 
 
@@ -111,9 +112,12 @@ def work(study: optuna.Study, plan: StudyPlan, trials: int, minutes: float | Non
             trial.set_user_attr(_WORKER, this_process().model_dump_json())
             setting = plan.space.suggest(trial)
             twin = _twin(study, trial.number, setting, plan.space)
-        if twin is not None:
-            _tell_like(study, trial, twin)
-            continue
+            if twin is not None:
+                _tell_like(study, trial, twin)
+                if not _propose_untried(study, trial.number, plan.space):
+                    say("every setting of the grids is tried")
+                    return
+                continue
         _run(study, trial, setting, plan, say)
 
 
@@ -221,7 +225,7 @@ def _twin(study: optuna.Study, number: int, setting: Setting, space: Space) -> F
     """An earlier trial of the same setting that has ended or that a worker runs."""
     for other in study.get_trials(deepcopy=False):
         same = other.number < number and is_chosen(other) and space.setting(other.params) == setting
-        if same and other.state in (*_ENDED, TrialState.RUNNING) and "like" not in other.user_attrs:
+        if same and other.state in _TAKEN and "like" not in other.user_attrs:
             return other
     return None
 
@@ -233,8 +237,17 @@ def _tell_like(study: optuna.Study, trial: optuna.Trial, twin: FrozenTrial) -> N
         study.tell(trial, twin.values)
     else:
         study.tell(trial, state=TrialState.FAIL)
-        if twin.state == TrialState.RUNNING:
-            time.sleep(0.5)  # it would be suggested again at once
+
+
+def _propose_untried(study: optuna.Study, number: int, space: Space) -> bool:
+    """Have a setting tried next that no trial has: TPE alone may suggest known ones for ever. False: there is none."""
+    trials = study.get_trials(deepcopy=False)
+    known = {space.setting(trial.params) for trial in trials if is_chosen(trial) and trial.state in _TAKEN}
+    left = [values for values in space.points() if space.setting(values) not in known]
+    if not left:
+        return False
+    study.enqueue_trial(left[number % len(left)], skip_if_exists=True)
+    return True
 
 
 def _running(study: optuna.Study) -> list[FrozenTrial]:

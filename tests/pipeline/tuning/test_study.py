@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import multiprocessing
 import random
 import subprocess
 import sys
@@ -86,23 +85,31 @@ def test_each_setting_is_trained_once_and_a_second_call_goes_on(plan: StudyPlan,
     assert (first["semantic_weight"], first["learning_rate"]) == (0.5, 2e-3)  # smoke's own, as near as the grid has it
 
 
-def _work_in_process(plan: StudyPlan, seed: int) -> None:
-    random.seed(seed)
+def work_as_process(root: str) -> None:
+    """What each of several processes does."""
     study_module.TrialFolder = PlayedTrial  # type: ignore[misc]
+    plan = StudyPlan(Path(root), "S-S", "s", SMALL, 12, 12)
     work(open_study(plan, None), plan, 6, None, silent)
 
 
 def test_workers_at_once_train_no_setting_twice(plan: StudyPlan) -> None:
     open_study(plan, None)
-    context = multiprocessing.get_context("fork")
-    workers = [context.Process(target=_work_in_process, args=(plan, seed)) for seed in range(3)]
+    code = "import runpy, sys; runpy.run_path(sys.argv[1])['work_as_process'](sys.argv[2])"
+    command = [sys.executable, "-c", code, __file__, str(plan.root)]
+    workers = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join(60)
-        assert worker.exitcode == 0
+        _, errors = worker.communicate(timeout=90)
+        assert worker.returncode == 0, errors
     assert len(trained(plan)) == len(set(trained(plan))) == 6
     assert ended(open_study(plan, None)) == 6
+
+
+def test_a_study_ends_when_every_setting_is_tried(plan: StudyPlan) -> None:
+    said: list[str] = []
+    study = open_study(plan, None)
+    work(study, plan, 50, None, said.append)
+    assert ended(study) == len(set(trained(plan))) == len(trained(plan)) == 6
+    assert said[-1] == "every setting of the grids is tried"
 
 
 def test_the_trial_of_a_dead_worker_is_taken_up_in_its_folder(plan: StudyPlan) -> None:
