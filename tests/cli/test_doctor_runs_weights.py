@@ -75,6 +75,7 @@ def test_quiet_keeps_results_and_errors(command: Command, project: Path) -> None
 def test_set_is_checked_first_and_goes_without_profile(command: Command, project: Path) -> None:
     ended = command("repro", "--set", "base.sead=3", "--dry-run")
     assert (ended.status, "base.sead" in ended.err) == (2, True)
+    assert command("train", "tokenizer", "S-S", "--set", "base.sead=3").status == 2
     assert "leave --profile out" in command("repro", "--set", "base.seed=3", "--profile", "nano").err
 
 

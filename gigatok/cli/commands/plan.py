@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 _GIB = 1024**3
 _NAMES = {"single": "1 GPU", "ddp": "DDP", "fsdp": "FSDP2"}
 _COLUMNS = {
-    "weights": ("weights", "half_precision_weights", "gathered"),
+    "model": ("weights", "half_precision_weights", "gathered"),
     "grads": ("gradients",),
     "optim": ("optimizer", "ema"),
     "activ": ("activations", "working"),
-    "teacher": ("teacher",),
-    "percep": ("perceptual",),
-    "advers": ("adversary",),
+    "teach": ("teacher",),
+    "perc": ("perceptual",),
+    "advs": ("adversary",),
 }
 """Columns of the table and the parts they add up; ``--json`` has every part."""
 
@@ -154,7 +154,7 @@ def _print_run(plan: RunPlan, params: Params, cluster: Cluster) -> None:
     print(
         f"  {flops:.3g} TFLOP an image and step, {plan.steps:,} steps of {plan.batch_size} images in {plan.precision}"
     )
-    print(f"  {'':<16}{'batch':>6}" + "".join(f"{name:>8}" for name in _COLUMNS) + f"{'total':>8}{'largest':>8}")
+    print(f"  {'':<16}{'batch':>5}" + "".join(f"{name:>6}" for name in _COLUMNS) + f"{'total':>7}{'largest':>8}")
     for layout in plan.layouts:
         print(_layout_line(layout))
     cost = "" if plan.cost is None else f", cost {plan.cost:,.0f}"
@@ -166,9 +166,14 @@ def _print_run(plan: RunPlan, params: Params, cluster: Cluster) -> None:
 def _layout_line(layout: LayoutPlan) -> str:
     name = _NAMES[layout.strategy] + (", recompute" if layout.recompute else "")
     cells = [sum(layout.parts.get(part, 0) for part in parts) / _GIB for parts in _COLUMNS.values()]
-    numbers = "".join(f"{cell:8.2f}" for cell in (*cells, layout.total / _GIB))
+    numbers = "".join(f"{_number(cell):>6}" for cell in cells)
     largest = f"{layout.largest_micro_batch:>8}" if layout.fits else "    none"
-    return f"  {name:<16}{layout.micro_batch:>6}{numbers}{largest}"
+    return f"  {name:<16}{layout.micro_batch:>5}{numbers}{_number(layout.total / _GIB):>7}{largest}"
+
+
+def _number(value: float) -> str:
+    """Four characters or five: 0.07, 12.34, 1234."""
+    return f"{value:.2f}" if value < 99.995 else f"{value:.0f}"
 
 
 def _time(hours: float) -> str:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import ExitStack
 from typing import Annotated
 
 import typer
+
+from gigatok.cli.options import SetOption
 
 KINDS = ("tokenizer", "generator")
 
@@ -21,14 +24,18 @@ def register(app: typer.Typer) -> None:
 def train(
     kind: Annotated[str, typer.Argument(help="tokenizer or generator.")],
     name: Annotated[str, typer.Argument(help="One of those in params.yaml.")],
+    settings: SetOption = None,
 ) -> None:
     """Train one model as its stage would, with the processes that section launch of params.yaml asks for.
 
     What it needs must be there: prepared data, a teacher's features, a generator's tokenizer. A training that was
     interrupted resumes; the next repro finds it done.
     """
+    from gigatok.artifacts import Workspace
+    from gigatok.artifacts.lock import hold
     from gigatok.cli.files.project import project_root
     from gigatok.config import ConfigError, load_params
+    from gigatok.pipeline.one_run import settings_for_one_run
 
     if kind not in KINDS:
         raise ConfigError(f"{kind!r} is not one of {', '.join(KINDS)}")
@@ -38,6 +45,11 @@ def train(
     if name not in known:
         raise ConfigError(f"params.yaml has no {kind} {name!r}: it has {', '.join(known)}")
     command = [sys.executable, f"stages/train_{kind}.py", name]
-    code = subprocess.run(command, cwd=root, check=False).returncode
+    with ExitStack() as stack:
+        if settings:  # nobody else may read params.yaml meanwhile
+            what = f"the pipeline in {root} is being brought up to date"
+            stack.enter_context(hold(Workspace(root).pipeline_lock, what))
+            stack.enter_context(settings_for_one_run(root, settings))
+        code = subprocess.run(command, cwd=root, check=False).returncode
     if code:
         raise typer.Exit(code if code > 0 else 128 - code)
