@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -76,6 +78,29 @@ def test_every_command_of_a_page_is_one(page: Path) -> None:
 
 def test_pages_have_commands() -> None:
     assert sum(len(commands(page)) for page in PAGES) > 100
+
+
+def transcripts() -> list[tuple[str, str]]:
+    """Command and output of every console block."""
+    found = []
+    for page in PAGES:
+        for block in re.findall(r"^```console\n(.*?)^```", page.read_text(), re.M | re.S):
+            for part in re.split(r"^\$ ", block, flags=re.M)[1:]:
+                line, _, output = part.partition("\n")
+                found.append((line, output))
+    return found
+
+
+def test_transcripts_are_what_the_commands_print(tmp_path: Path) -> None:
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
+    (tmp_path / "params.yaml").write_text(render("smoke"))
+    assert len(transcripts()) >= 6
+    for line, output in transcripts():
+        words = [sys.executable, "-m", "gigatok.cli.app", *shlex.split(line)[1:]]
+        done = subprocess.run(
+            words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        )
+        assert done.stdout == output, line
 
 
 def blocks(page: str, language: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
@@ -10,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from gigatok.artifacts import Difference
-    from gigatok.pipeline.trainings.comparison import Comparison, ScorePair
+    from gigatok.artifacts import Difference, Score
+    from gigatok.pipeline.trainings.comparison import Comparison
     from gigatok.pipeline.trainings.listing import Training
 
 runs_app = typer.Typer(help="Trainings past and present.", short_help="Trainings past and present.",
@@ -130,18 +131,25 @@ def _print_comparison(found: Comparison) -> None:
         rows = [[pair.name, *(f"{value:.4g}" for value in pair.points[-1])] for pair in found.curves]
         print("\nCurves at their last common step\n" + table(["curve", "step", "A", "B"], rows, width))
     if found.scores:
-        rows = [[pair.metric, _value(pair, "A"), _value(pair, "B"), pair.verdict] for pair in found.scores]
-        print("\nScores\n" + table(["metric", "A", "B", "beyond their intervals"], rows, width))
-        print("Intervals are of the images that were scored, not of another training seed.")
+        rows = [[pair.metric, _value(pair.left), _value(pair.right), pair.verdict] for pair in found.scores]
+        print("\nScores\n" + table(["metric", "A", "B", ""], rows, width))
+        print("'differ': beyond both intervals, which are of the scored images, not of another training seed")
 
 
-def _value(pair: ScorePair, side: str) -> str:
-    score = pair.left if side == "A" else pair.right
+def _value(score: Score | None) -> str:
     if score is None:
         return "-"
     if score.interval is None:
-        return f"{score.value:.4g}"
-    return f"{score.value:.4g} ±{max(score.interval[1] - score.value, score.value - score.interval[0]):.2g}"
+        return _plain(score.value)
+    return f"{_plain(score.value)} ±{_plain(max(score.interval[1] - score.value, score.value - score.interval[0]), 2)}"
+
+
+def _plain(value: float, digits: int = 4) -> str:
+    """Four significant digits, never in exponent form: 12.34, 4811, 0.00012."""
+    if not value:
+        return "0"
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    return f"{value:.{min(decimals, 6)}f}"
 
 
 def _print_differences(differences: Sequence[Difference]) -> None:

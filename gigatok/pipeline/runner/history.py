@@ -51,10 +51,12 @@ class Estimates:
     """Expected seconds of every stage, corrected by the pace of those that have ended."""
 
     def __init__(self, expected: Mapping[str, float], names: list[str], measured: Collection[str] = ()) -> None:
-        """Args:
-        expected: seconds by stage; it may lack stages: those count as the median of the known ones.
-        names: all stages.
-        measured: those whose ``expected`` is what they took here before.
+        """Begin with what is expected.
+
+        Args:
+            expected: seconds by stage; it may lack stages: those count as the median of the known ones.
+            names: all stages.
+            measured: those whose ``expected`` is what they took here before.
         """
         self._measured = frozenset(measured)
         fallback = statistics.median(expected.values()) if expected else 1.0

@@ -23,12 +23,14 @@ class Training:
     """One training. Its folder may be gone: ``runs/.finished`` remembers what it was, DVC's cache its files."""
 
     def __init__(self, place: str, kind: str, name: str, folder: Path | None, known: Mapping[str, Any]) -> None:
-        """Args:
-        place: how to name it: its path below ``runs``.
-        kind: ``tokenizers`` or ``generators``.
-        name: of the model.
-        folder: where its files are; ``None``: in DVC's cache.
-        known: content of its ``provenance.json``.
+        """Describe one.
+
+        Args:
+            place: how to name it: its path below ``runs``.
+            kind: ``tokenizers`` or ``generators``.
+            name: of the model.
+            folder: where its files are; ``None``: in DVC's cache.
+            known: content of its ``provenance.json``.
         """
         self.place, self.kind, self.name, self.folder, self.known = place, kind, name, folder, known
 
@@ -147,7 +149,7 @@ def list_trainings(root: Path) -> list[Training]:
     here = {each.fingerprint for each in found if each.finished}
     found += [each for each in _remembered(runs) if each.fingerprint not in here]
     order = sorted(found, key=lambda each: each.when, reverse=True)
-    return sorted(order, key=lambda each: (KINDS[::-1].index(each.kind) * -1, each.name))
+    return sorted(order, key=lambda each: (KINDS.index(each.kind), each.name))
 
 
 def find_training(root: Path, given: str) -> Training:
