@@ -19,6 +19,15 @@ runs_app = typer.Typer(help="Trainings past and present.", short_help="Trainings
                        rich_markup_mode=None)  # fmt: skip
 _HEAD = ("run", "state", "steps", "ended", "time", "scores", "fingerprint", "commit")
 _SHOWN_DIFFERENCES = 12
+_NAME = 33
+"""Characters of a metric, at most: so that its verdict fits beside it."""
+_WORDS = {
+    "differ": "differ",
+    "no clear difference": "unclear",
+    "no interval": "no bounds",
+    "measured differently": "other way",
+    "only one": "",
+}
 
 
 def register(app: typer.Typer) -> None:
@@ -131,9 +140,16 @@ def _print_comparison(found: Comparison) -> None:
         rows = [[pair.name, *(f"{value:.4g}" for value in pair.points[-1])] for pair in found.curves]
         print("\nCurves at their last common step\n" + table(["curve", "step", "A", "B"], rows, width))
     if found.scores:
-        rows = [[pair.metric, _value(pair.left), _value(pair.right), pair.verdict] for pair in found.scores]
+        rows = [
+            [_cut(pair.metric), _value(pair.left), _value(pair.right), _WORDS[pair.verdict]] for pair in found.scores
+        ]
         print("\nScores\n" + table(["metric", "A", "B", ""], rows, width))
-        print("'differ': beyond both intervals, which are of the scored images, not of another training seed")
+        print("differ, unclear: beyond, within both intervals, which are of the scored")
+        print("images, not of another training seed; other way: measured differently")
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= _NAME else name[: _NAME - 1] + "…"
 
 
 def _value(score: Score | None) -> str:
