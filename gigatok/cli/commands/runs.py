@@ -23,6 +23,7 @@ _NAME = 33
 """Characters of a metric, at most: so that its verdict fits beside it."""
 _WORDS = {
     "differ": "differ",
+    "equal": "equal",
     "no clear difference": "unclear",
     "no interval": "no bounds",
     "measured differently": "other way",

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 from gigatok.artifacts import Difference, Score, protocol_differences
 from gigatok.pipeline.trainings.listing import Training
 
-Verdict = Literal["differ", "no clear difference", "no interval", "measured differently", "only one"]
+Verdict = Literal["differ", "equal", "no clear difference", "no interval", "measured differently", "only one"]
 CURVE_ROWS = 5
 """Steps at which curves are shown side by side."""
 
@@ -80,7 +80,7 @@ def verdict(left: Score | None, right: Score | None) -> Verdict:
     if protocol_differences(left, right):
         return "measured differently"
     if left.value == right.value:
-        return "no clear difference"
+        return "equal"
     if left.interval is None or right.interval is None:
         return "no interval"
     reach = math.hypot(_toward(left, right.value), _toward(right, left.value))
