@@ -103,6 +103,12 @@ def test_transcripts_are_what_the_commands_print(tmp_path: Path) -> None:
         assert done.stdout == output, line
 
 
+def test_the_drawn_graph_is_the_pipelines() -> None:
+    words = [sys.executable, "-m", "dvc", "dag", "--collapse-foreach-matrix", "--md"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() in (ROOT / "docs" / "dvc.md").read_text()
+
+
 def blocks(page: str, language: str) -> list[str]:
     text = (ROOT / "docs" / page).read_text()
     found = re.findall(rf"^ *```{language}\n(.*?)^ *```", text, re.M | re.S)
