@@ -36,12 +36,9 @@ def decode(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
 ) -> None:
     """Decode a token file with the tokenizer that made it."""
-    from gigatok.cli.files.models import find_folder, open_tokenizer
-    from gigatok.cli.options import check_device, check_output
+    from gigatok.cli.files.models import check_words, open_tokenizer
 
-    check_output(output, ".png")
-    check_device(device)
-    folder = find_folder(tokenizer, "tokenizers")
+    folder = check_words(output, ".png", device, tokenizer, "tokenizers")
     import torch
 
     from gigatok.cli.files.images import write_grid

@@ -27,12 +27,9 @@ def encode(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
 ) -> None:
     """Encode images (centre crops) to tokens, with a manifest that names files and tokenizer."""
-    from gigatok.cli.files.models import find_folder, open_tokenizer
-    from gigatok.cli.options import check_device, check_output
+    from gigatok.cli.files.models import check_words, open_tokenizer
 
-    check_output(output, ".npz")
-    check_device(device)
-    folder = find_folder(tokenizer, "tokenizers")
+    folder = check_words(output, ".npz", device, tokenizer, "tokenizers")
     import torch
 
     from gigatok.cli.files.images import find_images, read_images, say_traits

@@ -32,12 +32,9 @@ def reconstruct(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
 ) -> None:
     """Encode and decode images; a grid shows originals above reconstructions, stdout their PSNR."""
-    from gigatok.cli.files.models import find_folder, open_tokenizer
-    from gigatok.cli.options import check_device, check_output
+    from gigatok.cli.files.models import check_words, open_tokenizer
 
-    check_output(output, ".png")
-    check_device(device)
-    find_folder(tokenizer, "tokenizers")
+    check_words(output, ".png", device, tokenizer, "tokenizers")
     import torch
 
     from gigatok.artifacts.picture_grid import paired_rows

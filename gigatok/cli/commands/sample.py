@@ -45,12 +45,9 @@ def sample(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
 ) -> None:
     """Draw images with a generator and decode them: a grid with one row for each class."""
-    from gigatok.cli.files.models import find_folder, open_generator, open_tokenizer, open_tokenizer_of
-    from gigatok.cli.options import check_device, check_output
+    from gigatok.cli.files.models import check_words, open_generator, open_tokenizer, open_tokenizer_of
 
-    check_output(output, ".png")
-    check_device(device)
-    find_folder(generator, "generators")
+    check_words(output, ".png", device, generator, "generators")
     import torch
 
     from gigatok.cli.files.images import write_grid

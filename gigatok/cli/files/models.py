@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gigatok.cli.options import choose_device
+from gigatok.cli.options import check_device, check_output, choose_device
 
 if TYPE_CHECKING:
     from gigatok.models import ArModel, Tokenizer
@@ -40,6 +40,17 @@ def find_folder(text: str, kind: str) -> Path:
         f"no model {text!r} ({' and '.join(tried)} are missing): pass a finished run's name, or a folder that "
         "'gigatok-bench import-checkpoint' wrote"
     )
+
+
+def check_words(output: Path, suffix: str, device: str, model: str, kind: str) -> Path:
+    """Refuse what cannot be, before torch is loaded; returns the model's folder.
+
+    Raises:
+        GigatokError: ``output`` cannot be written, there is no such device name, or no such model.
+    """
+    check_output(output, suffix)
+    check_device(device)
+    return find_folder(model, kind)
 
 
 def open_tokenizer(text: str, device: str) -> Tokenizer:
