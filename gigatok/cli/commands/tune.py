@@ -124,7 +124,7 @@ def guidance(
 def _write_tokenizer_report(plan: StudyPlan, trials: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """``reports/studies/<study>``: figures, table, JSON; returns the JSON."""
     from gigatok.cli.options import shown
-    from gigatok.cli.study_report import write_tokenizer_study
+    from gigatok.paper.studies.page import write_tokenizer_study
     from gigatok.pipeline.tuning.pruning import pareto_front
 
     done = [each for each in trials if each["rfid"] is not None and each["ar_val_loss"] is not None]
@@ -138,7 +138,7 @@ def _write_tokenizer_report(plan: StudyPlan, trials: Sequence[Mapping[str, Any]]
 
 def _write_guidance_report(root: Path, name: str, trials: list[dict[str, Any]], stopped: int) -> dict[str, Any]:
     from gigatok.cli.options import shown
-    from gigatok.cli.study_report import write_guidance_study
+    from gigatok.paper.studies.page import write_guidance_study
 
     folder = root / "reports" / "studies" / f"guidance-{name}"
     best = min(trials, key=lambda each: float(each["gfid"]))
@@ -148,7 +148,7 @@ def _write_guidance_report(root: Path, name: str, trials: list[dict[str, Any]], 
 
 
 def _print_front(document: Mapping[str, Any]) -> None:
-    from gigatok.cli.study_report import tokenizer_rows
+    from gigatok.paper.studies.page import tokenizer_rows
     from gigatok.cli.tables import table, terminal_width
 
     head, *body = tokenizer_rows(document)

@@ -11,8 +11,8 @@ from gigatok.paper.text import markdown_table
 
 
 def write_tokenizer_study(folder: Path, document: Mapping[str, Any]) -> None:
-    """``README.md``, ``study.json``, ``pareto`` and ``settings`` as PNG and SVG."""
-    from gigatok.paper.figures.study import write_pareto, write_settings
+    """``README.md``, ``study.json``, ``pareto`` and ``settings`` in every format."""
+    from gigatok.paper.studies.figures import write_pareto, write_settings
 
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "study.json", document)
@@ -32,8 +32,8 @@ def write_tokenizer_study(folder: Path, document: Mapping[str, Any]) -> None:
 
 
 def write_guidance_study(folder: Path, document: Mapping[str, Any]) -> None:
-    """``README.md``, ``study.json``, ``guidance`` as PNG and SVG."""
-    from gigatok.paper.figures.study import write_guidance
+    """``README.md``, ``study.json``, ``guidance`` in every format."""
+    from gigatok.paper.studies.figures import write_guidance
 
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "study.json", document)
