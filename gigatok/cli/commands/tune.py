@@ -148,8 +148,8 @@ def _write_guidance_report(root: Path, name: str, trials: list[dict[str, Any]], 
 
 
 def _print_front(document: Mapping[str, Any]) -> None:
-    from gigatok.paper.studies.page import tokenizer_rows
     from gigatok.cli.tables import table, terminal_width
+    from gigatok.paper.studies.page import tokenizer_rows
 
     head, *body = tokenizer_rows(document)
     print(table(head, body, terminal_width(), left=2))
