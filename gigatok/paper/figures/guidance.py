@@ -54,7 +54,7 @@ def write_guidance(rows: Sequence[ScalingRow], params: Params, folder: Path) -> 
     """``guidance`` in every format: a panel for each recipe, a line for each generator, the best scale ringed."""
     looks = Palette(params)
     curves = {row.name: tried_scales(row.generator_run) for row in rows}
-    curves = {name: curve for name, curve in curves.items() if curve}
+    curves = {name: curve for name, curve in curves.items() if len(curve) > 1}
     tokenizers = {row.name: row.tokenizer for row in rows}
     order = looks.ordered(tokenizers[name] for name in curves)
     names = sorted(curves, key=lambda name: order.index(tokenizers[name]))
@@ -74,7 +74,10 @@ def write_guidance(rows: Sequence[ScalingRow], params: Params, folder: Path) -> 
         if chosen
     ]
     notes = [scale_note(params.profile), "Rings: the best scale of each generator. Bars: 95%.", *_ends(curves)]
-    nothing = "gFID by guidance scale needs generators, which are not there. They are made by: gigatok-bench scaling"
+    nothing = (
+        "gFID by guidance scale needs generators with several evaluate_generator.cfg_scales, which are not there. They "
+        "are made by: gigatok-bench scaling"
+    )
     write_panels(
         folder / "guidance",
         panels,
@@ -93,11 +96,10 @@ def write_guidance(rows: Sequence[ScalingRow], params: Params, folder: Path) -> 
 
 def _ends(curves: Mapping[str, Sequence[Tried]]) -> list[str]:
     """Says how many generators are best at an end of the scales, beyond which a better one may lie."""
-    known = [curve for curve in curves.values() if len(curve) > 1]
-    last = sum(min(curve, key=lambda each: each.score.value) is curve[-1] for curve in known)
+    last = sum(min(curve, key=lambda each: each.score.value) is curve[-1] for curve in curves.values())
     if not last:
         return []
-    return [f"The largest scale that was tried is the best of {last} of {len(known)}: a larger one may be better."]
+    return [f"The largest scale that was tried is the best of {last} of {len(curves)}: a larger one may be better."]
 
 
 def _limits(scores: Sequence[Score]) -> tuple[float, float]:

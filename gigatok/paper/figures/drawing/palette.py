@@ -57,7 +57,8 @@ class Palette:
     def tokenizer(self, name: str) -> Look:
         """Its recipe's look with the lightness of its size."""
         look = RECIPES[self.recipe(name)]
-        size = base_name(name)
+        entry = self._params.tokenizers.get(name)
+        size = f"{entry.encoder}-{entry.decoder}" if entry else base_name(name)
         share = _SIZES.index(size) / (len(_SIZES) - 1) if size in _SIZES else 0.4
         return {**look, "color": mixed(look["color"], _LIGHTEST + share * (_DARKEST - _LIGHTEST))}
 
