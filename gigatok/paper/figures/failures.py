@@ -5,25 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from textwrap import wrap
 
 import numpy as np
-from PIL import Image, ImageDraw
 
 from gigatok.artifacts.outputs.pictures import WorstPairs
 from gigatok.config import RUNGS, Params
-from gigatok.paper.figures.picture_grids import BACK, FAINT, INK, font, upscale, write_png
+from gigatok.paper.figures.drawing.sheet import FAINT, FULL, GAP, MARGIN, Sheet, line_height, tile_side
+from gigatok.paper.figures.picture_grids import LABEL
 from gigatok.paper.figures.written import WrittenFigure
 from gigatok.paper.results.reader import Results
 from gigatok.paper.results.run import Run, command_for
 
 COLUMNS = 8
-_GAP = 6
-_LABEL = 96
-_LINE = 13
-"""Pixels of a line of a caption."""
-_CAPTION = 4 * _LINE + 8
-"""Two lines of a name, one of its note, one of the value."""
+_LINES = 4
+"""Under a pair: the value, two lines of a name, one of its note."""
 
 
 def write_failures(results: Results, path: Path) -> WrittenFigure:
@@ -35,14 +30,17 @@ def write_failures(results: Results, path: Path) -> WrittenFigure:
     params = results.params
     runs = [results.single("tokenizer", name) for name in RUNGS.values()]
     classes = results.classes
-    blocks = [_block(run, _worst(run), params, classes) for run in runs]
-    sheet = Image.new("RGB", (max(each.width for each in blocks), sum(each.height for each in blocks)), BACK)
+    worst = {run.name: _worst(run) for run in runs}
+    heights = [_height(worst[run.name]) for run in runs]
+    sheet = Sheet(sum(heights) - GAP)
     y = 0
-    for block in blocks:
-        sheet.paste(block, (0, y))
-        y += block.height
-    write_png(sheet, path)
-    shown = tuple(score for run in runs if _worst(run) for score in run.scores if score.metric == "psnr")
+    for run, height in zip(runs, heights, strict=True):
+        _draw(sheet, y, run, worst[run.name], params, classes)
+        y += height
+    sheet.write(path)
+    shown = tuple(
+        score for run in runs if worst[run.name] is not None for score in run.scores if score.metric == "psnr"
+    )
     return WrittenFigure(0, "Worst reconstructions: the validation images with the lowest PSNR", path, shown)
 
 
@@ -80,45 +78,43 @@ def _worst(run: Run) -> WorstPairs | None:
     return pictures.worst.first(COLUMNS)
 
 
-def _block(run: Run, worst: WorstPairs | None, params: Params, classes: Sequence[str]) -> Image.Image:
+def _side(worst: WorstPairs) -> int:
+    room = (FULL - 2 * MARGIN - LABEL + GAP) // COLUMNS - GAP
+    return min(tile_side(worst.originals, room), room)
+
+
+def _height(worst: WorstPairs | None) -> int:
+    """Pixels of a rung's block, with the gap under it."""
     if worst is None:
-        return _words(run, params)
-    pairs = [
-        (upscale(original), upscale(reconstruction))
-        for original, reconstruction in zip(worst.originals, worst.reconstructions, strict=True)
-    ]
-    names = image_names(worst.ids.tolist(), worst.labels.tolist(), params, classes)
-    side = pairs[0][0].width
-    step = side + _GAP
-    block = Image.new("RGB", (_LABEL + COLUMNS * step - _GAP, 2 * step + _CAPTION + 2 * _GAP), BACK)
-    draw = ImageDraw.Draw(block)
+        return line_height() + 2 * GAP
+    return 2 * (_side(worst) + GAP) + _LINES * line_height() + 3 * GAP
+
+
+def _draw(sheet: Sheet, y: int, run: Run, worst: WorstPairs | None, params: Params, classes: Sequence[str]) -> None:
+    if worst is None:
+        sheet.text(0, y, _words(run, params), FULL - 2 * MARGIN, color=FAINT, lines=1)
+        return
+    side = _side(worst)
+    step = side + GAP
     for line, text in enumerate((f"{run.name}\noriginals", "reconstructed")):
-        draw.multiline_text((0, line * step + side / 2), text, INK, font(12), anchor="lm", spacing=3)
-    for place, ((original, reconstruction), (name, note), value) in enumerate(
-        zip(pairs, names, worst.psnr, strict=True)
-    ):
-        x = _LABEL + place * step
-        block.paste(original, (x, 0))
-        block.paste(reconstruction, (x, step))
-        draw.text((x, 2 * step), _decibels(float(value)), INK, font(10))
-        for line, text in enumerate([*_fitted(name, side, 2), *_fitted(note, side, 1)], start=1):
-            draw.text((x, 2 * step + line * _LINE), text, FAINT, font(10))
-    return block
-
-
-def _fitted(text: str, width: int, lines: int) -> list[str]:
-    """The text in at most that many lines of ``width`` pixels; what does not fit ends in dots."""
-    letters = max(4, int(width / font(10).getlength("n")))
-    return wrap(text, letters, max_lines=lines, placeholder="...") or [""]
+        sheet.text(0, y + line * step + side // 2, text, LABEL - GAP, middle=True)
+    names = image_names(worst.ids.tolist(), worst.labels.tolist(), params, classes)
+    pairs = zip(worst.originals, worst.reconstructions, worst.psnr, names, strict=True)
+    for place, (original, reconstruction, value, (name, note)) in enumerate(pairs):
+        x = LABEL + place * step
+        sheet.tile(x, y, original, side)
+        sheet.tile(x, y + step, reconstruction, side)
+        under = y + 2 * step
+        sheet.text(x, under, _decibels(float(value)), side, lines=1)
+        sheet.text(x, under + line_height(), name, side, color=FAINT, lines=2)
+        sheet.text(x, under + 3 * line_height(), note, side, color=FAINT, lines=1)
 
 
 def _decibels(value: float) -> str:
     return f"{value:.2f} dB" if np.isfinite(value) else "exact"
 
 
-def _words(run: Run, params: Params) -> Image.Image:
-    block = Image.new("RGB", (760, 34), BACK)
+def _words(run: Run, params: Params) -> str:
     state = "no worst pairs kept" if run.sheet else "not run"
     command = f"dvc repro evaluate_tokenizer@{run.name}" if run.sheet else command_for(params, run.name)
-    ImageDraw.Draw(block).text((0, 8), f"{run.name}: {state}: {command}", FAINT, font(12))
-    return block
+    return f"{run.name}: {state}: {command}"

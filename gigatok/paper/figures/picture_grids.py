@@ -1,205 +1,176 @@
-"""Grids a person looks at: originals, reconstructions by size, samples by class. Enlarged, never smoothed."""
+"""Grids a person looks at: originals, reconstructions by tokenizer, samples by class. Enlarged, never smoothed."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
-from PIL import Image, ImageDraw, ImageFont
 
-from gigatok.artifacts import write_bytes
-from gigatok.artifacts.outputs.pictures import GeneratorSamples
 from gigatok.config import Params
+from gigatok.paper.figures.drawing.palette import FLOOR, RECIPES, Palette
+from gigatok.paper.figures.drawing.panels import scale_note
+from gigatok.paper.figures.drawing.sheet import FAINT, FULL, GAP, MARGIN, Pictures, Sheet, line_height, tile_side
 from gigatok.paper.results.metrics import find_metric, full_name
 from gigatok.paper.results.run import command_for
 from gigatok.paper.tables.scaling_rows import ScalingRow
 
-Pictures = npt.NDArray[np.uint8]
 Block = Sequence[Pictures] | str
 """Tiles of a row, or words in their place."""
 
-_TILE = 96
-"""Pixels a small image is enlarged to, about."""
-_GAP = 6
-_LABEL = 132
-_MARGIN = 10
-BACK = (238, 240, 242)
-"""Behind the tiles: pictures on white stand out from it."""
-INK, FAINT = (30, 34, 40), (110, 116, 124)
+LABEL = 330
+"""Pixels of a column of labels."""
+ROOM = FULL - 2 * MARGIN
+_TILE = 192
+"""Pixels of a tile, about: 0.64 inches."""
+_NARROWEST, _KINDS = 150, 10
+"""Pixels of a tile under a class, at least, and classes, at most."""
+
+
+class Line(NamedTuple):
+    """A row of a grid."""
+
+    label: str
+    block: Block
+    color: str = ""
+    """Of the mark beside it; empty: none."""
 
 
 def write_reconstructions(rows: Sequence[ScalingRow], params: Params, path: Path) -> None:
     """One row of originals, one row of reconstructions for each tokenizer, one for the k-means baseline."""
+    rows = _ordered(rows, params)
     read = [(row, row.tokenizer_run.pictures) for row in rows]
     shown = next((pictures.originals for _, pictures in read if pictures), None)
     if shown is None:
-        _placeholder(path, rows, params)
+        _write_words(path, rows, params)
         return
-    count = params.report.example_rows
-    lines: list[tuple[str, Block]] = [("originals", list(shown[:count]))]
+    count = min(params.report.example_rows, columns_for(shown, ROOM - LABEL))
+    colors = _colors(rows, params)
+    lines = [Line("originals", list(shown[:count]))]
     for row, pictures in read:
-        images = list(pictures.reconstructions[:count]) if pictures else _not_run(row, params)
-        lines.append((_name(row, "psnr"), images))
+        images: Block = list(pictures.reconstructions[:count]) if pictures else _not_run(row, params)
+        lines.append(Line(_name(row, "psnr"), images, colors[row.name]))
     baseline = rows[0].reference_run.arrays("pictures.npz")
     if "kmeans" in baseline:
-        lines.append(("k-means patches", list(baseline["kmeans"][:count])))
-    write_png(_sheet(lines, count), path)
+        lines.append(Line("k-means patches\n(baseline)", list(baseline["kmeans"][:count]), FLOOR["color"]))
+    grid(lines, note=scale_note(params.profile)).write(path)
 
 
 def write_samples(rows: Sequence[ScalingRow], params: Params, classes: Sequence[str], path: Path) -> None:
     """One row for each generator, one column for each class; equal places, equal seeds."""
+    rows = _ordered(rows, params)
     read = [(row, row.generator_run.samples) for row in rows]
-    present = next((stored.classes for _, stored in read if stored), None)
+    present = next((stored for _, stored in read if stored), None)
     if present is None:
-        _placeholder(path, rows, params)
+        _write_words(path, rows, params)
         return
-    kinds = pick(np.unique(present).tolist(), 10)
-    lines: list[tuple[str, Block]] = []
+    count = columns_for(present.samples, ROOM - LABEL, narrowest=_NARROWEST)
+    kinds = pick(np.unique(present.classes).tolist(), min(_KINDS, count))
+    colors = _colors(rows, params)
+    lines = []
     for row, stored in read:
+        images: Block = _not_run(row, params)
         if stored:
             images = [stored.samples[np.flatnonzero(stored.classes == kind)[0]] for kind in kinds]
-            lines.append((_name(row, "gfid"), images))
-        else:
-            lines.append((_name(row, "gfid"), _not_run(row, params)))
-    write_png(_sheet(lines, len(kinds), [_class_name(classes, kind) for kind in kinds]), path)
+        lines.append(Line(_name(row, "gfid"), images, colors[row.name]))
+    grid(lines, [_class_name(classes, kind) for kind in kinds], note=scale_note(params.profile)).write(path)
 
 
 def write_rung(row: ScalingRow, params: Params, classes: Sequence[str], path: Path) -> None:
-    """Originals, their reconstructions, and samples grouped by class, side by side for one size."""
+    """Originals beside their reconstructions, then samples grouped by class, for one size."""
     pictures, samples = row.tokenizer_run.pictures, row.generator_run.samples
     if pictures is None and samples is None:
-        _placeholder(path, [row], params)
+        _write_words(path, [row], params)
         return
-    depth = params.report.example_rows
-    blocks = []
-    sides = {"originals": pictures.originals, "reconstructions": pictures.reconstructions} if pictures else {}
-    for title, side in sides.items():
-        images = list(side[: 2 * depth])
-        pairs: list[tuple[str, Block]] = [("", images[at : at + 2]) for at in range(0, len(images), 2)]
-        blocks.append(_titled(title, _sheet(pairs, 2, label=0)) if pairs else None)
+    color = _colors([row], params)[row.name]
+    lines = []
+    if pictures is not None:
+        count = min(params.report.example_rows, columns_for(pictures.originals, ROOM - LABEL))
+        for part in (slice(0, count), slice(count, 2 * count)):
+            if len(pictures.originals[part]):
+                lines.append(Line("originals", list(pictures.originals[part])))
+                lines.append(Line(_name(row, "psnr"), list(pictures.reconstructions[part]), color))
     if samples is not None:
-        blocks.append(_titled("samples by class", _sample_block(samples, classes, depth + 1)))
-    write_png(_beside([block for block in blocks if block is not None]), path)
+        count = columns_for(samples.samples, ROOM - LABEL)
+        for kind in pick(np.unique(samples.classes).tolist(), params.report.example_rows + 1):
+            images = samples.samples[samples.classes == kind][:count]
+            lines.append(Line(f"samples of {_class_name(classes, kind)}", list(images), color))
+    grid(lines, note=f"{_name(row, 'gfid', ', ')}. {scale_note(params.profile)}").write(path)
 
 
-def write_sheet(lines: Sequence[tuple[str, Block]], columns: int, path: Path) -> None:
-    """Labelled rows of tiles as a PNG; rows may hold words in the place of tiles."""
-    write_png(_sheet(lines, columns), path)
+def grid(lines: Sequence[Line], heads: Sequence[str] = (), note: str = "") -> Sheet:
+    """Labelled rows of tiles; a text in the place of tiles is written across the row."""
+    tiles = [images for _, images, _ in lines if not isinstance(images, str)]
+    columns = max((len(images) for images in tiles), default=1)
+    step = (ROOM - LABEL + GAP) // columns
+    side = min(tile_side(tiles[0] if tiles else (), min(step - GAP, _TILE)), step - GAP)
+    step = side + GAP
+    top = 2 * line_height() + GAP if heads else 0
+    sheet = Sheet(top + len(lines) * step - GAP + (line_height() + GAP if note else 0))
+    for place, head in enumerate(heads):
+        sheet.text(LABEL + place * step, 0, head, side, color=FAINT)
+    for place, (label, images, color) in enumerate(lines):
+        y = top + place * step
+        if color:
+            sheet.bar(0, y, side, color)
+        sheet.text(18, y + side // 2, label, LABEL - 18 - GAP, middle=True)
+        if isinstance(images, str):
+            sheet.text(LABEL, y + side // 2, images, ROOM - LABEL, color=FAINT, middle=True)
+        else:
+            for at, image in enumerate(images):
+                sheet.tile(LABEL + at * step, y, image, side)
+    if note:
+        sheet.text(0, top + len(lines) * step, note, ROOM, color=FAINT, lines=1)
+    return sheet
+
+
+def columns_for(images: Pictures, room: int, narrowest: int = _TILE) -> int:
+    """How many images stand side by side: as many as their pixels allow."""
+    return int(max(1, (room + GAP) // (max(images.shape[1], min(narrowest, _TILE)) + GAP)))
 
 
 def pick(values: Sequence[Any], count: int) -> list[Any]:
     """At most ``count`` of the values, evenly spread, first and last included."""
     if len(values) <= count:
         return list(values)
+    if count == 1:
+        return [values[0]]
     return [values[round(at * (len(values) - 1) / (count - 1))] for at in range(count)]
 
 
-def upscale(image: Pictures) -> Image.Image:
-    """``(H, W, 3)`` enlarged by a whole factor to about 96 pixels, every source pixel a square."""
-    factor = max(1, round(_TILE / image.shape[0]))
-    return Image.fromarray(image.repeat(factor, axis=0).repeat(factor, axis=1))
+def _ordered(rows: Sequence[ScalingRow], params: Params) -> list[ScalingRow]:
+    """As all figures list them."""
+    order = Palette(params).ordered(row.tokenizer for row in rows)
+    return sorted(rows, key=lambda row: order.index(row.tokenizer))
 
 
-def _sample_block(stored: GeneratorSamples, classes: Sequence[str], depth: int) -> Image.Image:
-    kinds = pick(np.unique(stored.classes).tolist(), depth)
-    lines: list[tuple[str, Block]] = []
-    for kind in kinds:
-        images = stored.samples[stored.classes == kind][:6]
-        lines.append((_class_name(classes, kind).replace("\n", " "), list(images)))
-    return _sheet(lines, max(len(images) for _, images in lines))
+def _colors(rows: Sequence[ScalingRow], params: Params) -> dict[str, str]:
+    """Of the recipe, by the row's name."""
+    looks = Palette(params)
+    return {row.name: str(RECIPES[looks.recipe(row.tokenizer)]["color"]) for row in rows}
 
 
-def _sheet(
-    lines: Sequence[tuple[str, Block]],
-    columns: int,
-    heads: Sequence[str] = (),
-    label: int = _LABEL,
-) -> Image.Image:
-    """Labelled rows of tiles; a text in place of tiles is written across the row."""
-    tiles = [[upscale(image) for image in images] if not isinstance(images, str) else images for _, images in lines]
-    side = next((row[0].width for row in tiles if row and not isinstance(row, str)), _TILE)
-    step, top = side + _GAP, 34 if heads else 0
-    sheet = Image.new("RGB", (label + columns * step - _GAP, top + len(lines) * step - _GAP), BACK)
-    draw = ImageDraw.Draw(sheet)
-    for place, head in enumerate(heads):
-        draw.multiline_text((label + place * step, 2), head, FAINT, font(10), spacing=2)
-    for place, ((text, _), row) in enumerate(zip(lines, tiles, strict=True)):
-        y = top + place * step
-        middle = (0, y + side / 2)
-        draw.multiline_text(middle, _wrap(text), INK, font(12), anchor="lm", spacing=3)
-        if isinstance(row, str):
-            draw.text((label, y + side / 2), row, FAINT, font(11), anchor="lm")
-        else:
-            for at, tile in enumerate(row):
-                sheet.paste(tile, (label + at * step, y))
-    return sheet
-
-
-def _titled(title: str, block: Image.Image) -> Image.Image:
-    out = Image.new("RGB", (block.width, block.height + 26), BACK)
-    ImageDraw.Draw(out).text((0, 3), title, INK, font(14))
-    out.paste(block, (0, 26))
-    return out
-
-
-def _beside(blocks: Sequence[Image.Image]) -> Image.Image:
-    gap = 5 * _GAP
-    width = sum(block.width for block in blocks) + gap * (len(blocks) - 1)
-    out = Image.new("RGB", (width, max(block.height for block in blocks)), BACK)
-    x = 0
-    for block in blocks:
-        out.paste(block, (x, 0))
-        x += block.width + gap
-    return out
-
-
-def _placeholder(path: Path, rows: Sequence[ScalingRow], params: Params) -> None:
+def _write_words(path: Path, rows: Sequence[ScalingRow], params: Params) -> None:
     """Stands where pictures will be: says which command makes them."""
-    sheet = Image.new("RGB", (760, 34 + 24 * len(rows)), BACK)
-    draw = ImageDraw.Draw(sheet)
+    step = line_height() + GAP
+    sheet = Sheet(step * len(rows) - GAP)
     for place, row in enumerate(rows):
-        draw.text((12, 16 + 24 * place), f"{row.tokenizer}: {_not_run(row, params)}", FAINT, font(12))
-    write_png(sheet, path)
+        sheet.text(0, step * place, f"{row.tokenizer}: {_not_run(row, params)}", ROOM, color=FAINT, lines=1)
+    sheet.write(path)
 
 
 def _not_run(row: ScalingRow, params: Params) -> str:
     return f"not run: {command_for(params, row.tokenizer)}"
 
 
-def _name(row: ScalingRow, key: str) -> str:
-    lines = [f"{row.size}: {row.tokenizer}" if row.size else row.tokenizer]
+def _name(row: ScalingRow, key: str, between: str = "\n") -> str:
+    lines = [row.name]
     found, shown = full_name(row.metrics, key), find_metric(key)
     if found and shown:
         lines.append(f"{shown.label} {shown.text(row.metrics[found])} {shown.unit}".rstrip())
-    return "\n".join(lines)
+    return between.join(lines)
 
 
 def _class_name(classes: Sequence[str], kind: int) -> str:
-    name = classes[kind] if kind < len(classes) else f"class {kind}"
-    return name.replace(" & ", " &\n")
-
-
-def _wrap(text: str) -> str:
-    return text.replace(" & ", " &\n") if len(text) > 16 else text
-
-
-@cache
-def font(size: int) -> ImageFont.FreeTypeFont:
-    """The figures' font, in pixels."""
-    import matplotlib
-
-    return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf"), size)
-
-
-def write_png(image: Image.Image, path: Path) -> None:
-    """Write a sheet with a margin around it."""
-    framed = Image.new("RGB", (image.width + 2 * _MARGIN, image.height + 2 * _MARGIN), BACK)
-    framed.paste(image, (_MARGIN, _MARGIN))
-    content = io.BytesIO()
-    framed.save(content, format="PNG", optimize=True)
-    write_bytes(path, content.getvalue())
+    return classes[kind] if kind < len(classes) else f"class {kind}"

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, cast
 from matplotlib.axes import Axes
 
 from gigatok.artifacts import replacing
+from gigatok.paper.figures.drawing.fonts import families
 from gigatok.paper.figures.drawing.labels import PointLabel, settle
 from gigatok.paper.figures.drawing.palette import FAINT, FLOOR, INK, OTHER, OWN, WARNING, WITH, WITHOUT
-from gigatok.paper.figures.drawing.text import FONT, printable, width_of
+from gigatok.paper.figures.drawing.text import printable, width_of
 from gigatok.paper.text import compact
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ FORMATS = ("png", "svg", "pdf")
 """Of every plot. Sheets of pictures are PNG."""
 
 _RC: dict[str, Any] = {
-    "font.family": FONT,
     "font.size": SMALLEST,
     "axes.titlesize": 9,
     "axes.titleweight": "bold",
@@ -64,15 +64,9 @@ _RC: dict[str, Any] = {
     "legend.frameon": False,
     "legend.fontsize": SMALLEST,
     "figure.dpi": 100,
-    "savefig.dpi": DPI,
     "svg.hashsalt": "gigatok",
     "svg.fonttype": "path",
     "pdf.fonttype": 42,
-}
-_METADATA: dict[str, dict[str, None]] = {
-    "png": {"Software": None},
-    "svg": {"Date": None, "Creator": None},
-    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
 }
 
 
@@ -83,7 +77,7 @@ def figure(width: float, height: float) -> Iterator[Figure]:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(cast(Any, _RC)):
+    with matplotlib.rc_context(cast(Any, {**_RC, "font.family": list(families())})):
         drawing = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(drawing)
         yield drawing
@@ -94,10 +88,29 @@ def save(drawing: Figure, stem: Path) -> None:
 
     Call inside ``figure``'s block: the identifiers' salt is part of the style.
     """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_pdf import FigureCanvasPdf
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
     lay_out(drawing)
-    for kind in FORMATS:
-        with replacing(stem.with_suffix(f".{kind}")) as path:
-            drawing.savefig(path, format=kind, metadata=cast(Any, _METADATA[kind]))
+    drawing.set_dpi(DPI)
+    # the canvases themselves: savefig draws once more for each, to lay out what is laid out
+    with replacing(stem.with_suffix(".png")) as path:
+        cast(Any, FigureCanvasAgg(drawing)).print_png(path, metadata={"Software": None})
+    with replacing(stem.with_suffix(".svg")) as path:
+        cast(Any, FigureCanvasSVG(drawing)).print_svg(path, metadata={"Date": None, "Creator": None})
+    with replacing(stem.with_suffix(".pdf")) as path:
+        undated = {"CreationDate": None, "Creator": None, "Producer": None}
+        cast(Any, FigureCanvasPdf(drawing)).print_pdf(path, metadata=undated)
+
+
+def size_on_a_page(png: Path) -> tuple[int, int]:
+    """Width and height at which a browser shows a figure: a full one ``README_PIXELS`` wide, whatever its file has."""
+    from PIL import Image
+
+    with Image.open(png) as image:
+        scale = README_PIXELS / (WIDTH * float(image.info.get("dpi", (DPI, DPI))[0]))
+        return round(image.width * scale), round(image.height * scale)
 
 
 def lay_out(drawing: Figure) -> None:

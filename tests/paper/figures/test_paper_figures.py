@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 from fake_runs import fake_params, full_params, write_core, write_generator
 from remeasured import remeasure
 
 from gigatok.config import GigatokError
-from gigatok.paper.figures import feature_maps, paper_figures
-from gigatok.paper.figures.feature_maps import principal_components, write_feature_maps
+from gigatok.paper.figures import paper_figures
 from gigatok.paper.figures.paper_figures import write_paper_figures
 from gigatok.paper.figures.series import Series, Spot
 from gigatok.paper.figures.style import MIXED
@@ -54,40 +52,6 @@ def test_reader_takes_each_metric_from_its_owner(written):
 
 def test_series_are_plain_data():
     assert Series("a", (Spot(1, "x", "x"),)).spots[0].x == 1
-
-
-def test_components_of_a_planted_plane_are_found():
-    rng = np.random.default_rng(0)
-    plane = rng.normal(size=(2, 16, 3)) * (5, 3, 2)
-    basis = np.linalg.qr(rng.normal(size=(10, 3)))[0].T
-    maps = principal_components((plane @ basis).astype(np.float32)).reshape(-1, 3).astype(float)
-    assert maps.shape == (32, 3)
-    for place in range(3):
-        best = max(abs(np.corrcoef(maps[:, place], plane.reshape(-1, 3)[:, axis])[0, 1]) for axis in range(3))
-        assert best > 0.9
-
-
-def test_components_do_not_depend_on_an_offset():
-    features = np.random.default_rng(0).normal(size=(2, 16, 6)).astype(np.float32)
-    assert np.abs(principal_components(features).astype(int) - principal_components(features + 9)).max() <= 1
-
-
-def test_feature_maps_without_weights_say_so(written, tmp_path):
-    write_feature_maps(Results(written[0], fake_params()), tmp_path / "fig08.png")
-    assert (tmp_path / "fig08.png").stat().st_size > 500
-
-
-@pytest.mark.parametrize("missing", feature_maps.TOKENIZERS)
-def test_originals_come_first_whichever_tokenizer_was_not_run(tmp_path, monkeypatch, missing):
-    write_core(tmp_path)
-    for name in set(feature_maps.TOKENIZERS) - {missing}:
-        (tmp_path / "tokenizers" / name / "weights.safetensors").touch()
-    sheets = []
-    monkeypatch.setattr(feature_maps, "_maps", lambda folder, images, layer: images)
-    monkeypatch.setattr(feature_maps, "write_sheet", lambda lines, images, path: sheets.append(lines))
-    write_feature_maps(Results(tmp_path, fake_params()), tmp_path / "fig08.png")
-    labels = [label.split("\n")[0] for label, _ in sheets[0]]
-    assert labels == ["originals", *feature_maps.TOKENIZERS]
 
 
 @pytest.fixture

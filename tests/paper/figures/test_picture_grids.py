@@ -5,9 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from fake_runs import CLASSES, fake_params, pictures, write_core, write_tokenizer
-from PIL import Image
+from sheets import overlapping, shown, tile_at, tiles
 
-from gigatok.paper.figures.picture_grids import pick, upscale, write_reconstructions, write_rung, write_samples
+from gigatok.paper.figures.drawing.sheet import FULL, MARGIN, enlarged, font
+from gigatok.paper.figures.picture_grids import (
+    LABEL,
+    Line,
+    columns_for,
+    grid,
+    pick,
+    write_reconstructions,
+    write_rung,
+    write_samples,
+)
+from gigatok.paper.figures.style import DPI, SMALLEST
 from gigatok.paper.results.reader import Results
 from gigatok.paper.tables.scaling_rows import series_rows
 
@@ -19,16 +30,35 @@ def core(tmp_path_factory):
     return series_rows(Results(runs, fake_params()))
 
 
-def test_upscaling_keeps_every_pixel():
+def test_enlarging_keeps_every_pixel():
     image = pictures(1)[0]
-    shown = np.asarray(upscale(image))
-    assert shown.shape == (96, 96, 3)
-    assert (shown[::3, ::3] == image).all()
-    assert (shown[2::3, 1::3] == image).all()
+    large = np.asarray(enlarged(image, 100))
+    assert large.shape == (96, 96, 3)
+    assert (large[::3, ::3] == image).all()
+    assert (large[2::3, 1::3] == image).all()
 
 
 def test_large_images_stay_as_they_are():
-    assert upscale(np.zeros((256, 256, 3), np.uint8)).size == (256, 256)
+    assert enlarged(np.zeros((256, 256, 3), np.uint8), 192).size == (256, 256)
+    assert columns_for(np.zeros((9, 256, 256, 3), np.uint8), FULL) == 7
+
+
+@pytest.mark.parametrize("side", [16, 32, 64, 256])
+def test_sheets_of_any_image_size_overprint_nothing_and_end_inside(side, tmp_path, sheets):
+    images = np.zeros((12, side, side, 3), np.uint8)
+    names = ["originals", "a-tokenizer-with-a-name-that-is-far-too-long\nPSNR 18.93 dB", "旗"]
+    count = columns_for(images, FULL - 2 * MARGIN - LABEL)
+    lines = [Line(name, list(images[:count]), "#000000") for name in names]
+    heads = ["a class with a name that goes on and on"] * count
+    grid([*lines, Line("S-S", "not run: " + "command " * 40)], heads, note="A note. " * 40).write(tmp_path / "a.png")
+    assert overlapping(sheets["a.png"]) == []
+    assert min(edge for each in sheets["a.png"] for edge in each.box) >= 0
+    assert max(each.box[2] for each in sheets["a.png"]) <= FULL - MARGIN + 2
+    shown(tmp_path / "a.png")
+
+
+def test_text_on_sheets_is_as_large_as_in_plots():
+    assert font(SMALLEST).size == round(SMALLEST * DPI / 72)
 
 
 def test_pick_spreads_evenly():
@@ -36,24 +66,32 @@ def test_pick_spreads_evenly():
     assert pick([1, 2], 3) == [1, 2]
 
 
-def test_reconstructions_have_a_row_for_each_tokenizer_the_originals_and_kmeans(core, tmp_path):
+def test_reconstructions_have_a_row_for_each_tokenizer_the_originals_and_kmeans(core, tmp_path, sheets):
     write_reconstructions(core, fake_params(), tmp_path / "a.png")
-    with Image.open(tmp_path / "a.png") as image:
-        shown = np.asarray(image.convert("RGB"))
-    assert shown.shape[0] == 20 + (len(core) + 2) * 102 - 6
+    sheet, found = shown(tmp_path / "a.png"), tiles(sheets["a.png"])
+    count = fake_params().report.example_rows
+    assert len(found) == (len(core) + 2) * count
     originals = pictures(16)
-    first = shown[10:106:3, 10 + 132 : 10 + 132 + 96 : 3]
-    assert (first == originals[0]).all()
-    last = shown[-106:-10:3, 10 + 132 : 10 + 132 + 96 : 3]
-    assert (last == originals[0] // 32 * 32).all()
+    assert (tile_at(sheet, found[0]) == originals[0]).all()
+    assert (tile_at(sheet, found[-count]) == originals[0] // 32 * 32).all()
+    assert [each.text.split("\n")[0] for each in sheets["a.png"] if each.what == "text"] == [
+        "originals",
+        *(row.tokenizer for row in core),
+        "k-means patches",
+        "Proxy scale: profile nano.",
+    ]
+    assert overlapping(sheets["a.png"]) == []
 
 
-def test_samples_stand_under_their_class(core, tmp_path):
+def test_samples_stand_under_their_class(core, tmp_path, sheets):
     write_samples(core[:2], fake_params(), CLASSES, tmp_path / "a.png")
-    with Image.open(tmp_path / "a.png") as image:
-        shown = np.asarray(image.convert("RGB"))
-    x = 10 + 132 + 4 * 102
-    assert (shown[44 : 44 + 96 : 3, x : x + 96 : 3] == pictures(36)[4]).all()
+    sheet, placed = shown(tmp_path / "a.png"), sheets["a.png"]
+    head = next(each for each in placed if each.text.replace("\n", " ").startswith("Travel"))
+    box = tiles(placed)[4]
+    assert abs(head.box[0] - box[0]) < 8
+    assert head.box[3] < box[1]
+    assert (tile_at(sheet, box) == pictures(36)[4]).all()
+    assert overlapping(placed) == []
 
 
 def test_missing_runs_get_words_not_pictures(tmp_path):
@@ -67,10 +105,8 @@ def test_missing_runs_get_words_not_pictures(tmp_path):
     write_reconstructions(some, params, tmp_path / "some.png")
     write_rung(some[0], params, CLASSES, tmp_path / "half.png")
     write_rung(some[1], params, CLASSES, tmp_path / "none.png")
-    with Image.open(tmp_path / "none.png") as image:
-        assert image.height < 100
-    with Image.open(tmp_path / "half.png") as image:
-        assert image.height > 800
+    assert len(shown(tmp_path / "none.png")) < 100
+    assert len(shown(tmp_path / "half.png")) > 700
 
 
 def test_equal_runs_give_equal_files(core, tmp_path):

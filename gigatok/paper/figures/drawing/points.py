@@ -76,7 +76,7 @@ def draw_marks(
         }
         axes.plot(xs, ys, linestyle="none", marker=look["marker"], markersize=3.2, zorder=4, **faint)
     named = [
-        (mark.x, value, fitted(mark.name, _NAME, lines=2))
+        (mark.x, value, fitted(mark.name, _NAME, lines=2, hyphens=True))
         for mark, value in zip(marks, values, strict=True)
         if mark.name
     ]

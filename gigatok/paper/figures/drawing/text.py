@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
 from textwrap import wrap
 
-FONT = "DejaVu Sans"
-"""Comes with matplotlib, so that equal numbers give equal figures on every machine."""
+from gigatok.paper.figures.drawing.fonts import whole
+
 _EM = 0.56
 """Width of a middling letter, in font sizes."""
 _FEW, _SHORT = 4, 16
@@ -21,10 +20,14 @@ def printable(text: str) -> str:
     return "".join(letter if ord(letter) in known or letter == "\n" else _code(letter) for letter in text)
 
 
-def fitted(text: str, inches: float, size: float = 8, lines: int | None = None) -> str:
-    """The text in lines of that width; what does not fit into ``lines`` ends in dots."""
+def fitted(text: str, inches: float, size: float = 8, lines: int | None = None, *, hyphens: bool = False) -> str:
+    """The text in lines of that width; what does not fit into ``lines`` ends in dots.
+
+    Args:
+        hyphens: whether a line may end at one: names may, commands may not
+    """
     letters = max(6, int(inches * 72 / (_EM * size)))
-    return "\n".join(wrap(text, letters, max_lines=lines, placeholder=" ...") or [""])
+    return "\n".join(wrap(text, letters, max_lines=lines, placeholder=" ...", break_on_hyphens=hyphens) or [""])
 
 
 def short_name(name: str, letters: int = 13) -> str:
@@ -59,8 +62,6 @@ def _code(letter: str) -> str:
 
 @cache
 def _letters() -> frozenset[int]:
-    import matplotlib
     from matplotlib.ft2font import FT2Font
 
-    path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
-    return frozenset(FT2Font(str(path)).get_charmap())
+    return frozenset(FT2Font(str(whole())).get_charmap())
