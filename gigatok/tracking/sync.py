@@ -51,7 +51,7 @@ def sync(runs_root: Path, section: TrackingSection) -> SyncReport:
     done: list[str] = []
     refused: dict[str, Exception] = {}
     points = in_a_row = 0
-    with _connected(destination) as store:
+    with connected(destination) as store:
         for run in run_folders(destination.runs_root):
             name = f"{run.kind}/{run.name}"
             try:
@@ -98,7 +98,7 @@ def doctor(runs_root: Path, section: TrackingSection) -> list[str]:
     destination = find_destination(section, runs_root)
     known = {record.uid: (run, record) for run in run_folders(destination.runs_root) if (record := read_record(run))}
     closed = []
-    with _connected(destination) as store:
+    with connected(destination) as store:
         from gigatok.tracking.mlflow.store import HOST, PID, SUITE, UID
 
         for item in store.running():
@@ -122,7 +122,7 @@ def require_database(destination: Destination) -> None:
     Raises:
         GigatokError: they are not: what is wrong, and the fix.
     """
-    with _connected(destination):
+    with connected(destination):
         pass
 
 
@@ -132,13 +132,17 @@ def share_view(destination: Destination, view: View) -> None:
     Raises:
         GigatokError: the server does not answer, or refuses.
     """
-    with _connected(destination) as store:
+    with connected(destination) as store:
         store.client.set_experiment_tag(store.experiment_id, VIEW_TAG + view.key, view.state)
 
 
 @contextmanager
-def _connected(destination: Destination) -> Iterator[Any]:
-    """A store; whatever MLflow throws becomes one line."""
+def connected(destination: Destination) -> Iterator[Any]:
+    """A ``Store``; whatever MLflow throws becomes one line.
+
+    Raises:
+        GigatokError: the server does not answer, or refuses.
+    """
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     from gigatok.tracking.mlflow.store import Store

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from typing import Annotated
+
 import typer
 
 track_app = typer.Typer(
@@ -39,3 +42,26 @@ def doctor() -> None:
     root = project_root()
     closed = close_dead_runs(root / "runs", load_params(root / "params.yaml").tracking)
     print("\n".join(closed) if closed else "nothing to close")
+
+
+@track_app.command(epilog="Example: gigatok-bench track models S-S --register")
+def models(
+    names: Annotated[list[str] | None, typer.Argument(help="Tokenizers and generators by name; none: all.")] = None,
+    register: Annotated[
+        bool, typer.Option("--register", help="Give versions in MLflow's registry, with aliases: rungs, best-rfid.")
+    ] = False,
+) -> None:
+    """Log finished models with MLflow: signature, input example, scores and data linked. Repeating adds nothing."""
+    from gigatok.artifacts import Workspace
+    from gigatok.cli.files.project import project_root
+    from gigatok.config import load_params
+    from gigatok.pipeline.registry.models import log_models
+
+    root = project_root()
+    done = log_models(load_params(root / "params.yaml"), Workspace(root), names or (), register=register)
+    for each in done:
+        version = f", version {each.version}" if each.version is not None else ""
+        aliases = f" ({', '.join(each.aliases)})" if each.aliases else ""
+        print(f"{each.kind} {each.name}: {each.model_id}{'' if each.new else ', was there'}{version}{aliases}")
+    if not done:
+        print("no finished model: 'gigatok-bench repro' makes them", file=sys.stderr)

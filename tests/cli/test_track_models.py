@@ -1,0 +1,112 @@
+"""``track models``: finished models in MLflow, as anybody loads them from there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from cli_harness import Command, small_tokenizer_config
+
+from gigatok.artifacts import Score, ScoreSheet, Workspace
+from gigatok.config import ArConfig, GigatokError, parse_params
+from gigatok.config.profiles import render
+from gigatok.data import PreparedData, prepare
+from gigatok.evaluation.decode import reconstruct
+from gigatok.interop import save_model
+from gigatok.interop.native import load_tokenizer_dir
+from gigatok.models import ArModel, Tokenizer
+from gigatok.pipeline.registry.models import log_models
+from gigatok.pipeline.registry.pyfunc import _load_pyfunc
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """Two tokenizers and a generator, untrained, with scores."""
+    values = yaml.safe_load(render("smoke"))
+    values["prepare"] |= {"image_size": 16, "limit_concepts": 20}
+    values["train_tokenizer"]["model"]["num_tokens"] = 4
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    workspace, params = Workspace(tmp_path), parse_params(values)
+    prepare(params.prepare, params.base, workspace.data)
+    sha256 = PreparedData.open(workspace.data).summary.data_sha256
+    torch.manual_seed(0)
+    config = small_tokenizer_config()
+    for name, rfid in (("S-S", 9.0), ("B-L", 7.0)):
+        run = workspace.tokenizer(name)
+        save_model(run.path, Tokenizer(config), config)
+        score = Score(metric="rfid/tiny", value=rfid).replace()
+        score = score.replace(provenance=score.provenance.replace(data_sha=sha256))
+        ScoreSheet(name=name, kind="tokenizer", scores=(score,)).write(run.summary_path)
+    ar = ArConfig(width=16, depth=1, heads=2, codebook_size=32, num_tokens=16, num_classes=5)
+    save_model(workspace.generator("S-S").path, ArModel(ar), ar)
+    return workspace
+
+
+def test_finished_models_are_logged_linked_and_registered(command: Command, project: Workspace) -> None:
+    import mlflow
+    from mlflow.tracking import MlflowClient
+
+    early = command("track", "models")
+    assert (early.status, "run 'gigatok-bench track sync' first" in early.err) == (1, True)
+    assert command("track", "sync").status == 0
+    ended = command("track", "models", "--register")
+    assert ended.status == 0, ended.err
+    assert "tokenizer B-L" in ended.out
+    assert "(l, best-rfid)" in ended.out
+    assert "was there" not in ended.out
+    assert command("track", "models", "--register").out.count("was there, version") == 3  # repeating adds nothing
+
+    uri = f"sqlite:///{project.root / 'mlflow.db'}"
+    client = MlflowClient(uri)
+    best = client.get_model_version_by_alias("gigatok-smoke-tokenizer", "best-rfid")
+    assert client.get_model_version_by_alias("gigatok-smoke-tokenizer", "l").version == best.version
+    assert len(client.search_model_versions("name = 'gigatok-smoke-tokenizer'")) == 2
+    model = client.get_logged_model(best.tags["gigatok.model_id"])
+    assert {metric.key: metric.value for metric in model.metrics}["rfid/tiny"] == 7.0
+    assert {metric.dataset_name for metric in model.metrics} == {"emoji validation"}
+    mlflow.set_tracking_uri(uri)
+    try:
+        loaded = mlflow.pyfunc.load_model("models:/gigatok-smoke-tokenizer@best-rfid")
+    finally:
+        mlflow.set_tracking_uri(None)
+    images = PreparedData.open(project.data).validation.uint8()[:3]
+    expected = reconstruct(load_tokenizer_dir(project.tokenizer("B-L").path), images, 3)
+    assert np.array_equal(loaded.predict(images), expected)
+    indices = loaded.predict(images, params={"output": "indices"})
+    assert indices.shape == (3, 16)
+    assert loaded.metadata.signature.inputs.inputs[0].shape == (-1, 16, 16, 3)
+    assert loaded.input_example.shape == (2, 16, 16, 3)
+
+
+def test_a_name_without_a_run_is_refused(project: Workspace) -> None:
+    params = parse_params(yaml.safe_load((project.root / "params.yaml").read_text()))
+    with pytest.raises(GigatokError, match="'L-XL' has no finished run"):
+        log_models(params, project, ["L-XL"])
+
+
+def test_generators_draw_equal_images_for_an_equal_seed(project: Workspace, tmp_path: Path) -> None:
+    stored = tmp_path / "stored"
+    for kind, run in (("tokenizer", project.tokenizer("S-S")), ("generator", project.generator("S-S"))):
+        (stored / kind).parent.mkdir(exist_ok=True)
+        (stored / kind).symlink_to(run.path)
+    function = _load_pyfunc(str(stored))
+    classes = np.array([0, 4, 1])
+    first, second = (function.predict(classes, {"seed": seed, "batch_size": 2}) for seed in (3, 3))
+    assert (first.shape, first.dtype) == ((3, 16, 16, 3), np.uint8)
+    assert np.array_equal(first, second)
+    with pytest.raises(GigatokError, match=r"are not all in 0\.\.4"):
+        function.predict(np.array([5]))
+
+
+def test_images_of_another_size_are_refused(project: Workspace, tmp_path: Path) -> None:
+    stored = tmp_path / "stored"
+    stored.mkdir()
+    (stored / "tokenizer").symlink_to(project.tokenizer("S-S").path)
+    with pytest.raises(GigatokError, match=r"not \(n, 16, 16, 3\)"):
+        _load_pyfunc(str(stored)).predict(np.zeros((1, 8, 8, 3), np.uint8))
