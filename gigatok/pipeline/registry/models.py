@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import time
@@ -31,6 +32,7 @@ WEIGHTS_TAG = "gigatok.weights_sha256"
 MODEL_TAG = "gigatok.model_id"
 """Of a version: a registry in a database does not keep from which model it was made."""
 EXAMPLES = 2
+_VARIABLE = "MLFLOW_TRACKING_URI"
 _BEST = {"tokenizer": "rfid", "generator": "gfid"}
 _FILES = ("weights.safetensors", "config.json")
 _RUNG_OF = {name: rung for rung, name in RUNGS.items()}
@@ -87,14 +89,14 @@ def log_models(
 @contextmanager
 def _address(uri: str) -> Iterator[None]:
     """While it lasts, MLflow's own address is this one: its registry asks there for the model of a version."""
-    import mlflow
-
-    before = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None
-    mlflow.set_tracking_uri(uri)
+    before = os.environ.get(_VARIABLE)
+    os.environ[_VARIABLE] = uri
     try:
         yield
     finally:
-        mlflow.set_tracking_uri(before)
+        os.environ.pop(_VARIABLE)
+        if before is not None:
+            os.environ[_VARIABLE] = before
 
 
 def _finished(params: Params, workspace: Workspace) -> Iterator[tuple[str, RunFolder]]:
