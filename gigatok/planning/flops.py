@@ -32,6 +32,14 @@ def training_flops(params: Params, name: str) -> float:
     return float(TRAINING) * tokenizer_flops(config) * training.steps * training.batch_size
 
 
+def generator_training_flops(params: Params, name: str) -> float:
+    """Operations of training generator ``name``: three times its forward pass, per image and step."""
+    training = params.generator_training(name)
+    source = params.tokenizer_model(params.generators[name].tokenizer, alignment_dim=1)
+    config = params.generator_model(name, tokens=source.tokens, codebook_size=source.codebook_size, classes=1)
+    return float(TRAINING) * generator_flops(config) * training.steps * training.batch_size
+
+
 def tokenizer_flops(config: TokenizerConfig) -> int:
     """Operations of a forward pass (encode, quantize, decode) over one image, alignment MLP included if it has one."""
     tokens, channels, code = config.tokens, config.cnn.latent_channels, config.codebook_dim

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gigatok.planning.flops import TRAINING, generator_flops, training_flops
+from gigatok.planning.flops import generator_training_flops, training_flops
 
 if TYPE_CHECKING:
     from gigatok.config import Params
@@ -38,20 +38,9 @@ def expected_seconds(params: Params) -> dict[str, float]:
     seconds = {"criteria": 2.0, "prepare": 15.0, "teacher": 60.0, "reference": 90.0, "timing": 20.0, "report": 25.0}
     images = params.evaluate_generator.samples * len(params.evaluate_generator.cfg_scales)
     for name in params.tokenizers:
-        seconds[f"train_tokenizer@{name}"] = OVERHEAD_SECONDS + _tokenizer(params, name)
+        seconds[f"train_tokenizer@{name}"] = OVERHEAD_SECONDS + training_flops(params, name) / CORE_FLOPS
         seconds[f"evaluate_tokenizer@{name}"] = OVERHEAD_SECONDS + 15.0
     for name in params.generators:
-        seconds[f"train_generator@{name}"] = OVERHEAD_SECONDS + _generator(params, name)
+        seconds[f"train_generator@{name}"] = OVERHEAD_SECONDS + generator_training_flops(params, name) / CORE_FLOPS
         seconds[f"evaluate_generator@{name}"] = OVERHEAD_SECONDS + 0.03 * images
     return seconds
-
-
-def _tokenizer(params: Params, name: str) -> float:
-    return training_flops(params, name) / CORE_FLOPS
-
-
-def _generator(params: Params, name: str) -> float:
-    training = params.generator_training(name)
-    source = params.tokenizer_model(params.generators[name].tokenizer, alignment_dim=1)
-    config = params.generator_model(name, tokens=source.tokens, codebook_size=source.codebook_size, classes=1)
-    return float(TRAINING) * generator_flops(config) * training.steps * training.batch_size / CORE_FLOPS
