@@ -9,6 +9,8 @@ from gigatok import __version__
 from gigatok.artifacts import replacing
 from gigatok.artifacts.source import git_state
 from gigatok.config import GigatokError, Params
+from gigatok.paper.report.manifest import NAME as MANIFEST
+from gigatok.paper.report.manifest import changed_files
 
 _SETTINGS = ("params.yaml", "dvc.yaml", "dvc.lock", "constraints.txt", "pyproject.toml", "LICENSE", "CITATION.cff")
 _SCORES = ("summary.json", "curves.json", "config.json", "provenance.json")
@@ -37,13 +39,21 @@ def write_archive(root: Path, params: Params, output: Path, *, weights: bool = F
         weights: whether trained weights are put in.
 
     Raises:
-        GigatokError: nothing was scored yet, or the file cannot be written.
+        GigatokError: nothing was scored yet, the report is not the one of its manifest, or the file cannot be
+            written.
     """
     from rocrate.rocrate import ROCrate
 
     files = archived_files(root, weights=weights)
     if not any(path.name == "summary.json" and path.parts[1] in ("tokenizers", "generators") for path in files):
         raise GigatokError(f"{root / 'runs'} holds no scored model: 'gigatok-bench repro' runs the pipeline first")
+    for folder in sorted({path.parent for path in files if path.name == MANIFEST and path.parts[0] == "reports"}):
+        changed = changed_files(root / folder)
+        if changed:
+            raise GigatokError(
+                f"{root / folder / changed[0]} is not the file that {MANIFEST} names: write the report again with "
+                "'dvc repro -f report', or restore it"
+            )
     crate = ROCrate()
     crate.name = f"GigaTok Bench: profile {params.profile}, suite {params.suite}"
     crate.description = (
