@@ -15,7 +15,6 @@ from gigatok.paper.results.run import Run
 RESUMED = "‡"
 """Marks values from trainings that were resumed with ``--resume-anyway``."""
 _SHORT = 12
-_MANY = 3
 
 
 def scale_label(params: Params) -> str:
@@ -71,7 +70,7 @@ def metric_label(metric: str) -> str:
 
 
 def measured_lines(scores: Iterable[Score]) -> list[str]:
-    """One line for each way of measuring among the scores, one for data and settings, then ``resumption_lines``."""
+    """One line for each way of measuring among the scores, one for the data, then ``resumption_lines``."""
     scores = list(scores)
     by_protocol: dict[str, list[str]] = {}
     for score in scores:
@@ -137,15 +136,8 @@ def lasting_pedigree(score: Score, run: Run) -> list[tuple[str, str]]:
 
 
 def _made_by(made: Sequence[Provenance]) -> str:
-    """Hashes of data and params; more than three different ones are counted, not listed."""
-    data = _listed([short(each.data_sha) for each in made])
-    params = _listed([short(each.params_sha) for each in made])
-    return f"Data {data}; params {params}."
-
-
-def _listed(values: Sequence[str]) -> str:
-    different = list(dict.fromkeys(values))
-    return ", ".join(different) if len(different) <= _MANY else f"{len(different)} different (see each number)"
+    """Hashes of the data. Each number has the hash of its settings in its own pedigree."""
+    return f"Data {', '.join(dict.fromkeys(short(each.data_sha) for each in made))}."
 
 
 def _commit(made: Provenance) -> str:
