@@ -23,6 +23,9 @@ MeasuredTables = list[tuple[TableSpec, list[list[PaperCell]]]]
 
 SYSTEMS = 3
 """The paper's comparison of systems, under which those of third parties stand, too."""
+COLUMNS_AT_A_TIME = 6
+"""Metrics of a Markdown table, beside the row's name and the verdict: eight columns in all."""
+_HOW_TO_READ = "Each cell: our value with its 95% interval, then in parentheses the value that the paper prints."
 _LONG = ("row", "column", "paper", "ours", "low", "high", "profile", "verdict", "metric", "run", "command")
 
 
@@ -45,12 +48,15 @@ def measured_tables(results: Results) -> MeasuredTables:
 
 
 def table_markdown(spec: TableSpec, rows: list[list[PaperCell]], params: Params) -> str:
-    """Paper and ours side by side, then what was measured how, and the commands of what was not run."""
-    head = ["", *(f"{LABELS[name]} {who}" for name in spec.columns for who in ("paper", "ours")), "Verdict"]
-    body = [[row[0].line.label, *_pairs(row), ", ".join(dict.fromkeys(c.verdict for c in row))] for row in rows]
+    """Ours with the paper's value behind it, then what was measured how, and the commands of what was not run."""
     parts = [f"# Table {spec.number}: {spec.title}\n"]
-    parts += [f"{_sentence(params)} In brackets: 95% intervals of ours.{_one_training(spec, params)}\n"]
-    parts += [markdown_table(head, body), *_agreement(spec, rows)]
+    parts += [f"{_sentence(params)} {_HOW_TO_READ}{_one_training(spec, params)}\n"]
+    for at in range(0, len(spec.columns), COLUMNS_AT_A_TIME):
+        places = range(at, min(at + COLUMNS_AT_A_TIME, len(spec.columns)))
+        head = ["", *(LABELS[spec.columns[place]] for place in places), "Verdict"]
+        shown = [[row[place] for place in places] for row in rows]
+        parts.append(markdown_table(head, [_markdown_row(cells) for cells in shown]))
+    parts += _agreement(spec, rows)
     parts += [f"- {line}" for line in measured_lines([cell.score for row in rows for cell in row if cell.score])]
     parts += [f"- {text}" for text in marks(spec, rows)]
     parts += [f"- {label}: {note}" for label, note in _notes(rows)]
@@ -94,6 +100,11 @@ def _write(stem: Path, markdown: str, table: str, latex: str) -> Path:
     for kind, text in (("md", markdown), ("csv", table), ("tex", latex)):
         write_bytes(stem.with_suffix(f".{kind}"), text.encode())
     return stem.with_suffix(".md")
+
+
+def _markdown_row(row: Sequence[PaperCell]) -> list[str]:
+    verdicts = ", ".join(dict.fromkeys(cell.verdict for cell in row))
+    return [row[0].line.label, *(f"{cell.text_with_interval} ({digits(cell.paper)})" for cell in row), verdicts]
 
 
 def _pairs(row: Sequence[PaperCell]) -> list[str]:

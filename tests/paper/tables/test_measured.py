@@ -31,9 +31,9 @@ def spec(number):
 def test_markdown_has_paper_and_ours_side_by_side(runs):
     params = fake_params()
     text = table_markdown(spec(2), table_cells(spec(2), Results(runs, params)), params)
-    row = "| S-L | 0.83 | 60 [58.8, 61.2] | 0.206 | not measured | 5.19 | 106 [103.9, 108.1] | 60.6 | 48 | "
+    row = "| S-L | 60 [58.8, 61.2] (0.83) | not measured (0.206) | 106 [103.9, 108.1] (5.19) | 48 (60.6) | "
     assert f"{row}proxy scale, not measured |" in text
-    assert "| B-S | 0.98 | not run | 0.221 | not run | 6.56 | not run | 64.5 | not run | not run |" in text
+    assert "| B-S | not run (0.98) | not run (0.221) | not run (6.56) | not run (64.5) | not run |" in text
     assert (
         "- not run: B-S (tokenizer): `gigatok-bench profile nano --suite full && dvc repro evaluate_tokenizer@B-S`"
         in text
@@ -69,7 +69,7 @@ def test_perceptual_distance_in_the_place_of_lpips_is_starred(runs):
     extra = psnr.replace(metric="perceptual_distance/efficientnet-lite0", value=0.3)
     ScoreSheet.model_validate({**sheet.model_dump(by_alias=True), "scores": (*sheet.scores, extra)}).write(path)
     text = table_markdown(spec(2), table_cells(spec(2), Results(runs, params)), params)
-    assert "| 0.206 | 0.3* |" in text
+    assert "| 0.3* (0.206) |" in text
     assert "- *: perceptual_distance/efficientnet-lite0, the training loss's own network; not LPIPS" in text
 
 
