@@ -69,7 +69,7 @@ def print_paper(root: Path, params: Params, *, as_json: bool) -> None:
     for name, (measured, cells) in filled.items():
         print(f"{name}: {measured} of {cells} cells measured")
     print(f"{len(entries)} claims: {tally(entries)}\n")
-    for file in ("index.html", "README.md", "claims.md", "tables", "figures"):
+    for file in ("index.html", "README.md", "claims", "claims.md", "tables", "figures"):
         if (reports / file).exists():
             print(f"{file + ':':<12} {shown(reports / file)}")
 

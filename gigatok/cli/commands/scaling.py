@@ -103,7 +103,7 @@ def _print_rows(root: Path, params: Params, sizes: list[str], as_json: bool, vie
     from gigatok.cli.options import shown
     from gigatok.paper.figures.scaling import write_scaling_plots
     from gigatok.paper.results.reader import Results
-    from gigatok.paper.tables.scaling import write_scaling_table
+    from gigatok.paper.tables.scaling_files import write_scaling_table
     from gigatok.paper.tables.scaling_rows import scaling_rows
 
     rows = scaling_rows(Results(root / "runs", params), sizes)

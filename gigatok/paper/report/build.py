@@ -8,6 +8,7 @@ from typing import Any
 from gigatok.artifacts import write_bytes, write_json
 from gigatok.config import RUNGS, Params
 from gigatok.evaluation.timing.times import TimingTable, scale_name, timing_path
+from gigatok.paper.claims.catalogue import all_claims
 from gigatok.paper.claims.criteria_note import criteria_note
 from gigatok.paper.claims.ledger import write_ledger
 from gigatok.paper.claims.questions import answers
@@ -22,14 +23,21 @@ from gigatok.paper.figures.power_laws import write_scaling_laws
 from gigatok.paper.figures.predictors import write_predictors
 from gigatok.paper.figures.scaling import plotted_columns, write_scaling_plots
 from gigatok.paper.figures.style import FORMATS
+from gigatok.paper.report.claims.figures import claim_files, write_claim_figures
+from gigatok.paper.report.claims.page import ClaimPage
 from gigatok.paper.report.content import Page, PaperContent
 from gigatok.paper.report.dvc_plots import dvc_plot_files, write_dvc_plots
-from gigatok.paper.report.page import render_html, render_readme
+from gigatok.paper.report.manifest import NAME as MANIFEST
+from gigatok.paper.report.manifest import other_reports, write_manifest
+from gigatok.paper.report.page import render_claim, render_html, render_readme
+from gigatok.paper.report.summary.costs import all_needs, spent
+from gigatok.paper.report.summary.headline import STEM as HEADLINE
+from gigatok.paper.report.summary.headline import write_headline
 from gigatok.paper.results.predictors import predictions
 from gigatok.paper.results.reader import Results
 from gigatok.paper.tables.counted import exact_tables
 from gigatok.paper.tables.measured import measured_tables, write_paper_tables
-from gigatok.paper.tables.scaling import write_scaling_table
+from gigatok.paper.tables.scaling_files import write_scaling_table
 from gigatok.paper.tables.scaling_rows import own_rows, series_rows
 from gigatok.paper.tables.specs import TABLES
 from gigatok.paper.tables.timing import write_timing
@@ -48,7 +56,7 @@ def build_report(runs_root: Path, params: Params, out: Path) -> Path:
     """Write the whole report below ``out`` from the folders below ``runs_root``; returns the page's path.
 
     Nothing run yet is no error: the page then says what is missing and which command runs it. Equal scores give
-    equal files, but for ``runs.json`` and the times of table 4.
+    equal files, but for what runs took: in ``timed_files``.
 
     Raises:
         GigatokError: a run folder holds a damaged file.
@@ -67,13 +75,31 @@ def build_report(runs_root: Path, params: Params, out: Path) -> Path:
         if row.size:
             write_rung(row, params, classes, figures / f"rung-{row.size}.png")
     paper = build_paper(results, out)
-    said = answers(rows, params, paper.claims, paper.predictions)
-    page = Page(params=params, rows=rows, own=own, statements=said, paper=paper, figures=figures, more=more)
-    write_bytes(out / "README.md", render_readme(page).encode())
-    write_bytes(out / "index.html", render_html(page).encode())
+    write_headline(rows, params, figures)
+    page = Page(
+        params=params,
+        rows=rows,
+        own=own,
+        statements=answers(rows, params, paper.claims, paper.predictions),
+        paper=paper,
+        figures=figures,
+        spent=spent(results, all_needs(params)),
+        others=other_reports(out),
+        more=more,
+    )
+    write_pages(page, out)
     write_json(out / RUNS_FILE, runs_document(results))
     write_dvc_plots([*rows, *own], out / "plots")
+    write_manifest(out, params, [name for name in report_files(params) if name != MANIFEST], timed_files(params))
     return out / "index.html"
+
+
+def write_pages(page: Page, out: Path) -> None:
+    """``README.md``, ``index.html`` and a page a claim."""
+    write_bytes(out / "README.md", render_readme(page).encode())
+    write_bytes(out / "index.html", render_html(page).encode())
+    for place, claim in enumerate(page.paper.claim_pages):
+        write_bytes(out / claim.link, render_claim(page, place).encode())
 
 
 def runs_document(results: Results) -> dict[str, Any]:
@@ -87,15 +113,17 @@ def runs_document(results: Results) -> dict[str, Any]:
     return {"runs": found}
 
 
-def report_files() -> list[str]:
+def report_files(params: Params) -> list[str]:
     """Every file that ``build_report`` writes, relative to its folder: the same whatever was run."""
-    plots = ["scaling", *(f"scaling-{column.key.replace('_', '-')}" for column in plotted_columns()), "codebook"]
-    plots += ["guidance", "by-class", "by-designer"]
+    metrics = [f"scaling-{column.key.replace('_', '-')}" for column in plotted_columns()]
+    plots = [HEADLINE, "scaling", *metrics, "codebook", "guidance", "by-class", "by-designer"]
     pictures = ["reconstructions", "samples", *(f"rung-{size}" for size in RUNGS)]
     return [
         "README.md",
         "index.html",
         RUNS_FILE,
+        MANIFEST,
+        *claim_files(all_claims(params)),
         *(f"tables/scaling.{kind}" for kind in ("csv", "json", "md")),
         *(f"tables/by-{group}.{kind}" for group in ("class", "designer") for kind in ("csv", "md")),
         *(f"figures/{name}.{kind}" for name in plots for kind in FORMATS),
@@ -103,6 +131,13 @@ def report_files() -> list[str]:
         *(f"plots/{name}" for name in dvc_plot_files()),
         *paper_files(),
     ]
+
+
+def timed_files(params: Params) -> list[str]:
+    """Those of the files that say how long runs took, which a repetition with equal scores changes."""
+    pages = [f"claims/{claim.key}.html" for claim in all_claims(params)]
+    tables = [f"tables/table{TIMED:02d}.{kind}" for kind in ("csv", "md", "tex")]
+    return ["README.md", "index.html", RUNS_FILE, *pages, *tables]
 
 
 def build_paper(results: Results, out: Path) -> PaperContent:
@@ -122,7 +157,7 @@ def build_paper(results: Results, out: Path) -> PaperContent:
     write_timing(timing, out / "tables")
     maps = out / "figures" / "fig08.png"
     drawn = [*write_paper_figures(results, out / "figures"), write_feature_maps(results, maps)]
-    predicted = predictions(results)
+    predicted, claims = predictions(results), write_ledger(results, out / "claims.md")
     return PaperContent(
         exact=exact,
         measured=measured,
@@ -130,8 +165,16 @@ def build_paper(results: Results, out: Path) -> PaperContent:
         laws=write_scaling_laws(results, out),
         failures=write_failures(results, out / "figures" / "failures.png"),
         timing=timing,
-        claims=write_ledger(results, out / "claims.md"),
+        claims=claims,
         criteria=criteria_note(results.runs_root, params),
+        claim_pages=[
+            ClaimPage(
+                entry=entry,
+                results=results,
+                figure_scores=write_claim_figures(entry.claim, results, out / "figures"),
+            )
+            for entry in claims
+        ],
         predictions=predicted,
         predictors=write_predictors(predicted, params, out / "figures"),
     )

@@ -11,6 +11,9 @@ from gigatok.evaluation.timing.times import TimingTable
 from gigatok.paper.claims.ledger import CheckedClaim
 from gigatok.paper.claims.questions import Answer
 from gigatok.paper.figures.written import WrittenFigure
+from gigatok.paper.report.claims.page import ClaimPage
+from gigatok.paper.report.manifest import OtherReport
+from gigatok.paper.report.summary.costs import Spent
 from gigatok.paper.results.predictors import Prediction
 from gigatok.paper.tables.counted import ExactTable
 from gigatok.paper.tables.measured import MeasuredTables
@@ -31,13 +34,15 @@ class PaperContent:
     claims: list[CheckedClaim]
     criteria: str
     """Since when the claims' criteria stand."""
+    claim_pages: list[ClaimPage]
+    """The same claims, with what their pages show."""
     predictions: list[Prediction]
     predictors: WrittenFigure
 
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """What both documents are made of."""
+    """What the report's documents are made of."""
 
     params: Params
     rows: Sequence[ScalingRow]
@@ -48,5 +53,9 @@ class Page:
     paper: PaperContent
     figures: Path
     """Folder with the pictures that were written before."""
+    spent: Spent
+    """By all runs of the settings."""
+    others: Sequence[OtherReport] = ()
+    """Reports in the same project."""
     more: Sequence[WrittenFigure] = ()
     """Guidance, classes and designers."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from gigatok.artifacts import Score
 from gigatok.paper.figures.written import WrittenFigure
+from gigatok.paper.report.footnotes import Footnotes, Mark
+from gigatok.paper.report.summary.headline import METRICS, STEM
 from gigatok.paper.results.metrics import Metric, full_name
-from gigatok.paper.results.pedigree import measured_lines
 from gigatok.paper.tables.scaling_rows import ScalingRow
 from gigatok.paper.text import compact
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from gigatok.paper.report.content import Page
 
 
+_SVG_SIZE = re.compile(r'<svg[^>]*? width="([\d.]+)pt" height="([\d.]+)pt"')
+_PIXELS_A_POINT = 96 / 72
 _WINDOW = "65,536"
 """Indices that training looks back on for usage (``training/code_usage.py``)."""
 
@@ -31,18 +35,34 @@ class PageFigure:
     title: str
     alt: str
     caption: str
-    measured: Sequence[str]
+    measured: Sequence[Mark]
+    """Numbers of the notes that say how."""
     source: str
     """Data URI."""
     width: int
     height: int
 
 
-def plot(page: Page, column: Metric) -> PageFigure:
+def headline(page: Page, notes: Footnotes) -> PageFigure:
+    """The figure of the first screen."""
+    return shown_figure(
+        page.figures,
+        notes,
+        f"{STEM}.svg",
+        title="Reconstruction and generation against size",
+        alt="rFID and guided gFID against tokenizer parameters, with and without semantic regularization",
+        caption="Reconstruction (rFID) and generation (gFID, guided) against tokenizer size, lower is better. The "
+        "paper's question: does a larger tokenizer help both?",
+        scores=[score for key in METRICS for score in _scores(page.rows, key)],
+    )
+
+
+def plot(page: Page, notes: Footnotes, column: Metric) -> PageFigure:
     """A metric against size."""
     slug = column.key.replace("_", "-")
-    return _shown(
-        page,
+    return shown_figure(
+        page.figures,
+        notes,
         f"scaling-{slug}.svg",
         title=column.label,
         alt=f"{column.label} against tokenizer parameters",
@@ -51,27 +71,30 @@ def plot(page: Page, column: Metric) -> PageFigure:
     )
 
 
-def pictures(page: Page) -> list[PageFigure]:
+def pictures(page: Page, notes: Footnotes) -> list[PageFigure]:
     """Reconstructions, samples and worst reconstructions of all sizes."""
     return [
-        _shown(
-            page,
+        shown_figure(
+            page.figures,
+            notes,
             "reconstructions.png",
             title="Reconstructions",
             alt="Originals in the first row, then reconstructions by tokenizer",
             caption="The same validation images, which no tokenizer was trained on, enlarged without smoothing.",
             scores=_scores(page.rows, "psnr"),
         ),
-        _shown(
-            page,
+        shown_figure(
+            page.figures,
+            notes,
             "samples.png",
             title="Samples by class and size",
             alt="Samples, one row for each generator, one column for each class",
             caption="Not chosen: the first sample of each class, from the same seeds in every row, without guidance.",
             scores=_scores(page.rows, "gfid"),
         ),
-        _shown(
-            page,
+        shown_figure(
+            page.figures,
+            notes,
             "failures.png",
             title="Worst reconstructions",
             alt="For each size its worst reconstructions below their originals",
@@ -81,37 +104,38 @@ def pictures(page: Page) -> list[PageFigure]:
     ]
 
 
-def rung(page: Page, row: ScalingRow) -> PageFigure:
+def rung(page: Page, notes: Footnotes, row: ScalingRow) -> PageFigure:
     """One size."""
-    return _shown(
-        page,
+    return shown_figure(
+        page.figures,
+        notes,
         f"rung-{row.size}.png",
-        title=f"Rung {row.size}: {row.tokenizer}" + (f", {compact(row.params)} parameters" if row.params else ""),
+        title=f"Size {row.size}: {row.tokenizer}" + (f", {compact(row.params)} parameters" if row.params else ""),
         alt=f"Originals, reconstructions and samples of {row.tokenizer}",
         caption="Originals, their reconstructions in the same places, and the first samples of each class.",
         scores=[*_scores([row], "psnr"), *_scores([row], "gfid")],
     )
 
 
-def codebook(page: Page) -> PageFigure:
+def codebook(page: Page, notes: Footnotes) -> PageFigure:
     """Usage while training."""
-    return _shown(
-        page,
+    return shown_figure(
+        page.figures,
+        notes,
         "codebook.svg",
         title="Codebook usage while training",
         alt="Share of codes used and perplexity over training steps",
         caption=f"As logged while training, over the last {_WINDOW} indices; dash-dotted without semantic "
         "regularization.",
-        scores=_scores(page.rows, "codebook_usage"),
-        name_protocol=False,
     )
 
 
-def paper_figure(page: Page, drawn: WrittenFigure) -> PageFigure:
+def paper_figure(page: Page, notes: Footnotes, drawn: WrittenFigure) -> PageFigure:
     """A figure of the paper."""
     svg = drawn.file.with_suffix(".svg")
-    return _shown(
-        page,
+    return shown_figure(
+        page.figures,
+        notes,
         svg.name if svg.exists() else drawn.file.name,
         title=f"Figure {drawn.number}",
         alt=f"Figure {drawn.number} of the paper over our runs",
@@ -127,10 +151,11 @@ def _more(drawn: WrittenFigure) -> str:
     return " Bars: 95% intervals of the scores." if any(score.interval for score in drawn.scores) else ""
 
 
-def predictors(page: Page) -> PageFigure:
+def predictors(page: Page, notes: Footnotes) -> PageFigure:
     """What predicts gFID without a generator."""
-    return _shown(
-        page,
+    return shown_figure(
+        page.figures,
+        notes,
         "predictors.svg",
         title="Predictors without a generator",
         alt="Measurements of tokenizers against the guided gFID of their generators",
@@ -140,11 +165,12 @@ def predictors(page: Page) -> PageFigure:
     )
 
 
-def more(page: Page) -> list[PageFigure]:
+def more(page: Page, notes: Footnotes) -> list[PageFigure]:
     """Guidance, classes and designers."""
     return [
-        _shown(
-            page,
+        shown_figure(
+            page.figures,
+            notes,
             drawn.file.with_suffix(".svg").name,
             title=drawn.title,
             alt=drawn.title,
@@ -155,10 +181,11 @@ def more(page: Page) -> list[PageFigure]:
     ]
 
 
-def laws(page: Page) -> PageFigure:
+def laws(page: Page, notes: Footnotes) -> PageFigure:
     """The scaling laws."""
-    return _shown(
-        page,
+    return shown_figure(
+        page.figures,
+        notes,
         "scaling-law.svg",
         title="Scaling laws",
         alt="Metrics against parameters and training FLOPs with fitted power laws",
@@ -174,19 +201,32 @@ def _scores(rows: Sequence[ScalingRow], key: str) -> list[Score]:
     return [row.scores[name] for row in rows if (name := full_name(row.metrics, key))]
 
 
-def _shown(
-    page: Page, file: str, *, title: str, alt: str, caption: str, scores: Sequence[Score], name_protocol: bool = True
+def shown_figure(
+    folder: Path,
+    notes: Footnotes,
+    file: str,
+    *,
+    title: str,
+    alt: str,
+    caption: str,
+    scores: Sequence[Score] = (),
 ) -> PageFigure:
-    content = (page.figures / file).read_bytes()
+    """A written figure as the documents show it.
+
+    Args:
+        folder: of the figures
+        file: its name; of an SVG the PNG beside it is what Markdown shows
+        scores: that it shows; ``notes`` says how they were measured
+    """
+    content = (folder / file).read_bytes()
     kind = "svg+xml" if file.endswith(".svg") else "png"
-    width, height = _size(page.figures / Path(file).with_suffix(".png"))
-    lines = measured_lines(scores)
+    width, height = _size(folder / file)
     return PageFigure(
         file=str(Path(file).with_suffix(".png")),
         title=title,
         alt=alt,
         caption=caption,
-        measured=lines if name_protocol else lines[-1:],
+        measured=notes.marks(scores),
         source=f"data:image/{kind};base64,{base64.b64encode(content).decode()}",
         width=width,
         height=height,
@@ -194,7 +234,12 @@ def _shown(
 
 
 def _size(path: Path) -> tuple[int, int]:
+    """Width and height at which a page shows a file, in its pixels: of an SVG as its size in points asks for."""
+    if path.suffix == ".svg":
+        found = _SVG_SIZE.search(path.read_text()[:2000])
+        if found:
+            return round(float(found[1]) * _PIXELS_A_POINT), round(float(found[2]) * _PIXELS_A_POINT)
     from PIL import Image
 
-    with Image.open(path) as image:
+    with Image.open(path.with_suffix(".png")) as image:
         return image.size

@@ -1,21 +1,19 @@
-"""The scaling table as Markdown, CSV and JSON. A missing number is written as ``not run``."""
+"""The scaling table as CSV and JSON, and its cells. A missing number is written as ``not run``."""
 
 from __future__ import annotations
 
 import csv
 import io
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from gigatok.artifacts import write_bytes, write_json
 from gigatok.config import Params
 from gigatok.evaluation.metrics.names import BEST_GUIDANCE, REAL
 from gigatok.paper.results.metrics import SCALING_METRICS, Metric, full_name
 from gigatok.paper.results.pedigree import RESUMED, resumed, resumption_lines
 from gigatok.paper.results.run import command_for
 from gigatok.paper.tables.scaling_rows import ScalingRow, floor_names, floor_values
-from gigatok.paper.text import NOT_RUN, compact, markdown_table, significant
+from gigatok.paper.text import NOT_RUN, compact, significant
 
 _NUMBERS = ("metrics", "floors")
 _LEAD = ("Size", "Tokenizer", "Semantic", "Params")
@@ -79,22 +77,6 @@ def _real_text(rows: Sequence[ScalingRow], column: Metric) -> str:
     return f"{column.text(scores[name].value)} (n {scores[name].protocol.sample_count:,})" if name else ""
 
 
-def markdown_scaling(rows: Sequence[ScalingRow]) -> str:
-    """Rows, then baselines, as a Markdown table."""
-    head, body = table_cells(rows)
-    floors = [["", name, "", "", *cells] for name, cells in floor_cells(rows, shown_columns(rows))]
-    return markdown_table(head, body + [[f"*{text}*" if text else "" for text in line] for line in floors], left=3)
-
-
-def scaling_markdown(rows: Sequence[ScalingRow], params: Params, own: Sequence[ScalingRow] = ()) -> str:
-    """The table with a line on what it is and the commands of what was not run; runs of one's own under it."""
-    lines = [markdown_scaling(rows)]
-    lines += ["## Your own runs\n", markdown_scaling(own)] if own else []
-    lines += [*(f"{note}\n" for note in table_notes([*rows, *own])), _caption(params)]
-    lines += [f"- not run: {row.name}: `{row_command(row, params)}`" for row in (*rows, *own) if is_incomplete(row)]
-    return "\n".join(lines) + "\n"
-
-
 def row_command(row: ScalingRow, params: Params) -> str:
     """The command that runs what is missing of a row."""
     if row.generator == row.tokenizer:
@@ -135,15 +117,6 @@ def scaling_json(rows: Sequence[ScalingRow], params: Params, own: Sequence[Scali
     return {**document, "own": [{**records(row), "generator": row.generator} for row in own]} if own else document
 
 
-def write_scaling_table(
-    rows: Sequence[ScalingRow], params: Params, folder: Path, own: Sequence[ScalingRow] = ()
-) -> None:
-    """``scaling.md``, ``scaling.csv``, ``scaling.json`` in ``folder``; ``own`` rows below the paper's."""
-    write_bytes(folder / "scaling.md", scaling_markdown(rows, params, own).encode())
-    write_bytes(folder / "scaling.csv", scaling_csv([*rows, *own]).encode())
-    write_json(folder / "scaling.json", scaling_json(rows, params, own))
-
-
 def _range(values: Sequence[float], column: Metric) -> str:
     ends = dict.fromkeys(column.text(value) for value in (*values[:1], *values[-1:]))
     return " to ".join(ends)
@@ -166,8 +139,3 @@ def _records(row: ScalingRow) -> dict[str, Any]:
             record["interval"] = [significant(end) for end in score.interval]
         found[name] = record
     return found
-
-
-def _caption(params: Params) -> str:
-    scale = "paper scale" if params.profile == "paper" else "proxy scale: not comparable with the paper's numbers"
-    return f"Profile {params.profile}, suite {params.suite} ({scale}).\n"

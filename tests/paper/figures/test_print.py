@@ -22,6 +22,7 @@ from simulated import simulate
 from gigatok.config import Params
 from gigatok.config.repeats import repeated
 from gigatok.config.suites import CORE_TOKENIZERS, default_generators
+from gigatok.paper.claims.catalogue import all_claims
 from gigatok.paper.figures import scaling, style
 from gigatok.paper.figures.by_group import write_groups
 from gigatok.paper.figures.codebook_curves import write_codebook_curves
@@ -33,6 +34,8 @@ from gigatok.paper.figures.paper_figures import write_paper_figures
 from gigatok.paper.figures.power_laws import write_scaling_laws
 from gigatok.paper.figures.predictors import write_predictors
 from gigatok.paper.figures.scaling import write_scaling_plots
+from gigatok.paper.report.claims.figures import figure_stem, has_own_figure, write_dots
+from gigatok.paper.report.summary.headline import write_headline
 from gigatok.paper.results.predictors import predictions
 from gigatok.paper.results.reader import Results
 from gigatok.paper.tables.scaling_rows import own_rows, series_rows
@@ -109,6 +112,10 @@ def draw_all(results: Results, out: Path) -> None:
     write_paper_figures(results, out)
     write_scaling_laws(results, out)
     write_predictors(predictions(results), results.params, out)
+    write_headline(rows, results.params, out)
+    for claim in all_claims(results.params):
+        if has_own_figure(claim):
+            write_dots(claim, results, out / figure_stem(claim))
 
 
 def look_at(drawing: Figure) -> Looked:

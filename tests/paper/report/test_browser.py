@@ -1,9 +1,10 @@
-"""The page in a real headless browser, from ``file://``, at desk and phone width."""
+"""The pages in a real headless browser: at desk and phone width, in print, and as axe-core sees them."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -97,17 +98,52 @@ def test_keys_reach_and_open_a_cell(browser: Any, page: Path) -> None:
     assert browser.find_element("id", "table02-3-rfid").is_displayed()
 
 
-def test_a_heading_sorts(browser: Any, page: Path) -> None:
+COLUMN = """
+const value = (row) => row.cells[arguments[0]].dataset.value;
+const bodies = [...document.querySelectorAll("#scaling-table tbody")];
+return bodies.map((body) => [...body.querySelectorAll("tr:not(.group)")].map(value));
+"""
+
+
+def test_a_heading_sorts_every_group_and_says_so(browser: Any, page: Path) -> None:
     show(browser, page, DESK)
-    heads = browser.find_elements("css selector", "#table table.sortable thead th")
+    heads = browser.find_elements("css selector", "#scaling-table thead th")
+    assert {head.get_attribute("aria-sort") for head in heads} == {"none"}
     place = next(place for place, head in enumerate(heads) if head.text.startswith("rFID"))
-    browser.execute_script("arguments[0].querySelector('button').click()", heads[place])
-    values = browser.execute_script(
-        "return [...document.querySelector('#table table.sortable').tBodies[0].rows]"
-        ".map((row) => Number(row.cells[arguments[0]].dataset.value))",
-        place,
+    button = heads[place].find_element("css selector", "button")
+    assert button.rect["width"] == pytest.approx(heads[place].rect["width"], abs=2)  # the whole heading can be pressed
+    for state, reverse in (("ascending", False), ("descending", True)):
+        browser.execute_script("arguments[0].click()", button)
+        groups = [[float(value) for value in group] for group in browser.execute_script(COLUMN, place)]
+        assert [len(group) for group in groups] == [6, 3]
+        assert all(group == sorted(group, reverse=reverse) for group in groups)
+        assert [head.get_attribute("aria-sort") for head in heads].count("none") == len(heads) - 1
+        assert heads[place].get_attribute("aria-sort") == state
+
+
+def test_the_first_view_has_eight_columns_and_a_switch_shows_all(browser: Any, page: Path) -> None:
+    show(browser, page, DESK)
+    heads = browser.find_elements("css selector", "#scaling-table thead th")
+    assert sum(head.is_displayed() for head in heads) == 8
+    switch = browser.find_element("css selector", 'button.switch[aria-controls="scaling-table"]')
+    assert switch.text == f"All {len(heads)} columns"
+    for pressed, shown in (("true", len(heads)), ("false", 8)):
+        browser.execute_script("arguments[0].click()", switch)
+        assert switch.get_attribute("aria-pressed") == pressed
+        assert sum(head.is_displayed() for head in heads) == shown
+
+
+@pytest.mark.parametrize("table", ["table03-table", "table10-table", "scaling-table"])
+def test_on_a_phone_most_of_a_tables_width_is_data(browser: Any, page: Path, table: str) -> None:
+    """What stays in place while a table scrolls must not cover what scrolls."""
+    show(browser, page, PHONE)
+    frame, name = browser.execute_script(
+        "const table = document.getElementById(arguments[0]), frame = table.parentElement;"
+        "frame.scrollLeft = 1e6;"
+        "return [frame.clientWidth, table.querySelector('tbody tr:not(.group) th').getBoundingClientRect().width]",
+        table,
     )
-    assert values == sorted(values)
+    assert 0 < name < 0.4 * frame
 
 
 def test_nothing_hangs_over_at_phone_width(browser: Any, page: Path) -> None:
@@ -121,3 +157,47 @@ def test_nothing_hangs_over_at_phone_width(browser: Any, page: Path) -> None:
     box = browser.find_element("id", "table02-3-rfid").rect
     assert box["x"] >= 0
     assert box["x"] + box["width"] <= PHONE[0]
+
+
+CONTRAST = "color-contrast"
+EVERYTHING: dict[str, Any] = {"resultTypes": ["violations"]}
+BUT_CONTRAST = {**EVERYTHING, "rules": {CONTRAST: {"enabled": False}}}
+CONTRAST_ALONE = {**EVERYTHING, "runOnly": [CONTRAST]}
+
+
+@pytest.mark.parametrize(
+    ("size", "scheme", "options"),
+    [(DESK, "light", EVERYTHING), (PHONE, "light", BUT_CONTRAST), (DESK, "dark", CONTRAST_ALONE)],
+    ids=["desk", "phone", "dark"],
+)
+@pytest.mark.parametrize("file", ["index.html", "claims/cure.html"])
+def test_axe_finds_no_violation(
+    browser: Any, page: Path, file: str, size: tuple[int, int], scheme: str, options: dict[str, Any]
+) -> None:
+    """Colours are those of the scheme, whatever the width."""
+    media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+    show(browser, page.parent / file, size)
+    browser.execute_script((resources.files("selenium_axe_python") / "axe-core" / "axe.min.js").read_text())
+    found = browser.execute_async_script(
+        "const done = arguments[1]; axe.run(document, arguments[0]).then(done)", options
+    )
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    assert [(each["id"], each["nodes"][0]["html"][:200]) for each in found["violations"]] == []
+    assert len(found["passes"]) >= (15 if options is not CONTRAST_ALONE else 1)
+
+
+def test_printed_it_is_a_paper(browser: Any, page: Path) -> None:
+    """No controls, no bars, no folded parts; everything as wide as the sheet."""
+    show(browser, page, (718, 1000))  # A4 without margins, at 96 pixels an inch
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    hidden = ("header.top", "button.switch", "footer", "a.skip")
+    assert [name for name in hidden if browser.find_element("css selector", name).is_displayed()] == []
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= 718
+    wide = browser.execute_script(
+        "return [...document.querySelectorAll('.scroll > table')].filter("
+        "(each) => each.offsetParent && each.getBoundingClientRect().right > 719).map((each) => each.id)"
+    )
+    assert wide == []
+    assert browser.find_element("css selector", "h1").value_of_css_property("color") == "rgba(0, 0, 0, 1)"
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})

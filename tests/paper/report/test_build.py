@@ -10,7 +10,7 @@ import pytest
 from fake_runs import fake_params, write_core, write_reference, write_tokenizer
 
 from gigatok.paper.report import page_figures
-from gigatok.paper.report.build import build_report, report_files
+from gigatok.paper.report.build import build_report, report_files, timed_files
 from gigatok.training.code_usage import WINDOW
 
 
@@ -47,6 +47,13 @@ class References(HTMLParser):
         assert self.open.pop() == tag
 
 
+def different_files(one, two):
+    return [name for name in report_files(fake_params()) if (one / name).read_bytes() != (two / name).read_bytes()]
+
+
+PAGES = ["index.html", "claims/dilemma.html", "claims/layer-3.html", "claims/ar-probing.html"]
+
+
 def read(page):
     parser = References()
     parser.feed(page.read_text())
@@ -55,7 +62,7 @@ def read(page):
 
 def test_every_promised_file_and_no_other(report):
     written = sorted(str(path.relative_to(report)) for path in report.rglob("*") if path.is_file())
-    assert written == sorted(report_files())
+    assert written == sorted(report_files(fake_params()))
 
 
 def test_page_needs_nothing_outside_itself(report):
@@ -65,22 +72,31 @@ def test_page_needs_nothing_outside_itself(report):
     text = re.sub(r"data:[^\"]*", "", (report / "index.html").read_text())
     assert "@import" not in text
     assert "url(" not in text
-    assert all(each.startswith(("#", "tables/", "figures/", "claims.md", "runs.json")) for each in page.links)
+    beside = ("#", "tables/", "figures/", "claims/", "claims.md", "runs.json", "manifest.json")
+    assert all(each.startswith(beside) for each in page.links)
 
 
-def test_page_is_well_formed_and_its_targets_exist(report):
-    page = read(report / "index.html")
+@pytest.mark.parametrize("name", PAGES)
+def test_pages_are_well_formed_and_their_targets_exist(report, name):
+    page = read(report / name)
     assert page.open == []
     assert len(page.ids) == len(set(page.ids))
-    assert len(page.targets) > 100
+    assert len(page.targets) > 100 or name != "index.html"
     assert set(page.targets) <= set(page.ids)
     assert {each[1:] for each in page.links if each.startswith("#")} <= set(page.ids)
+    files = [each.partition("#")[0] for each in page.links if not each.startswith("#")]
+    assert [each for each in files if not (report / name).parent.joinpath(each).exists()] == []
 
 
 def test_readme_links_exist(report):
-    links = re.findall(r"\]\(([^)]+)\)", (report / "README.md").read_text())
+    text = (report / "README.md").read_text()
+    links = re.findall(r"\]\(([^)]+)\)", text)
     assert len(links) > 8
-    assert all((report / link).exists() for link in links)
+    local = [link for link in links if not link.startswith("#")]
+    assert [link for link in local if not (report / link.partition("#")[0]).exists()] == []
+    anchors = {each.lower() for each in re.findall(r"^#+ (.*)$", text, re.M)} | set(re.findall(r'<a id="(.*?)">', text))
+    wanted = {link[1:] for link in links if link.startswith("#")}
+    assert wanted <= {re.sub(r"[^a-z0-9 -]", "", each).replace(" ", "-") for each in anchors}
 
 
 @pytest.mark.parametrize("name", ["README.md", "index.html"])
@@ -104,11 +120,11 @@ def test_nothing_run_gives_commands_and_no_numbers(tmp_path):
     build_report(tmp_path / "runs", fake_params(), tmp_path / "out")
     text = (tmp_path / "out" / "README.md").read_text()
     assert "0 of 9 tokenizers" in text
-    assert "| s | S-S | yes | not run | not run | not run | not run | not run |" in text
+    assert "| s | S-S | not run | not run | not run | not run | not run |" in text
     assert "`gigatok-bench scaling --sizes 3b`" in text
     assert "`dvc repro evaluate_tokenizer@S-L evaluate_generator@S-L`" in text
     written = sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.*"))
-    assert written == sorted(report_files())
+    assert written == sorted(report_files(fake_params()))
     assert read(tmp_path / "out" / "index.html").open == []
 
 
@@ -137,7 +153,9 @@ def test_equal_runs_give_equal_reports(report, tmp_path):
     write_core(tmp_path / "runs")
     build_report(tmp_path / "runs", fake_params(), tmp_path / "out")
     different = [
-        name for name in report_files() if (report / name).read_bytes() != (tmp_path / "out" / name).read_bytes()
+        name
+        for name in report_files(fake_params())
+        if (report / name).read_bytes() != (tmp_path / "out" / name).read_bytes()
     ]
     assert different == []
 
@@ -145,25 +163,30 @@ def test_equal_runs_give_equal_reports(report, tmp_path):
 def test_paper_tables_show_both_numbers_and_what_is_missing(report):
     text = (report / "index.html").read_text()
     assert "Table 2: Scaling encoder or decoder" in text
-    cell = re.search(r'<td class="theirs">0.81</td>\s*<td><button[^>]*popovertarget="table02-3-rfid"[^>]*>58<', text)
+    cell = re.search(r'popovertarget="table02-3-rfid"[^>]*>58</button>.*?<span class="theirs">paper 0.81<', text)
     assert cell is not None
     absent = re.search(r'<div popover id="table02-0-gfid".*?</div>', text, re.S)
     assert absent is not None
     assert "gigatok-bench profile nano --suite full" in absent[0]
 
 
-def test_every_claim_is_on_the_page_with_its_verdict(report):
-    from gigatok.paper.claims.catalogue import CLAIMS
+def test_every_claim_is_on_the_page_with_its_verdict_and_its_own_page(report):
+    from gigatok.paper.claims.catalogue import all_claims
 
-    page, ledger = (report / "index.html").read_text(), (report / "claims.md").read_text()
-    for claim in CLAIMS:
+    page, ledger, readme = ((report / name).read_text() for name in ("index.html", "claims.md", "README.md"))
+    claims = all_claims(fake_params())
+    for claim in claims:
         assert claim.key in ledger
-    assert page.count('<details class="card') == len(CLAIMS) + 2
+        assert f'href="claims/{claim.key}.html"' in page
+        assert (report / "claims" / f"{claim.key}.html").exists()
+        assert f"\n### {claim.key}\n" in readme
+        assert f"| [{claim.key}](#{claim.key}) |" in readme
+    assert page.count('<li class="card') == len(claims)
     assert "at proxy scale (profile nano)" in page
 
 
-def test_a_repetition_with_equal_scores_changes_one_file(report, tmp_path):
-    """What another commit, another hour and another machine bring stands in ``runs.json`` alone."""
+def test_a_repetition_with_equal_scores_changes_what_runs_took_alone(report, tmp_path):
+    """What another commit, another hour and another machine bring stands in ``runs.json`` and in sentences of cost."""
     runs = tmp_path / "runs"
     write_core(runs)
     for path in runs.rglob("summary.json"):
@@ -179,9 +202,17 @@ def test_a_repetition_with_equal_scores_changes_one_file(report, tmp_path):
         path.write_text(json.dumps({**json.loads(path.read_text()), **changed}))
     build_report(runs, fake_params(), tmp_path / "again")
     different = [
-        name for name in report_files() if (tmp_path / "again" / name).read_bytes() != (report / name).read_bytes()
+        name
+        for name in report_files(fake_params())
+        if (tmp_path / "again" / name).read_bytes() != (report / name).read_bytes()
     ]
-    assert different == ["runs.json"]
+    assert set(different) <= {*timed_files(fake_params()), "manifest.json"}
+    assert {"runs.json", "README.md", "index.html", "claims/dilemma.html"} <= set(different)
+    took = re.compile(r"(less than a minute|[\d.,]+ (minutes?|hours)) of CPU time")
+    for name in set(different) - {"runs.json", "manifest.json"}:
+        before, after = ((folder / name).read_text() for folder in (report, tmp_path / "again"))
+        assert before != after
+        assert took.sub("", before) == took.sub("", after), name
 
 
 def test_commits_and_times_of_all_runs_are_kept(report):

@@ -15,7 +15,8 @@ from gigatok.paper.results.pedigree import (
 )
 from gigatok.paper.results.reader import Results
 from gigatok.paper.tables.measured import measured_tables, table_latex, table_markdown
-from gigatok.paper.tables.scaling import scaling_markdown, scaling_text
+from gigatok.paper.tables.scaling import table_cells
+from gigatok.paper.tables.scaling_files import scaling_markdown
 from gigatok.paper.tables.scaling_rows import scaling_rows
 
 
@@ -84,7 +85,7 @@ def test_what_was_resumed_anyway_is_marked_wherever_its_scores_are(tmp_path):
             assert (RESUMED in written) == holds
             assert written.count("resumed anyway") == holds
     rows = scaling_rows(results, ["s", "b"])
-    assert [RESUMED in line for line in scaling_text(rows).splitlines()[2:]] == [True, False]
+    assert [any(RESUMED in text for text in line) for line in table_cells(rows)[1]] == [True, False]
     assert text in scaling_markdown(rows, results.params)
     assert text in dict(lasting_pedigree(rows[0].scores["psnr"], rows[0].tokenizer_run))["resumed anyway"]
     assert "resumed anyway" not in dict(lasting_pedigree(rows[1].scores["psnr"], rows[1].tokenizer_run))

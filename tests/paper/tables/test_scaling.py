@@ -12,14 +12,8 @@ from fake_runs import EXTRACTOR, fake_params, write_core, write_tokenizer
 from gigatok.artifacts import FewSamples, ScoreSheet
 from gigatok.paper.results.metrics import SCALING_METRICS, find_metric, full_name
 from gigatok.paper.results.reader import Results
-from gigatok.paper.tables.scaling import (
-    floor_cells,
-    scaling_csv,
-    scaling_json,
-    scaling_markdown,
-    shown_columns,
-    write_scaling_table,
-)
+from gigatok.paper.tables.scaling import floor_cells, scaling_csv, scaling_json, shown_columns
+from gigatok.paper.tables.scaling_files import scaling_markdown, write_scaling_table
 from gigatok.paper.tables.scaling_rows import scaling_rows, series_rows
 
 
@@ -33,10 +27,11 @@ def rows(tmp_path_factory):
 def test_markdown_has_a_row_a_rung_and_says_which_scale(rows):
     text = scaling_markdown(rows, fake_params())
     lines = text.splitlines()
-    assert lines[0].startswith("| Size | Tokenizer | Semantic | Params | rFID ↓ |")
-    assert lines[2].startswith("| s | S-S | yes | 550K | 70.00 | 120.0 |")
-    assert lines[3].startswith("| 3b | XL-XXL | yes | 8M | 52.00 |")
-    assert "not comparable with the paper" in text
+    assert "not comparable with the paper" in lines[0]
+    assert lines[2].startswith("| Size | Tokenizer | Params | rFID ↓ | gFID, guided ↓ |")
+    assert lines[4].startswith("|  | **With semantic regularization** |")
+    assert lines[5].startswith("| s | S-S | 550K | 70.00 [68.60, 71.40] | 116.0 [113.7, 118.3] |")
+    assert lines[6].startswith("| 3b | XL-XXL | 8M | **52.00** [50.96, 53.04] | **91.00** [")
 
 
 def test_rough_values_and_few_images_are_said(tmp_path):
@@ -49,7 +44,7 @@ def test_rough_values_and_few_images_are_said(tmp_path):
     few = FewSamples(samples=5, reference=5, dimensions=9)
     sheet.model_copy(update={"scores": (*sheet.scores, rough), "few_samples": few}).write(path)
     text = scaling_markdown(series_rows(Results(tmp_path, fake_params())), fake_params())
-    assert "| ~60.00 |" in text
+    assert "| ~60.00 [68.60, 71.40] |" in text
     assert "~: fewer images than feature dimensions, a rough guide only." in text
     assert "Fréchet distances of 5 samples to 5 images in 9 dimensions are biased upwards" in text
 
@@ -58,7 +53,7 @@ def test_missing_values_are_not_run_with_the_command(tmp_path):
     write_tokenizer(tmp_path, "S-S", rfid=70, psnr=16)
     params = fake_params()
     text = scaling_markdown(scaling_rows(Results(tmp_path, params), ["s", "b"]), params)
-    assert "| b | S-B | yes | not run | not run |" in text
+    assert "| b | S-B | not run | not run |" in text
     assert "- not run: S-B: `gigatok-bench scaling --sizes b`" in text
     assert " 0 |" not in text
 

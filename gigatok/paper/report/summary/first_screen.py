@@ -1,0 +1,181 @@
+"""The first screen: what was run, found and not found, at which scale, at what cost, and where to look next."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from gigatok.config import Params
+from gigatok.paper.claims.ledger import CheckedClaim
+from gigatok.paper.claims.questions import Answer
+from gigatok.paper.claims.verdict import ONE_TRAINING, Outcome
+from gigatok.paper.report.claims.evidence import look
+from gigatok.paper.report.summary.costs import Spent, all_needs, hours, planned_gpu_hours, replication
+from gigatok.paper.results.departures import differences
+from gigatok.paper.results.metrics import PAPER_GFID, find_metric, full_name
+from gigatok.paper.tables.scaling import is_incomplete
+from gigatok.paper.tables.scaling_rows import ScalingRow
+from gigatok.paper.text import compact
+
+_FIRST: tuple[Outcome, ...] = ("contradicted", "confirmed", "no clear difference", "undecided", "not run")
+"""Which claim a reader with one minute should open: the first that was decided."""
+
+
+class Said(NamedTuple):
+    """A sentence, with a place to read more and a command where there are such."""
+
+    text: str
+    link: str = ""
+    """From the report's folder, or ``#section``."""
+    command: str = ""
+    outcome: str = ""
+    """What a test decided, shown before the sentence."""
+    look: str = ""
+    """Style of the outcome."""
+
+
+class Block(NamedTuple):
+    """A heading of the first screen and what stands under it."""
+
+    title: str
+    said: tuple[Said, ...]
+
+
+def first_screen(
+    rows: Sequence[ScalingRow],
+    params: Params,
+    claims: Sequence[CheckedClaim],
+    statements: Sequence[Answer],
+    spent: Spent,
+) -> list[Block]:
+    """Every block, from the results alone."""
+    return [
+        Block("What was run", (Said(what_was_run(rows, params)),)),
+        Block("What was found", tuple(found(rows, claims, statements))),
+        Block("What was not found", tuple(not_found(claims))),
+        Block("What it cost", (Said(cost(spent)),)),
+        Block("Look at next", tuple(look_next(claims, params))),
+    ]
+
+
+def scale_sentence(params: Params) -> str:
+    """Whether this is the paper's experiment; at proxy scale in what it differs most."""
+    if params.profile == "paper":
+        return "Paper scale: the paper's data, networks and protocol, as far as the sections below say."
+    known = {each.setting: each for each in differences(params)}
+    data, size = known.get("data"), known.get("image size")
+    instead = f" ({data.ours} instead of {data.paper}" if data else " (the paper's data"
+    instead += f", {size.ours} instead of {size.paper})" if size else ")"
+    return (
+        f"A small proxy of the paper's experiment: other data{instead}, smaller networks, another feature extractor. "
+        "None of these numbers is the paper's or comparable with it."
+    )
+
+
+def what_was_run(rows: Sequence[ScalingRow], params: Params) -> str:
+    """Tokenizers of the size series, their parameters, and how often each was trained."""
+    done = sum(not is_incomplete(row) for row in rows)
+    sizes = [row.params for row in rows if row.params is not None]
+    span = f", {compact(min(sizes))} to {compact(max(sizes))} parameters" if sizes else ""
+    counts = [len(params.tokenizers[row.tokenizer].seeds) or 1 for row in rows if row.tokenizer in params.tokenizers]
+    low, high = min(counts, default=1), max(counts, default=1)
+    often = "once" if high == 1 else f"with {high} seeds" if low == high else f"with {low} to {high} seeds"
+    more = len(params.tokenizers) - len(rows)
+    beside = f" The settings hold {more} further trainings for ablations and repeats." if more > 0 else ""
+    return (
+        f"{done} of {len(rows)} tokenizers of the scaling series were run with their generators{span}; each recipe "
+        f"was trained {often}.{beside}"
+    )
+
+
+def found(rows: Sequence[ScalingRow], claims: Sequence[CheckedClaim], statements: Sequence[Answer]) -> list[Said]:
+    """Everything that a test decided, then the best scores beside a trivial baseline."""
+    links = {each.claim.text: f"claims/{each.claim.key}.html" for each in claims}
+    decided = [(each.claim.text, each.verdict) for each in claims]
+    decided += [(each.statement, each.verdict) for each in statements if each.statement not in links]
+    said = [
+        Said(_short(text), links.get(text, "#statements"), outcome=verdict.outcome, look=look(verdict))
+        for text, verdict in decided
+        if verdict.outcome in ("confirmed", "contradicted")
+    ]
+    said += [Said(text) for key in ("rfid", PAPER_GFID) if (text := best_sentence(rows, key))]
+    return said or [Said("Nothing yet: no run has scores.")]
+
+
+def best_sentence(rows: Sequence[ScalingRow], key: str) -> str:
+    """``Lowest rFID: XL-XXL, 693.3 (k-means patches 728.1).``; empty where nothing was measured."""
+    column = find_metric(key)
+    values = {row.name: (row.metrics[name], row) for row in rows if (name := full_name(row.metrics, key))}
+    if column is None or not values:
+        return ""
+    best = min(values, key=lambda name: values[name][0] if column.better == "lower" else -values[name][0])
+    value, row = values[best]
+    metric = full_name(row.metrics, key)
+    beside = [f"{each.floor} {column.text(each.value)}" for each in row.floor_scores if each.metric == metric]
+    extreme = "Lowest" if column.better == "lower" else "Highest"
+    known = f" ({', '.join(beside)})" if beside else ""
+    return f"{extreme} {column.label}: {best}, {column.text(value)}{known}."
+
+
+def not_found(claims: Sequence[CheckedClaim]) -> list[Said]:
+    """Claims without a decision, by reason."""
+    named: dict[str, list[CheckedClaim]] = {}
+    for each in claims:
+        one = each.verdict.outcome == "undecided" and ONE_TRAINING in each.verdict.reason
+        reason = ONE_TRAINING if one else each.verdict.outcome
+        named.setdefault(reason, []).append(each)
+    texts = {
+        ONE_TRAINING: "Undecided, since each recipe was trained once ({count} of {all} claims): {names}.",
+        "undecided": "Undecided, for reasons that their pages give ({count} of {all} claims): {names}.",
+        "no clear difference": "Tested, without a clear difference ({count} of {all} claims): {names}.",
+        "not run": "Not run, or not all of it ({count} of {all} claims): {names}.",
+    }
+    said = []
+    for reason, text in texts.items():
+        known = named.get(reason, [])
+        names = ", ".join(each.claim.key for each in known)
+        said += [Said(text.format(count=len(known), all=len(claims), names=names), "#claims")] if known else []
+    return said or [Said("Nothing was left open: every claim was decided.")]
+
+
+def cost(spent: Spent) -> str:
+    """Time spent here, and the time that the paper's experiments would take."""
+    paper = replication()
+    planned = hours(planned_gpu_hours(paper, all_needs(paper)))
+    here = f"{spent}, over {spent.runs} trainings and their evaluations" if spent.runs else "Nothing yet"
+    whole = f"every run of the paper's tables and figures would take at least {planned} of one H100 (planned)"
+    return f"{here[0].upper()}{here[1:]}. At the paper's scale {whole}."
+
+
+def look_next(claims: Sequence[CheckedClaim], params: Params) -> list[Said]:
+    """The claim to open first, the pictures, and the command that would decide more."""
+    said = []
+    chosen = min(claims, key=lambda each: _rank(each.verdict.outcome), default=None)
+    if chosen is not None:
+        said.append(Said(f"The claim '{chosen.claim.key}' with its evidence", f"claims/{chosen.claim.key}.html"))
+    said.append(Said("Originals beside the reconstructions of every size", "#pictures"))
+    outcomes = {each.verdict.outcome for each in claims}
+    if any(ONE_TRAINING in each.verdict.reason for each in claims):
+        command = f"gigatok-bench profile {params.profile} --suite {params.suite} --seeds 0,1,2 && make repro"
+        said.append(Said("Several trainings of each recipe decide what one cannot:", command=command))
+    if "not run" in outcomes and params.suite != "full":
+        command = f"gigatok-bench profile {params.profile} --suite full && make repro"
+        said.append(Said("The full suite runs what the other claims need:", command=command))
+    return said
+
+
+def verdict_counts(claims: Sequence[CheckedClaim]) -> list[tuple[Outcome, int]]:
+    """How many claims have each verdict that occurs, decided ones first."""
+    counts: Counter[Outcome] = Counter(each.verdict.outcome for each in claims)
+    return sorted(counts.items(), key=lambda item: _rank(item[0]))
+
+
+def _rank(outcome: Outcome) -> int:
+    return _FIRST.index(outcome) if outcome in _FIRST else len(_FIRST)
+
+
+def _short(sentence: str) -> str:
+    """A sentence without what stands in parentheses at its end, such as the paper's figure."""
+    plain = sentence.rstrip(".")
+    return f"{plain.rpartition(' (')[0] if plain.endswith(')') else plain}."
