@@ -7,7 +7,7 @@ from typing import Any
 from gigatok.paper.figures.scaling import plotted_columns
 from gigatok.paper.report.claims.evidence import look
 from gigatok.paper.report.claims.figures import PAPERS, figure_of, has_pictures, pictures_file
-from gigatok.paper.report.claims.page import ClaimPage, claim_values
+from gigatok.paper.report.claims.page import ClaimPage
 from gigatok.paper.report.content import Page
 from gigatok.paper.report.footnotes import Footnotes
 from gigatok.paper.report.licences import CODE_LICENCE, data_licences
@@ -69,7 +69,7 @@ def render_claim(page: Page, place: int) -> str:
         "title": page.params.report.title,
         "params": page.params,
         "scale": scale_sentence(page.params),
-        "claim": claim_values(pages[place]),
+        "claim": pages[place].values,
         "figure_shown": claim_figure(page, pages[place], notes),
         "pictures_shown": claim_pictures(page, pages[place], notes),
         "criteria_note": page.paper.criteria,
@@ -126,7 +126,7 @@ def _common(page: Page, notes: Footnotes) -> dict[str, Any]:
         "others": page.others,
         "headline": shown,
         "counts": verdict_counts(page.paper.claims),
-        "claims": [claim_values(each) for each in page.paper.claim_pages],
+        "claims": [each.values for each in page.paper.claim_pages],
         "statements": [
             {"statement": each.statement, "verdict": str(each.verdict), "look": look(each.verdict), "text": each.text}
             for each in page.statements

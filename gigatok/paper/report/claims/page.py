@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,11 @@ class ClaimPage:
     def link(self) -> str:
         """Of its page, from the report's folder."""
         return f"claims/{self.claim.key}.html"
+
+    @cached_property
+    def values(self) -> dict[str, Any]:
+        """``claim_values`` of it: several documents show them."""
+        return claim_values(self)
 
 
 def claim_values(page: ClaimPage) -> dict[str, Any]:
