@@ -187,6 +187,31 @@ def test_axe_finds_no_violation(
     assert len(found["passes"]) >= (15 if options is not CONTRAST_ALONE else 1)
 
 
+def test_motion_is_reduced_where_the_system_asks_for_it(browser: Any, page: Path) -> None:
+    show(browser, page, DESK)
+    behaviour = "return getComputedStyle(document.documentElement).scrollBehavior"
+    assert browser.execute_script(behaviour) == "smooth"
+    media = {"features": [{"name": "prefers-reduced-motion", "value": "reduce"}]}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+    assert browser.execute_script(behaviour) == "auto"
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+def test_the_tab_key_reaches_skip_link_controls_and_tables(browser: Any, page: Path) -> None:
+    """In the order of the page, each with a name that a screen reader says."""
+    from selenium.webdriver.common.keys import Keys
+
+    show(browser, page, DESK)
+    names = []
+    for _ in range(12):
+        browser.switch_to.active_element.send_keys(Keys.TAB)
+        focused = browser.switch_to.active_element
+        names.append(focused.accessible_name)
+    assert names[0] == "To the content"
+    assert all(names)
+    assert len(set(names)) == len(names)
+
+
 def test_printed_it_is_a_paper(browser: Any, page: Path) -> None:
     """No controls, no bars, no folded parts; everything as wide as the sheet."""
     show(browser, page, (718, 1000))  # A4 without margins, at 96 pixels an inch
