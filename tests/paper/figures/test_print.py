@@ -222,6 +222,16 @@ def test_labels_that_are_not_moved_would_overprint(tmp_path: Path, monkeypatch: 
     assert kept["scaling"].covered
 
 
+def test_points_of_a_scatter_plot_are_in_the_way_of_names() -> None:
+    with style.figure(3, 3) as drawing:
+        axes = drawing.add_subplot()
+        axes.scatter([1.0, 2.0], [1.0, 2.0], s=25)
+        style.lay_out(drawing)
+        boxes = obstacles(axes).boxes
+    assert boxes.shape == (2, 4)
+    assert (boxes[:, 2] - boxes[:, 0]).tolist() == pytest.approx([5 * drawing.dpi / 72] * 2)
+
+
 def test_letters_that_the_font_lacks_are_written_as_codes() -> None:
     assert printable("S-S ü ∞ R²") == "S-S ü ∞ R²"
     assert printable("模-x") == "\\u6a21-x"

@@ -44,13 +44,13 @@ def _copy(source: Path, target: Path) -> None:
 
     options = subset.Options(layout_features=[], name_IDs=["*"], notdef_outline=True, recalc_timestamp=False)
     options.drop_tables += ["FFTM", "GSUB", "GPOS", "GDEF"]
-    font = subset.load_font(str(source), options)
-    chosen = subset.Subsetter(options)
-    chosen.populate(unicodes=_LETTERS)
-    chosen.subset(font)
-    for record in font["name"].names:
-        if record.nameID in _NAMES:
-            bold = " Bold" if "Bold" in source.stem and record.nameID == 4 else ""
-            name = f"{_SMALL}{bold}" if record.nameID != 6 else f"{_SMALL.replace(' ', '')}{source.stem[10:]}"
-            font["name"].setName(name, record.nameID, record.platformID, record.platEncID, record.langID)
-    subset.save_font(font, str(target), options)
+    with subset.load_font(str(source), options) as font:
+        chosen = subset.Subsetter(options)
+        chosen.populate(unicodes=_LETTERS)
+        chosen.subset(font)
+        for record in font["name"].names:
+            if record.nameID in _NAMES:
+                bold = " Bold" if "Bold" in source.stem and record.nameID == 4 else ""
+                name = f"{_SMALL}{bold}" if record.nameID != 6 else f"{_SMALL.replace(' ', '')}{source.stem[10:]}"
+                font["name"].setName(name, record.nameID, record.platformID, record.platEncID, record.langID)
+        subset.save_font(font, str(target), options)

@@ -213,7 +213,7 @@ def _lead(axes: Axes, label: PointLabel, wish: Sequence[float], corner: tuple[fl
 
 def obstacles(axes: Axes, *, texts: bool = True) -> Obstacles:
     """What is drawn in a panel besides its labels, in pixels; ``texts``: other text too."""
-    from matplotlib.collections import LineCollection
+    from matplotlib.collections import LineCollection, PathCollection
 
     renderer = axes.figure.canvas.get_renderer()  # type: ignore[attr-defined]
     scale = axes.figure.dpi / 72
@@ -232,6 +232,10 @@ def obstacles(axes: Axes, *, texts: bool = True) -> Obstacles:
             across = line.get_transform() != axes.transData  # a baseline
             (bars if across else lines).extend((*start, *end) for start, end in itertools.pairwise(points))
     for collection in axes.collections:
+        if isinstance(collection, PathCollection):  # of a scatter plot
+            half = float(np.sqrt(collection.get_sizes().max(initial=0.0))) / 2 * scale
+            points = collection.get_offset_transform().transform(np.asarray(collection.get_offsets()))
+            boxes += [(x - half, y - half, x + half, y + half) for x, y in points]
         if isinstance(collection, LineCollection):
             transform = collection.get_transform()
             ends = [transform.transform(np.asarray(part, dtype=np.float64)) for part in collection.get_segments()]
