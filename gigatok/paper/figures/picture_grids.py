@@ -106,15 +106,15 @@ def grid(lines: Sequence[Line], heads: Sequence[str] = (), note: str = "") -> Sh
     step = (ROOM - LABEL + GAP) // columns
     side = min(tile_side(tiles[0] if tiles else (), min(step - GAP, _TILE)), step - GAP)
     step = side + GAP
-    top = 2 * line_height() + GAP if heads else 0
+    top = 3 * line_height() + GAP if heads else 0
     sheet = Sheet(top + len(lines) * step - GAP + (line_height() + GAP if note else 0))
     for place, head in enumerate(heads):
-        sheet.text(LABEL + place * step, 0, head, side, color=FAINT)
+        sheet.text(LABEL + place * step, 0, head, side, lines=3, color=FAINT)
     for place, (label, images, color) in enumerate(lines):
         y = top + place * step
         if color:
             sheet.bar(0, y, side, color)
-        sheet.text(18, y + side // 2, label, LABEL - 18 - GAP, middle=True)
+        sheet.text(18, y + side // 2, label, LABEL - 18 - GAP, lines=3, middle=True)
         if isinstance(images, str):
             sheet.text(LABEL, y + side // 2, images, ROOM - LABEL, color=FAINT, middle=True)
         else:

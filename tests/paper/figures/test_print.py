@@ -26,7 +26,7 @@ from gigatok.paper.claims.catalogue import all_claims
 from gigatok.paper.figures import scaling, style
 from gigatok.paper.figures.by_group import write_groups
 from gigatok.paper.figures.codebook_curves import write_codebook_curves
-from gigatok.paper.figures.drawing.labels import obstacles, spread
+from gigatok.paper.figures.drawing.labels import LineEnd, label_ends, obstacles, spread
 from gigatok.paper.figures.drawing.palette import Palette
 from gigatok.paper.figures.drawing.text import printable
 from gigatok.paper.figures.guidance import write_guidance
@@ -220,6 +220,17 @@ def test_labels_that_are_not_moved_would_overprint(tmp_path: Path, monkeypatch: 
     write_scaling_plots(series_rows(Results(tmp_path, params)), tmp_path)
     assert overprinted(kept["scaling"])
     assert kept["scaling"].covered
+
+
+def test_a_column_of_names_leaves_the_axis_of_the_lines_as_it_was() -> None:
+    with style.figure(3, 3) as drawing:
+        axes = drawing.add_subplot()
+        axes.plot([60, 2300], [1, 2])
+        before = axes.get_xlim()[0]
+        label_ends(axes, [LineEnd(2300, 2, "S-S", "black")])
+        assert axes.get_xlim()[0] == before
+        assert min(axes.get_xticks()) >= 0
+        assert max(axes.get_xticks()) <= 2300
 
 
 def test_points_of_a_scatter_plot_are_in_the_way_of_names() -> None:

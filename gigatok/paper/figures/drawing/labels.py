@@ -72,8 +72,8 @@ def label_ends(axes: Axes, ends: Sequence[LineEnd]) -> None:
     Call when all else is drawn and the limits of y are set; the x axis is made longer for the names.
     """
     last = max(end.x for end in ends)
-    ticks = [tick for tick in axes.get_xticks() if tick <= last]
     first = axes.get_xlim()[0]
+    ticks = [tick for tick in axes.get_xticks() if first <= tick <= last]  # others would move the limits
     axes.set_xlim(first, first + (last - first) / (1 - _COLUMN))
     axes.set_xticks(ticks)
     low, high = axes.get_ylim()
