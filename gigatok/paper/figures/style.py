@@ -1,7 +1,7 @@
 """One look for every figure, at the size at which it is printed.
 
 A figure is ``WIDTH`` inches wide, the text width of a page in two columns, or half of it; no text is smaller than
-``SMALLEST`` points there. A code host shows the same file ``README_PIXELS`` wide, where that text is 14 pixels high.
+``SMALLEST`` points there. A code host shows the same file 880 pixels wide, where that text is 14 pixels high.
 """
 
 from __future__ import annotations
@@ -32,7 +32,6 @@ COLUMN = 3.3
 """Inches of a figure, and of one that holds a single panel."""
 SMALLEST = 8
 """Points."""
-README_PIXELS = 880
 DPI = 300
 FORMATS = ("png", "svg", "pdf")
 """Of every plot. Sheets of pictures are PNG."""
@@ -102,15 +101,6 @@ def save(drawing: Figure, stem: Path) -> None:
     with replacing(stem.with_suffix(".pdf")) as path:
         undated = {"CreationDate": None, "Creator": None, "Producer": None}
         cast(Any, FigureCanvasPdf(drawing)).print_pdf(path, metadata=undated)
-
-
-def size_on_a_page(png: Path) -> tuple[int, int]:
-    """Width and height at which a browser shows a figure: a full one ``README_PIXELS`` wide, whatever its file has."""
-    from PIL import Image
-
-    with Image.open(png) as image:
-        scale = README_PIXELS / (WIDTH * float(image.info.get("dpi", (DPI, DPI))[0]))
-        return round(image.width * scale), round(image.height * scale)
 
 
 def lay_out(drawing: Figure) -> None:

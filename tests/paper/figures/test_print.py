@@ -34,6 +34,7 @@ from gigatok.paper.figures.paper_figures import write_paper_figures
 from gigatok.paper.figures.power_laws import write_scaling_laws
 from gigatok.paper.figures.predictors import write_predictors
 from gigatok.paper.figures.scaling import write_scaling_plots
+from gigatok.paper.report.build import report_files
 from gigatok.paper.report.claims.figures import figure_stem, has_own_figure, write_dots
 from gigatok.paper.report.summary.headline import write_headline
 from gigatok.paper.results.predictors import predictions
@@ -83,8 +84,8 @@ PROJECTS: dict[str, tuple[Callable[[], Params], dict[str, list[str]]]] = {
 
 
 @pytest.fixture(scope="module", params=list(PROJECTS))
-def drawn(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Drawn:
-    """All plots of a project by name, laid out as they are saved."""
+def project(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Drawn, set[str]]:
+    """All plots of a project by name, laid out as they are saved, and the names of those that a report has."""
     make, changes = PROJECTS[request.param]
     runs, out, params = tmp_path_factory.mktemp("runs"), tmp_path_factory.mktemp("out"), make()
     simulate(runs, params, **changes)
@@ -100,7 +101,14 @@ def drawn(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             patch.setattr(scaling, "PLOTTED", FEW)
         warnings.simplefilter("error")  # a letter that the font lacks is a warning
         draw_all(Results(runs, params), out)
-    return figures
+        wanted = {Path(name).stem for name in report_files(params) if name.endswith(".pdf")}
+    return figures, wanted
+
+
+@pytest.fixture
+def drawn(project: tuple[Drawn, set[str]]) -> Drawn:
+    """The plots."""
+    return project[0]
 
 
 def draw_all(results: Results, out: Path) -> None:
@@ -203,6 +211,11 @@ def test_all_text_is_large_enough_at_print_width_and_inside(drawn: Drawn) -> Non
 
 def test_at_most_two_panels_stand_in_a_row(drawn: Drawn) -> None:
     assert max(figure.in_a_row for figure in drawn.values()) <= 2
+
+
+def test_every_plot_of_a_report_is_looked_at(project: tuple[Drawn, set[str]]) -> None:
+    drawn, wanted = project
+    assert set(drawn) == wanted
 
 
 def test_labels_that_are_not_moved_would_overprint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
