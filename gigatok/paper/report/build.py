@@ -37,6 +37,8 @@ from gigatok.paper.results.predictors import predictions
 from gigatok.paper.results.reader import Results
 from gigatok.paper.tables.counted import exact_tables
 from gigatok.paper.tables.measured import measured_tables, write_paper_tables
+from gigatok.paper.tables.noise import NAME as NOISE
+from gigatok.paper.tables.noise import write_noise
 from gigatok.paper.tables.scaling_files import write_scaling_table
 from gigatok.paper.tables.scaling_rows import own_rows, series_rows
 from gigatok.paper.tables.specs import TABLES
@@ -155,6 +157,7 @@ def build_paper(results: Results, out: Path) -> PaperContent:
     if timing is not None and timing.scale != scale_name(params):
         timing = None
     write_timing(timing, out / "tables")
+    write_noise(results, out / "tables")
     maps = out / "figures" / "fig08.png"
     drawn = [*write_paper_figures(results, out / "figures"), write_feature_maps(results, maps)]
     predicted, claims = predictions(results), write_ledger(results, out / "claims.md")
@@ -186,5 +189,6 @@ def paper_files() -> list[str]:
     tables = [f"tables/table{number:02d}.{kind}" for number in numbers for kind in ("csv", "md", "tex")]
     plots = [f"figures/fig{number:02d}.{kind}" for number in FIGURES for kind in FORMATS if number != 8]
     predictors = [f"figures/predictors.{kind}" for kind in FORMATS]
+    tables += [f"tables/{NOISE}.{kind}" for kind in ("csv", "md")]
     laws = [*(f"figures/scaling-law.{kind}" for kind in FORMATS), "tables/scaling-law.csv", "tables/scaling-law.md"]
     return ["claims.md", "figures/failures.png", "figures/fig08.png", *predictors, *laws, *plots, *tables]
