@@ -24,7 +24,7 @@ from gigatok.config.sections import BaseSection, PrepareSection
 from gigatok.data import PreparedData, prepare
 from gigatok.data.transforms import random_crop_flip
 
-IMAGES = 256
+IMAGES = 128
 SIDES = (64, 128, 256)
 _FOLDERS: list[tempfile.TemporaryDirectory[str]] = []
 """Removed when the process ends."""
