@@ -86,8 +86,11 @@ class Reduced(NamedTuple):
     """A picture, perhaps at a part of its size."""
 
     picture: Image.Image
-    size: tuple[int, int]
+    whole: tuple[int, int]
     """Width and height of the whole."""
+    box: tuple[float, float, float, float] | None
+    """What of ``picture`` the whole fills, from left and top to right and bottom: 121 pixels at 1/4 of their size are
+    31, of which the last holds a quarter. ``None``: all of it."""
 
 
 def decode_rgb(data: bytes, location: str, transparency: Transparency = "white") -> Image.Image:
@@ -97,7 +100,7 @@ def decode_rgb(data: bytes, location: str, transparency: Transparency = "white")
         CorruptImageError: not an image of one of ``FORMATS``, truncated, too large or too narrow, or of a kind that
             has no one reading as RGB.
     """
-    with _opened(data, location) as (picture, _):
+    with _opened(data, location) as (picture, *_):
         return _to_rgb(picture, transparency)
 
 
@@ -110,30 +113,37 @@ def decode_reduced(data: bytes, location: str, shorter_side: int) -> Reduced:
     Raises:
         CorruptImageError: as ``decode_rgb``.
     """
-    with _opened(data, location, shorter_side) as (picture, size):
-        return Reduced(_to_rgb(picture, "white"), size)
+    with _opened(data, location, shorter_side) as (picture, whole, box):
+        return Reduced(_to_rgb(picture, "white"), whole, box)
 
 
 def decode_with_traits(data: bytes, location: str, transparency: Transparency = "white") -> Decoded:
     """Like ``decode_rgb``, with what else the file held."""
-    with _opened(data, location) as (picture, _):
+    with _opened(data, location) as (picture, *_):
         compression = str(picture.info.get("compression", "")) if picture.format == "TIFF" else ""
         return Decoded(_to_rgb(picture, transparency), _traits(picture, data), str(picture.format), compression, data)
 
 
+class _Opened(NamedTuple):
+    """A loaded picture, perhaps at a part of its size."""
+
+    picture: Image.Image
+    whole: tuple[int, int]
+    box: tuple[float, float, float, float] | None = None
+
+
 @contextmanager
-def _opened(
-    data: bytes, location: str, shorter_side: int | None = None
-) -> Iterator[tuple[Image.Image, tuple[int, int]]]:
-    """The loaded picture, and the whole one's size; whatever goes wrong while it is used is the file's fault."""
+def _opened(data: bytes, location: str, shorter_side: int | None = None) -> Iterator[_Opened]:
+    """The loaded picture; whatever goes wrong while it is used is the file's fault."""
     try:
         with Image.open(io.BytesIO(data), formats=_DECODERS) as picture:
-            size = picture.size
-            _check_size(*size)
+            whole = picture.size
+            _check_size(*whole)
+            scaled = None
             if shorter_side is not None and picture.format in _SCALED:
-                picture.draft(None, (shorter_side, shorter_side))
+                scaled = picture.draft(None, (shorter_side, shorter_side))
             picture.load()
-            yield picture, size
+            yield _Opened(picture, whole, scaled[1] if scaled and picture.size != whole else None)
     except UnidentifiedImageError:
         what = "empty file" if not data else f"no image of a known format: {', '.join(_DECODERS)}"
         raise CorruptImageError(location, what) from None

@@ -181,7 +181,7 @@ class ImageSet:
             return random_crop_flip(decode_rgb(data, location), self.image_size, generator)
         side = random_side(self.image_size, generator)
         found = decode_reduced(data, location, side)
-        resized = resize_shorter_side(found.picture, side, found.size)
+        resized = resize_shorter_side(found.picture, side, found.whole, found.box)
         return random_window(np.asarray(resized), self.image_size, generator)
 
     def ten_crops(self, rows: npt.NDArray[np.integer]) -> torch.Tensor:

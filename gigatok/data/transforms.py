@@ -18,18 +18,26 @@ TEN_CROP_SCALE = 1.1
 """Shorter side before ten crops, as a multiple of the crop."""
 
 
-def resize_shorter_side(picture: Image.Image, size: int, whole: tuple[int, int] | None = None) -> Image.Image:
+Box = tuple[float, float, float, float]
+"""Left, top, right and bottom, in pixels."""
+
+
+def resize_shorter_side(
+    picture: Image.Image, size: int, whole: tuple[int, int] | None = None, box: Box | None = None
+) -> Image.Image:
     """Shorter side to ``size``, aspect ratio kept: halved with a box filter while at least twice as large,
     then bicubic. The box keeps bicubic, whose support Pillow widens, from blurring large photographs.
 
     Args:
         whole: width and height of a picture that was decoded at a part of its size: the result has the shape that the
             whole one would have had.
+        box: what of ``picture`` the whole one fills.
     """
     shape = _resized(whole or picture.size, size)
     while min(picture.size) >= 2 * size:
-        picture = picture.resize((picture.width // 2, picture.height // 2), resample=Image.Resampling.BOX)
-    return picture.resize(shape, resample=Image.Resampling.BICUBIC)
+        half = (picture.width // 2, picture.height // 2)
+        picture, box = picture.resize(half, resample=Image.Resampling.BOX, box=box), None
+    return picture.resize(shape, resample=Image.Resampling.BICUBIC, box=box)
 
 
 def _resized(shape: tuple[int, int], size: int) -> tuple[int, int]:
