@@ -31,6 +31,7 @@ from gigatok.data.transforms import (
     random_crop_flip,
     random_side,
     random_window,
+    random_window_of_part,
     resize_shorter_side,
     ten_crop,
 )
@@ -181,8 +182,9 @@ class ImageSet:
             return random_crop_flip(decode_rgb(data, location), self.image_size, generator)
         side = random_side(self.image_size, generator)
         found = decode_reduced(data, location, side)
-        resized = resize_shorter_side(found.picture, side, found.whole, found.box)
-        return random_window(np.asarray(resized), self.image_size, generator)
+        if found.box is None:
+            return random_window(np.asarray(resize_shorter_side(found.picture, side)), self.image_size, generator)
+        return random_window_of_part(found.picture, found.box, found.whole, side, self.image_size, generator)
 
     def ten_crops(self, rows: npt.NDArray[np.integer]) -> torch.Tensor:
         """uint8 ``(B, 10, 3, S, S)`` from the source images: see ``transforms.ten_crop`` for the order."""

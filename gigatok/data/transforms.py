@@ -22,22 +22,12 @@ Box = tuple[float, float, float, float]
 """Left, top, right and bottom, in pixels."""
 
 
-def resize_shorter_side(
-    picture: Image.Image, size: int, whole: tuple[int, int] | None = None, box: Box | None = None
-) -> Image.Image:
+def resize_shorter_side(picture: Image.Image, size: int) -> Image.Image:
     """Shorter side to ``size``, aspect ratio kept: halved with a box filter while at least twice as large,
-    then bicubic. The box keeps bicubic, whose support Pillow widens, from blurring large photographs.
-
-    Args:
-        whole: width and height of a picture that was decoded at a part of its size: the result has the shape that the
-            whole one would have had.
-        box: what of ``picture`` the whole one fills.
-    """
-    shape = _resized(whole or picture.size, size)
+    then bicubic. The box keeps bicubic, whose support Pillow widens, from blurring large photographs."""
     while min(picture.size) >= 2 * size:
-        half = (picture.width // 2, picture.height // 2)
-        picture, box = picture.resize(half, resample=Image.Resampling.BOX, box=box), None
-    return picture.resize(shape, resample=Image.Resampling.BICUBIC, box=box)
+        picture = picture.resize((picture.width // 2, picture.height // 2), resample=Image.Resampling.BOX)
+    return picture.resize(_resized(picture.size, size), resample=Image.Resampling.BICUBIC)
 
 
 def _resized(shape: tuple[int, int], size: int) -> tuple[int, int]:
@@ -70,10 +60,39 @@ def random_side(size: int, generator: np.random.Generator) -> int:
 
 def random_window(pixels: Pixels, size: int, generator: np.random.Generator) -> Pixels:
     """Its other draws: the window of resized ``pixels`` (H, W, 3), and whether it is mirrored."""
-    top = int(generator.integers(pixels.shape[0] - size + 1))
-    left = int(generator.integers(pixels.shape[1] - size + 1))
-    window = _window(pixels, top, left, size)
-    return np.ascontiguousarray(window[:, ::-1]) if generator.random() < 0.5 else window
+    height, width, _ = pixels.shape
+    top, left = _corner((width, height), size, generator)
+    return _mirrored(_window(pixels, top, left, size), generator)
+
+
+def random_window_of_part(
+    picture: Image.Image, box: Box, whole: tuple[int, int], side: int, size: int, generator: np.random.Generator
+) -> Pixels:
+    """The same draws for a picture that was decoded at a part of its size; only the window is resized.
+
+    Args:
+        box: what of ``picture`` the whole one fills, from its left upper corner.
+        whole: width and height of the whole one, which say where the window lies.
+        side: pixels of the shorter side (``random_side``).
+    """
+    shape = _resized(whole, side)
+    top, left = _corner(shape, size, generator)
+    while min(picture.size) >= 2 * side:  # 1/8 is the least part that there is
+        half = (picture.width // 2, picture.height // 2)
+        picture, box = picture.resize(half, resample=Image.Resampling.BOX, box=box), (0.0, 0.0, *half)
+    x, y = box[2] / shape[0], box[3] / shape[1]
+    window = (left * x, top * y, min((left + size) * x, box[2]), min((top + size) * y, box[3]))
+    pixels = np.asarray(picture.resize((size, size), resample=Image.Resampling.BICUBIC, box=window))
+    return _mirrored(pixels, generator)
+
+
+def _corner(shape: tuple[int, int], size: int, generator: np.random.Generator) -> tuple[int, int]:
+    top = int(generator.integers(shape[1] - size + 1))
+    return top, int(generator.integers(shape[0] - size + 1))
+
+
+def _mirrored(pixels: Pixels, generator: np.random.Generator) -> Pixels:
+    return np.ascontiguousarray(pixels[:, ::-1]) if generator.random() < 0.5 else pixels
 
 
 CENTRE_OF_TEN = 4

@@ -17,7 +17,13 @@ from gigatok.config import ConfigError, parse_params
 from gigatok.config.profiles import render
 from gigatok.data import ImageSet, PreparedData, prepare
 from gigatok.data.images import decode_reduced, decode_rgb
-from gigatok.data.transforms import resize_shorter_side
+from gigatok.data.transforms import (
+    random_crop_flip,
+    random_side,
+    random_window,
+    random_window_of_part,
+    resize_shorter_side,
+)
 
 
 def smooth(width: int, height: int) -> Image.Image:
@@ -26,21 +32,35 @@ def smooth(width: int, height: int) -> Image.Image:
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
-@given(st.integers(60, 200), st.integers(60, 200), st.integers(16, 80))
-def test_the_shape_is_the_whole_pictures_and_pixels_are_near(width: int, height: int, size: int) -> None:
+@given(st.integers(60, 200), st.integers(60, 200), st.integers(16, 80), st.integers(0, 99))
+def test_crops_are_the_same_windows_of_nearly_the_same_pixels(width: int, height: int, size: int, seed: int) -> None:
     data = encoded(smooth(width, height), "JPEG")
-    whole = resize_shorter_side(decode_rgb(data, "x"), size)
-    found = decode_reduced(data, "x", size)
+    expected = random_crop_flip(decode_rgb(data, "x"), size, np.random.default_rng(seed))
+    generator = np.random.default_rng(seed)
+    side = random_side(size, generator)
+    found = decode_reduced(data, "x", side)
     assert found.whole == (width, height)
-    assert min(found.picture.size) >= min(size, width, height)
-    resized = resize_shorter_side(found.picture, size, found.whole, found.box)
-    assert resized.size == whole.size
-    if min(width, height) < 2 * size:
-        assert found.picture.size == (width, height)
-        np.testing.assert_array_equal(np.asarray(resized), np.asarray(whole))
+    if min(width, height) < 2 * side:
+        assert (found.picture.size, found.box) == ((width, height), None)
+        np.testing.assert_array_equal(np.asarray(found.picture), np.asarray(decode_rgb(data, "x")))
     else:
-        assert max(found.picture.size) < max(width, height)
-        assert np.abs(np.asarray(resized, int) - np.asarray(whole, int)).mean() < 6
+        assert found.box is not None
+        assert side <= min(found.picture.size) < min(width, height)
+        crop = random_window_of_part(found.picture, found.box, found.whole, side, size, generator)
+        assert (crop.dtype, crop.shape) == (np.uint8, (size, size, 3))
+        assert np.abs(crop.astype(int) - expected).mean() < 6
+
+
+@pytest.mark.parametrize(("scale", "side"), [(1, 30), (1, 40), (4, 30), (16, 24)])
+def test_a_part_is_resized_as_the_whole_is(scale: int, side: int) -> None:
+    """Without a decoder between them: a part that is the picture itself, or one that has to be halved first."""
+    part = smooth(70 * scale // 2, 45 * scale // 2) if scale > 1 else smooth(70, 45)
+    box = (0.0, 0.0, float(part.width), float(part.height))
+    for seed in range(5):
+        crop = random_window_of_part(part, box, part.size, side, 20, np.random.default_rng(seed))
+        pixels = np.asarray(resize_shorter_side(part, side))
+        expected = random_window(pixels, 20, np.random.default_rng(seed))
+        assert np.abs(crop.astype(int) - expected).max() <= 1
 
 
 @pytest.mark.parametrize(("kind", "mode"), [("PNG", "RGB"), ("WEBP", "RGB"), ("JPEG", "L"), ("JPEG", "CMYK")])
