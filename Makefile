@@ -4,6 +4,7 @@
 # make bench   time and memory against plain implementations, into reports/benchmarks.md; wants a quiet machine
 #
 # make kills   kill a training on two processes 20 times, stop one process of another, and compare what they leave (minutes)
+# make studies   one trial of a study for real, and a guidance study on its models (half a minute)
 # make crash-points   kill a short training before each of its operations on files, and train again (minutes)
 #
 # Variables:
@@ -21,7 +22,7 @@ FUZZ ?= 5000
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help setup repro test crash-points kills bench clean-venv fuzz
+.PHONY: help setup repro test crash-points kills studies bench clean-venv fuzz
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile
@@ -58,6 +59,9 @@ bench: setup
 
 fuzz: setup
 	GIGATOK_FUZZ_EXAMPLES=$(FUZZ) OMP_NUM_THREADS=1 $(BIN)/pytest tests/fuzz -n 2
+
+studies: setup
+	GIGATOK_STUDIES=1 OMP_NUM_THREADS=1 $(BIN)/pytest tests/pipeline/tuning/test_real_trial.py
 
 kills: setup
 	GIGATOK_KILLS=20 OMP_NUM_THREADS=1 $(BIN)/pytest tests/training/distributed/test_stages.py -k "killed or hangs"
