@@ -187,6 +187,15 @@ def test_axe_finds_no_violation(
     assert len(found["passes"]) >= (15 if options is not CONTRAST_ALONE else 1)
 
 
+def test_on_a_phone_the_text_of_figures_is_not_shrunk(browser: Any, page: Path) -> None:
+    show(browser, page, PHONE)
+    shown, asked = browser.execute_script(
+        "const image = document.querySelector('.beside img');"
+        "return [image.getBoundingClientRect().width, Number(image.getAttribute('width'))]"
+    )
+    assert shown == pytest.approx(asked, abs=1)
+
+
 def test_motion_is_reduced_where_the_system_asks_for_it(browser: Any, page: Path) -> None:
     show(browser, page, DESK)
     behaviour = "return getComputedStyle(document.documentElement).scrollBehavior"
