@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +39,41 @@ def reconstruct(
         if progress is not None:
             progress(min(start + batch_size, len(images)))
     return decoded.filled
+
+
+def as_they_lie(images: Images) -> Images:
+    """(n, S, S, 3), or the planes (n, 3, S, S) behind it where these lie in order: another process then gets them so.
+
+    Sums over pixels are taken as they lie, so their order is a matter of bits.
+    """
+    planes = images.transpose(0, 3, 1, 2)
+    return planes if planes.flags.c_contiguous and not images.flags.c_contiguous else images
+
+
+def from_memory(pixels: Images) -> Images:
+    """(n, S, S, 3) of what ``as_they_lie`` gave."""
+    return pixels if pixels.shape[3] == 3 else pixels.transpose(0, 2, 3, 1)
+
+
+def images_in_file(
+    path: Path, count: int, parts: Iterable[Images], progress: Callable[[int], None] = lambda done: None
+) -> Images:
+    """(n, S, S, 3) in a new file of ``parts`` that follow each other, each ``as_they_lie``."""
+    pixels: Images | None = None
+    done = 0
+    for part in parts:
+        if pixels is None:
+            pixels = np.asarray(np.lib.format.open_memmap(path, "w+", np.uint8, (count, *part.shape[1:])))
+        pixels[done : done + len(part)] = part
+        done += len(part)
+        progress(done)
+    assert pixels is not None, "there are no parts"
+    return from_memory(pixels)
+
+
+def open_images(path: Path) -> Images:
+    """What ``images_in_file`` wrote, read from disk as used."""
+    return from_memory(np.asarray(np.load(path, mmap_mode="r", allow_pickle=False)))
 
 
 class _Images:

@@ -21,7 +21,8 @@ def open_pool(params: Params) -> GpuPool:
 def gpus_wanted(stage: str, params: Params, there: int) -> int:
     """GPUs of this machine that ``stage`` (``train_tokenizer@S-S``) uses.
 
-    A training uses one for each of its processes here (section ``launch``), every other stage one, or none.
+    Training and scoring of a model use one for each of their processes here (section ``launch``), every other stage
+    one, or none.
 
     Args:
         there: GPUs of this machine; ``processes: auto`` takes all of them.
@@ -29,9 +30,9 @@ def gpus_wanted(stage: str, params: Params, there: int) -> int:
     kind, _, name = stage.partition("@")
     if kind in WITHOUT:
         return 0
-    if kind == "train_tokenizer" and name in params.tokenizers:
+    if kind in ("train_tokenizer", "evaluate_tokenizer") and name in params.tokenizers:
         processes = params.tokenizer_launch(name).processes
-    elif kind == "train_generator" and name in params.generators:
+    elif kind in ("train_generator", "evaluate_generator") and name in params.generators:
         processes = params.generator_launch(name).processes
     else:
         return 1

@@ -21,6 +21,7 @@ from gigatok.evaluation.scoring import evaluate as evaluate_module
 from gigatok.evaluation.stages import generator as generator_stage
 from gigatok.evaluation.stages import reference as reference_stage
 from gigatok.evaluation.stages import tokenizer as tokenizer_stage
+from gigatok.evaluation.stages import tokenizer_work
 
 
 class TinyNetwork(FeatureNetwork):
@@ -111,7 +112,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     values["tracking"]["enabled"] = False
     params, workspace = parse_params(values), Workspace(tmp_path)
     judge = tiny_extractor()
-    for stage in (reference_stage, tokenizer_stage, generator_stage):
+    for stage in (reference_stage, tokenizer_work, generator_stage):
         monkeypatch.setattr(stage, "open_extractor", lambda section, device: judge)
     monkeypatch.setattr(tokenizer_stage, "load_perceptual", lambda name, weights: TinyPerceptual())
 

@@ -94,9 +94,9 @@ def test_stages_want_what_their_launch_says(monkeypatch: pytest.MonkeyPatch) -> 
     wanted = {
         stage: gpus_wanted(stage, params, 8)
         for stage in ("prepare", "report", "criteria", "teacher", "train_tokenizer@B-L", "train_tokenizer@S-S",
-                      "train_generator@S-L", "evaluate_tokenizer@S-S")
+                      "train_generator@S-L", "evaluate_tokenizer@S-S", "evaluate_tokenizer@B-L", "timing")
     }  # fmt: skip
-    assert list(wanted.values()) == [0, 0, 0, 1, 8, 1, 4, 1]
+    assert list(wanted.values()) == [0, 0, 0, 1, 8, 1, 4, 1, 8, 1]
     monkeypatch.setattr("gigatok.pipeline.gpus.visible_gpus", lambda: NODE)
     assert open_pool(params).wanted("train_tokenizer@B-L") == 8
     on_cpu = params.replace(base=params.base.replace(device="cpu"))

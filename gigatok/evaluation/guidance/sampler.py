@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -13,16 +16,18 @@ from torch import Tensor
 
 from gigatok.config.evaluation import EvaluateGeneratorSection
 from gigatok.evaluation.arrays import Images
-from gigatok.evaluation.decode import decode
+from gigatok.evaluation.decode import as_they_lie, decode, images_in_file
 from gigatok.evaluation.extractors.base import Extractor, Features
 from gigatok.evaluation.guidance.setting import Guidance
 from gigatok.evaluation.inputs.evaluation_set import content_sha256
-from gigatok.evaluation.store.features import cached_features, joined
-from gigatok.evaluation.store.samples import PART, stored_indices
+from gigatok.evaluation.store.features import cached_features, features_by_content, joined
+from gigatok.evaluation.store.samples import PART, SampleStore
+from gigatok.evaluation.workers import Workers
 from gigatok.models.ar import ArModel
 from gigatok.models.tokenizer import Tokenizer
 from gigatok.sampling import SampleSpec
 
+R = TypeVar("R")
 _KEPT_BYTES = 2**28
 """Decoded images up to this much stay in memory, and as much of features; more are made again where needed."""
 
@@ -54,6 +59,12 @@ class CachedSampler:
     features_root: Path
     progress: Callable[[int], None] = lambda done: None
     """Called with the number of samples in the current set."""
+    others: tuple[Extractor, ...] = ()
+    """Further extractors."""
+    absent: tuple[str, ...] = ()
+    """A note for each that could not be loaded."""
+    workers: Workers[CachedSampler] | None = None
+    """Processes that hold a ``CachedSampler`` each, and sample, decode and extract; ``None``: this process does."""
     _images: dict[SampleRequest, Images] = field(default_factory=dict, init=False, repr=False)
     _features: dict[SampleRequest, Features] = field(default_factory=dict, init=False, repr=False)
     _hashes: dict[SampleRequest, list[str]] = field(default_factory=dict, init=False, repr=False)
@@ -69,23 +80,38 @@ class CachedSampler:
             top_p=self.section.top_p,
         )
 
+    def store(self, request: SampleRequest) -> SampleStore:
+        """Where the samples of such a request lie."""
+        spec, batch = self.spec(request.guidance), self.section.batch_size
+        return SampleStore(self.samples_root, self.ar, self.weights_sha256, request.seed, spec, batch)
+
     def indices(self, request: SampleRequest) -> Tensor:
         """(samples, N) tokens."""
-        return stored_indices(
-            self.samples_root,
-            self.ar,
-            self.weights_sha256,
-            request.samples,
-            seed=request.seed,
-            spec=self.spec(request.guidance),
-            batch_size=self.section.batch_size,
-            progress=lambda done, _: self.progress(done),
-        )
+        store = self.store(request)
+        if self.workers is not None:
+            parts = store.missing(request.samples)
+            for (_, stop), _ in zip(parts, self.each(_sample, [(request, *edges) for edges in parts]), strict=True):
+                self.progress(stop)
+        return store.collect(request.samples, lambda done, _: self.progress(done))
 
-    def images(self, request: SampleRequest) -> Images:
-        """(samples, S, S, 3)."""
+    def each(self, work: Callable[..., R], items: Sequence[tuple[Any, ...]]) -> Iterator[R]:
+        """``work(sampler, *item)`` for each of ``items``, in their order, by the workers or by this process.
+
+        Args:
+            work: a function of a module; equal items give equal bits, whoever does it.
+        """
+        return (work(self, *item) for item in items) if self.workers is None else self.workers.map(work, items)
+
+    @contextmanager
+    def images(self, request: SampleRequest) -> Iterator[Images]:
+        """(samples, S, S, 3), in memory if they are few, else in a file while the block lasts."""
         known = self._images.get(request)
-        return decode(self.tokenizer, self.indices(request), self.section.batch_size) if known is None else known
+        if known is not None:
+            yield known
+            return
+        parts = [(part,) for part in torch.split(self.indices(request), PART)]
+        with tempfile.TemporaryDirectory(dir=self.samples_root) as folder:
+            yield images_in_file(Path(folder) / "images.npy", request.samples, self.each(_decode, parts))
 
     def features(self, request: SampleRequest) -> Features:
         """Extracted features of a set; few of them stay in memory, so that no set is decoded again for its scores."""
@@ -100,21 +126,41 @@ class CachedSampler:
         """sha256 of the images of each part of a set with features: the keys of its features in the cache."""
         return self._hashes[request]
 
-    def features_of(self, indices: Tensor, request: SampleRequest | None = None) -> Features:
-        """Extracted features of decoded indices (n, N); the images stay in memory as those of ``request``, if few."""
-        parts, images = [], []
-        hashes = []
-        for part in torch.split(indices, PART):
+    def features_of(
+        self, indices: Tensor, request: SampleRequest | None = None, extractor: Extractor | None = None
+    ) -> Features:
+        """Extracted features of decoded indices (n, N); the images stay in memory as those of ``request``, if few.
+
+        Args:
+            extractor: one of ``others``; ``None``: ``self.extractor``.
+        """
+        parts = torch.split(indices, PART)
+        place = None if extractor is None else self.others.index(extractor)
+        found = [] if self.workers is None else list(self.each(_extract, [(part, place) for part in parts]))
+        features, images, hashes = [], [], []
+        for number, part in enumerate(parts):
+            if found:
+                hashes.append(found[number])
+                features.append(self._stored(part, found[number], extractor or self.extractor))
+                continue
             decoded = decode(self.tokenizer, part, self.section.batch_size)
             hashes.append(content_sha256(decoded))
-            parts.append(cached_features(self.extractor, decoded, self.features_root, batch_size=self.extractor_batch))
-            if request is not None and self._fits(decoded[0].nbytes * len(indices)):
+            features.append(self._extracted(decoded, extractor or self.extractor))
+            if request is not None and extractor is None and self._fits(decoded[0].nbytes * len(indices)):
                 images.append(decoded)
-        if request is not None:
+        if request is not None and extractor is None:
             self._hashes[request] = hashes
-        if images and request is not None:
-            self._images[request] = np.concatenate(images)
-        return joined(parts)
+            if images:
+                self._images[request] = np.concatenate(images)
+        return joined(features)
+
+    def _extracted(self, images: Images, extractor: Extractor) -> Features:
+        return cached_features(extractor, images, self.features_root, batch_size=self.extractor_batch)
+
+    def _stored(self, part: Tensor, sha256: str, extractor: Extractor) -> Features:
+        """Features that a worker stored."""
+        images = partial(decode, self.tokenizer, part, self.section.batch_size)
+        return features_by_content(extractor, sha256, len(part), self.features_root, images, self.extractor_batch)
 
     def _fits(self, more: int) -> bool:
         return sum(images.nbytes for images in self._images.values()) + more <= _KEPT_BYTES
@@ -122,3 +168,19 @@ class CachedSampler:
 
 def _bytes(*features: Features) -> int:
     return sum(part.nbytes for each in features for part in each if part is not None)
+
+
+def _sample(sampler: CachedSampler, request: SampleRequest, start: int, stop: int) -> None:
+    """Store a part of a set."""
+    sampler.store(request).part(start, stop, request.samples)
+
+
+def _decode(sampler: CachedSampler, indices: Tensor) -> Images:
+    return as_they_lie(decode(sampler.tokenizer, indices, sampler.section.batch_size))
+
+
+def _extract(sampler: CachedSampler, indices: Tensor, place: int | None) -> str:
+    """Store the features of a part by an extractor; returns the checksum of its images."""
+    images = decode(sampler.tokenizer, indices, sampler.section.batch_size)
+    sampler._extracted(images, sampler.extractor if place is None else sampler.others[place])
+    return content_sha256(images)

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
+from typing import Literal, Protocol
 
 import numpy as np
-import torch
 
-from gigatok.artifacts import RunFolder, Score
+from gigatok.artifacts import Score
 from gigatok.config.evaluation import EvaluateTokenizerSection, ProbeSection
 from gigatok.config.sections import TrainTokenizerSection
-from gigatok.data import ImageSet, PreparedData
+from gigatok.data import PreparedData
 from gigatok.evaluation.inputs.reference import training_reference
 from gigatok.evaluation.metrics.names import ENCODER_PROBE, encoder_probe_at
-from gigatok.evaluation.probes.scores import Labels, Pool, accuracy_scores, encoder_pool, probe_spec
-from gigatok.interop.native import load_tokenizer_at
-from gigatok.models.tokenizer import Tokenizer
+from gigatok.evaluation.probes.linear import ProbeSpec
+from gigatok.evaluation.probes.scores import Pool, accuracy_scores, probe_spec
 from gigatok.tracking.progress import StageProgress
+
+Side = Literal["train", "validation"]
+Step = int | Literal["final"]
+
+
+class EncoderPool(Protocol):
+    """Features of an encoder, whoever computes them."""
+
+    def __call__(self, side: Side, step: Step, progress: Callable[[int], None]) -> Pool:
+        """(n, width) of the images of a side of the split, with the weights of that step, mean over tokens."""
 
 
 def probed_steps(section: EvaluateTokenizerSection, training: TrainTokenizerSection) -> tuple[int, ...] | None:
@@ -27,50 +37,43 @@ def probed_steps(section: EvaluateTokenizerSection, training: TrainTokenizerSect
 
 
 def encoder_probes(
-    run: RunFolder,
+    pool: EncoderPool,
     data: PreparedData,
-    section: ProbeSection,
     steps: tuple[int, ...],
-    seed: int,
+    spec: ProbeSpec,
     progress: StageProgress,
     offset: int,
-    device: torch.device,
 ) -> tuple[list[Score], list[Score]]:
     """Accuracies of the last weights and of those kept at ``steps``, and that of the commonest class.
 
     Args:
         progress: receives the images done, from ``offset`` on
     """
-    tokenizer = load_tokenizer_at(run, "final").to(device)
     each = len(data.train) + len(data.validation)
-    last, floor = _probe(ENCODER_PROBE, tokenizer, data, section, seed, progress, offset)
+    last, floor = _probe(ENCODER_PROBE, pool, "final", data, spec, progress, offset)
     scores = [last]
     for place, step in enumerate(steps, start=1):
-        tokenizer = load_tokenizer_at(run, step).to(device)
-        scores.append(
-            _probe(encoder_probe_at(step), tokenizer, data, section, seed, progress, offset + place * each)[0]
-        )
+        scores.append(_probe(encoder_probe_at(step), pool, step, data, spec, progress, offset + place * each)[0])
     return scores, [floor]
+
+
+def encoder_spec(section: ProbeSection, tokens: int, seed: int) -> ProbeSpec:
+    """The settings' probe on features of an encoder with so many tokens."""
+    return probe_spec(section, f"tokenizer encoder before quantisation, mean over {tokens} tokens", seed)
 
 
 def _probe(
     metric: str,
-    tokenizer: Tokenizer,
+    pool: EncoderPool,
+    step: Step,
     data: PreparedData,
-    section: ProbeSection,
-    seed: int,
+    spec: ProbeSpec,
     progress: StageProgress,
     offset: int,
 ) -> tuple[Score, Score]:
-    spec = probe_spec(
-        section, f"tokenizer encoder before quantisation, mean over {tokenizer.config.tokens} tokens", seed
-    )
-
-    def pooled(images: ImageSet, start: int) -> tuple[Pool, Labels]:
-        report = partial(_report, progress, offset + start)
-        return encoder_pool(tokenizer, images, report), np.asarray(images.labels)
-
-    train, test = pooled(data.train, 0), pooled(data.validation, len(data.train))
+    train = pool("train", step, partial(_report, progress, offset)), np.asarray(data.train.labels)
+    report = partial(_report, progress, offset + len(data.train))
+    test = pool("validation", step, report), np.asarray(data.validation.labels)
     return accuracy_scores(metric, train, test, spec, training_reference(data.summary))
 
 

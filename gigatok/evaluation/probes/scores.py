@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -21,6 +19,8 @@ from gigatok.models.tokenizer import Tokenizer
 Pool = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
 _BATCH = 128
+POOL_PART = 8 * _BATCH
+"""Images or samples that one process pools at a time: whole batches."""
 
 
 def accuracy_scores(
@@ -56,14 +56,13 @@ def probe_spec(section: ProbeSection, features: str, seed: int) -> ProbeSpec:
 
 
 @torch.inference_mode()
-def encoder_pool(tokenizer: Tokenizer, images: ImageSet, progress: Callable[[int], None]) -> Pool:
+def encoder_pool(tokenizer: Tokenizer, images: ImageSet, rows: range) -> Pool:
     """(n, width) encoder features of images, after its last norm and before quantisation, mean over tokens."""
     device = next(tokenizer.parameters()).device
     parts = []
-    for rows in _batches(len(images)):
-        batch = to_float(images.batch(rows)).to(device)
+    for start in range(rows.start, rows.stop, _BATCH):
+        batch = to_float(images.batch(np.arange(start, min(start + _BATCH, rows.stop)))).to(device)
         parts.append(tokenizer.encoder_features(batch).mean(dim=1).float().cpu().numpy())
-        progress(int(rows[-1]) + 1)
     return np.concatenate(parts)
 
 
@@ -76,7 +75,3 @@ def ar_pool(ar: ArModel, indices: Tensor, layer: int) -> Pool:
         null = torch.full((len(part),), ar.config.num_classes, device=device)
         parts.append(ar.features(part.to(device), null, layer).mean(dim=1).float().cpu().numpy())
     return np.concatenate(parts)
-
-
-def _batches(count: int) -> list[npt.NDArray[np.int64]]:
-    return [np.arange(start, min(start + _BATCH, count)) for start in range(0, count, _BATCH)]

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -26,7 +31,7 @@ from gigatok.evaluation.guidance.sampler import CachedSampler, SampleRequest
 from gigatok.evaluation.guidance.search import GuidanceSearch
 from gigatok.evaluation.guidance.setting import Guidance, GuidanceReport
 from gigatok.evaluation.inputs.reference import read_stored_reference, training_reference, validation_reference
-from gigatok.evaluation.probes.scores import accuracy_scores, ar_pool, probe_spec
+from gigatok.evaluation.probes.scores import POOL_PART, Pool, accuracy_scores, ar_pool, probe_spec
 from gigatok.evaluation.scoring.records import Details, few_samples, mean_score
 from gigatok.evaluation.stages.common import (
     further_extractors,
@@ -39,9 +44,9 @@ from gigatok.evaluation.stages.common import (
 from gigatok.evaluation.stages.generator_scores import SampleScores, Tokens
 from gigatok.evaluation.store.features import feature_cache
 from gigatok.evaluation.store.samples import sample_cache
+from gigatok.evaluation.workers import open_workers, processes_for
 from gigatok.interop.native import load_ar_dir, load_tokenizer_at
 from gigatok.models.ar import ArModel
-from gigatok.models.tokenizer import Tokenizer
 from gigatok.runtime.device import set_up
 from gigatok.sampling import sample_classes
 from gigatok.tracking import publish_summary
@@ -68,37 +73,32 @@ def score_generator(name: str, params: Params, workspace: Workspace) -> None:
     run = workspace.generator(name)
     data = PreparedData.open(workspace.data).summary
     section = params.generator_evaluation(name)
-    tokenizer, tokens, tokenizer_sha256 = _open_tokenizer(name, params, workspace)
-    tokenizer, ar = tokenizer.to(device), load_ar_dir(run.path).to(device)
+    tokens, tokenizer_sha256 = _read_tokens(name, params, workspace)
     known = read_stored_reference(workspace)
     real = known.reference_set(params.reference)
     total = _sets(section) * section.samples
-    with timed_evaluation(run), open_progress(f"evaluate_generator@{name}", total) as bar:
-        sampler = CachedSampler(
-            ar=ar,
-            tokenizer=tokenizer,
-            extractor=open_extractor(params.reference, device),
-            section=section,
-            weights_sha256=file_sha256(run.weights_path),
-            extractor_batch=params.reference.batch_size,
-            samples_root=sample_cache(workspace),
-            features_root=feature_cache(workspace),
-            progress=_SetProgress(bar, section.samples),
-        )
+    count = processes_for(params.generator_launch(name), device)
+    make = partial(open_sampler, name, params, workspace)
+    with (
+        timed_evaluation(run),
+        open_progress(f"evaluate_generator@{name}", total) as bar,
+        open_workers(count, make, params.base, device) as workers,
+    ):
+        sampler = replace(make(device), progress=_SetProgress(bar, section.samples), workers=workers)
+        ar, tokenizer = sampler.ar, sampler.tokenizer
         identity = _study_identity(sampler, tokenizer_sha256, params, data)
         search = GuidanceSearch(
             sampler, real, params.base.seed + section.seeds[0], identity, workspace.runs / "studies", run
         )
         report = search.search()
-        others, absent = further_extractors(params.reference, device)
-        of_samples = SampleScores(search, report, section, params.base.seed, workspace, known, params.reference, others)
+        of_samples = SampleScores(search, report, section, params.base.seed, workspace, known, params.reference)
         scores, notes = of_samples.scores()
         scores, floors = [*scores, *of_samples.seed_scores()], of_samples.floors(tokens)
         details = of_samples.details
-        probe, majority = _probe(ar, tokens, section.probe, params.base.seed, data, details)
+        probe, majority = _probe(sampler, tokens, section.probe, params.base.seed, data, details)
         scores += [*of_samples.ratios(scores), _loss_score(ar, tokens, data, details), probe]
         floors.append(majority)
-        _samples(sampler, report, search.seed).write(run.samples_path)
+        _write_samples(run.samples_path, sampler, report, search.seed)
         write_arrays(run.details_path, details)
         bar.update(total)
     source = _provenance(name, params, data, workspace)
@@ -111,7 +111,7 @@ def score_generator(name: str, params: Params, workspace: Workspace) -> None:
         floors=tuple(score.replace(provenance=source) for score in floors),
         few_samples=few_samples(real, section.samples),
         files=digests_of(run.path, (run.details_path.name, run.samples_path.name)),
-        notes=(SHUFFLED_NOTE, *notes, *absent),
+        notes=(SHUFFLED_NOTE, *notes, *sampler.absent),
     )
     write_scores(run, sheet)
     publish_summary(params.tracking, run, generator_info(name, params, ar.config, *counts))
@@ -168,11 +168,28 @@ def _sets(section: EvaluateGeneratorSection) -> int:
     return kinds[section.guidance.kind] + 2 * (len(section.seeds) - 1) + 1
 
 
-def _open_tokenizer(name: str, params: Params, workspace: Workspace) -> tuple[Tokenizer, Tokens, str]:
-    """The tokenizer, the indices it stored, and the hash of its weights."""
+def open_sampler(name: str, params: Params, workspace: Workspace, device: torch.device) -> CachedSampler:
+    """What draws the samples of generator ``name``: in the stage, and in each process that it shares the work with."""
+    entry, run = params.generators[name], workspace.generator(name)
+    others, absent = further_extractors(params.reference, device)
+    return CachedSampler(
+        ar=load_ar_dir(run.path).to(device),
+        tokenizer=load_tokenizer_at(workspace.tokenizer(entry.tokenizer), entry.checkpoint).to(device),
+        extractor=open_extractor(params.reference, device),
+        section=params.generator_evaluation(name),
+        weights_sha256=file_sha256(run.weights_path),
+        extractor_batch=params.reference.batch_size,
+        samples_root=sample_cache(workspace),
+        features_root=feature_cache(workspace),
+        others=tuple(others),
+        absent=tuple(absent),
+    )
+
+
+def _read_tokens(name: str, params: Params, workspace: Workspace) -> tuple[Tokens, str]:
+    """The indices that the generator's tokenizer stored, and the hash of its weights."""
     entry = params.generators[name]
     source = workspace.tokenizer(entry.tokenizer)
-    tokenizer = load_tokenizer_at(source, entry.checkpoint)
     weights, path = source.weights_path, source.indices_path
     if entry.checkpoint != "final":
         weights = source.checkpoint_path(entry.checkpoint)
@@ -186,7 +203,7 @@ def _open_tokenizer(name: str, params: Params, workspace: Workspace) -> tuple[To
         torch.from_numpy(stored.validation.astype(np.int64)),
         torch.from_numpy(stored.validation_labels.astype(np.int64)),
     )
-    return tokenizer, tokens, file_sha256(weights)
+    return tokens, file_sha256(weights)
 
 
 @torch.inference_mode()
@@ -208,28 +225,41 @@ def _loss_score(ar: ArModel, tokens: Tokens, data: DataSummary, details: Details
 
 
 def _probe(
-    ar: ArModel, tokens: Tokens, section: ProbeSection, seed: int, data: DataSummary, details: Details
+    sampler: CachedSampler, tokens: Tokens, section: ProbeSection, seed: int, data: DataSummary, details: Details
 ) -> tuple[Score, Score]:
     """Classes read from the middle layer, and the commonest class."""
+    ar = sampler.ar
     layer = ar.config.depth // 2
     features = f"AR block {layer} of {ar.config.depth}, null class, mean over {ar.config.num_tokens} tokens"
     return accuracy_scores(
         "linear_probe_accuracy",
-        (ar_pool(ar, tokens.train, layer), tokens.train_labels.numpy()),
-        (ar_pool(ar, tokens.validation, layer), tokens.validation_labels.numpy()),
+        (_pooled(sampler, tokens.train, layer), tokens.train_labels.numpy()),
+        (_pooled(sampler, tokens.validation, layer), tokens.validation_labels.numpy()),
         probe_spec(section, features, seed),
         training_reference(data),
         details,
     )
 
 
-def _samples(sampler: CachedSampler, report: GuidanceReport, seed: int) -> GeneratorSamples:
+def _pooled(sampler: CachedSampler, indices: torch.Tensor, layer: int) -> Pool:
+    """(n, width) features of indices (n, N), in parts."""
+    parts = [(part, layer) for part in torch.split(indices, POOL_PART)]
+    return np.concatenate(list(sampler.each(_pool, parts)))
+
+
+def _pool(sampler: CachedSampler, indices: torch.Tensor, layer: int) -> Pool:
+    return ar_pool(sampler.ar, indices, layer)
+
+
+def _write_samples(path: Path, sampler: CachedSampler, report: GuidanceReport, seed: int) -> None:
     """Images without guidance and with the best scale above 1."""
     count = report.unguided.samples
     classes = sample_classes(count, sampler.ar.config.num_classes).numpy()
     guided = [trial for trial in report.curve if trial.guidance != Guidance()]
-    of_best = {}
-    if guided:
-        best = min(guided, key=lambda trial: trial.value).guidance
-        of_best[f"{best.scale:g}"] = sampler.images(SampleRequest(best, count, seed))
-    return GeneratorSamples(sampler.images(SampleRequest(Guidance(), count, seed)), classes, of_best)
+    with ExitStack() as opened:
+        of_best = {}
+        if guided:
+            best = min(guided, key=lambda trial: trial.value).guidance
+            of_best[f"{best.scale:g}"] = opened.enter_context(sampler.images(SampleRequest(best, count, seed)))
+        samples = opened.enter_context(sampler.images(SampleRequest(Guidance(), count, seed)))
+        GeneratorSamples(samples, classes, of_best).write(path)

@@ -59,8 +59,6 @@ class SampleScores:
     workspace: Workspace
     known: StoredReference
     reference: ReferenceSection
-    others: Sequence[Extractor] = ()
-    """Further extractors."""
     details: Details = field(default_factory=dict)
     """Filled by ``scores``: without guidance, and under the names with the best."""
 
@@ -111,16 +109,14 @@ class SampleScores:
 
     def _further_scores(self, count: int) -> list[Score]:
         """Fréchet distances without guidance by the other extractors; the real images' features are kept."""
-        if not self.others:
+        if not self.search.sampler.others:
             return []
         scores, sampler = [], self.search.sampler
-        images = sampler.images(SampleRequest(Guidance(), count, self.search.seed))
+        indices = sampler.indices(SampleRequest(Guidance(), count, self.search.seed))
         originals = sample_reference(self.reference, PreparedData.open(self.workspace.data)).images
-        for extractor in self.others:
-            real, fake = (
-                stored_features(extractor, each, self.workspace, sampler.extractor_batch)
-                for each in (originals, images)
-            )
+        for extractor in sampler.others:
+            real = stored_features(extractor, originals, self.workspace, sampler.extractor_batch)
+            fake = sampler.features_of(indices, extractor=extractor)
             reference = FeatureReference(ReferenceSet(real.pool))
             found = measured_frechet(reference, reference.pool.frechet(fake.pool))
             scores.append(found.record(f"gfd/{extractor.name}", self.record(Guidance(), extractor)))

@@ -6,7 +6,7 @@ the key. Work is kept in parts, so what is killed at 80% resumes from there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -57,11 +57,41 @@ def cached_features(
 
     def produce(start: int, stop: int) -> Arrays:
         report = None if progress is None else partial(_report, progress, start, len(images))
-        features = extractor.extract(images[start:stop], batch_size, report)
-        return {name: value for name, value in features._asdict().items() if value is not None}
+        return _arrays(extractor.extract(images[start:stop], batch_size, report))
 
     store = PartStore(root, feature_key(extractor, content_sha256(images)))
     return as_features(store.collect(len(images), produce, progress=progress))
+
+
+def features_by_content(
+    extractor: Extractor, sha256: str, count: int, root: Path, images: Callable[[], UInt8], batch_size: int = 32
+) -> Features:
+    """Stored features of the ``count`` images with that checksum; what is not stored is extracted from ``images()``."""
+
+    def produce(start: int, stop: int) -> Arrays:
+        return _arrays(extractor.extract(images()[start:stop], batch_size))
+
+    return as_features(PartStore(root, feature_key(extractor, sha256)).collect(count, produce))
+
+
+def missing_features(extractor: Extractor, sha256: str, count: int, root: Path) -> list[tuple[int, int]]:
+    """(start, stop) of rows of the images with that checksum whose features are not stored."""
+    return PartStore(root, feature_key(extractor, sha256)).missing(count)
+
+
+def store_features(
+    extractor: Extractor, sha256: str, images: UInt8, rows: tuple[int, int], root: Path, batch_size: int = 32
+) -> None:
+    """Store the features of a part, one of ``missing_features``, of the images with that checksum."""
+
+    def produce(start: int, stop: int) -> Arrays:
+        return _arrays(extractor.extract(images[start:stop], batch_size))
+
+    PartStore(root, feature_key(extractor, sha256)).one(*rows, len(images), produce)
+
+
+def _arrays(features: Features) -> Arrays:
+    return {name: value for name, value in features._asdict().items() if value is not None}
 
 
 def as_features(arrays: Arrays) -> Features:

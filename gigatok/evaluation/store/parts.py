@@ -58,18 +58,29 @@ class PartStore:
         the result the same for any number of interruptions.
         """
         parts = []
-        for start in range(0, count, part):
-            stop = min(start + part, count)
-            path = self.folder / f"{start:09d}-{stop:09d}.safetensors"
-            arrays = read_part(path)
-            if arrays is None:
-                arrays = {name: np.ascontiguousarray(value) for name, value in produce(start, stop).items()}
-                write_json(self.folder / "key.json", {"key": self.key, "count": count})
-                write_part(path, arrays)
-            parts.append(arrays)
+        for start, stop in part_ranges(count, part):
+            parts.append(self.one(start, stop, count, produce))
             if progress is not None:
                 progress(stop, count)
         return {name: np.concatenate([arrays[name] for arrays in parts]) for name in parts[0]}
+
+    def one(self, start: int, stop: int, count: int, produce: Callable[[int, int], Arrays]) -> Arrays:
+        """The part of items ``start`` to ``stop`` of ``count``, from disk or from ``produce``."""
+        path = self._path(start, stop)
+        arrays = read_part(path)
+        if arrays is None:
+            arrays = {name: np.ascontiguousarray(value) for name, value in produce(start, stop).items()}
+            write_json(self.folder / "key.json", {"key": self.key, "count": count})
+            write_part(path, arrays)
+        return arrays
+
+    def missing(self, count: int, *, part: int = PART) -> list[tuple[int, int]]:
+        """(start, stop) of the parts that are not there."""
+        return [edges for edges in part_ranges(count, part) if not self.holds(*edges)]
+
+    def holds(self, start: int, stop: int) -> bool:
+        """Whether the part of items ``start`` to ``stop`` is there."""
+        return self._path(start, stop).is_file()
 
     def stored(self) -> Arrays | None:
         """All arrays that are there, without computing any; ``None`` if there are none or a part is missing."""
@@ -89,9 +100,15 @@ class PartStore:
 
     def complete(self, count: int, *, part: int = PART) -> bool:
         """Whether every part of ``count`` items is there, so that nothing would be computed."""
-        starts = range(0, count, part)
-        names = [f"{start:09d}-{min(start + part, count):09d}.safetensors" for start in starts]
-        return all((self.folder / name).is_file() for name in names)
+        return not self.missing(count, part=part)
+
+    def _path(self, start: int, stop: int) -> Path:
+        return self.folder / f"{start:09d}-{stop:09d}.safetensors"
+
+
+def part_ranges(count: int, part: int = PART) -> list[tuple[int, int]]:
+    """(start, stop) of each part of ``count`` items."""
+    return [(start, min(start + part, count)) for start in range(0, count, part)]
 
 
 def read_part(path: Path) -> Arrays | None:

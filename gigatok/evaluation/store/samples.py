@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from gigatok.artifacts import Workspace, code_fingerprint
 from gigatok.evaluation.extractors.base import Progress
-from gigatok.evaluation.store.parts import Arrays, PartStore
+from gigatok.evaluation.store.parts import Arrays, PartStore, part_ranges
 from gigatok.models.ar import ArModel
 from gigatok.sampling import SampleSpec, sample_classes, sample_many
 
@@ -19,56 +21,78 @@ PART = 256
 """Samples in a stored part: what a kill may cost at most."""
 
 
-def stored_indices(
-    root: Path,
-    ar: ArModel,
-    weights_sha256: str,
-    count: int,
-    *,
-    seed: int,
-    spec: SampleSpec,
-    batch_size: int = 64,
-    progress: Progress | None = None,
-) -> Tensor:
-    """(count, num_tokens) int64 class-balanced samples, drawn only where they are not stored.
+class SampleStore(NamedTuple):
+    """Sets of samples that begin alike.
 
     Sample i has its class and its random numbers from i and ``seed``, so a set is the beginning of every larger
-    one: a search that goes from 1,000 samples to 5,000 draws 4,000. Several processes may draw one set: give each
-    other counts, or let them meet; what is there is taken.
-
-    Args:
-        root: folder of the store
-        weights_sha256: of the generator's weight file
-        batch_size: changes time and memory, and no sample
+    one: a search that goes from 1,000 samples to 5,000 samples 4,000 more. Several processes may work on one set: what
+    is there is taken.
     """
-    classes = ar.config.num_classes
-    key = {
-        "kind": "samples",
-        "weights": weights_sha256,
-        "sampler": spec.model_dump(),
-        "classes": f"balanced over {classes}",
-        "seed": seed,
-        "code": code_fingerprint(["models", "sampling"]),
-    }
 
-    def draw(start: int, stop: int) -> Arrays:
-        labels = sample_classes(stop, classes)[start:]
+    root: Path
+    """Folder of the store."""
+    ar: ArModel
+    weights_sha256: str
+    """SHA-256 of the generator's weight file."""
+    seed: int
+    spec: SampleSpec
+    batch_size: int = 64
+    """Changes time and memory, and no sample."""
+
+    def collect(self, count: int, progress: Progress | None = None) -> Tensor:
+        """(count, num_tokens) int64, sampled only where they are not stored."""
+        parts = [self.part(start, stop, count, progress) for start, stop in self._ranges(count)]
+        if progress is not None:
+            progress(count, count)
+        return torch.from_numpy(np.concatenate(parts).astype(np.int64))
+
+    def part(self, start: int, stop: int, count: int, progress: Progress | None = None) -> npt.NDArray[np.generic]:
+        """Samples ``start`` to ``stop`` of a set of ``count``: one of its parts."""
+        store, first, length = self._entry(start, count)
+
+        def produce(begin: int, end: int) -> Arrays:
+            return self._sampled(first + begin, first + end, count, progress)
+
+        return store.one(start - first, stop - first, length, produce)["indices"]
+
+    def missing(self, count: int) -> list[tuple[int, int]]:
+        """Parts of a set of ``count`` that are not stored."""
+        found = []
+        for start, stop in self._ranges(count):
+            store, first, _ = self._entry(start, count)
+            if not store.holds(start - first, stop - first):
+                found.append((start, stop))
+        return found
+
+    def _ranges(self, count: int) -> list[tuple[int, int]]:
+        return part_ranges(count, PART)
+
+    def _entry(self, start: int, count: int) -> tuple[PartStore, int, int]:
+        """Where the part from ``start`` on lies: entry, its first sample, its samples.
+
+        Whole parts lie under one key, so that a larger set finds those of a smaller one; what is left has its own.
+        """
+        classes = self.ar.config.num_classes
+        key = {
+            "kind": "samples",
+            "weights": self.weights_sha256,
+            "sampler": self.spec.model_dump(),
+            "classes": f"balanced over {classes}",
+            "seed": self.seed,
+            "code": code_fingerprint(["models", "sampling"]),
+        }
+        whole = count // PART * PART
+        if start < whole:
+            return PartStore(self.root, key), 0, whole
+        return PartStore(self.root, {**key, "from": whole, "to": count}), whole, count - whole
+
+    def _sampled(self, start: int, stop: int, count: int, progress: Progress | None) -> Arrays:
+        labels = sample_classes(stop, self.ar.config.num_classes)[start:]
         report = None if progress is None else partial(_report, progress, start, count)
         ids = np.arange(start, stop)
-        indices = sample_many(ar, labels, seed, batch_size, ids=ids, progress=report, **spec.model_dump())
+        settings = self.spec.model_dump()
+        indices = sample_many(self.ar, labels, self.seed, self.batch_size, ids=ids, progress=report, **settings)
         return {"indices": indices.numpy()}
-
-    # Whole parts under one key, so that a larger set finds those of a smaller one; what is left has its own.
-    whole = count // PART * PART
-    parts = []
-    if whole:
-        parts.append(PartStore(root, key).collect(whole, draw, part=PART)["indices"])
-    if whole < count:
-        rest = PartStore(root, {**key, "from": whole, "to": count})
-        parts.append(rest.collect(count - whole, lambda start, stop: draw(whole + start, whole + stop))["indices"])
-    if progress is not None:
-        progress(count, count)
-    return torch.from_numpy(np.concatenate(parts).astype(np.int64))
 
 
 def _report(progress: Progress, start: int, count: int, done: int) -> None:

@@ -16,6 +16,7 @@ from gigatok.evaluation.stages import common as stage_common
 from gigatok.evaluation.stages import generator as generator_stage
 from gigatok.evaluation.stages import reference as reference_stage
 from gigatok.evaluation.stages import tokenizer as tokenizer_stage
+from gigatok.evaluation.stages import tokenizer_work
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def test_a_sheet_of_the_pipeline_is_scored_again_from_its_features(
     metric = {"tokenizer": "rfid", "generator": "gfid"}[kind]
     first = scored(project, kind)
     smaller = make_extractor(sha256="2" * 64, size=4)
-    for stage in (reference_stage, tokenizer_stage, generator_stage):
+    for stage in (reference_stage, tokenizer_work, generator_stage):
         monkeypatch.setattr(stage, "open_extractor", lambda section, device: smaller)
     reference_stage.score_reference(project.params, project.workspace)
     second = scored(project, kind)

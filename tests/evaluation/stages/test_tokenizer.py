@@ -12,9 +12,9 @@ from gigatok.data import PreparedData
 from gigatok.evaluation.metrics.frechet import frechet_distance, gaussian
 from gigatok.evaluation.metrics.image_quality import psnr
 from gigatok.evaluation.metrics.names import ENCODER_PROBE, encoder_probe_at
-from gigatok.evaluation.probes import encoder as encoder_probes
 from gigatok.evaluation.probes.scores import encoder_pool
 from gigatok.evaluation.stages import tokenizer as tokenizer_stage
+from gigatok.evaluation.stages import tokenizer_work
 from gigatok.evaluation.stages.pictures import WORST, picture_rows, worst_rows
 from gigatok.evaluation.stages.tokenizer import score_tokenizer
 from gigatok.interop.native import load_tokenizer_dir
@@ -168,7 +168,7 @@ def test_kept_checkpoints_are_probed_with_their_own_weights(project, monkeypatch
         seen.append(float((tokenizer.to_code.weight / weight).mean()))
         return encoder_pool(tokenizer, *rest)
 
-    monkeypatch.setattr(encoder_probes, "encoder_pool", watched)
+    monkeypatch.setattr(tokenizer_work, "encoder_pool", watched)
     entry = project.params.tokenizers["S-S"].replace(overrides={"keep_steps": [3, 6]})
     params = project.params.model_copy(update={"tokenizers": {**project.params.tokenizers, "S-S": entry}})
     score_tokenizer("S-S", params, project.workspace)

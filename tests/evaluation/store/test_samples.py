@@ -10,7 +10,7 @@ import torch
 
 from gigatok.config import ArConfig
 from gigatok.evaluation.store import samples as sample_store
-from gigatok.evaluation.store.samples import stored_indices
+from gigatok.evaluation.store.samples import SampleStore
 from gigatok.models import ArModel
 from gigatok.sampling import SampleSpec, sample_classes, sample_many
 
@@ -24,6 +24,12 @@ def model(monkeypatch: pytest.MonkeyPatch) -> ArModel:
     for parameter in ar.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     return ar
+
+
+def stored_indices(
+    root: Path, ar: ArModel, weights: str, count: int, *, seed: int, spec: SampleSpec, batch_size: int = 64
+) -> torch.Tensor:
+    return SampleStore(root, ar, weights, seed, spec, batch_size).collect(count)
 
 
 def test_equal_to_a_plain_run_and_a_prefix_of_a_larger_one(model: ArModel, tmp_path: Path) -> None:
@@ -77,7 +83,7 @@ def slow(*args, **settings):
     return found
 
 sample_store.sample_many = slow
-sample_store.stored_indices(root, ar, "w", 20, seed=0, spec=SampleSpec())
+sample_store.SampleStore(root, ar, "w", 0, SampleSpec()).collect(20)
 print("done", flush=True)
 """
 
