@@ -77,8 +77,9 @@ def nano() -> Params:
 def test_training_takes_three_forward_passes_an_image_without_the_alignment():
     params = nano()
     config = params.tokenizer_model("S-S", alignment_dim=1).model_copy(update={"alignment_layer": None})
+    section = params.train_tokenizer
 
-    assert training_flops(params, "S-S") == 3 * tokenizer_flops(config) * 500 * 16
+    assert training_flops(params, "S-S") == 3 * tokenizer_flops(config) * section.steps * section.batch_size
     assert training_flops(params, "S-S-no-sem") == training_flops(params, "S-S")
 
 

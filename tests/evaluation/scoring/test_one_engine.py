@@ -57,13 +57,14 @@ def test_both_ways_give_equal_records(project: Any, monkeypatch: pytest.MonkeyPa
     stored = {score.metric: as_a_file_shows(score) for score in ScoreSheet.read(run.summary_path).scores}
     both = sorted(found.keys() & stored.keys())
     expected = {
-        "tokenizer": ["kid/tiny", "psnr", "rfid/tiny", "rfid_infinity/tiny", "rsfid/tiny", "ssim"],
+        "tokenizer": ["kid/tiny", "mind/tiny", "psnr", "rfid/tiny", "rfid_infinity/tiny", "rsfid/tiny", "ssim"],
         "generator": [
             "gfid/tiny",
             "gfid_infinity/tiny",
             "gsfid/tiny",
             "inception_score/tiny",
             "kid/tiny",
+            "mind/tiny",
             "precision/tiny",
             "recall/tiny",
         ],
