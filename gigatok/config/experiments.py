@@ -9,10 +9,8 @@ import copy
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import yaml
-
 from gigatok.config import ConfigError, Params
-from gigatok.config.profiles import PROFILES, profile_text
+from gigatok.config.profiles import PROFILES, profile_values
 from gigatok.config.repeats import repeat_name
 from gigatok.config.sections import TrainTokenizerSection
 from gigatok.config.suites import CORE_TOKENIZERS, NO_SEMANTIC, Entry, default_generators
@@ -77,7 +75,7 @@ class OwnRuns(NamedTuple):
 def own_runs(params: Params) -> OwnRuns:
     """What a user added to the settings: names that no suite, no profile and no repeated training gives."""
     suites = suite_entries("full", params.profile) if params.profile in PROFILES else ({}, {})
-    profile: dict[str, Any] = yaml.safe_load(profile_text(params.profile)) if params.profile in PROFILES else {}
+    profile = profile_values(params.profile) if params.profile in PROFILES else {}
     known = {name for name, _ in MORE_RUNS.values()}.union(*suites)
     known |= {name for kind in ("more_tokenizers", "more_generators") for name in profile.get(kind) or {}}
     known |= {repeat_name(name, seed) for name, entry in params.tokenizers.items() for seed in entry.seeds}
@@ -138,7 +136,7 @@ def _suite_entries(suite: str, profile: str) -> tuple[dict[str, Entry], dict[str
 
 def recipe_steps(profile: str, tokenizer: str) -> int:
     """Training steps of a tokenizer in a profile."""
-    values: dict[str, Any] = yaml.safe_load(profile_text(profile))
+    values = profile_values(profile)
     own = (values.get("per_tokenizer") or {}).get(tokenizer, {})
     return int(own.get("steps", values["train_tokenizer"]["steps"]))
 

@@ -34,6 +34,17 @@ def profile_text(name: str) -> str:
     return resources.files("gigatok.config").joinpath(f"profiles/{name}.yaml").read_text()
 
 
+@functools.cache
+def profile_values(name: str) -> Mapping[str, Any]:
+    """The same file as values, read once a process: only to read, and nothing of it to change.
+
+    Raises:
+        ConfigError: as ``profile_text``.
+    """
+    values: dict[str, Any] = yaml.safe_load(profile_text(name))
+    return values
+
+
 def render(
     profile: str,
     suite: str = "core",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -23,8 +24,9 @@ class Count:
         return sum(self.parts.values())
 
 
-def count_models() -> list[Count]:
-    """All named models at paper scale, counted on the meta device: nothing is allocated."""
+@functools.cache
+def count_models() -> tuple[Count, ...]:
+    """All named models at paper scale, counted on the meta device once a process: nothing is allocated."""
     import torch
 
     from gigatok.models import AR_MODELS, TOKENIZERS, build_ar, build_tokenizer, parameters_by_part
@@ -33,8 +35,8 @@ def count_models() -> list[Count]:
         tokenizers = {name: build_tokenizer(name) for name in TOKENIZERS}
         tokenizers[RELEASED] = build_tokenizer("S-S-2d", block="qformer")
         generators = {name: build_ar(name) for name in AR_MODELS}
-    return [
+    return tuple(
         Count(name=name, kind=kind, parts=parameters_by_part(model))
         for kind, models in (("tokenizer", tokenizers), ("generator", generators))
         for name, model in models.items()
-    ]
+    )
