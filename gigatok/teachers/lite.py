@@ -12,9 +12,12 @@ from gigatok.teachers.base import PerceptualNetwork, Teacher, freeze, resize
 from gigatok.teachers.efficientnet import load_efficientnet_lite
 from gigatok.teachers.folding import folded_stages
 
+MIRRORED = (2, 3)
+"""Directions in which the maps of ``_Stages`` are mirrored."""
+
 
 class _Stages(nn.Module):
-    """The first stages of an EfficientNet, batch norms folded, channels last (faster on CPUs)."""
+    """The first stages of an EfficientNet, batch norms folded, mirrored, channels last (faster on CPUs)."""
 
     def __init__(self, variant: str, count: int) -> None:
         super().__init__()
@@ -23,8 +26,8 @@ class _Stages(nn.Module):
         freeze(self)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """(B, 3, H, W) in [-1, 1] -> the output of the stem and of each stage."""
-        hidden = images.contiguous(memory_format=torch.channels_last)
+        """(B, 3, H, W) in [-1, 1] -> the output of the stem and of each stage, mirrored in both directions."""
+        hidden = images.contiguous(memory_format=torch.channels_last).flip(MIRRORED)
         outputs = []
         for stage in cast(Iterable[nn.Module], self.stages):
             hidden = stage(hidden)
@@ -53,7 +56,7 @@ class EfficientNetTeacher(Teacher):
         self.network = network
 
     def feature_map(self, images: Tensor) -> Tensor:
-        return cast(list[Tensor], self.network(resize(images, self.image_size)))[-1]
+        return cast(list[Tensor], self.network(resize(images, self.image_size)))[-1].flip(MIRRORED)
 
 
 class EfficientNetPerceptual(PerceptualNetwork):
@@ -72,6 +75,7 @@ class EfficientNetPerceptual(PerceptualNetwork):
         self.network = network
 
     def maps(self, images: Tensor) -> list[Tensor]:
+        """Mirrored in both directions, which changes no mean over positions."""
         outputs = self.network(images)
         return [outputs[tap] for tap in self.TAPS]
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from gigatok.config import ConfigError
 from gigatok.evaluation.extractors.base import Extractor, FeatureNetwork, NetworkOutput
 from gigatok.evaluation.extractors.resize import Resize
 from gigatok.teachers import load_efficientnet_lite
+from gigatok.teachers.folding import fold_batch_norms, mirror
 
 NATIVE_SIZES = {"efficientnet-lite0": 224, "efficientnet-lite2": 260}
 _MINIMUM_SIZE = 32
@@ -37,42 +37,16 @@ def load_efficientnet(name: str, weights: Path | None, image_size: int | None) -
 
 
 class EfficientNetFeatures(FeatureNetwork):
-    """timm's EfficientNet with batch norms folded and channels last: 3x the speed on a CPU."""
+    """timm's EfficientNet with batch norms folded, mirrored, and channels last: over 3x the speed on a CPU."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         fold_batch_norms(network)
+        mirror(network)
         self.network = network.to(memory_format=torch.channels_last).eval()
 
     def forward(self, images: Tensor) -> NetworkOutput:
         """(B, 3, S, S) in [-1, 1] -> pooled features (B, 1280), class probabilities (B, 1000)."""
-        maps = self.network.get_submodule("global_pool")(self.network.forward_features(images))  # type: ignore[operator]
+        maps = self.network.get_submodule("global_pool")(self.network.forward_features(images.flip((2, 3))))  # type: ignore[operator]
         logits = self.network.get_submodule("classifier")(maps)
         return NetworkOutput(pool=maps, spatial=None, probabilities=logits.softmax(dim=1))
-
-
-def fold_batch_norms(network: nn.Module) -> None:
-    """Merge every batch norm that follows a convolution among its parent's children into it, in place.
-
-    timm's ``BatchNormAct2d`` carries the activation; what is left of it is that activation.
-    """
-    for parent in list(network.modules()):
-        previous: nn.Module | None = None
-        for name, child in list(parent.named_children()):
-            if isinstance(previous, nn.Conv2d) and isinstance(child, nn.BatchNorm2d):
-                _fold(previous, child)
-                setattr(parent, name, getattr(child, "act", nn.Identity()))
-            previous = child
-
-
-def _fold(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
-    mean, variance = norm.get_buffer("running_mean"), norm.get_buffer("running_var")
-    convolution.weight, convolution.bias = fuse_conv_bn_weights(
-        convolution.weight,
-        convolution.bias,
-        mean,
-        variance,
-        norm.eps,
-        norm.weight,
-        norm.bias,
-    )
