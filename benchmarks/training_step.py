@@ -50,7 +50,7 @@ def case(side: int, precision: str) -> Case:
     textbook = _Textbook(tokenizers[1], PatchGan(), perceptual, section)
 
     def ours() -> float:
-        return float(recipe.step(after, images, targets).terms["l2"])
+        return float(recipe.step(after, images, targets)["l2"])
 
     def plain() -> float:
         return textbook.step(images, targets)

@@ -112,3 +112,10 @@ def test_new_rows_take_the_place_of_old_ones_and_the_table_tells_all() -> None:
     assert "| b | 5.00 (5.00 to 5.00) | 4 | 20 | not told / 3 | arithmetic 50% |" in table
     assert "Time grows with size as size^1.00" in table
     assert "busy: b" in table
+
+
+def test_both_training_steps_have_the_same_error() -> None:
+    import training_step
+
+    case = training_step.case(32, "fp32")
+    assert case.agree(case.ours(), case.plain())
