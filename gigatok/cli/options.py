@@ -81,7 +81,7 @@ def choose_device(name: str, among: tuple[str, ...] = DEVICES) -> torch.device:
     import torch
 
     from gigatok.config import ConfigError
-    from gigatok.runtime.device import allow_tf32, find_device
+    from gigatok.runtime.device import allow_tf32, find_device, keep_freed_memory
 
     try:
         found = find_device(name)
@@ -89,7 +89,10 @@ def choose_device(name: str, among: tuple[str, ...] = DEVICES) -> torch.device:
     except ConfigError:
         others = [other for other in ("auto", "cpu") if other in among]
         raise ConfigError(f"--device {name}: this machine has none: use {' or '.join(others)}") from None
-    return found if found.type in among else torch.device("cpu")
+    device = found if found.type in among else torch.device("cpu")
+    if device.type == "cpu":
+        keep_freed_memory()
+    return device
 
 
 def shown(path: Path) -> str:

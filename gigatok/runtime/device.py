@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import random
 import resource
 import sys
@@ -15,6 +16,10 @@ from threadpoolctl import threadpool_limits
 from gigatok.config import ConfigError
 from gigatok.config.sections import BaseSection
 
+# Parameters of glibc's mallopt (malloc.h).
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4
+LARGEST_INT = 2**31 - 1
+
 
 def set_up(section: BaseSection) -> torch.device:
     """Seed every generator, limit every library to ``section.threads``, and choose the device.
@@ -22,10 +27,14 @@ def set_up(section: BaseSection) -> torch.device:
     ``auto`` takes CUDA, else Apple's GPU, else the CPU. Products are rounded as fp32 is from here on: stored numbers
     depend on them.
 
+    On a CPU the memory of freed tensors is kept for the next ones.
+
     Raises:
         ConfigError: ``base.device`` asks for hardware that this machine lacks.
     """
     device = find_device(section.device)
+    if device.type == "cpu":
+        keep_freed_memory()
     if section.threads:
         limit_threads(section.threads)
     seed_everything(section.seed)
@@ -37,6 +46,24 @@ def allow_tf32(allowed: bool) -> None:
     """Whether NVIDIA GPUs may round the inputs of fp32 products to 10 bits; by default torch lets convolutions."""
     torch.backends.cuda.matmul.allow_tf32 = allowed
     torch.backends.cudnn.allow_tf32 = allowed
+
+
+def keep_freed_memory() -> bool:
+    """Have the C library reuse freed memory, however large, instead of returning it to the system.
+
+    By default glibc maps every block above 32 MB afresh: the system clears its pages again each time, which is a fifth
+    of the time of decoding an image of 256 px. Peak memory stays about what it was; between peaks less is given back.
+
+    Returns:
+        Whether it is so from here on; False where the C library is not glibc.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, TypeError, AttributeError):
+        return False
+    # Older versions refuse so high a threshold, but let mapping be switched off.
+    mapped_less = mallopt(M_MMAP_THRESHOLD, LARGEST_INT) or mallopt(M_MMAP_MAX, 0)
+    return bool(mapped_less and mallopt(M_TRIM_THRESHOLD, LARGEST_INT))
 
 
 @contextmanager

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
+import platform
 import random
+import resource
 
 import numpy as np
 import pytest
@@ -11,7 +14,8 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from gigatok.config import ConfigError
 from gigatok.config.sections import BaseSection
-from gigatok.runtime.device import allow_tf32, full_precision, peak_memory, set_up
+from gigatok.runtime import device as device_module
+from gigatok.runtime.device import allow_tf32, full_precision, keep_freed_memory, peak_memory, set_up
 
 
 @pytest.mark.parametrize("name", ["cuda", "mps"])
@@ -78,3 +82,58 @@ def test_peak_memory_follows_what_is_allocated() -> None:
     held = torch.ones(int(before) * 2**18 + 2**24)  # as much as was ever held, and 64 MiB more
     assert peak_memory(torch.device("cpu")) > before + 32
     del held
+
+
+def faults_of_a_large_tensor() -> int:
+    """Pages that the system had to hand over for 64 MiB."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    torch.zeros(2**24).fill_(1)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library has no such setting")
+def test_freed_memory_serves_the_next_large_tensor() -> None:
+    set_up(BaseSection(device="cpu"))
+    faults_of_a_large_tensor()
+    assert faults_of_a_large_tensor() < 100  # of 16,384 pages, or of 32 huge ones and what splits them
+
+
+class FakeLibrary:
+    """A C library whose ``mallopt`` refuses some parameters."""
+
+    def __init__(self, refused: set[int]) -> None:
+        self.refused, self.asked = refused, list[tuple[int, int]]()
+
+    def mallopt(self, parameter: int, value: int) -> int:
+        self.asked.append((parameter, value))
+        return int(parameter not in self.refused)
+
+
+@pytest.mark.parametrize(
+    ("refused", "expected", "last"),
+    [(set(), True, -1), ({-3}, True, -1), ({-3, -4}, False, -4), ({-1}, False, -1)],
+)
+def test_an_old_glibc_maps_nothing_at_all(
+    refused: set[int], expected: bool, last: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = FakeLibrary(refused)
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: library)
+    assert keep_freed_memory() is expected
+    assert library.asked[-1][0] == last
+    assert ((-4, 0) in library.asked) == (-3 in refused)
+
+
+def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: object())
+    assert not keep_freed_memory()
+    assert set_up(BaseSection(device="cpu")).type == "cpu"
+
+
+def test_only_a_cpu_keeps_freed_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[bool] = []
+    monkeypatch.setattr(device_module, "keep_freed_memory", lambda: called.append(True))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    set_up(BaseSection(device="cuda"))
+    assert not called
+    set_up(BaseSection(device="cpu"))
+    assert called
