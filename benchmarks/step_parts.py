@@ -19,6 +19,7 @@ from gigatok.config import Params, parse_params
 from gigatok.config.profiles import PROFILES, render
 from gigatok.config.sections import TrainTokenizerSection
 from gigatok.models.tokenizer import Tokenizer
+from gigatok.runtime.device import keep_freed_memory
 from gigatok.teachers import load_perceptual
 from gigatok.training.tokenizer_recipe import TokenizerRecipe
 
@@ -32,11 +33,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--profile", choices=PROFILES, default="nano")
     parser.add_argument("--repeats", type=int, default=10)
+    parser.add_argument("--tokenizers", nargs="*", help="only these")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    keep_freed_memory()  # as every stage does
     params = parse_params(yaml.safe_load(render(options.profile, "core")))
     print(f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}")
-    for name in params.tokenizers:
+    for name in options.tokenizers or params.tokenizers:
         print(f"| {' | '.join(measured(name, params, options.repeats))} |", flush=True)
 
 
