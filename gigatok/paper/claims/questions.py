@@ -12,7 +12,8 @@ from gigatok.paper.claims.judge import Finding, judge
 from gigatok.paper.claims.ledger import CheckedClaim, on_side
 from gigatok.paper.claims.predictors import best_predictor
 from gigatok.paper.claims.verdict import ONE_TRAINING, Outcome, Scale, Verdict, joined, scale_of
-from gigatok.paper.results.metrics import PAPER_GFID, Metric, find_metric, full_name
+from gigatok.paper.results.metric import Metric
+from gigatok.paper.results.metrics import PAPER_GFID, find_metric, full_name
 from gigatok.paper.results.predictors import Prediction
 from gigatok.paper.results.statistics import LEVEL, against_constant, holm
 from gigatok.paper.results.trainings import Trainings, noise_against_constant, trainings_of

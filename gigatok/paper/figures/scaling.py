@@ -18,7 +18,8 @@ from gigatok.paper.figures.drawing.points import SINGLES, Mark, draw_marks, sing
 from gigatok.paper.figures.drawing.text import key_note, keyed
 from gigatok.paper.figures.style import MIXED
 from gigatok.paper.results.comparable import are_mixed
-from gigatok.paper.results.metrics import SCALING_METRICS, Metric, full_name
+from gigatok.paper.results.metric import Metric
+from gigatok.paper.results.metrics import SCALING_METRICS, full_name
 from gigatok.paper.tables.scaling_rows import ScalingRow, is_baseline
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from typing import Literal, NamedTuple
 from gigatok.artifacts import write_json
 from gigatok.artifacts.sheets.views import write_points
 from gigatok.paper.figures.scaling import plotted_columns
-from gigatok.paper.results.metrics import Metric, full_name
+from gigatok.paper.results.metric import Metric
+from gigatok.paper.results.metrics import full_name
 from gigatok.paper.tables.scaling_rows import ScalingRow
 
 

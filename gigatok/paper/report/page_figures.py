@@ -13,7 +13,8 @@ from gigatok.artifacts import Score
 from gigatok.paper.figures.written import WrittenFigure
 from gigatok.paper.report.footnotes import Footnotes, Mark
 from gigatok.paper.report.summary.headline import METRICS, STEM
-from gigatok.paper.results.metrics import Metric, full_name
+from gigatok.paper.results.metric import Metric
+from gigatok.paper.results.metrics import full_name
 from gigatok.paper.tables.scaling_rows import ScalingRow
 from gigatok.paper.text import compact
 

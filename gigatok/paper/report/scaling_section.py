@@ -8,7 +8,8 @@ from typing import Any
 from gigatok.artifacts import Score
 from gigatok.config import Params
 from gigatok.paper.report.content import Page
-from gigatok.paper.results.metrics import Metric, full_name
+from gigatok.paper.results.metric import Metric
+from gigatok.paper.results.metrics import full_name
 from gigatok.paper.results.pedigree import lasting_pedigree
 from gigatok.paper.tables.scaling import cell, header, is_incomplete, row_command, table_notes
 from gigatok.paper.tables.scaling_rows import ScalingRow, is_baseline, losing_to

@@ -14,7 +14,8 @@ import numpy as np
 
 from gigatok.artifacts import write_bytes
 from gigatok.config import RUNGS
-from gigatok.paper.results.metrics import SCALING_METRICS, Metric
+from gigatok.paper.results.metric import Metric
+from gigatok.paper.results.metrics import SCALING_METRICS
 from gigatok.paper.results.predictors import recipes
 from gigatok.paper.results.reader import Results
 from gigatok.paper.results.statistics import LEVEL, POWER, interval_variance, smallest_detectable

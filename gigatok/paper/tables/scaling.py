@@ -9,7 +9,8 @@ from typing import Any
 
 from gigatok.config import Params
 from gigatok.evaluation.metrics.names import BEST_GUIDANCE, REAL
-from gigatok.paper.results.metrics import SCALING_METRICS, Metric, full_name
+from gigatok.paper.results.metric import Metric
+from gigatok.paper.results.metrics import SCALING_METRICS, full_name
 from gigatok.paper.results.pedigree import RESUMED, resumed, resumption_lines
 from gigatok.paper.results.run import command_for
 from gigatok.paper.tables.scaling_rows import ScalingRow, floor_names, floor_values

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gigatok.paper.results.metrics import PAPER_GFID, Metric, full_name
+from gigatok.paper.results.metric import Metric
+from gigatok.paper.results.metrics import PAPER_GFID, full_name
 from gigatok.paper.tables.scaling import cell, floor_cells, header, shown_columns
 from gigatok.paper.tables.scaling_rows import ScalingRow
 from gigatok.paper.text import NOT_RUN, compact, markdown_table

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from gigatok.paper.claims.comparisons import Contrast
 from gigatok.paper.claims.judge import Finding
 from gigatok.paper.claims.verdict import Verdict
-from gigatok.paper.results.metrics import Metric, find_metric
+from gigatok.paper.results.metric import Metric
+from gigatok.paper.results.metrics import find_metric
 from gigatok.paper.results.reader import Results
 from gigatok.paper.results.trainings import read_trainings
 

@@ -17,7 +17,8 @@ from gigatok.paper.figures.drawing.points import SINGLES
 from gigatok.paper.figures.picture_grids import write_reconstructions
 from gigatok.paper.report.claims.needs import command
 from gigatok.paper.results.comparable import are_mixed
-from gigatok.paper.results.metrics import Metric, find_metric
+from gigatok.paper.results.metric import Metric
+from gigatok.paper.results.metrics import find_metric
 from gigatok.paper.results.reader import Results
 from gigatok.paper.results.trainings import Trainings, read_trainings
 from gigatok.paper.tables.scaling_rows import tokenizer_row
