@@ -18,9 +18,9 @@ from gigatok.data import PreparedData, prepare, to_float
 from gigatok.evaluation.extractors.base import Extractor, FeatureNetwork, NetworkOutput
 from gigatok.evaluation.extractors.resize import Resize
 from gigatok.evaluation.scoring import evaluate as evaluate_module
+from gigatok.evaluation.scoring import perceptual as perceptual_scoring
 from gigatok.evaluation.stages import generator as generator_stage
 from gigatok.evaluation.stages import reference as reference_stage
-from gigatok.evaluation.stages import tokenizer as tokenizer_stage
 from gigatok.evaluation.stages import tokenizer_work
 
 
@@ -114,7 +114,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     judge = tiny_extractor()
     for stage in (reference_stage, tokenizer_work, generator_stage):
         monkeypatch.setattr(stage, "open_extractor", lambda section, device: judge)
-    monkeypatch.setattr(tokenizer_stage, "load_perceptual", lambda name, weights: TinyPerceptual())
+    monkeypatch.setattr(perceptual_scoring, "load_perceptual", lambda name, weights: TinyPerceptual())
 
     prepare(params.prepare, params.base, workspace.data)
     data = PreparedData.open(workspace.data)

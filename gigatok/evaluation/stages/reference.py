@@ -12,6 +12,7 @@ import torch
 from gigatok.artifacts import Protocol, RunFolder, Score, ScoreSheet, Workspace, replacing
 from gigatok.artifacts.outputs.digests import digests_of
 from gigatok.config import Params
+from gigatok.config.sections import LossSection
 from gigatok.data import PreparedData
 from gigatok.evaluation.arrays import Images
 from gigatok.evaluation.extractors.base import Extractor, Features
@@ -23,6 +24,7 @@ from gigatok.evaluation.metrics.reference_set import PairedReferenceSet, Referen
 from gigatok.evaluation.patch_kmeans import PatchKMeans
 from gigatok.evaluation.protocols import EvaluationProtocol, find_protocol
 from gigatok.evaluation.scoring.feature_reference import FeatureReference
+from gigatok.evaluation.scoring.perceptual import perceptual_score
 from gigatok.evaluation.scoring.real_sets import disjoint_distance, disjoint_scores
 from gigatok.evaluation.scoring.records import (
     feature_protocol,
@@ -68,7 +70,7 @@ def score_reference(params: Params, workspace: Workspace) -> None:
         mean = np.broadcast_to(sample.mean(axis=0).round().astype(np.uint8), validation.shape)
         kmeans = _fitted_kmeans(params, sample)
         patches = kmeans.reconstruct(validation)
-        floors = _Floors(extractor, protocol, originals, validation, real)
+        floors = _Floors(extractor, protocol, originals, validation, real, params.train_tokenizer.loss)
         scores = [
             *floors.scores("mean image", "floor", mean, extract(mean[:1], before)),
             *floors.scores("k-means patches", "baseline", patches, extract(patches, before + len(validation))),
@@ -82,7 +84,7 @@ def score_reference(params: Params, workspace: Workspace) -> None:
             len(validation),
             device,
         )
-    source = provenance(params, data.summary, "reference", params.train_tokenizer.model)
+    source = provenance(params, data.summary, "reference", params.train_tokenizer.model, params.train_tokenizer.loss)
     _write_features(
         workspace.reference / "features.npz", drawn, of_samples, validation, of_validation, protocol.distances
     )
@@ -184,6 +186,8 @@ class _Floors(NamedTuple):
     """Name of the originals, as scores record it."""
     originals: Images
     real: FeatureReference
+    loss: LossSection
+    """Names the network of the perceptual distance."""
 
     def scores(self, name: str, kind: Literal["floor", "baseline"], images: Images, features: Features) -> list[Score]:
         """Scores of ``images``. One row of ``features`` stands for equal images."""
@@ -191,6 +195,8 @@ class _Floors(NamedTuple):
         if len(features.pool) == 1:
             features = Features(np.repeat(features.pool, count, axis=0), None, None)
         record = feature_protocol(self.extractor, reference=self.name, reference_count=count, count=count)
-        pixels, _ = pixel_scores(self.originals, images, pixel_protocol(self.name, count))
+        protocol = pixel_protocol(self.name, count)
+        pixels, _ = pixel_scores(self.originals, images, protocol)
+        pixels.append(perceptual_score(self.originals, images, self.loss, protocol, self.extractor.device))
         others, _ = feature_scores(("fid", "kid", "mind"), features, self.real, self.protocol, record, prefix="r")
         return [score.replace(floor=name, floor_kind=kind) for score in (*pixels, *others)]

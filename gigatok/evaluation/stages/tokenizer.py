@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from gigatok.artifacts import FewSamples, Protocol, Provenance, RunFolder, Score, ScoreSheet, Workspace
 from gigatok.artifacts.outputs.digests import digests_of
@@ -17,13 +16,13 @@ from gigatok.evaluation.inputs.reference import (
     training_reference,
     validation_reference,
 )
-from gigatok.evaluation.metrics.perceptual import perceptual_distances, perceptual_metric
 from gigatok.evaluation.metrics.reference_set import PairedReferenceSet
 from gigatok.evaluation.metrics.token_statistics import perturb_tokens
 from gigatok.evaluation.probes.encoder import encoder_probes, encoder_spec, probed_steps
 from gigatok.evaluation.protocols import find_protocol
 from gigatok.evaluation.scoring.feature_reference import FeatureReference
 from gigatok.evaluation.scoring.measure import measured_frechet
+from gigatok.evaluation.scoring.perceptual import perceptual_score
 from gigatok.evaluation.scoring.real_sets import ratio_scores, real_scores
 from gigatok.evaluation.scoring.records import (
     RECONSTRUCTION_METRICS,
@@ -32,7 +31,6 @@ from gigatok.evaluation.scoring.records import (
     feature_scores,
     few_samples,
     has_spatial,
-    mean_score,
     pixel_protocol,
     pixel_scores,
     scored,
@@ -49,7 +47,6 @@ from gigatok.evaluation.stages.tokenizer_work import SharedImages, TokenizerWork
 from gigatok.evaluation.store.features import feature_cache
 from gigatok.evaluation.store.score_inputs import save_inputs_of_scores
 from gigatok.models import parameters_by_part
-from gigatok.teachers import load_perceptual
 from gigatok.tracking import publish_summary
 from gigatok.tracking.progress import open_progress
 from gigatok.tracking.run_info import tokenizer_info
@@ -57,7 +54,7 @@ from gigatok.tracking.run_info import tokenizer_info
 
 def score_tokenizer(name: str, params: Params, workspace: Workspace) -> None:
     """Write the score sheet and the pictures of tokenizer ``name``."""
-    run, section = workspace.tokenizer(name), params.evaluate_tokenizer
+    run, section, loss = workspace.tokenizer(name), params.evaluate_tokenizer, params.train_tokenizer.loss
     steps = probed_steps(section, params.tokenizer_training(name))
     with timed_evaluation(run), open_work(name, params, workspace) as work:
         data, tokenizer = work.data, work.tokenizer
@@ -76,7 +73,7 @@ def score_tokenizer(name: str, params: Params, workspace: Workspace) -> None:
             scores = [
                 *of_pixels,
                 *of_features,
-                pair.perceptual_score(),
+                perceptual_score(originals.images, images.images, loss, protocol, work.device, pair.details),
                 pair.perturbed_score(tokens),
                 *token_scores(tokens, pair.reference, training_reference(data.summary), pair.details),
             ]
@@ -153,17 +150,6 @@ class _Reconstructions:
         reference = FeatureReference(PairedReferenceSet(real.pool))
         found = measured_frechet(reference, reference.pool.frechet(fake.pool))
         return found.record(f"rfd/{extractor.name}", self.record(extractor))
-
-    def perceptual_score(self) -> Score:
-        """Mean distance of the training loss's own network: how well the loss was fitted, not an independent score."""
-        loss = self.work.params.train_tokenizer.loss
-        name = loss.perceptual_network
-        weights = Path(loss.perceptual_weights) if loss.perceptual_weights else None
-        network = load_perceptual(name, weights=weights).to(self.work.device)
-        distances = perceptual_distances(network, self.originals.images, self.images.images)
-        protocol = pixel_protocol(self.reference, len(self.originals.images))
-        protocol = protocol.replace(extractor=name, extractor_sha256=network.sha256)
-        return mean_score(perceptual_metric(name), distances, protocol, details=self.details)
 
     def perturbed_score(self, tokens: StoredTokens) -> Score:
         """rFID of reconstructions from tokens of which some were replaced by near codes (arXiv 2509.12474)."""

@@ -13,11 +13,11 @@ from gigatok.paper.claims.ledger import CheckedClaim, on_side
 from gigatok.paper.claims.predictors import best_predictor
 from gigatok.paper.claims.verdict import ONE_TRAINING, Outcome, Scale, Verdict, joined, scale_of
 from gigatok.paper.results.metric import Metric
-from gigatok.paper.results.metrics import PAPER_GFID, find_metric, full_name
+from gigatok.paper.results.metrics import PAPER_GFID, RECONSTRUCTION, find_metric, full_name
 from gigatok.paper.results.predictors import Prediction
 from gigatok.paper.results.statistics import LEVEL, against_constant, holm
 from gigatok.paper.results.trainings import Trainings, noise_against_constant, trainings_of
-from gigatok.paper.tables.scaling_rows import RECONSTRUCTION, ScalingRow, is_baseline
+from gigatok.paper.tables.scaling_rows import ScalingRow, is_baseline
 
 _LISTED = 3
 """Losing runs that are named one by one, at most."""

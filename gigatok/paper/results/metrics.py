@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from gigatok.evaluation.metrics.names import has_best_guidance, with_best_guidance
 from gigatok.paper.results.metric import Metric, Owner
 
+RECONSTRUCTION = "reconstruction_"
+"""Prefix of a tokenizer's metrics that would otherwise be called like the samples'."""
 SCALING_METRICS = (
     Metric(
         key="rfid",
@@ -28,6 +30,20 @@ SCALING_METRICS = (
         label="gFID, guided",
         better="lower",
         what="lowest gFID over the guidance scales tried",
+    ),
+    Metric(
+        key=f"{RECONSTRUCTION}kid",
+        owner="tokenizer",
+        label="KID of reconstructions",
+        better="lower",
+        what="kernel distance, reconstructions to originals",
+    ),
+    Metric(
+        key=f"{RECONSTRUCTION}mind",
+        owner="tokenizer",
+        label="MIND of reconstructions",
+        better="lower",
+        what="Monge inception distance (sliced Wasserstein), reconstructions to originals",
     ),
     Metric(
         key="rfid_infinity",

@@ -9,7 +9,7 @@ from typing import Any
 from gigatok.artifacts import Protocol, Provenance, Score
 from gigatok.config import Params
 from gigatok.evaluation.metrics.names import has_best_guidance
-from gigatok.paper.results.metrics import find_metric
+from gigatok.paper.results.metrics import RECONSTRUCTION, find_metric
 from gigatok.paper.results.run import Run
 
 RESUMED = "‡"
@@ -63,7 +63,7 @@ def _guidance(protocol: Protocol) -> str | None:
 
 def metric_label(metric: str) -> str:
     """A metric's name for readers: ``rfid/x`` is ``rFID``; names that no table shows stay as they are."""
-    found, of_reconstructions = find_metric(metric), find_metric(metric.removeprefix("reconstruction_"))
+    found, of_reconstructions = find_metric(metric), find_metric(metric.removeprefix(RECONSTRUCTION))
     if found:
         return found.label
     return f"{of_reconstructions.label} of reconstructions" if of_reconstructions else metric.split("/")[0]

@@ -10,12 +10,9 @@ from gigatok.artifacts import Score
 from gigatok.config import RUNGS, ConfigError
 from gigatok.config.experiments import SIZE_ORDER, base_name, own_runs, without_regularization
 from gigatok.paper.results.metric import Metric
-from gigatok.paper.results.metrics import SCALING_METRICS, full_name, owner
+from gigatok.paper.results.metrics import RECONSTRUCTION, SCALING_METRICS, full_name, owner
 from gigatok.paper.results.reader import Results
 from gigatok.paper.results.run import Run, total_parameters
-
-RECONSTRUCTION = "reconstruction_"
-"""Prefix of a row's metrics that would otherwise be called like the samples'."""
 
 
 @dataclass(frozen=True, kw_only=True)

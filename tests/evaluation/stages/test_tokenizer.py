@@ -29,7 +29,7 @@ def test_reference_holds_floors_with_intervals(project) -> None:
     floors = sheet(project.workspace.reference).floors
     assert {(floor.metric, floor.floor) for floor in floors} == {
         (metric, floor)
-        for metric in ("psnr", "ssim", "rfid/tiny", "kid/tiny", "mind/tiny")
+        for metric in ("psnr", "ssim", "rfid/tiny", "kid/tiny", "mind/tiny", "perceptual_distance/efficientnet-lite0")
         for floor in ("mean image", "k-means patches")
     }
     for floor in floors:
