@@ -14,6 +14,8 @@ import yaml
 
 from gigatok.config import Params
 
+pytestmark = pytest.mark.long(55)
+
 ROOT = Path(__file__).parents[2]
 STAGES = ("criteria", "prepare", "teacher", "reference", "train_tokenizer", "evaluate_tokenizer", "train_generator",
           "evaluate_generator", "timing", "report")  # fmt: skip
@@ -99,7 +101,8 @@ def all_loaded() -> dict[str, dict[str, str]]:
         "    importlib.import_module(name)\n"
         "    for key, module in sorted(sys.modules.items()):\n"
         "        if key.split('.')[0] == 'gigatok': print(name, key, module.__file__)\n"
-        "    sys.exit()\n"
+        "    sys.stdout.flush()\n"
+        "    os._exit(0)\n"  # taking down all that was imported takes longer than the script's own imports
     )
     command = [sys.executable, "-c", program, *STAGES]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -111,6 +114,7 @@ def all_loaded() -> dict[str, dict[str, str]]:
     return found
 
 
+@cache
 def imported_later(file: str) -> set[str]:
     """Files of the package that functions of ``file`` import when they are called."""
     tree = ast.parse((ROOT / file).read_text())
@@ -164,9 +168,9 @@ def test_all_code_that_a_stage_loads_is_a_dependency(name: str) -> None:
 def test_every_dependency_exists_and_is_used(name: str) -> None:
     files = loaded(name).values()
     assert stage(name)["deps"][0] == f"stages/{name}.py"
+    later = {other for file in files for other in imported_later(file)}
     for dep in code_deps(name)[1:]:
         assert (ROOT / dep).exists(), dep
-        later = {other for file in files for other in imported_later(file)}
         settings = dep.endswith(".yaml")  # see below
         assert settings or any(is_named(file, [dep]) for file in (*files, *later)), dep
 
