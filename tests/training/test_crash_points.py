@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
+pytestmark = pytest.mark.long(25)
+
 DRIVER = Path(__file__).with_name("crash_driver.py")
 POINTS = os.environ.get("GIGATOK_CRASH_POINTS", "10")
 """Operations before which the process is killed in turn, spread from the first to the last; ``all``: every one;

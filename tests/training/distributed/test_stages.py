@@ -26,12 +26,15 @@ from gigatok.training.generator_recipe import GeneratorRecipe
 from gigatok.training.train_generator import train_generator
 from gigatok.training.train_tokenizer import train_tokenizer
 
+pytestmark = pytest.mark.long(100)
+
 ROOT = Path(__file__).parents[3]
 KILLS = int(os.environ.get("GIGATOK_KILLS", "1"))
 """How often a run is killed; ``make kills`` asks for 20."""
+STEPS = 15
 CHANGES: dict[str, Any] = {
     "train_tokenizer": {
-        "steps": 30,
+        "steps": STEPS,
         "log_every": 5,
         "sample_every": 10,
         "save_every": 1,
@@ -41,7 +44,7 @@ CHANGES: dict[str, Any] = {
                  "discriminator": {"statistics_group": 2}},
         "optimizer": {"learning_rate": 1e-5},
     },
-    "train_generator": {"steps": 30, "save_every": 1, "dropout": 0.0, "ema_decay": 0.5},
+    "train_generator": {"steps": STEPS, "save_every": 1, "dropout": 0.0, "ema_decay": 0.5},
 }  # fmt: skip
 
 
@@ -128,7 +131,7 @@ def test_a_signal_to_one_process_saves_and_one_process_goes_on(stage: Stage) -> 
     run = stage.workspace.tokenizer("T")
     meta = state_meta(run.state_dir)
     assert meta is not None
-    assert 3 <= meta["step"] < 30
+    assert 3 <= meta["step"] < STEPS
     assert_close(whole, stage.alone("tokenizer"))
     with np.load(run.indices_path) as found, np.load(whole.indices_path) as expected:
         assert np.array_equal(found["train"], expected["train"])
@@ -140,7 +143,7 @@ def test_two_processes_go_on_where_one_stopped(stage: Stage, monkeypatch: pytest
     step = GeneratorRecipe.step
 
     def stop(self: GeneratorRecipe, number: int, *batch: Any) -> Any:
-        if number == 12:
+        if number == STEPS // 2:
             raise KeyboardInterrupt
         return step(self, number, *batch)
 
@@ -160,7 +163,7 @@ def test_a_killed_process_ends_the_others_and_costs_nothing(stage: Stage, same_r
     for kill in range(KILLS):
         folder = stage.copy(f"kill-{kill}")
         running = folder.start("tokenizer", launch)
-        workers = folder.when_saved(running, int(random.integers(1, 20)))
+        workers = folder.when_saved(running, int(random.integers(1, STEPS - 3)))
         victim = int(random.integers(2))
         workers[victim].kill()
         _, errors = running.communicate(timeout=200)
