@@ -22,7 +22,7 @@ FUZZ ?= 5000
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help setup repro test crash-points kills studies bench clean-venv fuzz
+.PHONY: help setup repro test types tests crash-points kills studies bench clean-venv fuzz
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile
@@ -46,10 +46,14 @@ repro: setup
 test: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
-	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not pipeline" -n 2 --dist loadfile
-	$(BIN)/pytest -m pipeline
+	@$(MAKE) --no-print-directory --jobs 2 types tests
+
+types: setup
+	$(BIN)/mypy
+
+tests: setup
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 crash-points: setup
 	GIGATOK_CRASH_POINTS=all OMP_NUM_THREADS=1 $(BIN)/pytest tests/training/test_crash_points.py

@@ -6,10 +6,10 @@ import json
 import math
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ import yaml
 
 from gigatok.config import RUNGS
 
-pytestmark = pytest.mark.pipeline
+pytestmark = [pytest.mark.pipeline, pytest.mark.long(240)]
 
 ROOT = Path(__file__).parents[1]
 
@@ -115,9 +115,9 @@ def test_second_repro_does_nothing_also_with_bytecode_beside_the_code(clone: Clo
     bytecode = {"PYTHONDONTWRITEBYTECODE": ""}
     clone.run("gigatok.cli.app", "models", "--json", **bytecode)
     assert list((clone.folder / "gigatok" / "models").glob("__pycache__/*.pyc"))
-    began = time.monotonic()
+    began = _children_seconds()
     out = clone.dvc("repro")
-    assert time.monotonic() - began < 10
+    assert _children_seconds() - began < 10
     assert "Running stage" not in out
     assert "Data and pipelines are up to date." in out
     assert "everything is up to date" in clone.cli("repro").stderr
@@ -175,12 +175,18 @@ def test_training_again_from_scratch_gives_equal_bytes(clone: Clone) -> None:
         assert file.read_bytes() == before[file], file
 
 
+def _children_seconds() -> float:
+    """CPU time of the processes that this one has waited for: other work on the machine does not matter."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def _git(folder: Path, *arguments: str) -> str:
     return subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True, text=True).stdout
 
 
 def _clean_environment() -> dict[str, str]:
-    """This environment without what would lead the pipeline elsewhere; no network is used."""
-    strange = {"MLFLOW_TRACKING_URI", "GIGATOK_PROGRESS", "GIGATOK_DEBUG"}
+    """This environment without what would lead the pipeline elsewhere, or is for unit tests; no network is used."""
+    strange = {"MLFLOW_TRACKING_URI", "GIGATOK_PROGRESS", "GIGATOK_DEBUG", "OMP_NUM_THREADS"}
     kept = {name: value for name, value in os.environ.items() if name not in strange}
     return {**kept, "DVC_NO_ANALYTICS": "1", "PATH": f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"}

@@ -15,6 +15,8 @@ from torch import Tensor
 from gigatok.interop.official import load_tokenizer
 from gigatok.models import Tokenizer, TokenizerOutput
 
+pytestmark = pytest.mark.long(35)
+
 NAMES = {"VQ_SS256": "S-S", "VQ_SS256_2d": "S-S-2d"}
 SURE = 1e-5
 """Margin between the two nearest codes above which indices must be equal."""

@@ -41,6 +41,8 @@ from gigatok.paper.results.predictors import predictions
 from gigatok.paper.results.reader import Results
 from gigatok.paper.tables.scaling_rows import own_rows, series_rows
 
+pytestmark = pytest.mark.long(35)
+
 
 class Looked(NamedTuple):
     """What a printer sees of a figure."""

@@ -18,10 +18,13 @@ BROWSER = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
 )
 DRIVER = shutil.which("chromedriver")
-pytestmark = pytest.mark.skipif(
-    not (BROWSER and DRIVER),
-    reason="no browser here: install Chromium and its driver (Debian: apt install chromium chromium-driver)",
-)
+pytestmark = [
+    pytest.mark.skipif(
+        not (BROWSER and DRIVER),
+        reason="no browser here: install Chromium and its driver (Debian: apt install chromium chromium-driver)",
+    ),
+    pytest.mark.long(50),
+]
 DESK, PHONE = (1320, 900), (390, 844)
 
 

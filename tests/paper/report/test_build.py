@@ -13,6 +13,8 @@ from gigatok.paper.report import page_figures
 from gigatok.paper.report.build import build_report, report_files, timed_files
 from gigatok.training.code_usage import WINDOW
 
+pytestmark = pytest.mark.long(60)
+
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):

@@ -18,6 +18,8 @@ from gigatok.paper.results.metrics import find_metric
 from gigatok.paper.results.reader import Results
 from gigatok.paper.tables.scaling_rows import ScalingRow, own_rows, scaling_rows, series_rows
 
+pytestmark = pytest.mark.long(20)
+
 
 def own_params() -> Params:
     """Suite ``core``, a tokenizer ``mine`` with its generator, and a second generator on S-S."""

@@ -32,6 +32,7 @@ pytestmark = [
     ),
     pytest.mark.timeout(400),
     pytest.mark.slow,
+    pytest.mark.long(30),
 ]
 NAMES = ("S-S", "S-B", "B-L", "L-XL", "XL-XXL")
 SECONDS = 120.0
