@@ -13,6 +13,7 @@ from gigatok.config import Params, parse_params
 from gigatok.config.experiments import suite_entries
 from gigatok.config.repeats import repeat_name, repeated
 from gigatok.config.suites import CORE_TOKENIZERS, default_generators
+from gigatok.evaluation.timing.times import Timing, TimingTable, timing_path
 
 EXTRACTOR = "efficientnet-lite2"
 PARAMETERS = {"S-S": 550_000, "B-S": 800_000, "S-B": 900_000, "S-L": 1_600_000, "B-L": 2_000_000, "L-XL": 4_000_000}
@@ -184,6 +185,13 @@ def write_core(runs: Path) -> None:
     for place, name in enumerate(("S-S", "S-L", "B-L")):
         write_tokenizer(runs, f"{name}-no-sem", rfid=72 - 6 * place, psnr=16.3 + 0.5 * place)
         write_generator(runs, f"{name}-no-sem", gfid=118 + 9 * place, loss=5.2 + 0.15 * place)
+
+
+def write_timings(runs: Path) -> None:
+    """Of three sizes, from a working tree with changes."""
+    same = dict.fromkeys(("B", "L", "XXL"), Timing(median=1.0, fastest=1.0, slowest=1.0))
+    about = {"clock": "CPU time of the one thread", "commit": "f00d" * 10, "dirty": True}
+    TimingTable(scale="profile nano", decode=same, sample=same, about=about).write(timing_path(runs))
 
 
 def write_trainings(runs: Path, shifts: Sequence[float]) -> Params:

@@ -9,10 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_runs import fake_params, write_core
-
-from gigatok.evaluation.timing.times import Timing, TimingTable, timing_path
-from gigatok.paper.report.build import build_report
 
 BROWSER = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
@@ -29,14 +25,9 @@ DESK, PHONE = (1320, 900), (390, 844)
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def page(core_report: Path) -> Path:
     """``index.html`` of suite ``core``."""
-    runs, out = tmp_path_factory.mktemp("runs"), tmp_path_factory.mktemp("reports")
-    write_core(runs)
-    same = dict.fromkeys(("B", "L", "XXL"), Timing(median=1.0, fastest=1.0, slowest=1.0))
-    about = {"clock": "CPU time of the one thread", "commit": "f00d" * 10, "dirty": True}
-    TimingTable(scale="profile nano", decode=same, sample=same, about=about).write(timing_path(runs))
-    return build_report(runs, fake_params(), out)
+    return core_report / "index.html"
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from fake_runs import fake_params, write_core, write_reference, write_tokenizer
+from fake_runs import fake_params, write_core, write_reference, write_timings, write_tokenizer
 
 from gigatok.paper.report import page_figures
 from gigatok.paper.report.build import build_report, report_files, timed_files
@@ -17,11 +17,8 @@ pytestmark = pytest.mark.long(60)
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory):
-    runs, out = tmp_path_factory.mktemp("runs"), tmp_path_factory.mktemp("reports")
-    write_core(runs)
-    build_report(runs, fake_params(), out)
-    return out
+def report(core_report):
+    return core_report
 
 
 class References(HTMLParser):
@@ -148,6 +145,7 @@ def test_captions_name_the_window_of_training():
 
 def test_equal_runs_give_equal_reports(report, tmp_path):
     write_core(tmp_path / "runs")
+    write_timings(tmp_path / "runs")
     build_report(tmp_path / "runs", fake_params(), tmp_path / "out")
     different = [
         name
@@ -186,6 +184,7 @@ def test_a_repetition_with_equal_scores_changes_what_runs_took_alone(report, tmp
     """What another commit, another hour and another machine bring stands in ``runs.json`` and in sentences of cost."""
     runs = tmp_path / "runs"
     write_core(runs)
+    write_timings(runs)
     for path in runs.rglob("summary.json"):
         path.write_text(path.read_text().replace("0123456789abcdef", "fedcba9876543210"))
     for path in runs.rglob("provenance.json"):
