@@ -1,4 +1,4 @@
-"""The whole pipeline, profile smoke, through DVC in a temporary clone; and what a user does next."""
+"""Every stage of the pipeline, profile smoke, through DVC in a temporary clone; and what a user does next."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ from gigatok.config import RUNGS
 pytestmark = [pytest.mark.pipeline, pytest.mark.long(240)]
 
 ROOT = Path(__file__).parents[1]
+LEFT_OUT = ("S-L", "S-L-no-sem", "B-L-no-sem")
+"""Of suite ``core``: they do what the other six do, in other sizes."""
 
 
 class Clone:
@@ -71,9 +73,13 @@ class Clone:
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
-    """A clone in which profile smoke has run from scratch."""
+    """A clone in which profile smoke has run from scratch: the five sizes, and one of them without regularization."""
     clone = Clone(tmp_path_factory.mktemp("pipeline") / "clone")
     clone.cli("profile", "smoke")
+    params = clone.params
+    for name in LEFT_OUT:
+        del params["tokenizers"][name], params["generators"][name]
+    (clone.folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     result = clone.cli("repro")
     assert "stages ran in" in result.stderr
     assert "reports/index.html" in result.stdout
