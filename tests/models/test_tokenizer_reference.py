@@ -28,6 +28,7 @@ class Case(NamedTuple):
     tokenizer: Tokenizer
     out: TokenizerOutput
     continuous: Tensor
+    """Of the first image; ``out`` has the indices of both."""
     stored: dict[str, npt.NDArray[np.generic]]
 
     def error(self, found: Tensor, name: str) -> float:
@@ -43,7 +44,7 @@ def case(request: pytest.FixtureRequest) -> Iterator[Case]:
     tokenizer = load_tokenizer(formula.state_dict(formula.shapes(name)), NAMES[name])
     images = formula.images(2)
     with torch.no_grad():
-        yield Case(tokenizer, tokenizer(images), tokenizer.encode_continuous(images), formula.outputs(name))
+        yield Case(tokenizer, tokenizer(images), tokenizer.encode_continuous(images[:1]), formula.outputs(name))
 
 
 def test_block_follows_from_the_keys(case: Case) -> None:
@@ -57,7 +58,7 @@ def test_cnn_features(case: Case) -> None:
 
 def test_continuous_codes(case: Case) -> None:
     stored = torch.as_tensor(case.stored["prequant"]).flatten(2).transpose(1, 2)
-    torch.testing.assert_close(case.continuous, stored, atol=3e-5, rtol=1e-5)
+    torch.testing.assert_close(case.continuous, stored[:1], atol=3e-5, rtol=1e-5)
 
 
 def test_indices_wherever_the_margin_is_sure(case: Case) -> None:
