@@ -18,7 +18,7 @@ import yaml
 
 from gigatok.config import RUNGS
 
-pytestmark = [pytest.mark.pipeline, pytest.mark.long(240)]
+pytestmark = [pytest.mark.pipeline, pytest.mark.long(220)]
 
 ROOT = Path(__file__).parents[1]
 LEFT_OUT = ("S-L", "S-L-no-sem", "B-L-no-sem")

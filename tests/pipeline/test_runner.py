@@ -22,8 +22,6 @@ from gigatok.pipeline.runner.display import PlainDisplay, View
 from gigatok.pipeline.runner.loop import Interrupted
 from gigatok.pipeline.update import bring_up_to_date
 
-pytestmark = pytest.mark.long(45)
-
 PIPELINE = """\
 stages:
   first:

@@ -19,7 +19,7 @@ from gigatok.planning.memory import Layout, StepMemory, cpu_memory, heaviest_ste
 from gigatok.planning.steps import StepTrace, trace_generator, trace_tokenizer
 from gigatok.training.distributed import wrap
 
-pytestmark = pytest.mark.long(75)
+pytestmark = pytest.mark.long(55)
 
 SMALL = TransformerSize(width=32, depth=2, heads=2)
 CNN = CnnConfig(channels=16, multipliers=(1, 2), encoder_blocks=1, decoder_blocks=1, latent_channels=16, groups=4)

@@ -14,7 +14,7 @@ import yaml
 
 from gigatok.config import Params
 
-pytestmark = pytest.mark.long(55)
+pytestmark = pytest.mark.long(25)
 
 ROOT = Path(__file__).parents[2]
 STAGES = ("criteria", "prepare", "teacher", "reference", "train_tokenizer", "evaluate_tokenizer", "train_generator",

@@ -24,8 +24,6 @@ from gigatok.tracking.destination import locked
 from gigatok.tracking.sync import sync
 from gigatok.tracking.tracker import CLOSE_SECONDS
 
-pytestmark = pytest.mark.long(30)
-
 
 def _only_run(project: Workspace) -> Any:
     client = MlflowClient(destination_of(project).uri)

@@ -19,7 +19,7 @@ pytestmark = [
         not (BROWSER and DRIVER),
         reason="no browser here: install Chromium and its driver (Debian: apt install chromium chromium-driver)",
     ),
-    pytest.mark.long(50),
+    pytest.mark.long(25),
 ]
 DESK, PHONE = (1320, 900), (390, 844)
 

@@ -12,7 +12,7 @@ import torch
 from cases import Case, Result
 from conftest import ELASTIC, SPREAD, STOP, resumed, saving
 
-pytestmark = pytest.mark.long(80)
+pytestmark = pytest.mark.long(55)
 
 GOLDEN = Path(__file__).with_name("golden.json")
 """Losses of one process. Rewrite by hand, with a reason, when a change is meant to alter them."""
