@@ -6,7 +6,14 @@ from typing import Any
 
 from gigatok.paper.figures.scaling import plotted_columns
 from gigatok.paper.report.claims.evidence import look
-from gigatok.paper.report.claims.figures import PAPERS, figure_of, has_pictures, pictures_file
+from gigatok.paper.report.claims.figures import (
+    PAPERS,
+    figure_of,
+    has_pictures,
+    has_samples,
+    pictures_file,
+    samples_file,
+)
 from gigatok.paper.report.claims.page import ClaimPage
 from gigatok.paper.report.content import Page
 from gigatok.paper.report.footnotes import Footnotes
@@ -100,18 +107,30 @@ def claim_figure(page: Page, claim: ClaimPage, notes: Footnotes) -> PageFigure |
     )
 
 
-def claim_pictures(page: Page, claim: ClaimPage, notes: Footnotes) -> PageFigure | None:
-    """Originals and reconstructions of the recipes that a claim compares; ``None``: it is about something else."""
-    if not has_pictures(claim.claim):
-        return None
-    return shown_figure(
-        page.figures,
-        notes,
-        pictures_file(claim.claim),
-        title="Reconstructions",
-        alt="Originals in the first row, then reconstructions by each tokenizer that the claim compares",
-        caption="The same validation images, which no tokenizer was trained on, enlarged without smoothing.",
-    )
+def claim_pictures(page: Page, claim: ClaimPage, notes: Footnotes) -> list[PageFigure]:
+    """What the recipes that a claim compares reconstruct and generate, where it is about such images."""
+    shown = []
+    if has_pictures(claim.claim):
+        picture = shown_figure(
+            page.figures,
+            notes,
+            pictures_file(claim.claim),
+            title="Reconstructions",
+            alt="Originals in the first row, then reconstructions by each tokenizer that the claim compares",
+            caption="The same validation images, which no tokenizer was trained on, enlarged without smoothing.",
+        )
+        shown.append(picture)
+    if has_samples(claim.claim):
+        picture = shown_figure(
+            page.figures,
+            notes,
+            samples_file(claim.claim),
+            title="Samples",
+            alt="A row of samples for each recipe that the claim compares, a column for each class",
+            caption="The first sample of each class, without guidance; equal places have equal seeds.",
+        )
+        shown.append(picture)
+    return shown
 
 
 def _common(page: Page, notes: Footnotes) -> dict[str, Any]:

@@ -14,11 +14,11 @@ from gigatok.paper.figures.drawing.baselines import write_at_edges
 from gigatok.paper.figures.drawing.palette import WARNING, WITH
 from gigatok.paper.figures.drawing.panels import Panel, row_for, scale_note, write_panels
 from gigatok.paper.figures.drawing.points import SINGLES
-from gigatok.paper.figures.picture_grids import write_reconstructions
+from gigatok.paper.figures.picture_grids import write_reconstructions, write_samples
 from gigatok.paper.report.claims.needs import command
 from gigatok.paper.results.comparable import are_mixed
 from gigatok.paper.results.metric import Metric
-from gigatok.paper.results.metrics import find_metric
+from gigatok.paper.results.metrics import PAPER_GFID, find_metric
 from gigatok.paper.results.reader import Results
 from gigatok.paper.results.trainings import Trainings, read_trainings
 from gigatok.paper.tables.scaling_rows import tokenizer_row
@@ -36,6 +36,8 @@ PAPERS = {
     "encoder-probe": 13,
 }
 """Figure of the paper that shows a claim."""
+RECONSTRUCTED, SAMPLED = ("rfid",), ("gfid", PAPER_GFID)
+"""Metrics of reconstructions and of samples, of which a claim shows pictures."""
 
 
 def has_own_figure(claim: Claim) -> bool:
@@ -45,7 +47,12 @@ def has_own_figure(claim: Claim) -> bool:
 
 def has_pictures(claim: Claim) -> bool:
     """Whether the claim is about reconstructions, which a reader can see."""
-    return any(each.metric == "rfid" for each in claim.contrasts)
+    return bool(_compared(claim, RECONSTRUCTED))
+
+
+def has_samples(claim: Claim) -> bool:
+    """Whether the claim is about generated images, which a reader can see too."""
+    return bool(_compared(claim, SAMPLED))
 
 
 def figure_stem(claim: Claim) -> str:
@@ -54,25 +61,42 @@ def figure_stem(claim: Claim) -> str:
 
 
 def pictures_file(claim: Claim) -> str:
-    """Name of the claim's pictures."""
+    """Name of the claim's reconstructions."""
     return f"claim-{claim.key}-pictures.png"
+
+
+def samples_file(claim: Claim) -> str:
+    """Name of the claim's samples."""
+    return f"claim-{claim.key}-samples.png"
+
+
+def picture_files(claim: Claim) -> list[str]:
+    """Names of all pictures of a claim."""
+    return [*([pictures_file(claim)] * has_pictures(claim)), *([samples_file(claim)] * has_samples(claim))]
 
 
 def claim_figure_files(claim: Claim) -> list[str]:
     """Files below ``figures`` that are made for a claim alone."""
     own = [f"{figure_stem(claim)}.{kind}" for kind in style.FORMATS] if has_own_figure(claim) else []
-    return [*own, *([pictures_file(claim)] if has_pictures(claim) else [])]
+    return [*own, *picture_files(claim)]
 
 
 def write_claim_figures(claim: Claim, results: Results, folder: Path) -> list[Score]:
     """Write the files of ``claim_figure_files``; returns the scores that its own figure shows."""
+    params = results.params
     if has_pictures(claim):
-        names = dict.fromkeys(
-            name for each in claim.contrasts if each.metric == "rfid" for name in (each.left, each.right)
-        )
-        rows = [tokenizer_row(results, name) for name in names]
-        write_reconstructions(rows, results.params, folder / pictures_file(claim))
+        rows = [tokenizer_row(results, name) for name in _compared(claim, RECONSTRUCTED)]
+        write_reconstructions(rows, params, folder / pictures_file(claim))
+    if has_samples(claim):
+        rows = [tokenizer_row(results, name) for name in _compared(claim, SAMPLED)]
+        write_samples(rows, params, results.classes, folder / samples_file(claim))
     return write_dots(claim, results, folder / figure_stem(claim)) if has_own_figure(claim) else []
+
+
+def _compared(claim: Claim, metrics: Sequence[str]) -> list[str]:
+    """The recipes that the claim compares by one of these metrics, in its order."""
+    contrasts = [each for each in claim.contrasts if each.metric in metrics]
+    return list(dict.fromkeys(name for each in contrasts for name in (each.left, each.right)))
 
 
 def write_dots(claim: Claim, results: Results, stem: Path) -> list[Score]:

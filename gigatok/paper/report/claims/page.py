@@ -15,7 +15,7 @@ from gigatok.paper.claims.criteria import criteria_sha256, read_criteria
 from gigatok.paper.claims.ledger import CheckedClaim, on_side
 from gigatok.paper.claims.verdict import ONE_TRAINING, Verdict
 from gigatok.paper.report.claims.evidence import comparison_text, evidence, look
-from gigatok.paper.report.claims.figures import PAPERS, figure_of, has_pictures, pictures_file
+from gigatok.paper.report.claims.figures import PAPERS, figure_of, picture_files
 from gigatok.paper.report.claims.needs import claim_needs, command, seeds_command
 from gigatok.paper.report.summary.costs import (
     PLANNED,
@@ -90,7 +90,7 @@ def claim_values(page: ClaimPage) -> dict[str, Any]:
         "command": command(claim, params),
         "seeds_command": seeds_command(claim, params) if verdict.reason == ONE_TRAINING else [],
         "figure": figure_of(claim),
-        "pictures": pictures_file(claim) if has_pictures(claim) else None,
+        "pictures": picture_files(claim),
     }
 
 
