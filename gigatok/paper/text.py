@@ -19,10 +19,10 @@ def tabular(columns: str, heads: Sequence[str], lines: Sequence[str], notes: Seq
     Args:
         columns: its column specification.
         heads, lines: rows, escaped, their cells joined by ``&``.
-        notes: plain sentences under the last rule, each over the whole width.
+        notes: plain sentences under the last rule, each over the whole width, broken into lines.
     """
     width = sum(columns.count(kind) for kind in "lrc")
-    under = [rf"\multicolumn{{{width}}}{{l}}{{\footnotesize {escape(note)}}} \\" for note in notes]
+    under = [rf"\multicolumn{{{width}}}{{p{{0.95\linewidth}}}}{{\footnotesize {escape(note)}}} \\" for note in notes]
     body = ["\\hline", *(f"{head} \\\\" for head in heads), "\\hline", *(f"{line} \\\\" for line in lines), "\\hline"]
     return "\n".join([f"\\begin{{tabular}}{{{columns}}}", *body, *under, "\\end{tabular}", ""])
 

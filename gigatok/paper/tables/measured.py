@@ -28,6 +28,9 @@ COLUMNS_AT_A_TIME = 6
 _HOW_TO_READ = "Each cell: our value with its 95% interval, then in parentheses the value that the paper prints."
 _LONG = ("row", "column", "paper", "ours", "low", "high", "profile", "verdict", "metric", "run", "command")
 
+IN_PRINT = 5
+"""Metrics that a LaTeX table has side by side, at most: more do not fit a page."""
+
 
 def write_paper_tables(
     exact: Sequence[ExactTable], measured: MeasuredTables, params: Params, folder: Path
@@ -87,13 +90,23 @@ def table_csv(rows: Sequence[Sequence[PaperCell]]) -> str:
 
 
 def table_latex(spec: TableSpec, rows: list[list[PaperCell]], params: Params) -> str:
-    """A ``tabular`` with a pair of columns, paper and ours, for each metric, and under it what ours are."""
-    head = " & ".join(["", *(rf"\multicolumn{{2}}{{c}}{{{escape(LABELS[name])}}}" for name in spec.columns)])
-    under = " & ".join(["", *("paper & ours" for _ in spec.columns)])
-    lines = [" & ".join(escape(text) for text in (row[0].line.label, *_pairs(row))) for row in rows]
+    """A ``tabular`` with a pair of columns, paper and ours, for each metric, and under it what ours are.
+
+    More than ``IN_PRINT`` metrics are spread over several of them, below each other.
+    """
     taken = resumption_lines(cell.score for row in rows for cell in row if cell.score)
     notes = [f"{_sentence(params)} In brackets: 95% intervals.", *marks(spec, rows), *taken]
-    return tabular("l" + "rr" * len(spec.columns), [head, under], lines, notes)
+    parts = -(-len(spec.columns) // IN_PRINT)
+    width = -(-len(spec.columns) // parts)
+    tables = []
+    for start in range(0, len(spec.columns), width):
+        part = slice(start, start + width)
+        names, last = spec.columns[part], start + width >= len(spec.columns)
+        head = " & ".join(["", *(rf"\multicolumn{{2}}{{c}}{{{escape(LABELS[name])}}}" for name in names)])
+        under = " & ".join(["", *("paper & ours" for _ in names)])
+        lines = [" & ".join(escape(text) for text in (row[0].line.label, *_pairs(row[part]))) for row in rows]
+        tables.append(tabular("l" + "rr" * len(names), [head, under], lines, notes if last else ()))
+    return "\n".join(tables)
 
 
 def _write(stem: Path, markdown: str, table: str, latex: str) -> Path:

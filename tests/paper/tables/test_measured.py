@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 
 import pytest
 from fake_runs import EXTRACTOR, fake_params, full_params, write_core, write_generator
@@ -176,11 +177,23 @@ def test_latex_has_as_many_columns_as_it_says(runs):
     assert {line.count("&") for line in body} == {8}
 
 
+def test_a_latex_table_wider_than_a_page_becomes_several(runs):
+    rows = table_cells(spec(10), Results(runs, full_params()))
+    text = table_latex(spec(10), rows, full_params())
+    assert [len(columns) for columns in re.findall(r"begin{tabular}{l(r+)}", text)] == [10, 8]
+    parts = text.split("\n\n")
+    assert all(part.count(rows[0][0].line.label) == 1 for part in parts)
+    assert [r"\footnotesize" in part for part in parts] == [False, True]
+
+
 def test_latex_carries_its_scale_and_its_marks(runs):
     write_generator(runs, "B-L-GPT-XXL", gfid=100, loss=5)
     params = full_params()
     text = table_latex(spec(3), table_cells(spec(3), Results(runs, params)), params)
-    assert r"\multicolumn{7}{l}{\footnotesize Ours at proxy scale: profile nano, not the paper's data" in text
+    assert (
+        r"\multicolumn{7}{p{0.95\linewidth}}{\footnotesize Ours at proxy scale: profile nano, not the paper's data"
+        in text
+    )
     assert r"$^\dagger$: without guidance, as is the paper's" in text
     assert "†" not in text
 
