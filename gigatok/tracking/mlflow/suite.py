@@ -14,7 +14,8 @@ from gigatok.tracking.record import Record, current_record, run_folders, sheet_i
 
 SHOWN = ("rfid", "psnr", "codebook_usage", "gfid", "gfid_best_cfg", "inception_score", "linear_probe_accuracy")
 """Scores that the suite's run carries, as ``<name>/<metric>``."""
-_REPORT = ("README.md", "index.html")
+_REPORT = ("README.md", "index.html", "claims/*.html")
+"""What is uploaded of a report: its pages, which hold their figures."""
 _TAG = "gigatok.report"
 
 
@@ -51,11 +52,11 @@ def _values(name: str, sheet: ScoreSheet) -> dict[str, float]:
 
 def _upload_report(store: Store, run: Any, reports: Path, suite: str) -> None:
     """The report of this suite, ``reports/<suite>`` where there is one, else ``reports``; once each time it changes."""
-    folder = reports / suite.rpartition("-")[2]
-    found = (next((each for each in (folder / name, reports / name) if each.is_file()), None) for name in _REPORT)
-    files = [path for path in found if path is not None]
+    own = reports / suite.rpartition("-")[2]
+    folder = own if (own / "README.md").is_file() else reports
+    files = [path for pattern in _REPORT for path in sorted(folder.glob(pattern))]
     digest = "".join(file_sha256(path)[:16] for path in files)
     if digest and run.data.tags.get(_TAG) != digest:
         for path in files:
-            store.upload(run.info.run_id, path, "report")
+            store.upload(run.info.run_id, path, (Path("report") / path.parent.relative_to(folder)).as_posix())
         store.client.set_tag(run.info.run_id, _TAG, digest)

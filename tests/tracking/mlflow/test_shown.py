@@ -86,14 +86,16 @@ def test_data_sets_carry_the_hash_that_the_scores_name(project: Workspace) -> No
 def test_the_suites_run_carries_its_scores_and_its_report(project: Workspace) -> None:
     for name, rfid in (("S-S", 7.5), ("S-B", 6.5)):
         _scored(project, name, rfid)
-    (project.root / "reports" / "core").mkdir(parents=True)
-    for place, text in (("README.md", "of another suite"), ("core/README.md", "first"), ("index.html", "page")):
+    (project.root / "reports" / "core" / "claims").mkdir(parents=True)
+    pages = {"README.md": "of another suite", "core/README.md": "first", "core/claims/cure.html": "claim"}
+    for place, text in pages.items():
         (project.root / "reports" / place).write_text(text)
     sync(project.runs, SECTION)
     (suite,) = runs_of(project, "suite")
     assert suite.data.metrics == {"S-S/rfid/x": 7.5, "S-B/rfid/x": 6.5}
     client = client_of(project)
     assert Path(client.download_artifacts(suite.info.run_id, "report/README.md")).read_text() == "first"
+    assert Path(client.download_artifacts(suite.info.run_id, "report/claims/cure.html")).read_text() == "claim"
     (project.root / "reports" / "core" / "README.md").write_text("second")
     sync(project.runs, SECTION)
     assert Path(client.download_artifacts(suite.info.run_id, "report/README.md")).read_text() == "second"
