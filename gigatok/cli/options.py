@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import torch
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
+WideOption = Annotated[bool, typer.Option("--wide", help="Whole sentences in one line each, to search in.")]
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="A setting for this run alone, e.g. base.seed=3; may be repeated."),

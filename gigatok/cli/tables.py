@@ -1,10 +1,11 @@
-"""Tables for terminals: they fit the width that there is, and say what they leave out."""
+"""Tables and sentences for terminals: they fit the width that there is, and say what they leave out."""
 
 from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Collection, Sequence
 
 WIDTH = 80
 """Columns of a terminal that nothing is known of, a pipe's included."""
@@ -33,7 +34,7 @@ def table(head: Sequence[str], body: Sequence[Sequence[str]], width: int | None 
         shown -= 1
     lines = [_line(line, widths[:shown], left, width) for line in (head, *body)]
     if shown < len(head):
-        lines += _wrapped(f"also: {', '.join(head[shown:])} (--wide shows all, --columns chooses)", width or WIDTH)
+        lines += wrapped(f"also: {', '.join(head[shown:])} (--wide shows all, --columns chooses)", width, rest="  ")
     return "\n".join(lines)
 
 
@@ -68,7 +69,37 @@ def _line(cells: Sequence[str], widths: Sequence[int], left: int, width: int | N
     return text if width is None or len(text) <= width else text[: width - 1] + "…"
 
 
-def _wrapped(text: str, width: int) -> list[str]:
-    import textwrap
+def wrapped(text: str, width: int | None, first: str = "", rest: str = "") -> list[str]:
+    """A text in lines of at most ``width`` characters; ``None``: in one. A longer word stands alone in its line.
 
-    return textwrap.wrap(text, width, subsequent_indent="  ", break_on_hyphens=False)
+    Args:
+        first: what the first line begins with.
+        rest: what the others begin with.
+    """
+    if width is None:
+        return [f"{first}{text}".rstrip()]
+    lines = textwrap.wrap(text, width, initial_indent=first, subsequent_indent=rest, break_long_words=False,
+                          break_on_hyphens=False)  # fmt: skip
+    return lines or [first.rstrip()]
+
+
+def facts(pairs: Sequence[tuple[str, str]], width: int | None = WIDTH, whole: Collection[str] = ()) -> str:
+    """Labels and values as lines; a value that is too long goes on in the next line, and nothing is cut.
+
+    Args:
+        pairs: label and value.
+        width: characters of a line; ``None``: any number.
+        whole: labels of values that must not be broken, commands say: a long one stands in a line of its own.
+    """
+    room = max(len(label) for label, _ in pairs)
+    lines: list[str] = []
+    for label, value in pairs:
+        first = f"{label:<{room}}{' ' * _GAP}"
+        words = [value] if label in whole else value.split()
+        if width is None or len(first) + max(map(len, words), default=0) <= width:
+            lines += wrapped(value, width, first, " " * len(first))
+        elif label in whole:
+            lines += [label, f"    {value}"]
+        else:
+            lines += [label, *wrapped(value, width, "    ", "    ")]
+    return "\n".join(lines)

@@ -52,6 +52,14 @@ def test_verify_prints_every_claim_with_its_scale(command: Command, project: Pat
     assert "not run: rFID of S-S < S-S-layer2: S-S-layer2 not run" in ended.out
 
 
+def test_verify_and_trace_fit_80_columns_and_say_all_of_it(command: Command, project: Path) -> None:
+    for words in (("verify",), ("trace", "table2", "B-L", "rfid"), ("trace", "scaling", "s", "gfid")):
+        plain, wide = command(*words).out, command(*words, "--wide").out
+        assert max(map(len, plain.splitlines())) <= 80
+        assert plain.split() == wide.split()
+        assert max(map(len, wide.splitlines())) > 80
+
+
 def test_verify_json_has_effects(command: Command, project: Path) -> None:
     document = json.loads(command("verify", "--json").out)
     assert document["proxy_scale"] is True

@@ -6,7 +6,7 @@ import pytest
 from fake_runs import fake_params, write_core
 
 from gigatok.cli.scaling_view import ScalingView, scaling_view
-from gigatok.cli.tables import WIDTH, chosen, table
+from gigatok.cli.tables import WIDTH, chosen, facts, table, wrapped
 from gigatok.config import ConfigError
 from gigatok.paper.results.reader import Results
 from gigatok.paper.tables.scaling_rows import ScalingRow, scaling_rows
@@ -34,6 +34,26 @@ def test_one_long_cell_is_cut() -> None:
     lines = table(["name", "n"], [["x" * 200, "1"]]).splitlines()
     assert len(lines[1]) == WIDTH
     assert lines[1].endswith("…")
+
+
+def test_long_sentences_are_wrapped_and_nothing_is_cut() -> None:
+    text = " ".join(f"word{number}" for number in range(60))
+    lines = wrapped(text, WIDTH, "- ", "  ")
+    assert max(map(len, lines)) <= WIDTH
+    assert [lines[0][:2], {line[:2] for line in lines[1:]}] == ["- ", {"  "}]
+    assert " ".join(lines).split() == ["-", *text.split()]
+    assert wrapped(text, None, "- ") == [f"- {text}"]
+    assert wrapped("", WIDTH, "note  ") == ["note"]
+
+
+def test_facts_stand_beside_their_labels_or_below_them() -> None:
+    digest, command = "0123abcd" * 8, "gigatok-bench " + "x" * 40 + " --option value"
+    lines = facts([("extractor sha256", digest), ("note", "a " * 60), ("command", command)], whole=("command",))
+    assert lines.splitlines()[:2] == ["extractor sha256", f"    {digest}"]
+    assert lines.splitlines()[-2:] == ["command", f"    {command}"]
+    assert lines.split().count("a") == 60
+    assert max(map(len, lines.splitlines())) <= WIDTH
+    assert facts([("a", "1"), ("long", "2")]) == "a     1\nlong  2"
 
 
 def test_columns_are_chosen_by_name() -> None:

@@ -65,9 +65,12 @@ def _print(root: Path, found: list[Leftover], *, removed: list[Leftover] | None,
     if as_json:
         print(json.dumps({"items": items, "bytes": total}, indent=2))
         return
+    from gigatok.cli.tables import terminal_width, wrapped
+
     width = max((len(item["path"]) for item in items), default=0)
     for item in items:
-        print(f"{item['kind']:8}{item['path']:{width + 2}}{size(item['bytes']):>9}  {item['kept'] or item['why']}")
+        line = f"{item['kind']:8}{item['path']:{width + 2}}{size(item['bytes']):>9}  {item['kept'] or item['why']}"
+        print("\n".join(wrapped(line, terminal_width(), rest=" " * 8)))
     count = sum(not item["kept"] for item in items)
     what = "nothing is left over" if not items else f"{count} of {len(items)}, {size(total)}"
     end = (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import textwrap
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -45,10 +44,10 @@ def doctor(
 
 
 def _text(check: Check, width: int) -> str:
+    from gigatok.cli.tables import wrapped
+
     indent = " " * 6
-    lines = textwrap.wrap(f"{_MARKS[check.state]}  {check.name}: {check.found}", width, subsequent_indent=indent,
-                          break_long_words=False, break_on_hyphens=False)  # fmt: skip
+    lines = wrapped(f"{_MARKS[check.state]}  {check.name}: {check.found}", width, rest=indent)
     if check.fix and check.state != "ok":
-        lines += textwrap.wrap(f"fix: {check.fix}", width, initial_indent=indent, subsequent_indent=indent + "     ",
-                               break_long_words=False, break_on_hyphens=False)  # fmt: skip
+        lines += wrapped(f"fix: {check.fix}", width, indent, indent + "     ")
     return "\n".join(lines)

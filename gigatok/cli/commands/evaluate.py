@@ -176,16 +176,17 @@ def _open_outputs_and_device(output: Path | None, count_plot: Path | None, devic
 
 def print_sheet(sheet: ScoreSheet) -> None:
     """One line for each score, how it was measured under it, notes last."""
+    from gigatok.cli.tables import terminal_width, wrapped
+
+    width = terminal_width()
     for score in sheet.scores:
         interval = f"  ({score.interval[0]:.6g} .. {score.interval[1]:.6g})" if score.interval else ""
         print(f"{score.metric:<40} {score.value:.6g}{interval}")
-        print(f"    {protocol_line(score)}")
+        print("\n".join(wrapped(protocol_line(score), width, "    ", "    ")))
     for each in sheet.inputs:
         print(f"{each.role:<40} {each.name}: {each.images if each.images is not None else 'statistics, no'} images")
-    for note in sheet.notes:
-        print(f"note: {note}")
-    if sheet.few_samples is not None:
-        print(f"note: {sheet.few_samples.describe()}")
+    for note in (*sheet.notes, *([] if sheet.few_samples is None else [sheet.few_samples.describe()])):
+        print("\n".join(wrapped(f"note: {note}", width, rest="  ")))
 
 
 def protocol_line(score: Score) -> str:

@@ -61,14 +61,15 @@ def caches_of_runs(sheet: Path) -> list[Path]:
 
 
 def _print(item: Explanation) -> None:
+    from gigatok.cli.tables import terminal_width, wrapped
+
     names = item.metric if item.metric == item.second.metric else f"{item.metric} | {item.second.metric}"
+    said = ["measured alike"] if item.comparable else []
+    said += [f"differs in {difference}" for difference in item.differences]
+    said += [_effect_line(item, effect) for effect in item.effects]
     print(f"{names}: {item.first.value:.6g} | {item.second.value:.6g}")
-    if item.comparable:
-        print("    measured alike")
-    for difference in item.differences:
-        print(f"    differs in {difference}")
-    for effect in item.effects:
-        print(f"    {_effect_line(item, effect)}")
+    for text in said:
+        print("\n".join(wrapped(text, terminal_width(), "    ", "      ")))
 
 
 def _effect_line(item: Explanation, effect: Effect) -> str:

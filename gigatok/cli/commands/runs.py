@@ -170,7 +170,9 @@ def _plain(value: float, digits: int = 4) -> str:
 
 
 def _print_differences(differences: Sequence[Difference]) -> None:
+    from gigatok.cli.tables import terminal_width, wrapped
+
     for each in differences[:_SHOWN_DIFFERENCES]:
-        print(f"  {each}")
+        print("\n".join(wrapped(str(each), terminal_width(), "  ", "    ")))
     if len(differences) > _SHOWN_DIFFERENCES:
         print(f"  and {len(differences) - _SHOWN_DIFFERENCES} more (--json of 'runs compare' has all)")

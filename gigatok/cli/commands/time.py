@@ -30,6 +30,7 @@ def time_models(
     """
     from gigatok.cli.files.project import project_root
     from gigatok.cli.options import check_device, choose_device, shown
+    from gigatok.cli.tables import terminal_width, wrapped
     from gigatok.config import load_params
 
     root = project_root()
@@ -42,5 +43,7 @@ def time_models(
     table = measure_times(params, batch_size=batch_size, repeats=repeats, device=device, threads=threads)
     path = write_timing(table, root / "reports" / "timing")
     table.write(path.with_suffix(".json"))
-    print(path.read_text())
+    width = terminal_width()
+    for line in path.read_text().splitlines():
+        print("\n".join(wrapped(line, None if line.startswith("|") else width)))
     print(f"written: {shown(path.parent)}", file=sys.stderr)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gigatok.cli.options import WideOption
+
 if TYPE_CHECKING:
     from gigatok.artifacts import Score
     from gigatok.config import Params
@@ -28,6 +30,7 @@ def trace(
     ],
     column: Annotated[str, typer.Argument(help="Name of the column, e.g. gfid.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    wide: WideOption = False,
 ) -> None:
     """Show one cell's pedigree (run, commit, data, protocol, seed, date) and the command that makes just that cell."""
     from gigatok.cli.files.project import project_root
@@ -40,9 +43,9 @@ def trace(
     if as_json:
         print(json.dumps({"table": table, "row": row, "column": column, **dict(known)}, indent=2))
         return
-    width = max(len(label) for label, _ in known)
-    for label, value in known:
-        print(f"{label:<{width}}  {value}")
+    from gigatok.cli.tables import facts, terminal_width
+
+    print(facts(known, terminal_width(wide=wide), whole=("command",)))
 
 
 def table_pedigree(runs: Path, params: Params, table: str, row: str, column: str) -> Pedigree:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gigatok.cli.options import WideOption
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
@@ -40,6 +42,7 @@ def verify(
         bool, typer.Option("--strict", help="Fail when a claim that was run is contradicted by its test.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    wide: WideOption = False,
 ) -> None:
     """Check every claim of the paper over the finished runs; nothing is run."""
     from gigatok.cli.files.project import project_root
@@ -53,7 +56,7 @@ def verify(
     if as_json:
         print(json.dumps(ledger_document(entries, params, root / "runs"), indent=2))
     else:
-        print_ledger(entries, params, root / "runs")
+        print_ledger(entries, params, root / "runs", wide=wide)
     failed = contradictions(entries)
     if strict and failed:
         names = ", ".join(entry.claim.key for entry in failed)
@@ -62,13 +65,14 @@ def verify(
         )
 
 
-def print_ledger(entries: Sequence[CheckedClaim], params: Params, runs_root: Path) -> None:
-    """A table on a terminal; elsewhere plain lines, one block a claim."""
+def print_ledger(entries: Sequence[CheckedClaim], params: Params, runs_root: Path, *, wide: bool = False) -> None:
+    """A table on a terminal; elsewhere, or if it is to be ``wide``, plain lines, one block a claim."""
+    from gigatok.cli.tables import terminal_width, wrapped
     from gigatok.paper.claims.criteria_note import criteria_note
     from gigatok.paper.claims.ledger import tally
     from gigatok.paper.results.pedigree import scale_label
 
-    if sys.stdout.isatty():
+    if sys.stdout.isatty() and not wide:
         from rich.console import Console
 
         console = Console(file=sys.stdout, highlight=False)
@@ -76,16 +80,19 @@ def print_ledger(entries: Sequence[CheckedClaim], params: Params, runs_root: Pat
         console.print(f"{len(entries)} claims: {tally(entries)}")
         console.print(criteria_note(runs_root, params))
         return
+    width = terminal_width(wide=wide)
+    lines: list[str] = []
     for entry in entries:
-        print(f"{str(entry.verdict).upper()}  {entry.claim.key}  [{scale_label(params)}]")
-        print(f"  {entry.claim.text}")
+        lines += wrapped(f"{str(entry.verdict).upper()}  {entry.claim.key}  [{scale_label(params)}]", width, rest="  ")
+        lines += wrapped(entry.claim.text, width, "  ", "  ")
         if entry.claim.caveat:
-            print(f"  note that {entry.claim.caveat}")
+            lines += wrapped(f"note that {entry.claim.caveat}", width, "  ", "  ")
         for finding in entry.findings:
-            print(f"  - {finding.verdict}: {finding.text}")
-        print()
-    print(f"{len(entries)} claims: {tally(entries)}")
-    print(criteria_note(runs_root, params))
+            lines += wrapped(f"{finding.verdict}: {finding.text}", width, "  - ", "    ")
+        lines.append("")
+    lines += wrapped(f"{len(entries)} claims: {tally(entries)}", width, rest="  ")
+    lines += wrapped(criteria_note(runs_root, params), width)
+    print("\n".join(lines))
 
 
 def coloured(verdict: Verdict) -> Text:
