@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from gigatok.pipeline.tuning.study import StudyPlan
+    from gigatok.pipeline.tuning.plan import StudyPlan
 
 tune_app = typer.Typer(
     no_args_is_help=True,
@@ -57,8 +57,9 @@ def tokenizer(
     called = study or f"tokenizer-{name}"
     if not all(letter.isalnum() or letter in "-_." for letter in called) or called.startswith("."):
         raise ConfigError(f"--study {called!r}: use letters, digits, '-', '_' and '.'")
+    from gigatok.pipeline.tuning.plan import StudyPlan
     from gigatok.pipeline.tuning.space import Space
-    from gigatok.pipeline.tuning.study import StudyPlan, open_study, summary, work
+    from gigatok.pipeline.tuning.study import open_study, summary, work
     from gigatok.pipeline.update import bring_up_to_date
 
     bring_up_to_date(root, ["teacher", "reference"])

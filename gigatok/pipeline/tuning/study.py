@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import optuna
 from optuna.exceptions import ExperimentalWarning
@@ -15,9 +14,10 @@ from optuna.trial import FrozenTrial, TrialState
 from pydantic import ValidationError
 
 from gigatok.artifacts.process import ProcessIdentity, this_process
-from gigatok.config import ConfigError, GigatokError, Params, fingerprint, load_params
+from gigatok.config import ConfigError, GigatokError, Params, load_params
 from gigatok.evaluation.guidance.study import _NumberedSampler as NumberedSampler
 from gigatok.evaluation.guidance.study_file import StudyFile
+from gigatok.pipeline.tuning.plan import StudyPlan
 from gigatok.pipeline.tuning.pruning import among_worst, at_step, is_dominated
 from gigatok.pipeline.tuning.space import Setting, Space, is_chosen
 from gigatok.pipeline.tuning.trial_folder import GivenUp, TrialFolder
@@ -30,29 +30,6 @@ LOCK_SECONDS = 120.0
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 _TAKEN = (*_ENDED, TrialState.RUNNING)
 _IDENTITY, _WORKER, _REASON = "identity", "worker", "reason"
-
-
-class StudyPlan(NamedTuple):
-    """What is tried, and how long each trial trains."""
-
-    root: Path
-    tokenizer: str
-    study: str
-    space: Space
-    steps: int
-    generator_steps: int
-
-    @property
-    def folder(self) -> Path:
-        """Where trials and, by default, the journal lie."""
-        return self.root / "runs" / "studies" / self.study
-
-    def identity(self) -> str:
-        """What values of one study must have in common."""
-        params = load_params(self.root / "params.yaml")
-        values = params.model_dump(mode="json", exclude={"tracking", "suite", "report", "launch", "generators"})
-        values["tokenizers"] = values["tokenizers"][self.tokenizer]
-        return fingerprint(values, self.space, self.steps, self.generator_steps)
 
 
 def open_study(plan: StudyPlan, storage: str | None) -> optuna.Study:

@@ -17,8 +17,9 @@ from gigatok.data import prepare
 from gigatok.evaluation.stages.reference import score_reference
 from gigatok.pipeline.trainings.listing import list_trainings
 from gigatok.pipeline.tuning.guidance import report_entries, study_guidance
+from gigatok.pipeline.tuning.plan import StudyPlan
 from gigatok.pipeline.tuning.space import Space
-from gigatok.pipeline.tuning.study import StudyPlan, open_study, summary, work
+from gigatok.pipeline.tuning.study import open_study, summary, work
 from gigatok.training.teacher_features import store_teacher_features
 
 ROOT = Path(__file__).parents[3]

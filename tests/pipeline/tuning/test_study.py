@@ -20,9 +20,10 @@ from gigatok.artifacts.process import this_process
 from gigatok.config import ConfigError, GigatokError, Params, load_params
 from gigatok.config.profiles import render
 from gigatok.pipeline.tuning import study as study_module
+from gigatok.pipeline.tuning.plan import StudyPlan
 from gigatok.pipeline.tuning.pruning import among_worst, is_dominated, pareto_front
 from gigatok.pipeline.tuning.space import Setting, Space
-from gigatok.pipeline.tuning.study import StudyPlan, ended, open_study, reap, summary, work
+from gigatok.pipeline.tuning.study import ended, open_study, reap, summary, work
 from gigatok.pipeline.tuning.trial_folder import GivenUp, TrialFolder, Watch, trial_settings
 
 SMALL = Space(semantic_weights=(0.0, 0.5), entropy_weights=(0.0,), learning_rates=(1e-3, 2e-3), alignment_layers=(1, 2))
