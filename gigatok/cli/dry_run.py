@@ -19,7 +19,8 @@ from gigatok.planning.hours import expected_seconds
 def print_plan(root: Path, params: Params, targets: Iterable[str], *, as_json: bool) -> None:
     """The stages that would run, with their expected seconds on one core; lacks go to stderr."""
     path = root / "params.yaml"
-    if path.exists() and load_params(path) != params:
+    current = load_params(path) if path.exists() else None
+    if current is not None and (current.profile, current.suite) != (params.profile, params.suite):
         print(f"params.yaml would be rewritten: profile {params.profile}, suite {params.suite}", file=sys.stderr)
         warn_of_lost_settings(root, params.profile, params.suite)
     expected = expected_seconds(params)

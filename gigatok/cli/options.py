@@ -13,6 +13,8 @@ import typer
 if TYPE_CHECKING:
     import torch
 
+    from gigatok.config import Params
+
 DEVICES = ("auto", "cpu", "cuda", "mps")
 WideOption = Annotated[bool, typer.Option("--wide", help="Whole sentences in one line each, to search in.")]
 SetOption = Annotated[
@@ -58,6 +60,21 @@ def refuse_both(settings: list[str] | None, profile: str | None, suite: str | No
     if settings and (profile or suite):
         given = "--profile" if profile else "--suite"
         raise ConfigError(f"--set goes with params.yaml as it is: leave {given} out, 'gigatok-bench profile' writes it")
+
+
+def require_suite(params: Params, suite: str) -> None:
+    """``--set`` changes the settings that are there, so they must be those of the suite that is to run.
+
+    Raises:
+        ConfigError: ``params.yaml`` is of another suite.
+    """
+    from gigatok.config import ConfigError
+
+    if params.suite != suite:
+        raise ConfigError(
+            f"--set goes with params.yaml as it is, which is of suite {params.suite}, not {suite}: "
+            f"'gigatok-bench profile {params.profile} --suite {suite}' writes it, --suite {params.suite} runs this one"
+        )
 
 
 def check_device(name: str, among: tuple[str, ...] = DEVICES) -> None:

@@ -214,6 +214,40 @@ def test_paper_dry_run_changes_nothing(command: Command, finished: Path) -> None
     assert (finished / "params.yaml").read_text() == before
 
 
+def test_set_holds_for_one_run_of_paper_and_is_checked_as_for_repro(command: Command, finished: Path) -> None:
+    before = (finished / "params.yaml").read_bytes()
+    wrong = command("paper", "--suite", "core", "--set", "base.sead=3")
+    assert (wrong.status, wrong.err) == (2, command("repro", "--set", "base.sead=3").err)
+    other = command("paper", "--set", "base.seed=3")
+    assert other.status == 2
+    assert "which is of suite core, not full: 'gigatok-bench profile nano --suite full'" in other.err
+    assert "leave --profile out" in command("paper", "--profile", "nano", "--set", "base.seed=3").err
+    same = json.loads(command("paper", "--suite", "core", "--dry-run", "--json").out)
+    assert same["stages"] == {}
+    ended = command("paper", "--suite", "core", "--set", "base.seed=3", "--dry-run", "--json")
+    assert "train_tokenizer@S-S" in json.loads(ended.out)["stages"]
+    assert "rewritten" not in ended.err  # params.yaml comes back as it was
+    assert (finished / "params.yaml").read_bytes() == before
+
+
+def test_paper_runs_with_the_settings_of_set(command: Command, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from gigatok.config import load_params
+    from gigatok.pipeline.runner import Outcome
+
+    seen: list[int] = []
+
+    def run(root: Path, targets: object, jobs: int, profile: str | None, suite: str | None) -> Outcome:
+        assert (profile, suite) == (None, None)
+        seen.append(load_params(root / "params.yaml").base.seed)
+        return Outcome(ran=(), seconds=0.0)
+
+    monkeypatch.setattr("gigatok.pipeline.update._bring_up_to_date", run)
+    before = (project / "params.yaml").read_bytes()
+    assert command("paper", "--suite", "core", "--set", "base.seed=3").status == 0
+    assert seen == [3]
+    assert (project / "params.yaml").read_bytes() == before
+
+
 def test_settings_made_by_hand_are_named_before_they_are_lost(
     command: Command, finished: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gigatok.cli.options import SetOption, refuse_both, require_suite
+
 if TYPE_CHECKING:
     from gigatok.config import Params
     from gigatok.paper.results.reader import Results
@@ -27,24 +29,32 @@ def paper(
     suite: Annotated[str, typer.Option(metavar="core|full", help="How many runs.")] = SUITE,
     profile: Annotated[str | None, typer.Option(help="How big; default: as params.yaml says.")] = None,
     jobs: Annotated[int, typer.Option(min=0, help="Stages at one time; 0: what the machine carries.")] = 0,
+    settings: SetOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run; change nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Bring suite 'full' of the profile up to date; write tables, figures and the ledger of claims.
 
     params.yaml is rewritten (after saying so) where profile or suite differ from what it says, and used as it is where
-    they do not.
+    they do not. With --set it is always used as it is, and must be of the suite.
     """
     from gigatok.cli.dry_run import print_plan
     from gigatok.cli.files.project import project_root
+    from gigatok.pipeline.one_run import with_settings
     from gigatok.pipeline.update import bring_up_to_date, planned_params
 
     root = project_root()
-    params = planned_params(root, profile, suite)
+    refuse_both(settings, profile, None)
+    if settings:
+        params = with_settings(root, settings)[0]
+        require_suite(params, suite)
+    else:
+        params = planned_params(root, profile, suite)
     if dry_run:
         print_plan(root, params, (), as_json=as_json)
         return
-    outcome = bring_up_to_date(root, (), jobs=jobs, profile=profile, suite=suite)
+    chosen = None if settings else suite
+    outcome = bring_up_to_date(root, (), jobs=jobs, profile=profile, suite=chosen, settings=settings or ())
     print(f"{len(outcome.ran)} stages ran in {outcome.seconds:.0f} s", file=sys.stderr)
     print_paper(root, params, as_json=as_json)
 
