@@ -5,8 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+from optuna.samplers import TPESampler
+
 from gigatok.config import fingerprint, load_params
 from gigatok.pipeline.tuning.space import Space
+
+RANDOM_TRIALS = 6
+"""Settings that are drawn before TPE has enough to go by."""
 
 
 class StudyPlan(NamedTuple):
@@ -30,3 +36,9 @@ class StudyPlan(NamedTuple):
         values = params.model_dump(mode="json", exclude={"tracking", "suite", "report", "launch", "generators"})
         values["tokenizers"] = values["tokenizers"][self.tokenizer]
         return fingerprint(values, self.space, self.steps, self.generator_steps)
+
+    def sampler(self, number: int) -> TPESampler:
+        """TPE for trial ``number``: random numbers of the trial, since workers of one seed would try the same first."""
+        seed = load_params(self.root / "params.yaml").base.seed
+        state = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+        return TPESampler(seed=state, n_startup_trials=RANDOM_TRIALS, constant_liar=True)

@@ -15,7 +15,6 @@ from pydantic import ValidationError
 
 from gigatok.artifacts.process import ProcessIdentity, this_process
 from gigatok.config import ConfigError, GigatokError, Params, load_params
-from gigatok.evaluation.guidance.study import _NumberedSampler as NumberedSampler
 from gigatok.evaluation.guidance.study_file import StudyFile
 from gigatok.pipeline.tuning.plan import StudyPlan
 from gigatok.pipeline.tuning.pruning import among_worst, at_step, is_dominated
@@ -49,7 +48,7 @@ def open_study(plan: StudyPlan, storage: str | None) -> optuna.Study:
             study_name=plan.study,
             storage=_storage(plan, storage),
             directions=["minimize"] * len(OBJECTIVES),
-            sampler=NumberedSampler(load_params(plan.root / "params.yaml").base.seed, startup=6),
+            sampler=plan.sampler(0),
             load_if_exists=True,
         )
     except Exception as error:  # SQLAlchemy, the file system: each has kinds of its own
@@ -85,6 +84,7 @@ def work(study: optuna.Study, plan: StudyPlan, trials: int, minutes: float | Non
                 say(f"trial {number}: its worker has ended, it is taken up again")
             if ended(study) + len(_running(study)) >= trials:
                 return
+            study.sampler = plan.sampler(len(study.get_trials(deepcopy=False)))  # the number that comes next
             trial = study.ask()
             trial.set_user_attr(_WORKER, this_process().model_dump_json())
             setting = plan.space.suggest(trial)

@@ -86,6 +86,14 @@ def test_each_setting_is_trained_once_and_a_second_call_goes_on(plan: StudyPlan,
     assert (first["semantic_weight"], first["learning_rate"]) == (0.5, 2e-3)  # smoke's own, as near as the grid has it
 
 
+def test_trials_do_not_depend_on_which_worker_asks(plan: StudyPlan) -> None:
+    other = plan._replace(study="other")
+    work(open_study(plan, None), plan, 5, None, silent)
+    for trials in (2, 3, 5):
+        work(open_study(other, None), other, trials, None, silent)
+    assert trained(plan) == trained(other)
+
+
 def work_as_process(root: str) -> None:
     """What each of several processes does."""
     study_module.TrialFolder = PlayedTrial  # type: ignore[misc]
