@@ -112,7 +112,7 @@ def guidance(
     from gigatok.pipeline.tuning.guidance import report_entries, storage_of, study_guidance
 
     report = study_guidance(name, params, Workspace(root), section)
-    document = _write_guidance_report(root, name, report_entries(report), len(report.stopped))
+    document = _write_guidance_report(root, name, params.profile, report_entries(report), len(report.stopped))
     if as_json:
         print(json.dumps(document, indent=2))
         return
@@ -131,19 +131,29 @@ def _write_tokenizer_report(plan: StudyPlan, trials: Sequence[Mapping[str, Any]]
     done = [each for each in trials if each["rfid"] is not None and each["ar_val_loss"] is not None]
     front = [done[place]["trial"] for place in pareto_front([(each["rfid"], each["ar_val_loss"]) for each in done])]
     folder = plan.root / "reports" / "studies" / plan.study
-    document = {"study": plan.study, "tokenizer": plan.tokenizer, "steps": plan.steps,
-                "generator_steps": plan.generator_steps, "front": front, "trials": list(trials)}  # fmt: skip
+    document = {**plan.about(), "front": front, "trials": list(trials)}
     write_tokenizer_study(folder, document)
     return {**document, "report": shown(folder / "README.md")}
 
 
-def _write_guidance_report(root: Path, name: str, trials: list[dict[str, Any]], stopped: int) -> dict[str, Any]:
+def _write_guidance_report(
+    root: Path, name: str, profile: str, trials: list[dict[str, Any]], stopped: int
+) -> dict[str, Any]:
+    """``reports/studies/guidance-<name>``: figure, table, JSON; returns the JSON."""
     from gigatok.cli.options import shown
     from gigatok.paper.studies.page import write_guidance_study
+    from gigatok.pipeline.tuning.plan import commit_of
 
     folder = root / "reports" / "studies" / f"guidance-{name}"
     best = min(trials, key=lambda each: float(each["gfid"]))
-    document = {"generator": name, "best": best, "given_up": stopped, "trials": trials}
+    document = {
+        "generator": name,
+        "profile": profile,
+        "commit": commit_of(root),
+        "best": best,
+        "given_up": stopped,
+        "trials": trials,
+    }
     write_guidance_study(folder, document)
     return {**document, "report": shown(folder / "README.md")}
 

@@ -7,11 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from gigatok.artifacts import write_json, write_text
+from gigatok.paper.results.pedigree import short
 from gigatok.paper.text import markdown_table
 
 
 def write_tokenizer_study(folder: Path, document: Mapping[str, Any]) -> None:
-    """``README.md``, ``study.json``, ``pareto`` and ``settings`` in every format."""
+    """``README.md``, ``study.json``, ``pareto`` and ``settings`` in every format.
+
+    Args:
+        document: what the study is (``StudyPlan.about``), ``front`` (numbers of trials), ``trials``.
+    """
     from gigatok.paper.studies.figures import write_pareto, write_settings
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -19,14 +24,11 @@ def write_tokenizer_study(folder: Path, document: Mapping[str, Any]) -> None:
     write_pareto(document["trials"], document["front"], folder / "pareto")
     write_settings(document["trials"], folder / "settings")
     head, *body = tokenizer_rows(document)
-    done = sum(each["ar_val_loss"] is not None for each in document["trials"])
     text = (
-        f"# Study {document['study']}\n\n"
-        f"Tokenizer {document['tokenizer']}, {document['steps']} steps a trial, AR model {document['generator_steps']} "
-        f"steps. {len(document['trials'])} trials, {done} trained to the end. `*`: no other trial beats it in both "
-        "scores. One training each: differences of a trial to its neighbour may be those of a seed.\n\n"
+        f"# Study {document['study']}\n\n{_what_ran(document)} `*`: no other trial beats it in both scores. "
+        "One training each: differences of a trial to its neighbour may be those of a seed.\n\n"
         "![rFID against AR validation loss](pareto.png)\n\n![each setting against both](settings.png)\n\n"
-        f"{markdown_table(head, body, left=2)}\n"
+        f"{markdown_table(head, body, left=2)}\n{_how_to_repeat(document)}"
     )
     write_text(folder / "README.md", text)
 
@@ -41,12 +43,47 @@ def write_guidance_study(folder: Path, document: Mapping[str, Any]) -> None:
     head = ["scale", "schedule", "start", "samples", "gFID"]
     body = [[f"{each['scale']:g}", each["schedule"], f"{each['start']:g}", str(each["samples"]), f"{each['gfid']:.4g}"]
             for each in document["trials"]]  # fmt: skip
+    made = f"commit {_short(document['commit'])}" if document["commit"] else "outside Git"
     text = (
-        f"# Guidance of {document['generator']}\n\n{len(document['trials'])} settings with all samples, "
-        f"{document['given_up']} given up before. The best of many is better than it will be with other samples.\n\n"
+        f"# Guidance of {document['generator']}\n\nProfile {document['profile']}, {made}. "
+        f"{len(document['trials'])} settings with all samples, {document['given_up']} given up before. "
+        "The best of many is better than it will be with other samples.\n\n"
         f"![gFID against the scale](guidance.png)\n\n{markdown_table(head, body, left=2)}\n"
     )
     write_text(folder / "README.md", text)
+
+
+def _what_ran(document: Mapping[str, Any]) -> str:
+    """Sentences: what was trained, how far, for how long, where and from which commit."""
+    trials: list[Mapping[str, Any]] = document["trials"]
+    done = sum(each["ar_val_loss"] is not None for each in trials)
+    given_up = sum(each["state"] == "pruned" for each in trials)
+    minutes = sum(each["seconds"] or 0.0 for each in trials) / 60
+    commits = dict.fromkeys(each["commit"] for each in trials if each["commit"])
+    made = f"from commit {', '.join(map(_short, commits))}" if commits else "outside Git"
+    return (
+        f"Profile {document['profile']}, tokenizer {document['tokenizer']}, {document['steps']} steps a trial, AR "
+        f"model {document['generator_steps']} steps. {len(trials)} trials, {done} trained to the end, {given_up} "
+        f"given up, in {minutes:.1f} minutes on {document['machine']}, {made}."
+    )
+
+
+def _how_to_repeat(document: Mapping[str, Any]) -> str:
+    """What was tried, and the command."""
+    named = "" if document["study"] == f"tokenizer-{document['tokenizer']}" else f" --study {document['study']}"
+    tried = [f"- {name.replace('_', ' ')}: {', '.join(f'{value:g}' for value in values)}"
+             for name, values in document["space"].items()]  # fmt: skip
+    command = (
+        f"gigatok-bench tune tokenizer {document['tokenizer']} --trials {len(document['trials'])} "
+        f"--steps {document['steps']} --generator-steps {document['generator_steps']}{named}"
+    )
+    grids = "\n".join(tried)
+    return f"Tried:\n\n{grids}\n\nAll else, and why trials were given up: `study.json`.\n\n```\n{command}\n```\n"
+
+
+def _short(commit: str) -> str:
+    """The first digits, and that there were uncommitted changes."""
+    return short(commit) + ("+" if commit.endswith("+") else "")
 
 
 def tokenizer_rows(document: Mapping[str, Any]) -> list[list[str]]:

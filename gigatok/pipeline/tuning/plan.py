@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import platform
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from optuna.samplers import TPESampler
 
+from gigatok.artifacts import git_state
 from gigatok.config import fingerprint, load_params
 from gigatok.pipeline.tuning.space import Space
 
@@ -37,8 +39,29 @@ class StudyPlan(NamedTuple):
         values["tokenizers"] = values["tokenizers"][self.tokenizer]
         return fingerprint(values, self.space, self.steps, self.generator_steps)
 
+    def about(self) -> dict[str, Any]:
+        """What its numbers hold for: profile, machine, grids, and the settings of its tokenizer that they vary."""
+        params = load_params(self.root / "params.yaml")
+        return {
+            "study": self.study,
+            "tokenizer": self.tokenizer,
+            "profile": params.profile,
+            "steps": self.steps,
+            "generator_steps": self.generator_steps,
+            "identity": self.identity(),
+            "machine": f"{platform.machine()} {platform.system()}",
+            "space": self.space.model_dump(mode="json"),
+            "settings": params.tokenizer_training(self.tokenizer).model_dump(mode="json"),
+        }
+
     def sampler(self, number: int) -> TPESampler:
         """TPE for trial ``number``: random numbers of the trial, since workers of one seed would try the same first."""
         seed = load_params(self.root / "params.yaml").base.seed
         state = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
         return TPESampler(seed=state, n_startup_trials=RANDOM_TRIALS, constant_liar=True)
+
+
+def commit_of(root: Path) -> str | None:
+    """The commit at ``root``, with ``+`` where tracked files differ from it; ``None`` outside Git."""
+    commit, dirty = git_state(root)
+    return f"{commit}{'+' if dirty else ''}" if commit else None

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from gigatok.artifacts.process import ProcessIdentity, this_process
 from gigatok.config import ConfigError, GigatokError, Params, load_params
 from gigatok.evaluation.guidance.study_file import StudyFile
-from gigatok.pipeline.tuning.plan import StudyPlan
+from gigatok.pipeline.tuning.plan import StudyPlan, commit_of
 from gigatok.pipeline.tuning.pruning import among_worst, at_step, is_dominated
 from gigatok.pipeline.tuning.space import Setting, Space, is_chosen
 from gigatok.pipeline.tuning.trial_folder import GivenUp, TrialFolder
@@ -28,7 +28,7 @@ DELIVER_SECONDS = 30.0
 LOCK_SECONDS = 120.0
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 _TAKEN = (*_ENDED, TrialState.RUNNING)
-_IDENTITY, _WORKER, _REASON = "identity", "worker", "reason"
+_IDENTITY, _WORKER, _REASON, _SECONDS, _COMMIT = "identity", "worker", "reason", "seconds", "commit"
 
 
 def open_study(plan: StudyPlan, storage: str | None) -> optuna.Study:
@@ -131,10 +131,12 @@ def _run(
     folder = TrialFolder(plan.root, plan.folder / name, plan.tokenizer, plan.study, trial.number)
     began = time.monotonic()
     params: Params | None = None
+    trial.set_user_attr(_COMMIT, commit_of(plan.root))
     try:
         params = folder.prepare(setting, plan.steps, plan.generator_steps)
         values = _train(study, trial, folder)
     except GivenUp:
+        trial.set_user_attr(_SECONDS, time.monotonic() - began)
         study.tell(trial, state=TrialState.PRUNED)
         say(f"trial {trial.number}: given up ({trial.user_attrs.get(_REASON, '')})  {_text(setting)}")
     except GigatokError as error:
@@ -146,7 +148,7 @@ def _run(
         study.enqueue_trial(trial.params, user_attrs={"folder": name})
         raise
     else:
-        trial.set_user_attr("seconds", time.monotonic() - began)
+        trial.set_user_attr(_SECONDS, time.monotonic() - began)
         study.tell(trial, list(values))
         say(f"trial {trial.number}: rFID {values[0]:.4g}, AR loss {values[1]:.4f}  {_text(setting)}")
     finally:
@@ -253,7 +255,10 @@ def _text(setting: Setting) -> str:
 
 
 def summary(study: optuna.Study, space: Space) -> list[dict[str, Any]]:
-    """One entry a trial that was run, in order: setting, state, both values, why it was given up."""
+    """One entry a trial that was run, in order: setting, state, both values, time, commit, why it was given up.
+
+    ``+`` after a commit: with uncommitted changes.
+    """
     found = []
     for trial in study.get_trials(deepcopy=False):
         if "like" in trial.user_attrs or not is_chosen(trial) or trial.state in (TrialState.WAITING,):
@@ -265,7 +270,8 @@ def summary(study: optuna.Study, space: Space) -> list[dict[str, Any]]:
             **space.setting(trial.params)._asdict(),
             "rfid": values[0] if values else trial.user_attrs.get("rfid"),
             "ar_val_loss": values[1] if values else None,
-            "seconds": trial.user_attrs.get("seconds"),
+            "seconds": trial.user_attrs.get(_SECONDS),
+            "commit": trial.user_attrs.get(_COMMIT),
             "reason": trial.user_attrs.get(_REASON),
         })  # fmt: skip
     return found

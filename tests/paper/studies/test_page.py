@@ -8,11 +8,16 @@ from gigatok.paper.studies.page import tokenizer_rows, write_guidance_study, wri
 
 def trial(number: int, rfid: float | None, loss: float | None, **more: Any) -> dict[str, Any]:
     settings = {"semantic_weight": 0.25 * number, "entropy_weight": 0.0, "learning_rate": 1e-3, "alignment_layer": 1}
-    return {"trial": number, "state": "complete", **settings, "rfid": rfid, "ar_val_loss": loss, **more}
+    made = {"seconds": 90.0, "commit": "0123456789abcdef+"}
+    return {"trial": number, "state": "complete", **settings, "rfid": rfid, "ar_val_loss": loss, **made, **more}
 
 
 TRIALS = [trial(0, 9.0, 3.0), trial(1, 8.0, 3.5), trial(2, 9.5, 3.6), trial(3, None, None, state="pruned")]
-DOCUMENT = {"study": "s", "tokenizer": "S-S", "steps": 12, "generator_steps": 8, "front": [0, 1], "trials": TRIALS}
+ABOUT = {
+    "study": "s", "tokenizer": "S-S", "profile": "nano", "steps": 12, "generator_steps": 8, "machine": "x86_64 Linux",
+    "space": {"semantic_weights": [0.0, 0.25], "alignment_layers": [1, 2]},
+}  # fmt: skip
+DOCUMENT = {**ABOUT, "front": [0, 1], "trials": TRIALS}
 
 
 def test_the_front_comes_first_and_gaps_stay_gaps(tmp_path: Path) -> None:
@@ -26,7 +31,10 @@ def test_the_front_comes_first_and_gaps_stay_gaps(tmp_path: Path) -> None:
     ]
     assert rows[-1][-1] == "given up"
     text = (tmp_path / "README.md").read_text()
-    assert "4 trials, 3 trained to the end" in text
+    assert "4 trials, 3 trained to the end, 1 given up, in 6.0 minutes on x86_64 Linux, " in text
+    assert "from commit 0123456789ab+. " in text
+    assert "- semantic weights: 0, 0.25\n- alignment layers: 1, 2\n" in text
+    assert "tune tokenizer S-S --trials 4 --steps 12 --generator-steps 8 --study s\n" in text
     for name in ("pareto.png", "settings.png", "study.json"):
         assert (tmp_path / name).stat().st_size > 300
 
@@ -42,7 +50,9 @@ def test_guidance_is_drawn_by_schedule(tmp_path: Path) -> None:
         for schedule in ("constant", "linear")
         for scale in (1.5, 2.0)
     ]
-    write_guidance_study(tmp_path, {"generator": "S-S", "best": trials[-1], "given_up": 2, "trials": trials})
+    write_guidance_study(tmp_path, {
+        "generator": "S-S", "profile": "nano", "commit": None, "best": trials[-1], "given_up": 2, "trials": trials,
+    })  # fmt: skip
     text = (tmp_path / "README.md").read_text()
-    assert "4 settings with all samples, 2 given up before" in text
+    assert "Profile nano, outside Git. 4 settings with all samples, 2 given up before" in text
     assert (tmp_path / "guidance.png").stat().st_size > 300

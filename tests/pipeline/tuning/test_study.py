@@ -83,6 +83,7 @@ def test_each_setting_is_trained_once_and_a_second_call_goes_on(plan: StudyPlan,
     assert ended(again) == 5
     assert len(trained(plan)) == len(set(trained(plan))) == 5
     first = summary(again, SMALL)[0]
+    assert (first["commit"], first["seconds"] > 0) == (None, True)  # outside Git
     assert (first["semantic_weight"], first["learning_rate"]) == (0.5, 2e-3)  # smoke's own, as near as the grid has it
 
 
@@ -202,6 +203,7 @@ def test_a_trial_has_the_projects_settings_and_fewer_steps(plan: StudyPlan) -> N
     assert (training.steps, training.loss.semantic_weight, training.optimizer.learning_rate) == (6, 0.25, 5e-4)
     assert training.loss.discriminator.start_step == 4  # 8 of 12 steps before
     assert (list(params.tokenizers), params.generator_training("S-S").steps) == (["S-S"], 8)
+    assert params.evaluate_tokenizer.probe is None  # costs more than the training and is no objective
     assert params.reference == load_params(plan.root / "params.yaml").reference
 
 
@@ -225,6 +227,19 @@ def test_the_dashboard_opens_the_journal(plan: StudyPlan) -> None:
         server.kill()
         server.wait()
     assert '"study_name": "s"' in text
+
+
+def test_a_report_says_what_its_numbers_hold_for(plan: StudyPlan) -> None:
+    for words in ("init --quiet .", "add -A", "-c user.name=x -c user.email=x@y commit --quiet -m x"):
+        subprocess.run(["git", *words.split()], cwd=plan.root, check=True)
+    study = open_study(plan, None)
+    work(study, plan, 1, None, silent)
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=plan.root, capture_output=True, text=True, check=True)
+    assert summary(study, SMALL)[0]["commit"] == commit.stdout.strip()
+    about = plan.about()
+    assert (about["profile"], about["study"], about["steps"]) == ("smoke", "s", 12)
+    assert about["space"]["semantic_weights"] == [0.0, 0.5]
+    assert about["settings"]["loss"]["semantic_weight"] == 0.5
 
 
 def test_optuna_itself_reads_the_study(plan: StudyPlan) -> None:
