@@ -1,4 +1,4 @@
-"""Makes ``formula`` (the reference cases) importable from every test, and starts the files that take longest first."""
+"""What all tests share: ``formula`` (the reference cases), the order of files, a place for screenshots."""
 
 import sys
 from pathlib import Path
@@ -11,6 +11,14 @@ sys.path.insert(0, str(Path(__file__).parent / "reference"))
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """By their marks ``long(seconds)``: of two workers, none is left alone with a long file at the end."""
     items.sort(key=_seconds, reverse=True)  # stable: all else stays in its order
+
+
+@pytest.fixture(scope="session")
+def screenshots() -> Path:
+    """Where browser tests leave what was on the screen, for people to look at. Git ignores it."""
+    folder = Path(__file__).parents[1] / "build" / "screenshots"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def _seconds(item: pytest.Item) -> float:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 BROWSER = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
@@ -53,6 +54,15 @@ def show(browser: Any, page: Path, size: tuple[int, int]) -> None:
         {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500},
     )
     browser.get(page.as_uri())
+
+
+@pytest.mark.parametrize(("name", "size"), [("desk", DESK), ("phone", PHONE)])
+def test_first_screens_are_kept(browser: Any, page: Path, screenshots: Path, name: str, size: tuple[int, int]) -> None:
+    show(browser, page, size)
+    kept = screenshots / f"report-{name}.png"
+    assert browser.save_screenshot(str(kept))
+    with Image.open(kept) as picture:
+        assert len(picture.convert("L").getcolors() or ()) > 16  # no empty page
 
 
 def test_no_error_is_logged_and_every_picture_is_shown(browser: Any, page: Path) -> None:

@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -72,7 +73,9 @@ def tracked(project: Workspace) -> Workspace:
     return project
 
 
-def test_the_printed_address_opens_the_comparison_with_axes_chosen(tracked: Workspace, browser: Any) -> None:
+def test_the_printed_address_opens_the_comparison_with_axes_chosen(
+    tracked: Workspace, browser: Any, screenshots: Path
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     words = ("ui", "--port", str(port), "--compare", "s,b,l,xl,3b")
@@ -91,12 +94,12 @@ def test_the_printed_address_opens_the_comparison_with_axes_chosen(tracked: Work
         address = line.removeprefix("comparison: ")
         browser.get(address)
         _wait(lambda: {"parameters", "rfid/efficientnet-lite2", *NAMES} <= _on_plot(browser))
-        browser.save_screenshot(str(tracked.root / "comparison.png"))
+        browser.save_screenshot(str(screenshots / "mlflow-comparison.png"))
         assert "5 matching runs" in _text(browser)
         browser.get("about:blank")
         browser.get(address.partition("&compareRunsMode")[0])
         _wait(lambda: "matching runs" in _text(browser))
-        browser.save_screenshot(str(tracked.root / "runs.png"))
+        browser.save_screenshot(str(screenshots / "mlflow-runs.png"))
         assert "workflowType=machine_learning" in browser.current_url
         for shown in ("Run Name", "Duration", "nano-core"):  # the table of model training, not traces of GenAI
             assert shown in _text(browser)
