@@ -1,0 +1,110 @@
+"""What the DVC page shows is what DVC prints, for a project of one stage that plays two trainings."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from gigatok.artifacts import Score, ScoreSheet, Workspace, write_json
+from gigatok.artifacts.sheets.views import write_views
+
+ROOT = Path(__file__).parents[2]
+PSNR, RFID = {0.5: 8.21212, 0.25: 8.71212}, {0.5: 4811.39269, 0.25: 4711.39269}
+"""By semantic weight; made up."""
+pytestmark = pytest.mark.slow
+
+STAGE = """
+import importlib.util, sys, yaml
+from pathlib import Path
+spec = importlib.util.spec_from_file_location("page", sys.argv[1])
+page = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(page)
+page.play(Path("."), yaml.safe_load(Path("params.yaml").read_text())["train_tokenizer"]["loss"]["semantic_weight"])
+"""
+
+
+def play(root: Path, weight: float) -> None:
+    """The outputs of a scored tokenizer whose semantic weight was this."""
+    run = Workspace(root).tokenizer("S-S")
+    scores = (Score(metric="psnr", value=PSNR[weight]), Score(metric="rfid/efficientnet-lite2", value=RFID[weight]))
+    run.path.mkdir(parents=True, exist_ok=True)
+    write_json(run.curves_path, {"loss": [[0, 2.0], [10, 1.0 + weight]]})
+    write_views(run, ScoreSheet(name="S-S", kind="tokenizer", scores=scores))
+
+
+def shell(root: Path, line: str) -> str:
+    """Output of a Git or DVC command."""
+    words = shlex.split(line)
+    command = words if words[0] == "git" else [sys.executable, "-m", *words]
+    who = {f"GIT_{role}_{what}": "x@y" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    environment = {**os.environ, **who, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def set_weight(root: Path, weight: float) -> None:
+    (root / "params.yaml").write_text(yaml.safe_dump({"train_tokenizer": {"loss": {"semantic_weight": weight}}}))
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Trained with 0.5 and committed, then trained with 0.25: its outputs are declared as those of the pipeline."""
+    root = tmp_path_factory.mktemp("dvc")
+    declared = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]["evaluate_tokenizer"]["do"]
+    text = yaml.safe_dump({
+        "stages": {
+            "evaluate_tokenizer": {
+                "cmd": shlex.join([sys.executable, "stage.py", __file__]),
+                "params": ["train_tokenizer.loss.semantic_weight"],
+                "metrics": declared["metrics"],
+                "plots": declared["plots"],
+            }
+        }
+    }).replace("${key}", "S-S")  # fmt: skip
+    (root / "dvc.yaml").write_text(text)
+    (root / "stage.py").write_text(STAGE)
+    (root / ".gitignore").write_text("/runs/\n")
+    set_weight(root, 0.5)
+    shell(root, "git init --quiet .")
+    shell(root, "dvc init --quiet")
+    for part in ("config", "plots/lines.json"):
+        shutil.copy(ROOT / ".dvc" / part, root / ".dvc" / part)
+    shell(root, "dvc repro --quiet")
+    shell(root, "git add -A")
+    shell(root, "git commit --quiet -m before")
+    set_weight(root, 0.25)
+    shell(root, "dvc repro --quiet")
+    return root
+
+
+def transcript() -> list[tuple[str, str]]:
+    """Commands of the page with what they print."""
+    (block,) = re.findall(r"^```text\n(\$ dvc .*?)^```", (ROOT / "docs" / "dvc.md").read_text(), re.M | re.S)
+    parts = re.split(r"^\$ ", block, flags=re.M)[1:]
+    return [(line, output) for line, _, output in (part.partition("\n") for part in parts)]
+
+
+def plain(text: str, root: Path) -> list[str]:
+    """Lines without what differs between machines: the project's folder, blanks at ends."""
+    lines = (line.rstrip() for line in text.replace(str(root), "/home/you/project").splitlines())
+    return [line for line in lines if line]
+
+
+def test_metrics_settings_and_plots_differ_as_the_page_shows(project: Path) -> None:
+    shown = transcript()
+    assert [line.split()[1:3] for line, _ in shown] == [["metrics", "diff"], ["params", "diff"], ["plots", "diff"]]
+    for line, output in shown:
+        assert plain(shell(project, line), project) == plain(output, project), line
+    page = (project / "dvc_plots" / "index.html").read_text()
+    for revision, last in (("HEAD", 1.5), ("workspace", 1.25)):  # both curves are drawn
+        assert f'"{revision}"' in page
+        assert re.search(rf'"value": ?{last}\b', page), revision
