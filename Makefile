@@ -4,6 +4,7 @@
 # make bench   time and memory against plain implementations, into reports/benchmarks.md; wants a quiet machine
 #
 # make kills   kill a training on two processes 20 times, stop one process of another, and compare what they leave (minutes)
+# make study   eight settings of tokenizer S-S tried, about ten minutes on one core, into reports/studies/
 # make studies   one trial of a study for real, and a guidance study on its models (half a minute)
 # make crash-points   kill a short training before each of its operations on files, and train again (minutes)
 #
@@ -22,7 +23,7 @@ FUZZ ?= 5000
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help setup repro test types tests crash-points kills studies bench clean-venv fuzz
+.PHONY: help setup repro test types tests crash-points kills studies study bench clean-venv fuzz
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile
@@ -67,6 +68,9 @@ fuzz: setup
 
 studies: setup
 	GIGATOK_STUDIES=1 OMP_NUM_THREADS=1 $(BIN)/pytest tests/pipeline/tuning/test_real_trial.py
+
+study: setup
+	@OMP_NUM_THREADS=1 $(BIN)/gigatok-bench tune tokenizer S-S --trials 8 --minutes 9
 
 kills: setup
 	GIGATOK_KILLS=20 OMP_NUM_THREADS=1 $(BIN)/pytest tests/training/distributed/test_stages.py -k "killed or hangs"
