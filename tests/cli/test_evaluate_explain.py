@@ -65,8 +65,9 @@ def test_a_crop_is_recorded_and_missing_weights_leave_pixel_scores(app: typer.Ty
     text = _run(app, "evaluate", *folders, *missing, "--crop", 16, "--reconstructions")
     rows = [line.split()[0] for line in text.splitlines() if line[0] not in " n"]
     assert rows == ["psnr", "ssim", "samples", "reference"]
-    assert "crop samples 16, reference 16" in " ".join(text.split())
-    assert "note: fid, sfid, kid, mind, inception_score, precision, recall are absent: " in text
+    words = " ".join(text.split())
+    assert "crop samples 16, reference 16" in words
+    assert "note: fid, sfid, kid, mind, inception_score, precision, recall are absent: " in words
     with pytest.raises(GigatokError, match=r"none\.pth"):
         _run(app, "evaluate", *folders, *missing, "--crop", 16)
 

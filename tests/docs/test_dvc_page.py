@@ -76,6 +76,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     set_weight(root, 0.5)
     shell(root, "git init --quiet .")
     shell(root, "dvc init --quiet")
+    (root / ".dvc" / "plots").mkdir(exist_ok=True)
     for part in ("config", "plots/lines.json"):
         shutil.copy(ROOT / ".dvc" / part, root / ".dvc" / part)
     shell(root, "dvc repro --quiet")
