@@ -35,6 +35,8 @@ class Manifest(Section):
     schema_version: Literal[1] = Field(default=1, alias="schema")
     profile: str
     suite: str
+    trainings: int = 1
+    """Training seeds of a recipe, at most."""
     files: dict[str, ManifestFile]
     """By path relative to the report's folder."""
 
@@ -44,8 +46,15 @@ class OtherReport(NamedTuple):
 
     profile: str
     suite: str
+    trainings: int
     link: str
     """Folder relative to the report that links there, ``/`` at its end."""
+
+    @property
+    def name(self) -> str:
+        """``profile nano, suite core, 3 trainings each``."""
+        often = f", {self.trainings} trainings each" if self.trainings > 1 else ""
+        return f"profile {self.profile}, suite {self.suite}{often}"
 
 
 def write_manifest(out: Path, params: Params, files: Iterable[str], timed: Iterable[str]) -> Manifest:
@@ -59,7 +68,8 @@ def write_manifest(out: Path, params: Params, files: Iterable[str], timed: Itera
         name: ManifestFile(sha256=file_sha256(out / name), size=(out / name).stat().st_size, times=name in with_times)
         for name in sorted(files)
     }
-    manifest = Manifest(profile=params.profile, suite=params.suite, files=found)
+    seeds = [len(entry.seeds) for entry in params.tokenizers.values()]
+    manifest = Manifest(profile=params.profile, suite=params.suite, trainings=max([1, *seeds]), files=found)
     write_json(out / NAME, manifest.model_dump(mode="json", by_alias=True))
     return manifest
 
@@ -113,7 +123,7 @@ def other_reports(out: Path) -> list[OtherReport]:
     folders += [(path, f"{'../' if above else ''}{path.name}/") for path in inner]
     found = [(_readable(path), path, link) for path, link in folders]
     return [
-        OtherReport(manifest.profile, manifest.suite, link)
+        OtherReport(manifest.profile, manifest.suite, manifest.trainings, link)
         for manifest, path, link in found
         if manifest is not None and (path / PAGE).is_file()
     ]

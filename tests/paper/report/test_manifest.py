@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -13,11 +14,13 @@ from gigatok.config import GigatokError
 from gigatok.paper.report.manifest import NAME, changed_files, other_reports, read_manifest, write_manifest
 
 
-def a_report(folder: Path, profile: str = "nano", suite: str = "core") -> Path:
+def a_report(folder: Path, profile: str = "nano", suite: str = "core", seeds: Sequence[int] = ()) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "index.html").write_text(f"<p>{profile}</p>")
     (folder / "runs.json").write_text("{}")
     params = fake_params(profile=profile, suite=suite)
+    entry = params.tokenizers["S-S"].model_copy(update={"seeds": seeds})
+    params = params.model_copy(update={"tokenizers": {**params.tokenizers, "S-S": entry}})
     write_manifest(folder, params, ["index.html", "runs.json"], ["runs.json"])
     return folder
 
@@ -60,14 +63,15 @@ def test_a_damaged_manifest_is_one_line(tmp_path: Path, text: str, message: str)
 
 def test_reports_of_a_project_know_each_other(tmp_path: Path) -> None:
     top = a_report(tmp_path / "reports")
-    mini, full = a_report(top / "mini", "mini"), a_report(top / "full", "nano", "full")
+    mini, often = a_report(top / "mini", "mini"), a_report(top / "often", seeds=(0, 1, 2))
     (top / "tables").mkdir()
-    seen = {folder: [tuple(each) for each in other_reports(folder)] for folder in (top, mini, full)}
-    assert seen[top] == [("nano", "full", "full/"), ("mini", "core", "mini/")]
-    assert seen[mini] == [("nano", "core", "../"), ("nano", "full", "../full/")]
-    assert seen[full] == [("nano", "core", "../"), ("mini", "core", "../mini/")]
+    seen = {folder: [(each.name, each.link) for each in other_reports(folder)] for folder in (top, mini, often)}
+    names = ["profile nano, suite core", "profile mini, suite core", "profile nano, suite core, 3 trainings each"]
+    assert seen[top] == [(names[1], "mini/"), (names[2], "often/")]
+    assert seen[mini] == [(names[0], "../"), (names[2], "../often/")]
+    assert seen[often] == [(names[0], "../"), (names[1], "../mini/")]
     for folder, links in seen.items():
-        assert all((folder / link / "index.html").exists() for _, _, link in links)
+        assert all((folder / link / "index.html").exists() for _, link in links)
 
 
 def test_a_damaged_neighbour_is_left_out(tmp_path: Path) -> None:
