@@ -168,7 +168,7 @@ def test_a_generator_that_was_not_run_is_no_unknown_column(command: Command, pro
         (("table2", "B-XL", "gfid"), "B-S, S-B, S-L, B-L"),
         (("table2", "B-L", "fid"), "rfid, lpips, gfid, lin_acc"),
         (("scaling", "q", "rfid"), "s, b, l, xl, 3b"),
-        (("scaling", "s", "fid"), "rfid, gfid, gfid_best_cfg, reconstruction_kid"),
+        (("scaling", "s", "fid"), "rfid, gfid, gfid_best_cfg, rfid_infinity"),
     ],
 )
 def test_trace_lists_what_it_knows(command: Command, project: Path, words: tuple[str, ...], known: str) -> None:

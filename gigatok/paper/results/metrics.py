@@ -32,20 +32,6 @@ SCALING_METRICS = (
         what="lowest gFID over the guidance scales tried",
     ),
     Metric(
-        key=f"{RECONSTRUCTION}kid",
-        owner="tokenizer",
-        label="KID of reconstructions",
-        better="lower",
-        what="kernel distance, reconstructions to originals",
-    ),
-    Metric(
-        key=f"{RECONSTRUCTION}mind",
-        owner="tokenizer",
-        label="MIND of reconstructions",
-        better="lower",
-        what="Monge inception distance (sliced Wasserstein), reconstructions to originals",
-    ),
-    Metric(
         key="rfid_infinity",
         owner="tokenizer",
         label="rFID, n to ∞",
@@ -134,6 +120,20 @@ SCALING_METRICS = (
         label="LPIPS",
         better="lower",
         what="perceptual distance of reconstructions, VGG-16",
+    ),
+    Metric(
+        key=f"{RECONSTRUCTION}kid",
+        owner="tokenizer",
+        label="KID of reconstructions",
+        better="lower",
+        what="kernel distance, reconstructions to originals",
+    ),
+    Metric(
+        key=f"{RECONSTRUCTION}mind",
+        owner="tokenizer",
+        label="MIND of reconstructions",
+        better="lower",
+        what="Monge inception distance (sliced Wasserstein), reconstructions to originals",
     ),
     Metric(
         key="ar_val_loss",
