@@ -94,7 +94,8 @@ def files_text(count: int, linked: int, left_out: Mapping[str, int], examples: M
         return text
     shown = examples or {}
     reasons = (
-        f"{why} {number}" + (f" ({printable(shown[why])})" if why in shown else "") for why, number in left_out.items()
+        f"{printable(why)} {number}" + (f" ({printable(shown[why])})" if why in shown else "")
+        for why, number in left_out.items()
     )
     return f"{text}, {sum(left_out.values())} left out: {', '.join(reasons)}"
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from fuzzing import altered, files, fuzzed, npz, value_or_one_error
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from image_files import BASE, encoded, image_folder, noise, section
 
@@ -156,6 +156,7 @@ NAMES = st.text(LETTERS, min_size=1, max_size=20).filter(lambda name: name not i
 
 @fuzzed
 @given(st.lists(st.tuples(NAMES, st.sampled_from(["", ".png", ".PNG", ".txt"]), st.integers(0, 3)), max_size=8))
+@example([("0.\x1f", "", 3)])  # an ending that cannot be printed
 def test_folders_of_odd_names(entries: list[tuple[str, str, int]]) -> None:
     import tempfile
 
