@@ -1,7 +1,6 @@
 """Print the peak of resident memory of a process that takes real training steps of a tokenizer.
 
-Arguments: profile, tokenizer, batch size, and the image size (for 64 tokens) where it is not the profile's. Weights are
-random where they would be downloaded: they have the same size.
+Arguments: profile, tokenizer, batch size. Weights are random where they would be downloaded: they have the same size.
 """
 
 import re
@@ -26,8 +25,6 @@ def main() -> None:
     params = parse_params(yaml.safe_load(render(profile, "core")))
     section = params.tokenizer_training(name).replace(precision="fp32")
     config = params.tokenizer_model(name, alignment_dim=40)
-    if len(sys.argv) > 4:
-        config = config.replace(image_size=int(sys.argv[4]), num_tokens=64)
     step = heaviest_step(section)
     before = resident("VmRSS")
     tokenizer = Tokenizer(config, entropy_temperature=0.01 if section.loss.entropy_weight else None)

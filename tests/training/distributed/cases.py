@@ -1,4 +1,4 @@
-"""A few steps of a small S-S with every term on, and of a small generator, however they are spread."""
+"""Twenty steps of a small S-S with every term on, and of a small generator, however they are spread."""
 
 from __future__ import annotations
 
@@ -21,9 +21,7 @@ from gigatok.training.distributed.wrap import Parallel
 from gigatok.training.generator_recipe import GeneratorRecipe
 from gigatok.training.tokenizer_recipe import TokenizerRecipe
 
-STEPS = 10
-ON_RECORD = 20
-"""Steps of the runs whose losses ``golden.json`` holds."""
+STEPS = 20
 BATCH = 8
 GROUP = 2
 """Images of a group of batch statistics: the smallest micro-batch below is 8 / 4 / 1 or 8 / 2 / 2 images."""
@@ -44,9 +42,6 @@ class Case(NamedTuple):
     save_at: int | None = None
     """Updates after which a state is saved, while the next ones are made."""
     steps: int = STEPS
-    """Of the whole run: schedules and the steps at which terms begin or end follow them."""
-    stop: int | None = None
-    """Updates after which the run is left where it is."""
     folder: str = ""
     """Of states: without ``save_at`` the run goes on from the state there."""
 
@@ -70,23 +65,23 @@ class Distance(nn.Module):
         return (images.tanh() - targets.tanh()).abs().mean((1, 2, 3))
 
 
-def tokenizer_section(steps: int = STEPS, **changes: Any) -> TrainTokenizerSection:
+def tokenizer_section(**changes: Any) -> TrainTokenizerSection:
     """Every term on, starting and ending at steps of its own."""
     return TrainTokenizerSection.model_validate(
         {
             "model": TokenizerModelSection(
                 codebook_size=16, codebook_dim=4, cnn=CNN, sizes={"S": SIZE}, alignment_layer=1
             ),
-            "steps": steps,
+            "steps": STEPS,
             "batch_size": BATCH,
             "ema_decay": 0.9,
             "loss": {
                 "perceptual_weight": 0.3, "l1_weight": 0.5, "semantic_weight": 0.5, "entropy_weight": 0.05,
                 "entropy_group": GROUP, "entropy_temperature": 1.0,
-                "shortcut": {"image_end_step": steps // 2, "feature_end_step": steps * 3 // 4},
+                "shortcut": {"image_end_step": 10, "feature_end_step": 15},
                 "discriminator": {"start_step": 3, "channels": 8, "layers": 2, "statistics_group": GROUP},
             },
-            "codebook_restart": {"every": 4, "until_step": steps * 3 // 5},
+            "codebook_restart": {"every": 4, "until_step": 12},
             "optimizer": {"learning_rate": 1e-4, "warmup_steps": 4},
             **changes,
         }
@@ -113,12 +108,12 @@ def _spread_out(tokenizer: Tokenizer) -> None:
             parameter.mul_(4)
 
 
-def generator_recipe(parallel: Parallel, dropout: float, steps: int = STEPS) -> GeneratorRecipe:
+def generator_recipe(parallel: Parallel, dropout: float) -> GeneratorRecipe:
     """Classes are dropped; within the network nothing is, unless ``dropout`` says so."""
     torch.manual_seed(1)
     config = ArConfig(width=16, depth=2, heads=2, codebook_size=64, num_tokens=16, num_classes=4, dropout=dropout)
     section = TrainGeneratorSection.model_validate(
-        {"sizes": {"B": SIZE}, "steps": steps, "batch_size": BATCH, "ema_decay": 0.9,
+        {"sizes": {"B": SIZE}, "steps": STEPS, "batch_size": BATCH, "ema_decay": 0.9,
          "optimizer": {"learning_rate": 1e-3, "schedule": "wsd", "decay_all_parameters": False}}
     )  # fmt: skip
     return GeneratorRecipe(ArModel(config), section, parallel)
@@ -144,7 +139,7 @@ def train(case: Case, processes: Processes = ALONE) -> Result:
     parallel = case.parallel(processes)
     losses = []
     if case.kind == "generator":
-        recipe = generator_recipe(parallel, case.dropout, case.steps)
+        recipe = generator_recipe(parallel, case.dropout)
         for step in _resumable(case, processes, recipe):
             indices, classes = tokens(step)
             terms = recipe.step(step, indices[share], classes[share])
@@ -152,7 +147,7 @@ def train(case: Case, processes: Processes = ALONE) -> Result:
         assert recipe.ema is not None
         weights = gathered({**recipe.model.state_dict(), **_averages(recipe.ema.averages)}, processes)
         return Result(losses, weights, torch.zeros(0))
-    training = tokenizer_recipe(parallel, tokenizer_section(case.steps))
+    training = tokenizer_recipe(parallel)
     for step in _resumable(case, processes, training):
         pixels, targets = images(step, case.batch)
         terms = training.step(step, pixels[share], targets[share])
@@ -177,17 +172,16 @@ def train(case: Case, processes: Processes = ALONE) -> Result:
 def _resumable(case: Case, processes: Processes, recipe: Any) -> Iterator[int]:
     """Updates to make: after those of a saved state, or with a state saved in their midst."""
     folder, objects = Path(case.folder), {"recipe": recipe}
-    last = case.steps if case.stop is None else case.stop
     if not case.folder:
-        yield from range(last)
+        yield from range(case.steps)
         return
     if case.save_at is None:
         restored = load_state(folder, objects, processes)
         assert restored is not None
-        yield from range(restored.meta["step"], last)
+        yield from range(restored.meta["step"], case.steps)
         return
     saver = StateSaver(folder, processes)
-    for step in range(last):
+    for step in range(case.steps):
         if step == case.save_at:
             saver.start(objects, {"step": step})
         yield step

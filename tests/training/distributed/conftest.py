@@ -69,11 +69,11 @@ def spread(tmp_path_factory: pytest.TempPathFactory, states: Path) -> dict[tuple
     """Results of 2 and 4 processes, by world size and case; those of ``ELASTIC`` among them."""
     kinds = ("tokenizer", "generator")
     for kind in kinds:
-        cases.train(saving(states, "from 1 to 4", kind)._replace(stop=STOP + 2))
+        cases.train(saving(states, "from 1 to 4", kind)._replace(steps=STOP + 2))
     rounds: list[tuple[int, list[cases.Case]]] = [
         (2, [*SPREAD[2], *(saving(states, "from 2 to 1", kind) for kind in kinds)]),
         (4, [*SPREAD[4], *(resumed(states, "from 1 to 4", kind) for kind in kinds),
-             *(saving(states, "from 4 to 2", kind)._replace(stop=STOP + 2) for kind in kinds)]),
+             *(saving(states, "from 4 to 2", kind)._replace(steps=STOP + 2) for kind in kinds)]),
         (2, [resumed(states, "from 4 to 2", kind) for kind in kinds]),
     ]  # fmt: skip
     found = workers.run(rounds, tmp_path_factory.mktemp("spread"))
