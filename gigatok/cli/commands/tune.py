@@ -140,16 +140,18 @@ def _write_guidance_report(
     root: Path, name: str, profile: str, trials: list[dict[str, Any]], stopped: int
 ) -> dict[str, Any]:
     """``reports/studies/guidance-<name>``: figure, table, JSON; returns the JSON."""
+    from gigatok.artifacts import git_state
     from gigatok.cli.options import shown
     from gigatok.paper.studies.page import write_guidance_study
-    from gigatok.pipeline.tuning.plan import commit_of
 
     folder = root / "reports" / "studies" / f"guidance-{name}"
     best = min(trials, key=lambda each: float(each["gfid"]))
+    commit, dirty = git_state(root)
     document = {
         "generator": name,
         "profile": profile,
-        "commit": commit_of(root),
+        "commit": commit,
+        "dirty": dirty,
         "best": best,
         "given_up": stopped,
         "trials": trials,

@@ -43,7 +43,7 @@ def write_guidance_study(folder: Path, document: Mapping[str, Any]) -> None:
     head = ["scale", "schedule", "start", "samples", "gFID"]
     body = [[f"{each['scale']:g}", each["schedule"], f"{each['start']:g}", str(each["samples"]), f"{each['gfid']:.4g}"]
             for each in document["trials"]]  # fmt: skip
-    made = f"commit {_short(document['commit'])}" if document["commit"] else "outside Git"
+    made = f"commit {_commit(document)}" if document["commit"] else "outside Git"
     text = (
         f"# Guidance of {document['generator']}\n\nProfile {document['profile']}, {made}. "
         f"{len(document['trials'])} settings with all samples, {document['given_up']} given up before. "
@@ -59,8 +59,8 @@ def _what_ran(document: Mapping[str, Any]) -> str:
     done = sum(each["ar_val_loss"] is not None for each in trials)
     given_up = sum(each["state"] == "pruned" for each in trials)
     minutes = sum(each["seconds"] or 0.0 for each in trials) / 60
-    commits = dict.fromkeys(each["commit"] for each in trials if each["commit"])
-    made = f"from commit {', '.join(map(_short, commits))}" if commits else "outside Git"
+    commits = dict.fromkeys(_commit(each) for each in trials if each["commit"])
+    made = f"from commit {', '.join(commits)}" if commits else "outside Git"
     return (
         f"Profile {document['profile']}, tokenizer {document['tokenizer']}, {document['steps']} steps a trial, AR "
         f"model {document['generator_steps']} steps. {len(trials)} trials, {done} trained to the end, {given_up} "
@@ -81,9 +81,9 @@ def _how_to_repeat(document: Mapping[str, Any]) -> str:
     return f"Tried:\n\n{grids}\n\nAll else, and why trials were given up: `study.json`.\n\n```\n{command}\n```\n"
 
 
-def _short(commit: str) -> str:
-    """The first digits, and that there were uncommitted changes."""
-    return short(commit) + ("+" if commit.endswith("+") else "")
+def _commit(made: Mapping[str, Any]) -> str:
+    """The first digits of a commit, and ``+`` where there were uncommitted changes."""
+    return short(made["commit"]) + ("+" if made["dirty"] else "")
 
 
 def tokenizer_rows(document: Mapping[str, Any]) -> list[list[str]]:

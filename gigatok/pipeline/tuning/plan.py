@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from optuna.samplers import TPESampler
 
-from gigatok.artifacts import git_state
 from gigatok.config import fingerprint, load_params
 from gigatok.pipeline.tuning.space import Space
 
@@ -59,9 +58,3 @@ class StudyPlan(NamedTuple):
         seed = load_params(self.root / "params.yaml").base.seed
         state = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
         return TPESampler(seed=state, n_startup_trials=RANDOM_TRIALS, constant_liar=True)
-
-
-def commit_of(root: Path) -> str | None:
-    """The commit at ``root``, with ``+`` where tracked files differ from it; ``None`` outside Git."""
-    commit, dirty = git_state(root)
-    return f"{commit}{'+' if dirty else ''}" if commit else None

@@ -13,10 +13,11 @@ from optuna.storages import BaseStorage, JournalStorage
 from optuna.trial import FrozenTrial, TrialState
 from pydantic import ValidationError
 
+from gigatok.artifacts import git_state
 from gigatok.artifacts.process import ProcessIdentity, this_process
 from gigatok.config import ConfigError, GigatokError, Params, load_params
 from gigatok.evaluation.guidance.study_file import StudyFile
-from gigatok.pipeline.tuning.plan import StudyPlan, commit_of
+from gigatok.pipeline.tuning.plan import StudyPlan
 from gigatok.pipeline.tuning.pruning import among_worst, at_step, is_dominated
 from gigatok.pipeline.tuning.space import Setting, Space, is_chosen
 from gigatok.pipeline.tuning.trial_folder import GivenUp, TrialFolder
@@ -28,7 +29,8 @@ DELIVER_SECONDS = 30.0
 LOCK_SECONDS = 120.0
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 _TAKEN = (*_ENDED, TrialState.RUNNING)
-_IDENTITY, _WORKER, _REASON, _SECONDS, _COMMIT = "identity", "worker", "reason", "seconds", "commit"
+_IDENTITY, _WORKER, _REASON, _SECONDS = "identity", "worker", "reason", "seconds"
+_COMMIT, _DIRTY = "commit", "dirty"
 
 
 def open_study(plan: StudyPlan, storage: str | None) -> optuna.Study:
@@ -131,7 +133,9 @@ def _run(
     folder = TrialFolder(plan.root, plan.folder / name, plan.tokenizer, plan.study, trial.number)
     began = time.monotonic()
     params: Params | None = None
-    trial.set_user_attr(_COMMIT, commit_of(plan.root))
+    commit, dirty = git_state(plan.root)
+    trial.set_user_attr(_COMMIT, commit)
+    trial.set_user_attr(_DIRTY, dirty)
     try:
         params = folder.prepare(setting, plan.steps, plan.generator_steps)
         values = _train(study, trial, folder)
@@ -257,7 +261,7 @@ def _text(setting: Setting) -> str:
 def summary(study: optuna.Study, space: Space) -> list[dict[str, Any]]:
     """One entry a trial that was run, in order: setting, state, both values, time, commit, why it was given up.
 
-    ``+`` after a commit: with uncommitted changes.
+    ``dirty``: tracked files differed from the commit.
     """
     found = []
     for trial in study.get_trials(deepcopy=False):
@@ -272,6 +276,7 @@ def summary(study: optuna.Study, space: Space) -> list[dict[str, Any]]:
             "ar_val_loss": values[1] if values else None,
             "seconds": trial.user_attrs.get(_SECONDS),
             "commit": trial.user_attrs.get(_COMMIT),
+            "dirty": trial.user_attrs.get(_DIRTY),
             "reason": trial.user_attrs.get(_REASON),
         })  # fmt: skip
     return found

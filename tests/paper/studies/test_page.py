@@ -8,7 +8,7 @@ from gigatok.paper.studies.page import tokenizer_rows, write_guidance_study, wri
 
 def trial(number: int, rfid: float | None, loss: float | None, **more: Any) -> dict[str, Any]:
     settings = {"semantic_weight": 0.25 * number, "entropy_weight": 0.0, "learning_rate": 1e-3, "alignment_layer": 1}
-    made = {"seconds": 90.0, "commit": "0123456789abcdef+"}
+    made = {"seconds": 90.0, "commit": "0123456789abcdef", "dirty": True}
     return {"trial": number, "state": "complete", **settings, "rfid": rfid, "ar_val_loss": loss, **made, **more}
 
 
@@ -51,7 +51,8 @@ def test_guidance_is_drawn_by_schedule(tmp_path: Path) -> None:
         for scale in (1.5, 2.0)
     ]
     write_guidance_study(tmp_path, {
-        "generator": "S-S", "profile": "nano", "commit": None, "best": trials[-1], "given_up": 2, "trials": trials,
+        "generator": "S-S", "profile": "nano", "commit": None, "dirty": None, "best": trials[-1], "given_up": 2,
+        "trials": trials,
     })  # fmt: skip
     text = (tmp_path / "README.md").read_text()
     assert "Profile nano, outside Git. 4 settings with all samples, 2 given up before" in text

@@ -235,7 +235,8 @@ def test_a_report_says_what_its_numbers_hold_for(plan: StudyPlan) -> None:
     study = open_study(plan, None)
     work(study, plan, 1, None, silent)
     commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=plan.root, capture_output=True, text=True, check=True)
-    assert summary(study, SMALL)[0]["commit"] == commit.stdout.strip()
+    first = summary(study, SMALL)[0]
+    assert (first["commit"], first["dirty"]) == (commit.stdout.strip(), False)
     about = plan.about()
     assert (about["profile"], about["study"], about["steps"]) == ("smoke", "s", 12)
     assert about["space"]["semantic_weights"] == [0.0, 0.5]
