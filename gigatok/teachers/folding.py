@@ -6,6 +6,9 @@ from timm.layers.norm_act import BatchNormAct2d
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
+MIRRORED = (2, 3)
+"""Dimensions in which ``mirror`` mirrors images (B, C, H, W), kernels and maps: ``images.flip(MIRRORED)``."""
+
 
 def fold_batch_norms(network: nn.Module) -> None:
     """Merge every batch norm that follows a convolution among its parent's children into it, in place.
@@ -70,7 +73,7 @@ def _mirrored(convolution: nn.Conv2d) -> nn.Conv2d:
         bias=convolution.bias is not None,
         device="meta",
     )
-    made.weight = nn.Parameter(convolution.weight.detach().flip((2, 3)), requires_grad=False)
+    made.weight = nn.Parameter(convolution.weight.detach().flip(MIRRORED), requires_grad=False)
     if convolution.bias is not None:
         made.bias = nn.Parameter(convolution.bias.detach(), requires_grad=False)
     return made

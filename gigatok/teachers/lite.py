@@ -10,10 +10,7 @@ from torch import Tensor, nn
 
 from gigatok.teachers.base import PerceptualNetwork, Teacher, freeze, resize
 from gigatok.teachers.efficientnet import load_efficientnet_lite
-from gigatok.teachers.folding import folded_stages
-
-MIRRORED = (2, 3)
-"""Directions in which the maps of ``_Stages`` are mirrored."""
+from gigatok.teachers.folding import MIRRORED, folded_stages
 
 
 class _Stages(nn.Module):

@@ -11,7 +11,7 @@ from gigatok.config import ConfigError
 from gigatok.evaluation.extractors.base import Extractor, FeatureNetwork, NetworkOutput
 from gigatok.evaluation.extractors.resize import Resize
 from gigatok.teachers import load_efficientnet_lite
-from gigatok.teachers.folding import fold_batch_norms, mirror
+from gigatok.teachers.folding import MIRRORED, fold_batch_norms, mirror
 
 NATIVE_SIZES = {"efficientnet-lite0": 224, "efficientnet-lite2": 260}
 _MINIMUM_SIZE = 32
@@ -47,6 +47,6 @@ class EfficientNetFeatures(FeatureNetwork):
 
     def forward(self, images: Tensor) -> NetworkOutput:
         """(B, 3, S, S) in [-1, 1] -> pooled features (B, 1280), class probabilities (B, 1000)."""
-        maps = self.network.get_submodule("global_pool")(self.network.forward_features(images.flip((2, 3))))  # type: ignore[operator]
+        maps = self.network.get_submodule("global_pool")(self.network.forward_features(images.flip(MIRRORED)))  # type: ignore[operator]
         logits = self.network.get_submodule("classifier")(maps)
         return NetworkOutput(pool=maps, spatial=None, probabilities=logits.softmax(dim=1))
