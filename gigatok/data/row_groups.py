@@ -74,6 +74,7 @@ class RowGroups:
         if not self.path.is_file():
             raise GigatokError(f"prepare.path: {self.path} does not exist: restore it or change the setting")
         try:
+            self._try_one_row(group, columns)
             chunks, widths = self._chunks(group, columns)
             sizes = (
                 chunk.total_uncompressed_size + max(width, _BYTES_A_VALUE) * chunk.num_values
@@ -101,12 +102,22 @@ class RowGroups:
             batches.append(batch)
         return pa.Table.from_batches(batches, file.schema_arrow.empty_table().select(list(columns)).schema)
 
+    def _try_one_row(self, group: int, columns: Sequence[str]) -> None:
+        """Raise what is wrong with the footer's records of columns.
+
+        Arrow ends the process where a footer contradicts itself and its record of a column is asked for (pyarrow 25);
+        reading, it reports the same as an error.
+        """
+        self._require(self._footer.row_group(group).total_byte_size, psutil.virtual_memory().available, group)
+        with pq.ParquetFile(self.path, metadata=self._footer) as file:
+            next(file.iter_batches(1, [group], list(columns), use_threads=False), None)
+
     def _chunks(self, group: int, columns: Sequence[str]) -> tuple[list[Any], list[int]]:
         """The footer's records of columns, of which a nested one has several, and bytes of values of a fixed length."""
         about, schema = self._footer.row_group(group), self._footer.schema
-        chunks = [about.column(number) for number in range(about.num_columns)]
-        wanted = [number for number, chunk in enumerate(chunks) if chunk.path_in_schema.split(".")[0] in columns]
-        return [chunks[number] for number in wanted], [schema.column(number).length for number in wanted]
+        leaves = [schema.column(number) for number in range(about.num_columns)]
+        wanted = [number for number, leaf in enumerate(leaves) if leaf.path.split(".")[0] in columns]
+        return [about.column(number) for number in wanted], [leaves[number].length for number in wanted]
 
     def _require(self, size: int, free: int, group: int) -> None:
         if not 0 <= size <= free:

@@ -1,6 +1,8 @@
 """Image folders and Parquet files: what they list, and what they refuse."""
 
 import pickle
+import subprocess
+import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -366,3 +368,16 @@ def test_a_row_that_is_gone_counts_as_damaged(tmp_path: Path) -> None:
     path = write_parquet(tmp_path / "x.parquet", label=[0])
     with pytest.raises(CorruptImageError, match=r"x\.parquet#7"):
         open_parquet(str(path)).reader(f"{path}#7")
+
+
+def test_a_footer_that_contradicts_itself_is_an_error_and_not_the_end_of_the_process() -> None:
+    """One byte of its footer was changed: Arrow aborts where the record of a column is asked for."""
+    path = Path(__file__).with_name("contradicting_footer.parquet")
+    script = (
+        "import sys; from pathlib import Path; from gigatok.data.row_groups import RowGroups; "
+        "RowGroups(Path(sys.argv[1])).read(0, ['key'])"
+    )
+    done = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "GigatokError: prepare.path: " in done.stderr
+    assert "cannot be read as Parquet (Definition level histogram size mismatch" in done.stderr
