@@ -86,9 +86,10 @@ def test_sizes_rise_in_the_papers_order(profile: str) -> None:
 def test_mini_is_larger_than_nano() -> None:
     mini, nano = params_of("mini"), params_of("nano")
     assert mini.prepare.image_size == 64 > nano.prepare.image_size
-    assert mini.train_tokenizer.steps > nano.train_tokenizer.steps
     assert mini.train_generator.steps > nano.train_generator.steps
     assert mini.train_tokenizer.model.cnn.channels > nano.train_tokenizer.model.cnn.channels
+    for size, small in nano.train_tokenizer.model.sizes.items():
+        assert mini.train_tokenizer.model.sizes[size].width > small.width
 
 
 @pytest.mark.parametrize("profile", ["smoke", "nano", "mini", "paper"])
