@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import random
 import resource
 import sys
@@ -46,6 +47,12 @@ def allow_tf32(allowed: bool) -> None:
     """Whether NVIDIA GPUs may round the inputs of fp32 products to 10 bits; by default torch lets convolutions."""
     torch.backends.cuda.matmul.allow_tf32 = allowed
     torch.backends.cudnn.allow_tf32 = allowed
+
+
+def refuse_unrepeatable() -> None:
+    """From here on an operation of a GPU whose result differs from run to run raises RuntimeError."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it
+    torch.use_deterministic_algorithms(True)
 
 
 def keep_freed_memory() -> bool:

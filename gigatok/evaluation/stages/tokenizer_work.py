@@ -35,7 +35,7 @@ from gigatok.evaluation.store.parts import PART, part_ranges
 from gigatok.evaluation.workers import Workers, open_workers, processes_for
 from gigatok.interop.native import load_tokenizer_at, load_tokenizer_dir
 from gigatok.models.tokenizer import Tokenizer
-from gigatok.runtime.device import set_up
+from gigatok.runtime.device import refuse_unrepeatable, set_up
 
 R = TypeVar("R")
 
@@ -72,6 +72,8 @@ class TokenizerWork:
     def open(cls, name: str, params: Params, workspace: Workspace, device: torch.device) -> TokenizerWork:
         """For tokenizer ``name``: in the stage, and in each process that it shares the work with."""
         run = workspace.tokenizer(name)
+        if params.tokenizer_launch(name).deterministic:
+            refuse_unrepeatable()
         others, absent = further_extractors(params.reference, device)
         return cls(
             run=run,

@@ -13,7 +13,7 @@ import torch
 from gigatok.artifacts import RESUME_VARIABLE
 from gigatok.config import ConfigError, GigatokError, Params
 from gigatok.config.launch import LaunchSection, require_divisible
-from gigatok.runtime.device import allow_tf32
+from gigatok.runtime.device import allow_tf32, refuse_unrepeatable
 from gigatok.training.distributed.setup import Processes
 from gigatok.training.distributed.wrap import Parallel
 
@@ -96,8 +96,7 @@ def set_arithmetic(launch: LaunchSection) -> None:
     """TF32 and determinism as ``launch`` has them; both concern GPUs alone."""
     allow_tf32(launch.tf32)
     if launch.deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it
-        torch.use_deterministic_algorithms(True)
+        refuse_unrepeatable()
 
 
 def _strategy(launch: LaunchSection, device: torch.device, parameters: int) -> Literal["ddp", "fsdp"]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -128,3 +129,28 @@ def test_images_of_other_processes_lie_as_they_lay_there(tmp_path: Path) -> None
         for each in (written, found):
             assert (each == images).all()
             assert each.strides == images.strides
+
+
+def _refuses(_: Any) -> bool:
+    return torch.are_deterministic_algorithms_enabled()
+
+
+@pytest.fixture
+def repeatable_or_not() -> Iterator[None]:
+    """Leaves torch as it was."""
+    before = torch.are_deterministic_algorithms_enabled()
+    yield
+    torch.use_deterministic_algorithms(before)
+
+
+@pytest.mark.usefixtures("small_parts", "other", "repeatable_or_not")
+@pytest.mark.parametrize("asked", [False, True])
+def test_scoring_refuses_unrepeatable_operations_when_asked(project: Any, asked: bool) -> None:
+    launch = project.params.launch.replace(processes=2, deterministic=asked)
+    settings = params(project, 2, launch=launch)
+    with tokenizer_work.open_work("S-S", settings, project.workspace) as work:
+        assert list(work.each(_refuses, [(), (), ()])) == [asked] * 3
+    assert torch.are_deterministic_algorithms_enabled() is asked
+    torch.use_deterministic_algorithms(False)
+    generator_stage.open_sampler("S-S", settings, project.workspace, torch.device("cpu"))
+    assert torch.are_deterministic_algorithms_enabled() is asked
