@@ -30,9 +30,16 @@ def run_stage(work: Callable[[Params, Workspace], None]) -> None:
     except KeyboardInterrupt:
         _stop("interrupted before its state was saved", _INTERRUPTED)
     except (MemoryError, RuntimeError) as error:
-        if not _lacks_memory(error):
-            raise
-        _stop(f"out of memory ({' '.join(str(error).split())}): lower the stage's batch_size", 1)
+        if _lacks_memory(error):
+            _stop(f"out of memory ({' '.join(str(error).split())}): lower the stage's batch_size", 1)
+        if _cannot_compile(error):
+            why = " ".join(str(getattr(error, "inner_exception", error)).split())[:200]
+            _stop(
+                f"launch.compile = true, but torch.compile failed ({why}): it needs a C++ compiler, and Triton for a "
+                "GPU; or set launch.compile to false",
+                1,
+            )
+        raise
 
 
 def run_named_stage(work: Callable[[str, Params, Workspace], None]) -> None:
@@ -52,6 +59,10 @@ def resume_anyway() -> bool:
 def _lacks_memory(error: BaseException) -> bool:
     """Host or device; torch is not imported for this, not every stage needs it."""
     return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+
+
+def _cannot_compile(error: BaseException) -> bool:
+    return any(kind.__name__ == "BackendCompilerFailed" for kind in type(error).__mro__)
 
 
 def _stop(text: str, code: int) -> None:

@@ -34,7 +34,7 @@ class LaunchSection(Section):
     recompute: Literal["none", "blocks"] = "none"
     """``blocks``: activations inside a transformer block or CNN level are computed again in the backward pass."""
     compile: bool = False
-    """Compile each block with ``torch.compile``."""
+    """Compile each block in training, and a generator's sampling step, with ``torch.compile``."""
     tf32: bool = False
     """Let GPUs round the inputs of fp32 products to 10 bits while training. Stored tokens and scores never are."""
     deterministic: bool = False

@@ -1,9 +1,18 @@
 """Sampling token sequences from an AR model: key-value cache, guidance schedules, filters."""
 
+from gigatok.sampling.compiled import CompiledDecoders
 from gigatok.sampling.filters import filter_logits
 from gigatok.sampling.generate import generate
 from gigatok.sampling.guidance import guidance_scale
 from gigatok.sampling.many import sample_classes, sample_many
 from gigatok.sampling.spec import SampleSpec
 
-__all__ = ["SampleSpec", "filter_logits", "generate", "guidance_scale", "sample_classes", "sample_many"]
+__all__ = [
+    "CompiledDecoders",
+    "SampleSpec",
+    "filter_logits",
+    "generate",
+    "guidance_scale",
+    "sample_classes",
+    "sample_many",
+]

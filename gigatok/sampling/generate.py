@@ -6,19 +6,24 @@ class and the last B with the null class, both fed the same tokens.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from gigatok.config import GigatokError
 from gigatok.models.ar import ArModel
+from gigatok.sampling.compiled import CompiledDecoder
 from gigatok.sampling.decoder import Decoder
 from gigatok.sampling.filters import draw, filter_logits
 from gigatok.sampling.guidance import guidance_scale
 from gigatok.sampling.spec import GuidanceSchedule, SampleSpec
 
 MIN_TEMPERATURE = 1e-5
+
+Decoders = Callable[[int, int, int], Decoder | CompiledDecoder]
+"""Makes a decoder for rows of the blocks, rows of the head, and positions."""
 
 
 def generate(
@@ -73,7 +78,8 @@ class Sampler:
     It keeps the model's weights in the form that ``Decoder`` wants: make a new one after the model has changed.
     """
 
-    def __init__(self, ar: ArModel, spec: SampleSpec, num_tokens: int) -> None:
+    def __init__(self, ar: ArModel, spec: SampleSpec, num_tokens: int, decoders: Decoders | None = None) -> None:
+        """``decoders``: ``CompiledDecoders`` of ``ar``, to share what they have compiled."""
         if not 1 <= num_tokens <= ar.config.num_tokens:
             raise GigatokError(f"num_tokens {num_tokens} is not in 1..{ar.config.num_tokens}: the model's num_tokens")
         self.ar = ar
@@ -81,7 +87,8 @@ class Sampler:
         self.num_tokens = num_tokens
         self.guided = spec.cfg_scale > 1
         self.scales = [guidance_scale(spec, token, num_tokens) for token in range(num_tokens)]
-        self._decoder: Decoder | None = None
+        self._decoders = partial(Decoder, ar) if decoders is None else decoders
+        self._decoder: Decoder | CompiledDecoder | None = None
 
     @torch.no_grad()  # not inference mode: its tensors could not be decoded with gradients on
     def __call__(self, classes: Tensor, uniforms: Tensor | None) -> Tensor:
@@ -109,11 +116,11 @@ class Sampler:
             )
         return torch.cat((classes, torch.full_like(classes, null))) if self.guided else classes
 
-    def _ready(self, rows: int) -> Decoder:
+    def _ready(self, rows: int) -> Decoder | CompiledDecoder:
         """A decoder at its first position; the last one again if it has as many rows."""
         if self._decoder is None or self._decoder.rows != rows:
             self._decoder = None  # the old one's memory first
-            self._decoder = Decoder(self.ar, rows, rows // 2 if self.guided else rows, self.num_tokens)
+            self._decoder = self._decoders(rows, rows // 2 if self.guided else rows, self.num_tokens)
         self._decoder.restart()
         return self._decoder
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from gigatok.config import GigatokError
 from gigatok.models.ar import ArModel
+from gigatok.sampling.compiled import CompiledDecoders
 from gigatok.sampling.generate import Sampler
 from gigatok.sampling.spec import SampleSpec
 
@@ -32,6 +33,7 @@ def sample_many(
     *,
     ids: Tensor | np.ndarray | None = None,
     progress: Callable[[int], None] | None = None,
+    decoders: CompiledDecoders | None = None,
     **settings: Any,
 ) -> Tensor:
     """Draw a set of samples in batches.
@@ -44,6 +46,7 @@ def sample_many(
         batch_size: samples at a time.
         ids: (n,) numbers of the samples, so that part of a set can be drawn alone; ``None``: 0..n - 1.
         progress: called after each batch with the number of samples drawn so far.
+        decoders: compiled ones of ``ar``; a last batch that is smaller is filled up.
         settings: fields of ``SampleSpec``.
 
     Returns:
@@ -57,14 +60,15 @@ def sample_many(
         raise GigatokError(f"batch_size {batch_size}: must be at least 1")
     spec = SampleSpec.of(**settings)
     tokens = ar.config.num_tokens
-    sampler = Sampler(ar, spec, tokens)
+    sampler = Sampler(ar, spec, tokens, decoders)
     indices = torch.empty(len(classes), tokens, dtype=torch.int64)
     for start in range(0, len(classes), batch_size):
-        rows = slice(start, start + batch_size)
-        uniforms = None if spec.greedy else sample_uniforms(seed, numbers[rows], tokens)
-        indices[rows] = sampler(classes[rows], uniforms).cpu()
+        stop = min(start + batch_size, len(classes))
+        drawn = np.arange(start, start + batch_size if decoders else stop).clip(max=stop - 1)
+        uniforms = None if spec.greedy else sample_uniforms(seed, numbers[drawn], tokens)
+        indices[start:stop] = sampler(classes[drawn], uniforms)[: stop - start].cpu()
         if progress is not None:
-            progress(min(start + batch_size, len(classes)))
+            progress(stop)
     return indices
 
 

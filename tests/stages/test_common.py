@@ -155,3 +155,18 @@ def test_a_copy_of_the_project_runs_its_own_code(tmp_path: Path) -> None:
         [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == str(tmp_path / "gigatok" / "__init__.py")
+
+
+def test_a_machine_that_cannot_compile_is_told_in_one_line(common: ModuleType, capsys: Any) -> None:
+    """As ``torch.compile`` fails without a compiler, for real: in training and in sampling alike."""
+
+    def broken(graph: object, inputs: object) -> None:
+        raise RuntimeError("No working C++ compiler\nfound")
+
+    with pytest.raises(SystemExit) as caught:
+        common.run_stage(lambda *_: torch.compile(torch.nn.Linear(2, 2), backend=broken)(torch.ones(1, 2)))
+    assert caught.value.code == 1
+    written = capsys.readouterr().err
+    assert "No working C++ compiler found" in written
+    assert "set launch.compile to false" in written
+    assert written.count("\n") == 1

@@ -25,7 +25,7 @@ from gigatok.evaluation.store.samples import PART, SampleStore
 from gigatok.evaluation.workers import Workers
 from gigatok.models.ar import ArModel
 from gigatok.models.tokenizer import Tokenizer
-from gigatok.sampling import SampleSpec
+from gigatok.sampling import CompiledDecoders, SampleSpec
 
 R = TypeVar("R")
 _KEPT_BYTES = 2**28
@@ -63,6 +63,8 @@ class CachedSampler:
     """Further extractors."""
     absent: tuple[str, ...] = ()
     """A note for each that could not be loaded."""
+    decoders: CompiledDecoders | None = None
+    """Of ``ar``, where the generator's ``launch`` asks for compilation."""
     workers: Workers[CachedSampler] | None = None
     """Processes that hold a ``CachedSampler`` each, and sample, decode and extract; ``None``: this process does."""
     _images: dict[SampleRequest, Images] = field(default_factory=dict, init=False, repr=False)
@@ -83,7 +85,7 @@ class CachedSampler:
     def store(self, request: SampleRequest) -> SampleStore:
         """Where the samples of such a request lie."""
         spec, batch = self.spec(request.guidance), self.section.batch_size
-        return SampleStore(self.samples_root, self.ar, self.weights_sha256, request.seed, spec, batch)
+        return SampleStore(self.samples_root, self.ar, self.weights_sha256, request.seed, spec, batch, self.decoders)
 
     def indices(self, request: SampleRequest) -> Tensor:
         """(samples, N) tokens."""

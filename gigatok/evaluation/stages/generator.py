@@ -48,7 +48,7 @@ from gigatok.evaluation.workers import open_workers, processes_for
 from gigatok.interop.native import load_ar_dir, load_tokenizer_at
 from gigatok.models.ar import ArModel
 from gigatok.runtime.device import refuse_unrepeatable, set_up
-from gigatok.sampling import sample_classes
+from gigatok.sampling import CompiledDecoders, sample_classes
 from gigatok.tracking import publish_summary
 from gigatok.tracking.progress import StageProgress, open_progress
 from gigatok.tracking.run_info import generator_info
@@ -171,11 +171,14 @@ def _sets(section: EvaluateGeneratorSection) -> int:
 def open_sampler(name: str, params: Params, workspace: Workspace, device: torch.device) -> CachedSampler:
     """What draws the samples of generator ``name``: in the stage, and in each process that it shares the work with."""
     entry, run = params.generators[name], workspace.generator(name)
-    if params.generator_launch(name).deterministic:
+    launch = params.generator_launch(name)
+    if launch.deterministic:
         refuse_unrepeatable()
+    ar = load_ar_dir(run.path).to(device)
     others, absent = further_extractors(params.reference, device)
     return CachedSampler(
-        ar=load_ar_dir(run.path).to(device),
+        ar=ar,
+        decoders=CompiledDecoders(ar) if launch.compile else None,
         tokenizer=load_tokenizer_at(workspace.tokenizer(entry.tokenizer), entry.checkpoint).to(device),
         extractor=open_extractor(params.reference, device),
         section=params.generator_evaluation(name),

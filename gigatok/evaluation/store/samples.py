@@ -15,7 +15,7 @@ from gigatok.artifacts import Workspace, code_fingerprint
 from gigatok.evaluation.extractors.base import Progress
 from gigatok.evaluation.store.parts import Arrays, PartStore, part_ranges
 from gigatok.models.ar import ArModel
-from gigatok.sampling import SampleSpec, sample_classes, sample_many
+from gigatok.sampling import CompiledDecoders, SampleSpec, sample_classes, sample_many
 
 PART = 256
 """Samples in a stored part: what a kill may cost at most."""
@@ -38,6 +38,8 @@ class SampleStore(NamedTuple):
     spec: SampleSpec
     batch_size: int = 64
     """Changes time and memory, and no sample."""
+    decoders: CompiledDecoders | None = None
+    """Of ``ar``, to sample through compiled steps."""
 
     def collect(self, count: int, progress: Progress | None = None) -> Tensor:
         """(count, num_tokens) int64, sampled only where they are not stored."""
@@ -91,7 +93,9 @@ class SampleStore(NamedTuple):
         report = None if progress is None else partial(_report, progress, start, count)
         ids = np.arange(start, stop)
         settings = self.spec.model_dump()
-        indices = sample_many(self.ar, labels, self.seed, self.batch_size, ids=ids, progress=report, **settings)
+        indices = sample_many(
+            self.ar, labels, self.seed, self.batch_size, ids=ids, progress=report, decoders=self.decoders, **settings
+        )
         return {"indices": indices.numpy()}
 
 

@@ -1,0 +1,104 @@
+"""The compiled step against the plain path, ``ArModel.step``."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+import torch
+from torch import Tensor
+
+from gigatok.config import ArConfig, GigatokError
+from gigatok.models.ar import ArModel
+from gigatok.sampling import CompiledDecoders, sample_many
+from gigatok.sampling.compiled import CompiledDecoder
+
+TOKENS = 9
+SPECS = ({}, {"cfg_scale": 2.0, "cfg_schedule": "cosine"}, {"top_k": 5, "temperature": 0.7}, {"greedy": True})
+
+
+def model(seed: int = 0) -> ArModel:
+    torch.manual_seed(seed)
+    config = ArConfig(
+        width=24, depth=2, heads=3, ffn_multiple_of=8, codebook_size=130, num_tokens=TOKENS, num_classes=5
+    )
+    made = ArModel(config)
+    for weight in made.parameters():
+        torch.nn.init.normal_(weight, std=0.2)
+    return made.eval()
+
+
+@torch.no_grad()
+def plain_logits(ar: ArModel, classes: Tensor, indices: Tensor) -> Tensor:
+    cache = ar.new_cache(len(classes))
+    inputs = torch.cat((classes.unsqueeze(1), indices[:, :-1]), dim=1)
+    return torch.stack([ar.step(inputs[:, token], cache) for token in range(TOKENS)], dim=1)
+
+
+def compiled_logits(decoder: CompiledDecoder, classes: Tensor, indices: Tensor) -> Tensor:
+    decoder.restart()
+    inputs = torch.cat((classes.unsqueeze(1), indices[:, :-1]), dim=1)
+    return torch.stack([decoder.logits(decoder.advance(inputs[:, token])).clone() for token in range(TOKENS)], dim=1)
+
+
+def batch(rows: int) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    return torch.randint(6, (rows,), generator=generator), torch.randint(130, (rows, TOKENS), generator=generator)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 8])
+def test_logits_are_the_plain_ones_also_after_a_restart(rows: int) -> None:
+    ar, (classes, indices) = model(), batch(rows)
+    expected = plain_logits(ar, classes, indices)
+    decoder = CompiledDecoders(ar, "eager")(rows, rows, TOKENS)
+    for _ in range(2):
+        torch.testing.assert_close(compiled_logits(decoder, classes, indices), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("settings", SPECS)
+def test_samples_are_those_of_the_other_decoder_whatever_the_batch(settings: dict[str, object]) -> None:
+    """Seven samples in batches of three: the last one is filled up."""
+    ar, classes = model(), torch.tensor([0, 1, 2, 3, 4, 0, 1])
+    expected = sample_many(ar, classes, 3, 7, **settings)
+    seen: list[int] = []
+    decoders = CompiledDecoders(ar, "eager")
+    drawn = sample_many(ar, classes, 3, 3, decoders=decoders, progress=seen.append, **settings)
+    assert torch.equal(drawn, expected)
+    assert seen == [3, 6, 7]
+    assert len(decoders._made) == 1
+
+
+def test_one_graph_serves_all_positions_batches_and_scales() -> None:
+    """Else a graph would be made for each token."""
+    torch.compiler.reset()
+    counter = torch._dynamo.testing.CompileCounter()
+    ar = model()
+    decoders = CompiledDecoders(ar, counter)  # type: ignore[arg-type]
+    for scale in (1.5, 2.0):
+        sample_many(ar, torch.arange(5), 0, 2, decoders=decoders, cfg_scale=scale)
+    assert counter.frame_count == 1
+
+
+def test_autocast_computes_in_its_type() -> None:
+    ar, (classes, indices) = model(), batch(4)
+    with torch.autocast("cpu", torch.bfloat16):
+        expected = plain_logits(ar, classes, indices)
+        decoder = CompiledDecoders(ar, "eager")(4, 4, TOKENS)
+        assert decoder.dtype == torch.bfloat16
+        logits = compiled_logits(decoder, classes, indices)
+    torch.testing.assert_close(logits, expected, rtol=0.1, atol=0.1)
+
+
+def test_a_full_cache_is_one_line() -> None:
+    decoder = CompiledDecoders(model(), "eager")(1, 1, 1)
+    decoder.advance(torch.tensor([0]))
+    with pytest.raises(GigatokError, match="the cache holds 1 positions and is full"):
+        decoder.advance(torch.tensor([0]))
+
+
+@pytest.mark.long(40)
+@pytest.mark.skipif(shutil.which("g++") is None and shutil.which("clang++") is None, reason="no C++ compiler")
+def test_compiled_for_real() -> None:
+    ar, classes = model(), torch.arange(5)
+    expected = sample_many(ar, classes, 3, 5, cfg_scale=2.0)
+    assert torch.equal(sample_many(ar, classes, 3, 5, cfg_scale=2.0, decoders=CompiledDecoders(ar)), expected)
