@@ -24,7 +24,7 @@ from gigatok.training.teacher_features import store_teacher_features
 
 ROOT = Path(__file__).parents[3]
 pytestmark = pytest.mark.skipif(
-    not os.environ.get("GIGATOK_STUDIES"), reason="half a minute of training: 'make studies' runs it"
+    not os.environ.get("GIGATOK_STUDIES"), reason="half a minute of training: 'make study-test' runs it"
 )
 
 
