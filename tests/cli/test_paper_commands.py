@@ -295,3 +295,20 @@ def test_paper_says_where_everything_is(command: Command, project: Path, monkeyp
 def _values(suite: str) -> dict[str, object]:
     values: dict[str, object] = yaml.safe_load(rendered("nano", suite))
     return values
+
+
+def test_time_fits_80_columns_and_prints_what_it_writes(command: Command, project: Path) -> None:
+    (project / "params.yaml").write_text(rendered("smoke", "core"))
+    ended = command("time", "--batch-size", "1", "--repeats", "1")
+    assert ended.status == 0
+    assert max(map(len, ended.out.splitlines())) <= 80
+    written = (project / "reports" / "timing" / "table04.md").read_text()
+    rows = [line.strip("| ").split(" | ") for line in written.splitlines() if line.startswith("| ")]
+    printed = [line.split() for line in ended.out.splitlines()]
+    shares = [row for row in rows if row[0] in ("B", "L", "XXL")]
+    assert len(shares) == 3
+    for row in shares:
+        assert row in printed
+    for row in rows:
+        if row[0].startswith(("decode", "sample")):
+            assert " ".join(row).split() in printed

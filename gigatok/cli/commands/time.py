@@ -30,20 +30,31 @@ def time_models(
     """
     from gigatok.cli.files.project import project_root
     from gigatok.cli.options import check_device, choose_device, shown
-    from gigatok.cli.tables import terminal_width, wrapped
+    from gigatok.cli.tables import table, terminal_width, wrapped
     from gigatok.config import load_params
 
     root = project_root()
     check_device(device, ("cpu", "cuda"))
     from gigatok.evaluation.timing.measure import measure_times
-    from gigatok.paper.tables.timing import write_timing
+    from gigatok.evaluation.timing.times import GENERATORS
+    from gigatok.paper.tables.timing import (
+        SECONDS_HEAD,
+        TITLE,
+        measured_on,
+        seconds_cells,
+        timing_cells,
+        write_timing,
+    )
 
     choose_device(device, ("cpu", "cuda"))
     params = None if paper_scale else load_params(root / "params.yaml")
-    table = measure_times(params, batch_size=batch_size, repeats=repeats, device=device, threads=threads)
-    path = write_timing(table, root / "reports" / "timing")
-    table.write(path.with_suffix(".json"))
+    times = measure_times(params, batch_size=batch_size, repeats=repeats, device=device, threads=threads)
+    path = write_timing(times, root / "reports" / "timing")
+    times.write(path.with_suffix(".json"))
     width = terminal_width()
-    for line in path.read_text().splitlines():
-        print("\n".join(wrapped(line, None if line.startswith("|") else width)))
+    head = ["Decoder", *(text for name in GENERATORS for text in ("paper", f"GPT-{name}"))]
+    print("\n".join(wrapped(f"Table 4. {TITLE}, the paper's beside ours:", width)))
+    print(f"\n{table(head, timing_cells(times), width)}\n")
+    print(f"Seconds a batch:\n\n{table(SECONDS_HEAD, seconds_cells(times), width)}\n")
+    print("\n".join(wrapped(measured_on(times), width)))
     print(f"written: {shown(path.parent)}", file=sys.stderr)

@@ -13,6 +13,8 @@ from gigatok.paper.text import NOT_RUN, escape, markdown_table, tabular
 NAME = "table04"
 TITLE = "Share of generation time spent in tokenizer decoding, percent"
 COMMAND = "dvc repro timing"
+SECONDS_HEAD = ["Part", "Median", "Fastest", "Slowest"]
+"""Headings of ``seconds_cells``."""
 
 
 def timing_cells(table: TimingTable | None) -> list[list[str]]:
@@ -55,7 +57,7 @@ def write_timing(table: TimingTable | None, folder: Path) -> Path:
     else:
         parts += [f"Ours: {measured_on(table)}\n", markdown_table(head, rows)]
         parts += ["\nSeconds a batch: median, fastest, slowest.\n"]
-        parts += [markdown_table(["Part", "Median", "Fastest", "Slowest"], _times(table)), ""]
+        parts += [markdown_table(SECONDS_HEAD, seconds_cells(table)), ""]
     path = folder / f"{NAME}.md"
     write_bytes(path, "\n".join(parts).encode())
     printed = load_claims()["table4"]["rows"]
@@ -73,7 +75,8 @@ def write_timing(table: TimingTable | None, folder: Path) -> Path:
     return path
 
 
-def _times(table: TimingTable) -> list[list[str]]:
+def seconds_cells(table: TimingTable) -> list[list[str]]:
+    """What was timed, and the seconds a batch of it takes: median, fastest, slowest."""
     named = {f"decode {name}": each for name, each in table.decode.items()}
     named |= {f"sample GPT-{name}": each for name, each in table.sample.items()}
     return [[name, *_seconds(each)] for name, each in named.items()]
