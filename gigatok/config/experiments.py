@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from gigatok.config import ConfigError, Params
 from gigatok.config.profiles import PROFILES, profile_values
-from gigatok.config.repeats import repeat_name
+from gigatok.config.repeats import generator_repeat_name, repeat_name
 from gigatok.config.sections import TrainTokenizerSection
 from gigatok.config.suites import CORE_TOKENIZERS, NO_SEMANTIC, Entry, default_generators
 
@@ -80,6 +80,7 @@ def own_runs(params: Params) -> OwnRuns:
     known |= {name for kind in ("more_tokenizers", "more_generators") for name in profile.get(kind) or {}}
     known |= {repeat_name(name, seed) for name, entry in params.tokenizers.items() for seed in entry.seeds}
     known |= {f"{entry.tokenizer}-step{entry.checkpoint}" for entry in params.generators.values()}
+    known |= {generator_repeat_name(name, seed) for name, entry in params.generators.items() for seed in entry.seeds}
     tokenizers = tuple(name for name in params.tokenizers if name not in known)
     generators = tuple(
         name

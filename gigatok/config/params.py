@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
@@ -15,7 +15,7 @@ from gigatok.config.evaluation import EvaluateGeneratorSection, EvaluateTokenize
 from gigatok.config.launch import LaunchSection
 from gigatok.config.models import ArConfig, TokenizerConfig
 from gigatok.config.reading import read_yaml
-from gigatok.config.repeats import repeat_name
+from gigatok.config.repeats import generator_repeat_name, repeat_name
 from gigatok.config.sections import (
     BaseSection,
     GeneratorEntry,
@@ -174,27 +174,34 @@ class Params(Section):
 
     def _seed_problems(self) -> list[str]:
         problems = []
-        for name, entry in self.tokenizers.items():
-            if not entry.seeds:
-                continue
-            own, others = self.training_seed("tokenizer", name), entry.seeds[1:]
-            if entry.seeds[0] != own or len(set(entry.seeds)) < len(entry.seeds):
-                problems.append(
-                    f"tokenizers.{name}.seeds = {list(entry.seeds)}: its own seed ({own}) comes first, and each once"
-                )
-                continue
-            missing = [
-                repeat
-                for repeat, seed in ((repeat_name(name, seed), seed) for seed in others)
-                if repeat not in self.tokenizers or self.training_seed("tokenizer", repeat) != seed
-            ]
-            if missing:
-                problems.append(
-                    f"tokenizers.{name}.seeds = {list(entry.seeds)}, but tokenizers lacks {', '.join(missing)}: write "
-                    f"them with 'gigatok-bench profile {self.profile} --suite {self.suite} "
-                    f"--seeds {','.join(map(str, entry.seeds))} --only {name}'"
-                )
+        for name, tokenizer in self.tokenizers.items():
+            others = [(repeat_name(name, seed), seed) for seed in tokenizer.seeds[1:]]
+            problems += self._repeat_problems("tokenizer", name, tokenizer.seeds, others)
+        for name, generator in self.generators.items():
+            others = [(generator_repeat_name(name, seed), seed) for seed in generator.seeds[1:]]
+            problems += self._repeat_problems("generator", name, generator.seeds, others)
         return problems
+
+    def _repeat_problems(
+        self,
+        kind: Literal["tokenizer", "generator"],
+        name: str,
+        seeds: Sequence[int],
+        others: Sequence[tuple[str, int]],
+    ) -> list[str]:
+        own, shown = self.training_seed(kind, name), f"{kind}s.{name}.seeds = {list(seeds)}"
+        if seeds and (seeds[0] != own or len(set(seeds)) < len(seeds)):
+            return [f"{shown}: its own seed ({own}) comes first, and each once"]
+        known = self.tokenizers if kind == "tokenizer" else self.generators
+        missing = [other for other, seed in others if other not in known or self.training_seed(kind, other) != seed]
+        if not missing:
+            return []
+        listed = ",".join(map(str, seeds))
+        option = f"--seeds {listed} --only {name}" if kind == "tokenizer" else f"--generators {len(seeds)}"
+        return [
+            f"{shown}, but {kind}s lacks {', '.join(missing)}: write them with 'gigatok-bench profile {self.profile} "
+            f"--suite {self.suite} {option}'"
+        ]
 
     def _generator_problems(self) -> list[str]:
         problems = []

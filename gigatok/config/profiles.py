@@ -13,7 +13,7 @@ import yaml
 
 from gigatok.config.base import ConfigError
 from gigatok.config.params import merge, parse_params
-from gigatok.config.repeats import repeated
+from gigatok.config.repeats import generators_repeated, repeated
 from gigatok.config.suites import CORE_TOKENIZERS, Entry, default_generators
 
 PROFILES = ("smoke", "nano", "mini", "paper")
@@ -52,13 +52,15 @@ def render(
     generators: Mapping[str, Entry] | None = None,
     *,
     seeds: Sequence[int] = (),
+    generators_each: int = 1,
     only: Sequence[str] = (),
     weights: Mapping[str, str] | None = None,
 ) -> str:
     """Text of ``params.yaml`` for a profile and a suite's entries.
 
-    With ``seeds`` the tokenizers ``only`` names (none: all) are trained once with each, see ``repeated``. ``weights``
-    are the files that some of ``tokenizers`` need: the command in the first line names them.
+    With ``seeds`` the tokenizers ``only`` names (none: all) are trained once with each, see ``repeated``; with
+    ``generators_each`` so many generators on the tokens of each, see ``generators_repeated``. ``weights`` are the files
+    that some of ``tokenizers`` need: the command in the first line names them.
 
     A profile file is a ``params.yaml`` without ``tokenizers`` and ``generators``, plus, at its end: ``per_tokenizer``
     and ``per_generator``, what it changes whatever the suite (the epochs of a size at paper scale, say),
@@ -86,7 +88,12 @@ def render(
         command += f" --weights {','.join(f'{name}={file}' for name, file in weights.items())}"
     if seeds:
         entries, chosen = repeated(entries, chosen, seeds, only)
-        command += f" --seeds {','.join(map(str, seeds))}" + (f" --only {','.join(only)}" if only else "")
+        command += f" --seeds {','.join(map(str, seeds))}"
+    if generators_each != 1:
+        chosen = generators_repeated(entries, chosen, generators_each, only, base_seed=values["base"]["seed"])
+        command += f" --generators {generators_each}"
+    if only:
+        command += f" --only {','.join(only)}"
     lists = {"tokenizers": entries, "generators": chosen}
     head = f"# Written by '{command}'.\nprofile: {profile}\nsuite: {suite}\n"
     written = head + _sections(text).rstrip() + "\n\n" + _dump(lists)

@@ -1,4 +1,4 @@
-"""Repeated trainings: the entries of a tokenizer that is trained with several seeds."""
+"""Repeated trainings: entries of tokenizers, and of generators on their tokens, for several seeds."""
 
 from __future__ import annotations
 
@@ -10,10 +10,18 @@ from gigatok.config.base import ConfigError
 
 Entries = dict[str, dict[str, Any]]
 
+SEED_STEP = 100
+"""Between the seeds of generators on the same tokens: the seeds of tokenizers lie between."""
+
 
 def repeat_name(name: str, seed: int) -> str:
     """Name of the run of ``name`` with another seed than its own: ``S-S-seed1``."""
     return f"{name}-seed{seed}"
+
+
+def generator_repeat_name(name: str, seed: int) -> str:
+    """Name of the run of generator ``name`` with another seed on the same tokens: ``S-S-gen100``."""
+    return f"{name}-gen{seed}"
 
 
 def repeated(
@@ -31,9 +39,7 @@ def repeated(
     """
     if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
         raise ConfigError(f"--seeds {','.join(map(str, seeds))}: give each seed once, none below 0, such as 0,1,2")
-    unknown = [name for name in only if name not in tokenizers]
-    if unknown:
-        raise ConfigError(f"--only: no tokenizer {', '.join(map(repr, unknown))}: known are {', '.join(tokenizers)}")
+    _require_known(only, tokenizers)
     more: tuple[Entries, Entries] = ({}, {})
     for name, entry in tokenizers.items():
         more[0][name] = copy.deepcopy(entry)
@@ -46,3 +52,43 @@ def repeated(
                 repeat = {**copy.deepcopy(generators[name]), "tokenizer": repeat_name(name, seed), "seed": seed}
                 more[1][repeat_name(name, seed)] = repeat
     return more[0], {**copy.deepcopy(dict(generators)), **more[1]}
+
+
+def generators_repeated(
+    tokenizers: Mapping[str, dict[str, Any]],
+    generators: Mapping[str, dict[str, Any]],
+    count: int,
+    only: Collection[str] = (),
+    *,
+    base_seed: int = 0,
+) -> Entries:
+    """Generators, and beside each ``count - 1`` repeats with other seeds on the same tokens.
+
+    Args:
+        only: tokenizers whose generators are repeated, their own repeats included; none: all.
+        base_seed: seed of a generator whose entry names none.
+
+    Raises:
+        ConfigError: ``count`` is below 1, or a name is no tokenizer.
+    """
+    if count < 1:
+        raise ConfigError(f"--generators {count}: at least 1 is trained on each tokenizer's tokens")
+    _require_known(only, tokenizers)
+    chosen = {*only, *(repeat_name(name, seed) for name in only for seed in tokenizers[name].get("seeds", ()))}
+    found: Entries = {}
+    for name, entry in generators.items():
+        found[name] = copy.deepcopy(entry)
+        if only and entry["tokenizer"] not in chosen:
+            continue
+        own = entry.get("seed", base_seed)
+        seeds = [own + SEED_STEP * number for number in range(count)]
+        found[name]["seeds"] = seeds
+        for seed in seeds[1:]:
+            found[generator_repeat_name(name, seed)] = {**copy.deepcopy(entry), "seed": seed}
+    return found
+
+
+def _require_known(only: Collection[str], tokenizers: Collection[str]) -> None:
+    unknown = [name for name in only if name not in tokenizers]
+    if unknown:
+        raise ConfigError(f"--only: no tokenizer {', '.join(map(repr, unknown))}: known are {', '.join(tokenizers)}")

@@ -255,6 +255,8 @@ class GeneratorEntry(Section):
     """What it overrides of ``launch``."""
     seed: Seed | None = None
     """Seed of this training; ``None``: ``base.seed``."""
+    seeds: tuple[Seed, ...] = ()
+    """Seeds it is trained with on the same tokens, its own first: the others are entries called ``<G>-gen<n>``."""
 
 
 class TrackingSection(Section):

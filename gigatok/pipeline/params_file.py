@@ -24,16 +24,17 @@ def write_profile(
     suite: str,
     *,
     seeds: Sequence[int] = (),
+    generators_each: int = 1,
     only: Sequence[str] = (),
     weights: Mapping[str, str] | None = None,
 ) -> None:
     """Write ``params.yaml`` at ``root`` and say on stderr which settings changed.
 
     Raises:
-        ConfigError: profile, suite or a network of ``weights`` is unknown, or ``seeds`` or ``only`` cannot be.
+        ConfigError: profile, suite or a network of ``weights`` is unknown, or seeds or ``only`` cannot be.
     """
     path = root / "params.yaml"
-    text = rendered(name, suite, seeds=seeds, only=only, weights=weights)
+    text = rendered(name, suite, seeds=seeds, generators_each=generators_each, only=only, weights=weights)
     existed = path.exists()
     try:
         before = read_yaml(path, fix=_FIX)
@@ -103,16 +104,17 @@ def rendered(
     suite: str,
     *,
     seeds: Sequence[int] = (),
+    generators_each: int = 1,
     only: Sequence[str] = (),
     weights: Mapping[str, str] | None = None,
 ) -> str:
     """Text of ``params.yaml``.
 
     Raises:
-        ConfigError: profile, suite or a network of ``weights`` is unknown, or ``seeds`` or ``only`` cannot be.
+        ConfigError: profile, suite or a network of ``weights`` is unknown, or seeds or ``only`` cannot be.
     """
     entries = suite_entries(suite, name, weights) if name in PROFILES else ()
-    return render(name, suite, *entries, seeds=seeds, only=only, weights=weights)
+    return render(name, suite, *entries, seeds=seeds, generators_each=generators_each, only=only, weights=weights)
 
 
 def changed_settings(before: object, after: object) -> list[str]:

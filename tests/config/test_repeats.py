@@ -8,8 +8,9 @@ import pytest
 import yaml
 
 from gigatok.config import ConfigError, Params, parse_params
+from gigatok.config.experiments import OwnRuns, own_runs
 from gigatok.config.profiles import render
-from gigatok.config.repeats import repeat_name, repeated
+from gigatok.config.repeats import generators_repeated, repeat_name, repeated
 
 TOKENIZERS = {"S-S": {"encoder": "S", "decoder": "S"}, "B-L": {"encoder": "B", "decoder": "L"}}
 GENERATORS = {
@@ -87,3 +88,41 @@ def test_its_own_seed_comes_first_and_each_once(seeds: list[int]) -> None:
 def test_settings_without_seeds_are_what_they_were() -> None:
     assert isinstance(parse_params(yaml.safe_load(render("smoke"))), Params)
     assert "seed:" not in render("smoke").split("tokenizers:")[-1]
+
+
+def test_several_generators_on_the_tokens_of_each_training() -> None:
+    tokenizers, generators = repeated(TOKENIZERS, GENERATORS, [0, 1], ["B-L"])
+    found = generators_repeated(tokenizers, generators, 3, ["B-L"])
+    assert found["B-L"]["seeds"] == [0, 100, 200]
+    assert found["B-L-seed1"]["seeds"] == [1, 101, 201]
+    assert found["B-L-seed1-gen201"] == {"tokenizer": "B-L-seed1", "seed": 201}
+    assert "seeds" not in found["S-S"]
+    assert not [name for name in found if name.startswith("S-S-gen")]
+    assert "seeds" not in generators["B-L"]
+    assert len(generators_repeated(tokenizers, generators, 2)) == 2 * len(generators)
+
+
+def test_generators_are_written_with_their_command_and_are_no_runs_of_ones_own() -> None:
+    text = render("smoke", seeds=[0, 1], generators_each=2, only=["S-S"])
+    assert text.startswith(
+        "# Written by 'gigatok-bench profile smoke --suite core --seeds 0,1 --generators 2 --only S-S'.\n"
+    )
+    params = parse_params(yaml.safe_load(text))
+    assert params.generators["S-S-seed1"].seeds == (1, 101)
+    assert params.training_seed("generator", "S-S-seed1-gen101") == 101
+    assert own_runs(params) == OwnRuns((), ())
+
+
+def test_a_generators_list_without_its_entries_is_refused_with_the_command() -> None:
+    changed = yaml.safe_load(render("smoke", generators_each=2))
+    del changed["generators"]["S-S-gen100"]
+    with pytest.raises(ConfigError) as caught:
+        parse_params(changed)
+    assert "generators.S-S.seeds = [0, 100], but generators lacks S-S-gen100" in str(caught.value)
+    assert "gigatok-bench profile smoke --suite core --generators 2" in str(caught.value)
+
+
+@pytest.mark.parametrize(("count", "only"), [(0, []), (2, ["S-Q"])])
+def test_generators_that_cannot_be_repeated_are_refused(count: int, only: list[str]) -> None:
+    with pytest.raises(ConfigError, match=r"--generators|--only"):
+        generators_repeated(TOKENIZERS, GENERATORS, count, only)

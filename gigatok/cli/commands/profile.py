@@ -16,7 +16,10 @@ def profile(
     name: Annotated[str, typer.Argument(metavar="smoke|nano|mini|paper", help="How big.")],
     suite: Annotated[str, typer.Option(metavar="core|full", help="How many runs.")] = "core",
     seeds: Annotated[str, typer.Option(help="Train tokenizers once with each of these seeds, e.g. 0,1,2.")] = "",
-    only: Annotated[str, typer.Option(help="Tokenizers that --seeds is for, e.g. S-S,B-L; default: all.")] = "",
+    generators: Annotated[
+        int, typer.Option(min=1, help="Generators trained on each tokenizer's tokens, with different seeds.")
+    ] = 1,
+    only: Annotated[str, typer.Option(help="Tokenizers that these two are for, e.g. S-S,B-L; default: all.")] = "",
     weights: Annotated[
         str,
         typer.Option(
@@ -32,9 +35,17 @@ def profile(
     from gigatok.pipeline.params_file import write_profile
 
     names = [part.strip() for part in only.split(",") if part.strip()]
-    if names and not seeds.strip():
+    if names and not seeds.strip() and generators == 1:
         raise ConfigError(f"--only {only} says which tokenizers --seeds is for: give --seeds 0,1,2 too")
-    write_profile(project_root(), name, suite, seeds=parse_seeds(seeds), only=names, weights=parse_weights(weights))
+    write_profile(
+        project_root(),
+        name,
+        suite,
+        seeds=parse_seeds(seeds),
+        generators_each=generators,
+        only=names,
+        weights=parse_weights(weights),
+    )
 
 
 def parse_seeds(text: str) -> list[int]:

@@ -1,17 +1,36 @@
-"""Means over training seeds, where a tokenizer was trained with several."""
+"""Means over training seeds, where a tokenizer, or a generator on its tokens, was trained with several."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
 from gigatok.artifacts import Score
 from gigatok.config import Params
-from gigatok.config.repeats import repeat_name
+from gigatok.config.repeats import generator_repeat_name, repeat_name
 from gigatok.evaluation.metrics.intervals import seed_interval
 from gigatok.evaluation.scoring.comparable import require_comparable
 from gigatok.paper.results.metrics import own_to_each_run
 from gigatok.paper.results.run import Kind, Run
+
+
+def runs_behind(kind: Kind, name: str, params: Params) -> list[str]:
+    """Names of the runs whose mean stands under ``name``, its own first; of repeats those that the settings have."""
+    return [each for names in trainings_behind(kind, name, params) for each in names]
+
+
+def trainings_behind(kind: Kind, name: str, params: Params) -> list[list[str]]:
+    """``runs_behind`` by training of the tokenizer: one run each, of generators all on its tokens."""
+    known = params.tokenizers if kind == "tokenizer" else params.generators
+    entry = params.tokenizers.get(name)
+    again = [repeat_name(name, seed) for seed in entry.seeds[1:]] if entry else []
+    found = []
+    for each in (name, *(other for other in again if other in known)):
+        generator = params.generators.get(each) if kind == "generator" else None
+        further = generator.seeds[1:] if generator else ()
+        found.append([each, *(generator_repeat_name(each, seed) for seed in further)])
+    return found
 
 
 def averaged(read: Callable[[Kind, str], Run], kind: Kind, name: str, params: Params) -> Run:
@@ -19,7 +38,8 @@ def averaged(read: Callable[[Kind, str], Run], kind: Kind, name: str, params: Pa
 
     A run that the settings do not have counts as not run: what lies in its folder was made with others.
     A mean has Student's t interval over the seeds in the place of the single runs' own. Its floors, pictures and
-    curves stay those of the first seed.
+    curves stay those of the first seed. The unit is the tokenizer's training: of several generators on its tokens the
+    mean counts, once.
 
     Args:
         read: kind and name -> what the run's folder holds.
@@ -27,28 +47,61 @@ def averaged(read: Callable[[Kind, str], Run], kind: Kind, name: str, params: Pa
     Raises:
         GigatokError: the runs were measured differently, or a folder holds a damaged file.
     """
-    run = read(kind, name)
     if kind == "reference":
-        return run
+        return read(kind, name)
+    run = _over_generators(read, kind, name, params)
     if name not in (params.tokenizers if kind == "tokenizer" else params.generators):
         return replace(run, sheet=None)
     entry = params.tokenizers.get(name)
     if run.sheet is None or entry is None or len(entry.seeds) < 2:
         return run
-    repeats = {seed: read(kind, repeat_name(name, seed)) for seed in entry.seeds[1:]}
+    repeats = {seed: _over_generators(read, kind, repeat_name(name, seed), params) for seed in entry.seeds[1:]}
     runs = {entry.seeds[0]: run} | {seed: each for seed, each in repeats.items() if each.sheet is not None}
     if len(runs) < 2:
         return run
+    return replace(_means(run, runs, _over_trainings), repeats=tuple(runs.values()))
+
+
+def _over_generators(read: Callable[[Kind, str], Run], kind: Kind, name: str, params: Params) -> Run:
+    """One training of a tokenizer: where several generators were trained on its tokens, means over them."""
+    run = read(kind, name)
+    entry = params.generators.get(name) if kind == "generator" else None
+    if run.sheet is None or entry is None or len(entry.seeds) < 2:
+        return run
+    others = {seed: read(kind, generator_repeat_name(name, seed)) for seed in entry.seeds[1:]}
+    runs = {entry.seeds[0]: run} | {seed: each for seed, each in others.items() if each.sheet is not None}
+    return run if len(runs) < 2 else _means(run, runs, _over_samples)
+
+
+def _means(run: Run, runs: dict[int, Run], mean: Callable[[dict[int, Score]], Score]) -> Run:
+    """``run`` with the means of its scores over ``runs`` by seed, as far as they have them."""
+    assert run.sheet is not None
     named = {seed: {score.metric: score for score in each.scores} for seed, each in runs.items()}
     scores = tuple(
-        _mean({seed: scores[score.metric] for seed, scores in named.items() if score.metric in scores})
+        mean({seed: scores[score.metric] for seed, scores in named.items() if score.metric in scores})
         for score in run.scores
     )
-    means = run.sheet.model_copy(update={"scores": scores})
-    return replace(run, sheet=means, repeats=tuple(runs.values()))
+    return replace(run, sheet=run.sheet.model_copy(update={"scores": scores}))
 
 
-def _mean(scores: dict[int, Score]) -> Score:
+def _over_samples(scores: dict[int, Score]) -> Score:
+    """The mean over generators on the same tokens. Its interval is what the generators' own say of their mean."""
+    first = next(iter(scores.values()))
+    if len(scores) < 2:
+        return first
+    require_comparable(list(scores.values()), ignore=("seed", *own_to_each_run(first.metric)))
+    value = sum(score.value for score in scores.values()) / len(scores)
+    ends = [(score.value - score.interval[0], score.interval[1] - score.value) for score in scores.values()
+            if score.interval]  # fmt: skip
+    interval = None
+    if len(ends) == len(scores):
+        low, high = (math.hypot(*side) / len(scores) for side in zip(*ends, strict=True))
+        interval = (value - low, value + high)
+    notes = [*filter(None, [first.protocol.notes]), f"the mean over generator seeds {', '.join(map(str, scores))}"]
+    return first.replace(value=value, interval=interval, protocol=first.protocol.replace(notes="; ".join(notes)))
+
+
+def _over_trainings(scores: dict[int, Score]) -> Score:
     """One score from those of several seeds; a single one stays as it is."""
     first = next(iter(scores.values()))
     if len(scores) < 2:

@@ -8,13 +8,13 @@ from itertools import combinations
 
 from gigatok.artifacts import Score
 from gigatok.config import ConfigError, Params
-from gigatok.config.repeats import repeat_name
 from gigatok.evaluation.metrics.names import with_best_guidance
 from gigatok.paper.printed import printed_rows, without_guidance
 from gigatok.paper.results.comparable import difference_from_paper
 from gigatok.paper.results.metrics import PAPER_GFID, full_name, owner
 from gigatok.paper.results.pedigree import RESUMED, lasting_pedigree, pedigree, resumed
 from gigatok.paper.results.reader import Results
+from gigatok.paper.results.repeats import runs_behind
 from gigatok.paper.results.run import Run
 from gigatok.paper.tables.specs import TABLES, TableRow, TableSpec
 
@@ -132,10 +132,8 @@ class PaperCell:
             more = f" --weights {missing}=FILE" if missing else ""
             profile = f"gigatok-bench profile {self.params.profile} --suite full{more}"
             return f"{profile} && dvc repro evaluate_{stage}@{name}"
-        repeated = self.params.tokenizers.get(name)
-        seeds = repeated.seeds[1:] if repeated else ()
-        names = [name, *(repeat_name(name, seed) for seed in seeds)]
-        return f"dvc repro {' '.join(f'evaluate_{stage}@{each}' for each in names)}"
+        behind = runs_behind(stage, name, self.params)
+        return f"dvc repro {' '.join(f'evaluate_{stage}@{each}' for each in behind)}"
 
     @cached_property
     def pedigree(self) -> list[tuple[str, str]]:

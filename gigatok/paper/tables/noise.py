@@ -15,9 +15,10 @@ import numpy as np
 from gigatok.artifacts import write_bytes
 from gigatok.config import RUNGS
 from gigatok.paper.results.metric import Metric
-from gigatok.paper.results.metrics import SCALING_METRICS
+from gigatok.paper.results.metrics import SCALING_METRICS, full_name, owner
 from gigatok.paper.results.predictors import recipes
 from gigatok.paper.results.reader import Results
+from gigatok.paper.results.repeats import trainings_behind
 from gigatok.paper.results.statistics import LEVEL, POWER, interval_variance, smallest_detectable
 from gigatok.paper.results.trainings import Trainings, read_trainings
 from gigatok.paper.text import digits, markdown_table
@@ -37,6 +38,8 @@ HEAD = (
     f"Smallest difference that {SEEDS} against {SEEDS} trainings show",
     "Largest minus smallest rung",
 )
+OF_GENERATORS = "Spread over generators on the same tokens"
+"""A further column, where several generators were trained on the tokens of one training."""
 
 
 class Spread(NamedTuple):
@@ -53,6 +56,8 @@ class Spread(NamedTuple):
     """Of the means of ``SEEDS`` trainings each: found with ``POWER`` in one comparison at ``LEVEL``."""
     ladder: float | None
     """The largest rung's mean minus the smallest's; ``None``: one of them was not run."""
+    over_generators: float | None
+    """Pooled standard deviation of one generator's score on the same tokens; ``None``: nowhere are there several."""
 
 
 def spreads(results: Results) -> list[Spread]:
@@ -65,14 +70,34 @@ def spreads(results: Results) -> list[Spread]:
         series = {name: each for name in names if (each := read_trainings(results, name, metric.key)) is not None}
         again = [each for each in series.values() if len(each.singles) > 1]
         if again:
-            found.append(_spread(metric, again, _ladder(series)))
+            of_generators = _pooled(_by_tokens(results, names, metric.key))
+            found.append(_spread(metric, again, _ladder(series), of_generators))
     return found
 
 
-def _spread(metric: Metric, again: Sequence[Trainings], ladder: float | None) -> Spread:
-    freedom = sum(len(each.values) - 1 for each in again)
-    squares = sum(float(np.sum((np.asarray(each.values) - np.mean(each.values)) ** 2)) for each in again)
-    spread = float(np.sqrt(squares / freedom))
+def _by_tokens(results: Results, names: Sequence[str], metric: str) -> list[list[float]]:
+    """Scores of generators, those on the same tokens together."""
+    if owner(metric) != "generator":
+        return []
+    found = []
+    for name in names:
+        for generators in trainings_behind("generator", name, results.params):
+            sheets = [{s.metric: s.value for s in results.single("generator", each).scores} for each in generators]
+            known = [(sheet, full) for sheet in sheets if (full := full_name(sheet, metric)) is not None]
+            found.append([sheet[full] for sheet, full in known])
+    return found
+
+
+def _pooled(groups: Sequence[Sequence[float]]) -> float | None:
+    """Standard deviation within groups; ``None``: all have one value or none."""
+    freedom = sum(max(0, len(group) - 1) for group in groups)
+    squares = sum(float(np.sum((np.asarray(group) - np.mean(group)) ** 2)) for group in groups if group)
+    return float(np.sqrt(squares / freedom)) if freedom else None
+
+
+def _spread(metric: Metric, again: Sequence[Trainings], ladder: float | None, of_generators: float | None) -> Spread:
+    spread = _pooled([each.values for each in again])
+    assert spread is not None
     singles = [score for each in again for score in each.singles if score.interval is not None]
     images = interval_variance(*(score.interval for score in singles)).variance / len(singles) if singles else None
     # images are the same for both sides, and a sample's noise is in the spread over trainings: only the latter counts
@@ -85,6 +110,7 @@ def _spread(metric: Metric, again: Sequence[Trainings], ladder: float | None) ->
         over_images=None if images is None else float(np.sqrt(images)),
         detectable=detectable,
         ladder=ladder,
+        over_generators=of_generators,
     )
 
 
@@ -93,8 +119,18 @@ def _ladder(series: dict[str, Trainings]) -> float | None:
     return None if smallest is None or largest is None else largest.score.value - smallest.score.value
 
 
+def noise_head(found: Sequence[Spread]) -> list[str]:
+    """Headings of ``noise_rows``."""
+    return [*HEAD, *([OF_GENERATORS] if _has_generators(found) else [])]
+
+
+def _has_generators(found: Sequence[Spread]) -> bool:
+    return any(each.over_generators is not None for each in found)
+
+
 def noise_rows(found: Sequence[Spread]) -> list[list[str]]:
     """Cells of the table, shares in percent."""
+    further = _has_generators(found)
     return [
         [
             f"{each.metric.label} ({_unit(each.metric)})" if _unit(each.metric) else each.metric.label,
@@ -103,6 +139,7 @@ def noise_rows(found: Sequence[Spread]) -> list[list[str]]:
             *(_number(each.metric, value) for value in (each.over_trainings, each.over_images)),
             "-" if not each.over_images else f"{each.over_trainings / each.over_images:.1f}",
             *(_number(each.metric, value) for value in (each.detectable, each.ladder)),
+            *([_number(each.metric, each.over_generators)] if further else []),
         ]
         for each in found
     ]
@@ -120,13 +157,16 @@ def write_noise(results: Results, folder: Path) -> Path:
             f"Standard deviations, pooled over recipes. A difference of the stated size between two recipes of {SEEDS} "
             f"trainings each is found with {POWER:.0%} power in a single comparison at level {LEVEL:g}; a claim of "
             "several comparisons needs more (Holm). Shares are in percentage points.\n",
-            markdown_table(HEAD, noise_rows(found)),
+            markdown_table(noise_head(found), noise_rows(found)),
         ]
     path = folder / f"{NAME}.md"
     write_bytes(path, "\n".join(text).encode())
-    lines = ["metric,recipes,trainings,over_trainings,over_images,smallest_detectable,largest_minus_smallest_rung"]
+    lines = [
+        "metric,recipes,trainings,over_trainings,over_images,smallest_detectable,largest_minus_smallest_rung,"
+        "over_generators"
+    ]
     for each in found:
-        values = (each.over_trainings, each.over_images, each.detectable, each.ladder)
+        values = (each.over_trainings, each.over_images, each.detectable, each.ladder, each.over_generators)
         cells = ["" if value is None else f"{value:.10g}" for value in values]
         lines.append(",".join([each.metric.key, str(each.recipes), str(each.trainings), *cells]))
     write_bytes(path.with_suffix(".csv"), ("\n".join(lines) + "\n").encode())

@@ -8,13 +8,15 @@ from fake_runs import EXTRACTOR, fake_params, write_core, write_generator, write
 
 from gigatok.artifacts import Resumption, ScoreSheet
 from gigatok.config import GigatokError
-from gigatok.config.repeats import repeated
+from gigatok.config.repeats import generators_repeated, repeated
 from gigatok.config.suites import CORE_TOKENIZERS, default_generators
 from gigatok.paper.claims.ledger import check_claims
 from gigatok.paper.figures.scaling import write_scaling_plots
 from gigatok.paper.figures.style import MIXED
 from gigatok.paper.results.pedigree import pedigree
 from gigatok.paper.results.reader import Results
+from gigatok.paper.results.repeats import runs_behind
+from gigatok.paper.results.trainings import read_trainings
 from gigatok.paper.tables.scaling_rows import series_rows, tokenizer_row
 
 RFID = f"rfid/{EXTRACTOR}"
@@ -103,3 +105,44 @@ def test_a_plot_of_different_protocols_is_refused_or_says_so(tmp_path):
     write_scaling_plots(rows, tmp_path, force=True)
     assert MIXED in (tmp_path / "scaling-rfid.svg").read_text()
     assert MIXED not in (tmp_path / "scaling-gfid.svg").read_text()
+
+
+@pytest.fixture
+def generators(repeats):
+    """Two generators on the tokens of each training of S-S: gFID 120 and 124, 126 and 128, 123 and 123."""
+    tokenizers = {name: entry.model_dump(exclude_unset=True) for name, entry in repeats[1].tokenizers.items()}
+    entries = {name: entry.model_dump(exclude_unset=True) for name, entry in repeats[1].generators.items()}
+    entries = generators_repeated(tokenizers, entries, 2, ["S-S"])
+    for name, gfid in {"S-S-gen100": 124, "S-S-seed1-gen101": 128, "S-S-seed2-gen102": 123}.items():
+        write_generator(repeats[0], name, gfid=gfid, loss=5.4)
+    return repeats[0], fake_params(tokenizers=tokenizers, generators=entries)
+
+
+def test_of_several_generators_on_the_same_tokens_the_mean_counts_once(generators):
+    found = read_trainings(Results(*generators), "S-S", "gfid")
+    assert found.values == pytest.approx((122.0, 127.0, 123.0))
+    assert found.score.value == pytest.approx(124.0)
+    half = 4.302652729911275 * np.std((122, 127, 123), ddof=1) / np.sqrt(3)
+    assert found.score.interval == pytest.approx((124.0 - half, 124.0 + half))
+    assert found.singles[1].protocol.notes.endswith("the mean over generator seeds 1, 101")
+    assert read_trainings(Results(*generators), "S-S", "rfid").values == (70, 76, 73)
+
+
+def test_the_interval_of_a_mean_over_generators_is_that_of_their_samples(generators):
+    singles = [Results(*generators).single("generator", name) for name in ("S-S", "S-S-gen100")]
+    ends = [next(score.interval for score in run.scores if score.metric.startswith("gfid/")) for run in singles]
+    mean = read_trainings(Results(*generators), "S-S", "gfid").singles[0]
+    assert mean.interval[1] - mean.interval[0] == pytest.approx(np.hypot(*(high - low for low, high in ends)) / 2)
+
+
+def test_a_generator_that_has_not_run_is_not_counted(generators):
+    (generators[0] / "generators" / "S-S-seed1-gen101" / "summary.json").unlink()
+    assert read_trainings(Results(*generators), "S-S", "gfid").values == pytest.approx((122.0, 126.0, 123.0))
+
+
+def test_a_number_names_all_runs_behind_it(generators):
+    assert runs_behind("generator", "S-S", generators[1]) == [
+        "S-S", "S-S-gen100", "S-S-seed1", "S-S-seed1-gen101", "S-S-seed2", "S-S-seed2-gen102",
+    ]  # fmt: skip
+    assert runs_behind("tokenizer", "S-S", generators[1]) == ["S-S", "S-S-seed1", "S-S-seed2"]
+    assert runs_behind("generator", "S-B", generators[1]) == ["S-B"]

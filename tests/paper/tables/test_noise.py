@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from fake_runs import fake_params, write_core, write_trainings
+from fake_runs import fake_params, write_core, write_generator, write_trainings
 
+from gigatok.artifacts import ScoreSheet
+from gigatok.config.repeats import generators_repeated
 from gigatok.paper.results.reader import Results
 from gigatok.paper.results.statistics import power_at
-from gigatok.paper.tables.noise import SEEDS, noise_rows, spreads, write_noise
+from gigatok.paper.tables.noise import OF_GENERATORS, SEEDS, noise_head, noise_rows, spreads, write_noise
 
 
 @pytest.fixture
@@ -53,3 +55,21 @@ def test_files_hold_all_metrics(tmp_path):
     path = write_noise(Results(tmp_path, params), tmp_path / "tables")
     assert "| rFID | 9 | 27 | 2 |" in path.read_text()
     assert path.with_suffix(".csv").read_text().splitlines()[1].startswith("rfid,9,27,2,")
+
+
+def test_generators_on_the_same_tokens_have_a_spread_of_their_own(tmp_path, found):
+    params = write_trainings(tmp_path, (-2, 0, 2))
+    tokenizers = {name: entry.model_dump(exclude_unset=True) for name, entry in params.tokenizers.items()}
+    entries = {name: entry.model_dump(exclude_unset=True) for name, entry in params.generators.items()}
+    several = generators_repeated(tokenizers, entries, 2, ["S-S"])
+    for name in ("S-S", "S-S-seed1", "S-S-seed2"):
+        sheet = ScoreSheet.read(tmp_path / "generators" / name / "summary.json")
+        other = next(each for each in several if each.startswith(f"{name}-gen"))
+        write_generator(tmp_path, other, gfid=sheet.value("gfid") + 6, loss=sheet.value("ar_val_loss"))
+    made = spreads(Results(tmp_path, fake_params(tokenizers=tokenizers, generators=several)))
+    with_generators = {each.metric.key: each for each in made}
+    assert with_generators["gfid"].over_generators == pytest.approx(6 / np.sqrt(2))
+    assert with_generators["rfid"].over_generators is None
+    assert noise_head(made)[-1] == OF_GENERATORS
+    assert {len(row) for row in noise_rows(made)} == {len(noise_head(made))}
+    assert OF_GENERATORS not in noise_head(list(found.values()))

@@ -13,8 +13,8 @@ from gigatok.artifacts.journal import read_journal
 from gigatok.config import Params, parse_params
 from gigatok.config.experiments import suite_entries
 from gigatok.config.profiles import render
-from gigatok.config.repeats import repeat_name
 from gigatok.paper.results.reader import Results
+from gigatok.paper.results.repeats import runs_behind
 from gigatok.paper.results.run import Run
 from gigatok.planning.flops import generator_training_flops, training_flops
 from gigatok.planning.gpus import GPUS
@@ -70,15 +70,7 @@ def with_tokenizers(needs: Iterable[tuple[Kind, str]], params: Params) -> Needs:
 
 def with_repeats(needs: Iterable[tuple[Kind, str]], params: Params) -> Needs:
     """The runs and their further trainings with other seeds."""
-    found: Needs = {}
-    for kind, name in needs:
-        found[kind, name] = None
-        entry = params.tokenizers.get(name)
-        for seed in entry.seeds[1:] if entry else ():
-            other = repeat_name(name, seed)
-            if other in (params.tokenizers if kind == "tokenizer" else params.generators):
-                found[kind, other] = None
-    return found
+    return {(kind, each): None for kind, name in needs for each in runs_behind(kind, name, params)}
 
 
 def spent(results: Results, needs: Iterable[tuple[Kind, str]]) -> Spent:
