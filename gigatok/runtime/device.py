@@ -8,7 +8,8 @@ import random
 import resource
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -20,6 +21,9 @@ from gigatok.config.sections import BaseSection
 # Parameters of glibc's mallopt (malloc.h).
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4
 LARGEST_INT = 2**31 - 1
+
+Precision = Literal["fp32", "bf16", "fp16"]
+_TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def set_up(section: BaseSection) -> torch.device:
@@ -47,6 +51,11 @@ def allow_tf32(allowed: bool) -> None:
     """Whether NVIDIA GPUs may round the inputs of fp32 products to 10 bits; by default torch lets convolutions."""
     torch.backends.cuda.matmul.allow_tf32 = allowed
     torch.backends.cudnn.allow_tf32 = allowed
+
+
+def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[Any]:
+    """Forward passes in the block run in ``precision`` where that is safe; weights stay fp32."""
+    return torch.autocast(device.type, _TYPES[precision], enabled=precision != "fp32")
 
 
 def refuse_unrepeatable() -> None:

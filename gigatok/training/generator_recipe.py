@@ -12,6 +12,7 @@ from torch import Tensor
 from gigatok.config.sections import TrainGeneratorSection
 from gigatok.models.ar import ArModel
 from gigatok.optim import Ema, build_adamw, learning_rate
+from gigatok.runtime.device import autocast
 from gigatok.training.distributed.accumulate import mean_terms, own_random
 from gigatok.training.distributed.checkpoint import (
     empty_like_own,
@@ -21,7 +22,7 @@ from gigatok.training.distributed.checkpoint import (
     load_optimizer,
 )
 from gigatok.training.distributed.wrap import WHOLE_BATCH, Parallel, synchronised
-from gigatok.training.precision import autocast, gradient_scaler
+from gigatok.training.precision import gradient_scaler
 from gigatok.training.update import Update
 
 _VALIDATION_BATCH = 64

@@ -1,26 +1,19 @@
-"""Number formats of the forward pass, and the model as it would be stored."""
+"""Gradients in half precision, and the model as it would be stored."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, Literal, TypeVar
+from contextlib import contextmanager, nullcontext
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from gigatok.optim import Ema
+from gigatok.runtime.device import Precision
 from gigatok.training.distributed.wrap import reshard
 
-Precision = Literal["fp32", "bf16", "fp16"]
-_TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
-
-
-def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[Any]:
-    """Forward passes in the block run in ``precision`` where that is safe; weights stay fp32."""
-    return torch.autocast(device.type, _TYPES[precision], enabled=precision != "fp32")
 
 
 def gradient_scaler(device: torch.device, precision: Precision) -> torch.amp.GradScaler:

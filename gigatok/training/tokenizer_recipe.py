@@ -15,6 +15,7 @@ from gigatok.config.sections import TrainTokenizerSection
 from gigatok.losses import feature_loss, l1_loss, l2_loss, semantic_loss
 from gigatok.models.tokenizer import Tokenizer, TokenizerOutput
 from gigatok.optim import Ema, build_adamw, learning_rate
+from gigatok.runtime.device import autocast
 from gigatok.training.code_usage import RecentCodes
 from gigatok.training.distributed.accumulate import mean_terms
 from gigatok.training.distributed.adversary import Adversary
@@ -26,7 +27,7 @@ from gigatok.training.distributed.checkpoint import (
     load_optimizer,
 )
 from gigatok.training.distributed.wrap import WHOLE_BATCH, Parallel, reshard, synchronised, whole
-from gigatok.training.precision import autocast, gradient_scaler
+from gigatok.training.precision import gradient_scaler
 from gigatok.training.update import Update
 
 

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from gigatok.config.sections import TrainTokenizerSection
 from gigatok.losses import hinge_discriminator_loss, hinge_generator_loss
 from gigatok.optim import build_adamw
+from gigatok.runtime.device import autocast
 from gigatok.training.distributed.accumulate import HeldBuffers, mean_terms
 from gigatok.training.distributed.wrap import Parallel, synchronised
-from gigatok.training.precision import autocast, gradient_scaler
+from gigatok.training.precision import gradient_scaler
 from gigatok.training.update import Update
 
 Pass = Literal["generator", "real", "fake"]
