@@ -100,6 +100,8 @@ class EvaluateGeneratorSection(Section):
     top_k: StepNumber = 0
     top_p: float = Field(1.0, gt=0, le=1)
     batch_size: BatchSize = 64
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """In which samples are drawn and decoded; the extractor stays in fp32. The record of a score says it."""
     guidance: GuidanceSection = GuidanceSection()
     seeds: tuple[Seed, ...] = Field((0,), min_length=1)
     """Added to ``base.seed``: further sets of samples. With several, mean scores and their interval are reported."""

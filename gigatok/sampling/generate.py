@@ -7,13 +7,16 @@ class and the last B with the null class, both fed the same tokens.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from gigatok.config import GigatokError
 from gigatok.models.ar import ArModel
+from gigatok.runtime.device import autocast
 from gigatok.sampling.compiled import CompiledDecoder
 from gigatok.sampling.decoder import Decoder
 from gigatok.sampling.filters import draw, filter_logits
@@ -39,6 +42,7 @@ def generate(
     greedy: bool = False,
     generator: torch.Generator | Sequence[torch.Generator] | None = None,
     cfg_end: float = 1.0,
+    precision: Literal["fp32", "bf16"] = "fp32",
 ) -> Tensor:
     """Draw token sequences for classes.
 
@@ -46,7 +50,7 @@ def generate(
         ar: the model; run in eval mode whatever its mode, which it gets back.
         classes: (B,) int64 in 0..num_classes (the null class draws without a condition).
         num_tokens: N; ``None``: as many as the model was made for. Guidance schedules run over these N.
-        cfg_scale, cfg_schedule, cfg_start, cfg_end, temperature, top_k, top_p, greedy: see ``SampleSpec``.
+        cfg_scale, cfg_schedule, cfg_start, cfg_end, temperature, top_k, top_p, greedy, precision: see ``SampleSpec``.
         generator: one for all samples; or one a sample, which then does not depend on the others of its
             batch; ``None``: torch's global one. Each token of a sample consumes one uniform number. Unused
             when greedy.
@@ -66,6 +70,7 @@ def generate(
         top_k=top_k,
         top_p=top_p,
         greedy=greedy,
+        precision=precision,
     )
     tokens = ar.config.num_tokens if num_tokens is None else num_tokens
     uniforms = None if greedy else _uniforms(classes.shape[0], tokens, generator)
@@ -99,13 +104,18 @@ class Sampler:
         indices = torch.empty(classes.shape[0], self.num_tokens, dtype=torch.int64, device=device)
         if not len(classes):
             return indices
-        decoder = self._ready(inputs.shape[0])
-        for token in range(self.num_tokens):
-            logits = decoder.logits(self._mixed(decoder.advance(inputs), self.scales[token]))
-            drawn = self._choose(logits, None if uniforms is None else uniforms[:, token])
-            indices[:, token] = drawn
-            inputs = drawn.repeat(2) if self.guided else drawn
+        with self._arithmetic(device):
+            decoder = self._ready(inputs.shape[0])
+            for token in range(self.num_tokens):
+                logits = decoder.logits(self._mixed(decoder.advance(inputs), self.scales[token]))
+                drawn = self._choose(logits, None if uniforms is None else uniforms[:, token])
+                indices[:, token] = drawn
+                inputs = drawn.repeat(2) if self.guided else drawn
         return indices
+
+    def _arithmetic(self, device: torch.device) -> AbstractContextManager[Any]:
+        """In fp32 the caller's own autocast counts, if there is one."""
+        return nullcontext() if self.spec.precision == "fp32" else autocast(device, self.spec.precision)
 
     def _first_inputs(self, classes: Tensor) -> Tensor:
         """(B,) classes -> (B,), or with guidance (2B,): classes, then as many null classes."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from gigatok.config import ConfigError, Section, describe
 
@@ -28,6 +28,16 @@ class SampleSpec(Section):
     """Keep the likeliest codes that together reach this probability; 1.0: all."""
     greedy: bool = False
     """Always the likeliest code."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Of the model's products. ``bf16`` samples faster, and other sequences."""
+
+    @model_serializer(mode="wrap")
+    def _without_default_precision(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A record without it means fp32, as those do that were written before there was a choice."""
+        values: dict[str, Any] = handler(self)
+        if values["precision"] == "fp32":
+            del values["precision"]
+        return values
 
     @classmethod
     def of(cls, **settings: Any) -> Self:

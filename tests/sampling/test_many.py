@@ -8,7 +8,8 @@ import torch
 
 from gigatok.config import ConfigError, GigatokError
 from gigatok.models.ar import ArModel
-from gigatok.sampling import generate, sample_classes, sample_many
+from gigatok.sampling import SampleSpec, generate, sample_classes, sample_many
+from gigatok.sampling.generate import Sampler
 from gigatok.sampling.many import sample_uniforms
 
 
@@ -70,3 +71,21 @@ def test_wrong_arguments_are_named(ar: ArModel) -> None:
         sample_many(ar, classes, seed=0, batch_size=2, ids=np.arange(3))
     with pytest.raises(ConfigError, match="top_q"):
         sample_many(ar, classes, seed=0, batch_size=2, top_q=1)
+
+
+def test_bf16_draws_what_the_model_gives_in_that_type(ar: ArModel) -> None:
+    classes = sample_classes(10, 6)
+    drawn = sample_many(ar, classes, seed=5, batch_size=4, cfg_scale=1.5, precision="bf16")
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(drawn, sample_many(ar, classes, seed=5, batch_size=4, cfg_scale=1.5))
+    sampler = Sampler(ar, SampleSpec.of(precision="bf16"), ar.config.num_tokens)
+    sampler(classes[:2], None if sampler.spec.greedy else torch.rand(2, ar.config.num_tokens, dtype=torch.float64))
+    assert sampler._decoder is not None
+    assert sampler._decoder.dtype == torch.bfloat16
+
+
+def test_a_record_says_the_precision_only_where_it_is_not_the_default() -> None:
+    assert "precision" not in SampleSpec.of(precision="fp32").model_dump()
+    assert SampleSpec.of(precision="bf16").model_dump()["precision"] == "bf16"
+    with pytest.raises(ConfigError, match="precision = 'fp8'"):
+        SampleSpec.of(precision="fp8")

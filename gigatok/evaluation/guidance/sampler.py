@@ -25,6 +25,7 @@ from gigatok.evaluation.store.samples import PART, SampleStore
 from gigatok.evaluation.workers import Workers
 from gigatok.models.ar import ArModel
 from gigatok.models.tokenizer import Tokenizer
+from gigatok.runtime.device import autocast
 from gigatok.sampling import CompiledDecoders, SampleSpec
 
 R = TypeVar("R")
@@ -80,12 +81,18 @@ class CachedSampler:
             temperature=self.section.temperature,
             top_k=self.section.top_k,
             top_p=self.section.top_p,
+            precision=self.section.precision,
         )
 
     def store(self, request: SampleRequest) -> SampleStore:
         """Where the samples of such a request lie."""
         spec, batch = self.spec(request.guidance), self.section.batch_size
         return SampleStore(self.samples_root, self.ar, self.weights_sha256, request.seed, spec, batch, self.decoders)
+
+    def decode(self, indices: Tensor) -> Images:
+        """(n, S, S, 3) of (n, N) tokens, in the precision of the samples."""
+        with autocast(next(self.tokenizer.parameters()).device, self.section.precision):
+            return decode(self.tokenizer, indices, self.section.batch_size)
 
     def indices(self, request: SampleRequest) -> Tensor:
         """(samples, N) tokens."""
@@ -145,7 +152,7 @@ class CachedSampler:
                 hashes.append(found[number])
                 features.append(self._stored(part, found[number], extractor or self.extractor))
                 continue
-            decoded = decode(self.tokenizer, part, self.section.batch_size)
+            decoded = self.decode(part)
             hashes.append(content_sha256(decoded))
             features.append(self._extracted(decoded, extractor or self.extractor))
             if request is not None and extractor is None and self._fits(decoded[0].nbytes * len(indices)):
@@ -178,11 +185,11 @@ def _sample(sampler: CachedSampler, request: SampleRequest, start: int, stop: in
 
 
 def _decode(sampler: CachedSampler, indices: Tensor) -> Images:
-    return as_they_lie(decode(sampler.tokenizer, indices, sampler.section.batch_size))
+    return as_they_lie(sampler.decode(indices))
 
 
 def _extract(sampler: CachedSampler, indices: Tensor, place: int | None) -> str:
     """Store the features of a part by an extractor; returns the checksum of its images."""
-    images = decode(sampler.tokenizer, indices, sampler.section.batch_size)
+    images = sampler.decode(indices)
     sampler._extracted(images, sampler.extractor if place is None else sampler.others[place])
     return content_sha256(images)

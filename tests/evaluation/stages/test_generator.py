@@ -218,3 +218,25 @@ def test_the_stage_imports_neither_mlflow_nor_optuna_for_a_list() -> None:
     code = "import sys, gigatok.evaluation.stages.generator; print({'mlflow', 'optuna'} & sys.modules.keys())"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.strip() == "set()"
+
+
+def test_half_precision_is_asked_for_and_recorded(project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Samples and their decoding; the extractor stays in fp32."""
+    decoded: list[bool] = []
+    decode = sampler.decode
+
+    def seen(*values: object) -> np.ndarray:
+        decoded.append(torch.is_autocast_enabled("cpu"))
+        return decode(*values)
+
+    monkeypatch.setattr(sampler, "decode", seen)
+    plain = evaluated(project)
+    assert not any(decoded)
+    decoded.clear()
+    half = evaluated(project, precision="bf16")
+    assert decoded
+    assert all(decoded)
+    of_samples = [score for score in half.scores if score.metric.startswith("gfid/")]
+    assert [score.protocol.sampler["precision"] for score in of_samples] == ["bf16"]
+    for score in plain.scores:
+        assert "precision" not in (score.protocol.sampler or {})
