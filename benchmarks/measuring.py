@@ -8,6 +8,7 @@ processes disturb least; more threads by the wall clock, which wants a quiet mac
 from __future__ import annotations
 
 import argparse
+import ctypes
 import gc
 import json
 import math
@@ -21,8 +22,12 @@ from typing import Any, NamedTuple
 
 import torch
 
+from gigatok.runtime.device import M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, keep_freed_memory
+
 STATUS = Path("/proc/self/status")
 CLEAR = Path("/proc/self/clear_refs")
+GLIBC_LARGEST_THRESHOLD = 32 * 2**20
+"""Up to which glibc raises its own threshold as a program frees larger and larger blocks."""
 
 
 class Case(NamedTuple):
@@ -60,6 +65,19 @@ def main(title: str, cases: Cases) -> None:
     peaks = machine_peaks(options.threads)
     rows = [_row(name, cases[name](), options, peaks) for name in options.cases]
     print(json.dumps({"title": title, "threads": options.threads, "peaks": peaks, "rows": rows}))
+
+
+def return_freed_memory() -> None:
+    """Have the C library map blocks above 32 MiB afresh and return them when freed, as glibc does by itself in the end.
+
+    Undoes ``keep_freed_memory``, which our stages call and a textbook program does not.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, TypeError, AttributeError):
+        return
+    mallopt(M_MMAP_THRESHOLD, GLIBC_LARGEST_THRESHOLD)
+    mallopt(M_TRIM_THRESHOLD, 2 * GLIBC_LARGEST_THRESHOLD)
 
 
 def clock_of(threads: int) -> Callable[[], float]:
@@ -101,7 +119,9 @@ def _row(name: str, case: Case, options: argparse.Namespace, peaks: dict[str, fl
         raise SystemExit(f"{name}: the two implementations disagree, so their times mean nothing")
     ours, plain = [], []
     for _ in range(options.repeats):
+        keep_freed_memory()  # as every stage does
         ours.append(_fastest(case.ours, clock, 1))
+        return_freed_memory()
         plain.append(_fastest(case.plain, clock, 1))
     ratios = [theirs / own for own, theirs in zip(ours, plain, strict=True)]
     best = min(ours)
@@ -133,6 +153,8 @@ def _peak_memory(case: Case, which: str) -> float | None:
     if not (CLEAR.exists() and STATUS.exists()):
         return None
     gc.collect()
+    if which == "ours":
+        keep_freed_memory()
     CLEAR.write_text("5")  # the highest value so far starts again from the present one
     before = _status("VmRSS")
     work()

@@ -17,13 +17,15 @@ from gigatok.sampling.spec import SampleSpec
 
 CFG_SCALE = 2.0
 WHOLE = 256
-"""Tokens of the case with one image: a whole sequence."""
+"""Tokens of a whole sequence."""
 SHORT = 32
 """Tokens of the cases that tell how time grows with the batch: 32 whole sequences cost minutes."""
 BATCHES = (1, 8, 32)
+LENGTHS = (64, WHOLE)
+"""Tokens of the cases that tell how time grows with them, one image each."""
 
 
-def case(batch: int, dtype: torch.dtype, tokens: int, growth: str | None, size: float) -> Case:
+def case(batch: int, dtype: torch.dtype, tokens: int, growth: str, size: float) -> Case:
     """One batch, the weights random: they cost what trained ones do."""
     torch.manual_seed(0)
     ar: ArModel = build_ar("GPT-B", num_tokens=tokens).eval()
@@ -53,7 +55,8 @@ def case(batch: int, dtype: torch.dtype, tokens: int, growth: str | None, size: 
 def _cases() -> dict[str, Callable[[], Case]]:
     found: dict[str, Callable[[], Case]] = {}
     for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
-        found[f"tokens-{WHOLE}-batch-1-{name}"] = partial(case, 1, dtype, WHOLE, None, 1)
+        for tokens in LENGTHS:
+            found[f"tokens-{tokens}-batch-1-{name}"] = partial(case, 1, dtype, tokens, f"tokens, {name}", tokens)
         for batch in BATCHES:
             found[f"tokens-{SHORT}-batch-{batch}-{name}"] = partial(case, batch, dtype, SHORT, f"batch, {name}", batch)
     return found
