@@ -168,7 +168,7 @@ class CachedSampler:
 
     def _stored(self, part: Tensor, sha256: str, extractor: Extractor) -> Features:
         """Features that a worker stored."""
-        images = partial(decode, self.tokenizer, part, self.section.batch_size)
+        images = partial(self.decode, part)
         return features_by_content(extractor, sha256, len(part), self.features_root, images, self.extractor_batch)
 
     def _fits(self, more: int) -> bool:

@@ -83,6 +83,8 @@ class SampleStore(NamedTuple):
             "seed": self.seed,
             "code": code_fingerprint(["models", "sampling"]),
         }
+        if self.decoders is not None:
+            key["compiled"] = True  # rounded differently, so that a sample may differ
         whole = count // PART * PART
         if start < whole:
             return PartStore(self.root, key), 0, whole
