@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from gigatok.models.augment import DRAWS, diff_augment
+from gigatok.runtime.repeatable import resize
 
 BACKBONE = "vit_small_patch16_224.dino"
 IMAGE_SIZE = 224
@@ -167,5 +168,4 @@ def fit(images: Tensor, generator: torch.Generator | None = None, draws: Sequenc
         if draws[0] < CROP_PROBABILITY:
             top, left = (int(d * (side - IMAGE_SIZE + 1)) for d, side in zip(draws[1:], (height, width), strict=True))
             return images[..., top : top + IMAGE_SIZE, left : left + IMAGE_SIZE]
-    mode = "area" if height > IMAGE_SIZE else "bicubic"
-    return F.interpolate(images, size=(IMAGE_SIZE, IMAGE_SIZE), mode=mode)
+    return resize(images, (IMAGE_SIZE, IMAGE_SIZE), "area" if height > IMAGE_SIZE else "bicubic")

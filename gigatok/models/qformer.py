@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gigatok.config import TokenizerConfig
@@ -22,6 +21,7 @@ from gigatok.models.attention import (
     positions,
     unflatten_map,
 )
+from gigatok.runtime.repeatable import resize
 
 
 class QFormerBlock(nn.Module):
@@ -50,7 +50,7 @@ def multi_level_pooling(x: Tensor, count: int) -> Tensor:
     row. x (B, D, h, w), ``count`` a power of two -> (B, count, D).
     """
     grids = [(1, 1), *((2 ** (n // 2), 2 ** ((n + 1) // 2)) for n in range(count.bit_length() - 1))]
-    return torch.cat([F.adaptive_avg_pool2d(x, grid).flatten(2) for grid in grids], dim=2).transpose(1, 2)
+    return torch.cat([resize(x, grid, "area").flatten(2) for grid in grids], dim=2).transpose(1, 2)
 
 
 class QFormerEncoder(nn.Module):
