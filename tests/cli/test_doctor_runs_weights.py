@@ -58,6 +58,18 @@ def test_runs_are_listed_compared_and_restored(command: Command, project: Path) 
     assert command("runs", "restore", "nothing").status == 2
 
 
+def test_the_documented_comparison_works_once_a_generator_has_the_tokenizers_name(
+    command: Command, project: Path
+) -> None:
+    add_run(project, 9.0)
+    Workspace(project).tokenizer("S-S").set_aside()
+    add_run(project, 12.0)
+    known = {"fingerprint": "ab" * 8, "complete": True, "finished": "2026-11-20T09:30"}
+    write_json(Workspace(project).generator("S-S").provenance_path, known)
+    compared = command("runs", "compare", "S-S", ".old/tokenizers-S-S-1")
+    assert (compared.status, compared.out.split()[:2]) == (0, ["A", "tokenizers/S-S"]), compared.err
+
+
 def test_weights_are_listed_without_loading_torch(command: Command, project: Path) -> None:
     listed = command("weights", "list")
     assert "efficientnet-lite2  yes     yes" in listed.out

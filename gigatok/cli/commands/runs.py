@@ -74,10 +74,9 @@ def compare(
     """Compare two trainings: what they were made of, their curves, and whether scores differ beyond their intervals."""
     from gigatok.cli.files.project import project_root
     from gigatok.pipeline.trainings.comparison import compare as compare_trainings
-    from gigatok.pipeline.trainings.listing import find_training
+    from gigatok.pipeline.trainings.listing import find_pair
 
-    root = project_root()
-    found = compare_trainings(find_training(root, left), find_training(root, right))
+    found = compare_trainings(*find_pair(project_root(), left, right))
     if as_json:
         print(json.dumps(found.as_json(), indent=2))
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -154,22 +154,40 @@ def list_trainings(root: Path) -> list[Training]:
 
 def find_training(root: Path, given: str) -> Training:
     """The training that ``given`` names: a place (``tokenizers/S-S``), a tokenizer's or generator's name, or the first
-    digits of a fingerprint.
+    digits of a fingerprint. A name that both have is the tokenizer's.
 
     Raises:
         ConfigError: none, or several.
     """
+    return _fitting(list_trainings(root), given)[0]
+
+
+def find_pair(root: Path, left: str, right: str) -> tuple[Training, Training]:
+    """Two trainings as ``find_training`` finds them, of one kind where the names allow it.
+
+    A name that a tokenizer and a generator have is of the kind of the other training.
+
+    Raises:
+        ConfigError: one of them fits none, or several.
+    """
     every = list_trainings(root)
+    lefts, rights = _fitting(every, left), _fitting(every, right)
+    pairs = [(one, two) for one in lefts for two in rights]
+    return next((pair for pair in pairs if pair[0].kind == pair[1].kind), pairs[0])
+
+
+def _fitting(every: Sequence[Training], given: str) -> list[Training]:
+    """What ``given`` names: one training or, by a name that both have, a tokenizer and a generator in this order."""
     exact = [each for each in every if each.place == given]
     plain = [each for each in every if each.name == given and each.state in ("finished", "unfinished")]
     digits = [each for each in every if len(given) >= _FEWEST_DIGITS and each.fingerprint.startswith(given)]
-    for found in (exact, plain, digits):
-        if len({each.place for each in found}) == 1:
-            return found[0]
-        if found:
-            raise ConfigError(f"run {given!r} fits {', '.join(each.place for each in found)}: name one of them")
-    known = ", ".join(each.place for each in every) or "none yet"
-    raise ConfigError(f"run {given!r} is unknown: known are {known}")
+    found = exact or plain or digits
+    if not found:
+        known = ", ".join(each.place for each in every) or "none yet"
+        raise ConfigError(f"run {given!r} is unknown: known are {known}")
+    if found is digits and len({each.place for each in found}) > 1:
+        raise ConfigError(f"run {given!r} fits {', '.join(each.place for each in found)}: name one of them")
+    return found
 
 
 def _present(runs: Path) -> Iterator[Training]:

@@ -8,7 +8,7 @@ import pytest
 from gigatok.artifacts import Protocol, RunFolder, RunIdentity, Score, ScoreSheet, Workspace, write_json
 from gigatok.config import ConfigError, GigatokError
 from gigatok.pipeline.trainings.comparison import compare, verdict
-from gigatok.pipeline.trainings.listing import find_training, list_trainings
+from gigatok.pipeline.trainings.listing import find_pair, find_training, list_trainings
 from gigatok.pipeline.trainings.restore import restore
 
 PROTOCOL = Protocol(extractor="tiny", sample_count=36)
@@ -29,6 +29,16 @@ def train(root: Path, name: str = "S-S", *, rfid: float = 9.0, complete: bool = 
     write_json(run.curves_path, {"loss": [[step, rfid / step] for step in range(1, 13)]})
     score = Score(metric="rfid/tiny", value=rfid, interval=(rfid - 1, rfid + 1), protocol=PROTOCOL)
     ScoreSheet(name=name, kind="tokenizer", scores=(score,)).write(run.summary_path)
+    return run
+
+
+def train_generator(root: Path, name: str = "S-S", *, gfid: float = 50.0, complete: bool = True) -> RunFolder:
+    run = Workspace(root).generator(name)
+    made = RunIdentity.of({"train_generator": {"steps": 8}}, {"tokens": name + str(gfid)}, {"gigatok.models.ar": "ef"})
+    known = {"fingerprint": made.fingerprint, "identity": made.model_dump(mode="json"), "complete": complete}
+    write_json(run.provenance_path, {**known, "finished": "2026-11-21T09:30:00Z"})
+    score = Score(metric="gfid/tiny", value=gfid, interval=(gfid - 1, gfid + 1), protocol=PROTOCOL)
+    ScoreSheet(name=name, kind="generator", scores=(score,)).write(run.summary_path)
     return run
 
 
@@ -70,6 +80,34 @@ def test_runs_are_found_by_place_name_and_digits(tmp_path: Path) -> None:
     assert find_training(tmp_path, old.fingerprint[:6]).place == old.place
     with pytest.raises(ConfigError, match=r"run 'S-B' is unknown: known are tokenizers/S-S, \.old/tokenizers-S-S-1"):
         find_training(tmp_path, "S-B")
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "found"),
+    [
+        ("S-S", ".old/tokenizers-S-S-1", ("tokenizers/S-S", ".old/tokenizers-S-S-1")),
+        ("S-S", ".old/generators-S-S-1", ("generators/S-S", ".old/generators-S-S-1")),
+        (".old/generators-S-S-1", "S-S", (".old/generators-S-S-1", "generators/S-S")),
+        ("S-S", "generators/S-S", ("generators/S-S", "generators/S-S")),
+        ("S-S", "AR-only", ("generators/S-S", "generators/AR-only")),  # the other name is a generator's alone
+        ("S-S", "S-S", ("tokenizers/S-S", "tokenizers/S-S")),
+        ("B-L", "AR-only", ("tokenizers/B-L", "generators/AR-only")),  # there is no common kind
+    ],
+)
+def test_a_name_of_a_tokenizer_and_a_generator_is_of_the_others_kind(
+    tmp_path: Path, left: str, right: str, found: tuple[str, str]
+) -> None:
+    train(tmp_path, semantic_weight=0.25).set_aside()
+    train_generator(tmp_path, gfid=60.0).set_aside()
+    train(tmp_path)
+    train(tmp_path, "B-L")
+    train_generator(tmp_path)
+    train_generator(tmp_path, "AR-only")
+    assert tuple(each.place for each in find_pair(tmp_path, left, right)) == found
+    assert find_training(tmp_path, "S-S").place == "tokenizers/S-S"
+    assert find_training(tmp_path, "AR-only").place == "generators/AR-only"
+    with pytest.raises(ConfigError, match="run tokenizers/S-S is in its place already"):
+        restore(tmp_path, "S-S")
 
 
 def test_two_trainings_differ_in_what_was_set(tmp_path: Path) -> None:
