@@ -20,13 +20,13 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def add_run(root: Path, rfid: float) -> None:
-    run = Workspace(root).tokenizer("S-S")
+def add_run(root: Path, rfid: float, name: str = "S-S") -> None:
+    run = Workspace(root).tokenizer(name)
     write_json(
         run.provenance_path, {"fingerprint": f"{rfid:.0f}" * 8, "complete": True, "finished": "2026-11-20T09:30"}
     )
     score = Score(metric="rfid/tiny", value=rfid, interval=(rfid - 1, rfid + 1))
-    ScoreSheet(name="S-S", kind="tokenizer", scores=(score,)).write(run.summary_path)
+    ScoreSheet(name=name, kind="tokenizer", scores=(score,)).write(run.summary_path)
 
 
 def test_doctor_gives_a_fix_and_status_1_where_something_is_bad(command: Command, project: Path) -> None:
@@ -68,6 +68,40 @@ def test_the_documented_comparison_works_once_a_generator_has_the_tokenizers_nam
     write_json(Workspace(project).generator("S-S").provenance_path, known)
     compared = command("runs", "compare", "S-S", ".old/tokenizers-S-S-1")
     assert (compared.status, compared.out.split()[:2]) == (0, ["A", "tokenizers/S-S"]), compared.err
+
+
+def test_now_against_before_is_one_command(command: Command, project: Path) -> None:
+    assert "no model has a set-aside run" in command("runs", "compare", "--previous").err
+    assert json.loads(command("runs", "compare", "--previous", "--json").out) == {"comparisons": []}
+    long = "a-tokenizer-with-a-name-that-leaves-no-room-for-scores-in-a-line-of-eighty"
+    for name in ("S-S", long):
+        add_run(project, 4811.25, name)
+        Workspace(project).tokenizer(name).set_aside()
+        add_run(project, 4816.5, name)
+    add_run(project, 7.0, "B-L")
+    generator = Workspace(project).generator("S-S")
+    for loss in (0.000123, 4.5):
+        generator.set_aside()
+        write_json(generator.provenance_path, {"fingerprint": "ab" * 8, "complete": True})
+        score = Score(metric="ar_val_loss", value=loss)
+        ScoreSheet(name="S-S", kind="generator", scores=(score,)).write(generator.summary_path)
+    compared = command("runs", "compare", "S-S")
+    assert [line.split()[1] for line in compared.out.splitlines()[:2]] == ["tokenizers/S-S", ".old/tokenizers-S-S-1"]
+    listed = command("runs", "compare", "--previous")
+    lines = [line.split() for line in listed.out.splitlines()]
+    assert ["S-S", "1", "4811", "4816", "differ", "-", "-"] in lines
+    assert ["S-S", "1", "-", "-", "0.000123", "4.500", "no", "bounds"] in lines
+    assert sum(bool(line) and line[0].startswith("a-tokenizer") and line[-3] == "differ" for line in lines) == 1
+    assert "B-L" not in listed.out
+    assert max(map(len, listed.out.splitlines())) <= 80
+    document = json.loads(command("runs", "compare", "--previous", "--json").out)["comparisons"]
+    assert [each["left"]["run"] for each in document] == ["tokenizers/S-S", f"tokenizers/{long}", "generators/S-S"]
+    assert document[0]["right"]["run"] == ".old/tokenizers-S-S-1"
+    assert document[0]["scores"][0]["left"]["value"] == 4816.5
+    for words, said in ((("S-S", "--previous"), "leave S-S out"), ((), "--previous for every model"),
+                        (("B-L",), "no other run of its name was set aside")):  # fmt: skip
+        refused = command("runs", "compare", *words)
+        assert (refused.status, said in refused.err) == (2, True), refused.err
 
 
 def test_weights_are_listed_without_loading_torch(command: Command, project: Path) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
     from gigatok.artifacts import Difference, Score
-    from gigatok.pipeline.trainings.comparison import Comparison
+    from gigatok.pipeline.trainings.comparison import Comparison, ScorePair
     from gigatok.pipeline.trainings.listing import Training
 
 runs_app = typer.Typer(help="Trainings past and present.", short_help="Trainings past and present.",
@@ -21,6 +21,10 @@ _HEAD = ("run", "state", "steps", "ended", "time", "scores", "fingerprint", "com
 _SHOWN_DIFFERENCES = 12
 _NAME = 33
 """Characters of a metric, at most: so that its verdict fits beside it."""
+_LEGEND = (
+    "differ, unclear: beyond, within both intervals, which are of the scored\n"
+    "images, not of another training seed; other way: measured differently"
+)
 _WORDS = {
     "differ": "differ",
     "equal": "equal",
@@ -67,16 +71,31 @@ def runs(
 
 @runs_app.command("compare", epilog="Example: gigatok-bench runs compare S-S .old/tokenizers-S-S-1")
 def compare(
-    left: Annotated[str, typer.Argument(help="A run as 'gigatok-bench runs' names it, or a fingerprint's beginning.")],
-    right: Annotated[str, typer.Argument(help="Another one.")],
+    left: Annotated[
+        str | None, typer.Argument(help="A run as 'gigatok-bench runs' names it, or a fingerprint's beginning.")
+    ] = None,
+    right: Annotated[str | None, typer.Argument(help="Another one; none: what was set aside last of its name.")] = None,
+    previous: Annotated[
+        bool, typer.Option("--previous", help="A line for each model: main scores before and now. Without names.")
+    ] = False,
     as_json: _Json = False,
 ) -> None:
     """Compare two trainings: what they were made of, their curves, and whether scores differ beyond their intervals."""
     from gigatok.cli.files.project import project_root
+    from gigatok.config import ConfigError
     from gigatok.pipeline.trainings.comparison import compare as compare_trainings
     from gigatok.pipeline.trainings.listing import find_pair
+    from gigatok.pipeline.trainings.previous import find_with_previous
 
-    found = compare_trainings(*find_pair(project_root(), left, right))
+    if previous:
+        if left is not None:
+            raise ConfigError(f"--previous compares every model that has a set-aside run: leave {left} out")
+        _compare_previous(as_json)
+        return
+    if left is None:
+        raise ConfigError("runs compare needs a run, 'gigatok-bench runs' names them; or --previous for every model")
+    root = project_root()
+    found = compare_trainings(*(find_with_previous(root, left) if right is None else find_pair(root, left, right)))
     if as_json:
         print(json.dumps(found.as_json(), indent=2))
         return
@@ -144,12 +163,59 @@ def _print_comparison(found: Comparison) -> None:
             [_cut(pair.metric), _value(pair.left), _value(pair.right), _WORDS[pair.verdict]] for pair in found.scores
         ]
         print("\nScores\n" + table(["metric", "A", "B", ""], rows, width))
-        print("differ, unclear: beyond, within both intervals, which are of the scored")
-        print("images, not of another training seed; other way: measured differently")
+        print(_LEGEND)
 
 
-def _cut(name: str) -> str:
-    return name if len(name) <= _NAME else name[: _NAME - 1] + "…"
+def _compare_previous(as_json: bool) -> None:
+    """Every model that has a set-aside run, a line each."""
+    from gigatok.cli.files.project import project_root
+    from gigatok.pipeline.trainings.previous import all_with_previous, main_score_pairs
+
+    found = [(now, before, main_score_pairs(now, before)) for now, before in all_with_previous(project_root())]
+    if as_json:
+        lines = [
+            {
+                "left": now.as_json(),
+                "right": before.as_json(),
+                "scores": [pair.as_json() for pair in pairs.values()],
+            }
+            for now, before, pairs in found
+        ]
+        print(json.dumps({"comparisons": lines}, indent=2))
+        return
+    if not found:
+        print("no model has a set-aside run: there is nothing to compare", file=sys.stderr)
+        return
+    for kind in dict.fromkeys(now.kind for now, _, _ in found):
+        print(_previous_table(kind, [line for line in found if line[0].kind == kind]) + "\n")
+    print(f"old: number of the set-aside run, runs/.old/KIND-NAME-NUMBER\n{_LEGEND}")
+
+
+def _previous_table(kind: str, found: Sequence[tuple[Training, Training, Mapping[str, ScorePair]]]) -> str:
+    """Main scores before and now; names are cut to what the line leaves them."""
+    from gigatok.cli.tables import table, terminal_width
+    from gigatok.pipeline.trainings.listing import MAIN_SCORES
+
+    keys = MAIN_SCORES[kind]
+    head = [kind, "old", *(cell for key in keys for cell in (key, "now", ""))]
+    rows = []
+    for now, before, pairs in found:
+        rows.append([now.name, str(before.number)])
+        for key in keys:
+            pair = pairs.get(key)
+            sides: tuple[Score | None, Score | None] = (None, None) if pair is None else (pair.right, pair.left)
+            rows[-1] += ["-" if side is None else _plain(side.value) for side in sides]
+            rows[-1].append(_WORDS[pair.verdict] if pair else "")
+    width = terminal_width()
+    longest = max(len(row[0]) for row in rows)
+    over = max(map(len, table(head, rows, None).splitlines())) - (width or 0)
+    if over > 0:
+        rows = [[_cut(name, max(longest - over, len(kind))), *cells] for name, *cells in rows]
+    return table(head, rows, width)
+
+
+def _cut(name: str, room: int = _NAME) -> str:
+    return name if len(name) <= room else name[: room - 1] + "…"
 
 
 def _value(score: Score | None) -> str:

@@ -64,7 +64,7 @@ def compare(left: Training, right: Training) -> Comparison:
         left,
         right,
         left.identity.differences(right.identity) if left.identity and right.identity else None,
-        _scores(left, right),
+        compare_scores(left, right),
         _curves(left, right),
     )
 
@@ -93,7 +93,8 @@ def _toward(score: Score, other: float) -> float:
     return high - score.value if other > score.value else score.value - low
 
 
-def _scores(left: Training, right: Training) -> tuple[ScorePair, ...]:
+def compare_scores(left: Training, right: Training) -> tuple[ScorePair, ...]:
+    """All scores that one of them has."""
     sides = [{score.metric: score for score in each.sheet.scores} if each.sheet else {} for each in (left, right)]
     names = dict.fromkeys([*sides[0], *sides[1]])
     pairs = ((name, sides[0].get(name), sides[1].get(name)) for name in names)

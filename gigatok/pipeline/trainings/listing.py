@@ -13,7 +13,7 @@ from gigatok.config import ConfigError, GigatokError
 from gigatok.config.reading import json_object_or_none
 
 KINDS = ("tokenizers", "generators")
-_SCORES = {"tokenizers": ("rfid", "psnr"), "generators": ("gfid", "ar_val_loss")}
+MAIN_SCORES = {"tokenizers": ("rfid", "psnr"), "generators": ("gfid", "ar_val_loss")}
 """Which scores a line shows."""
 _FEWEST_DIGITS = 4
 State = Literal["finished", "unfinished", "set aside", "in cache"]
@@ -57,6 +57,11 @@ class Training:
         if self.folder.parent.name == ".old":
             return "set aside"
         return "finished" if self.finished else "unfinished"
+
+    @property
+    def number(self) -> int:
+        """Which of its name's set-aside runs it is, the last one has the highest; 0: it is none."""
+        return int(self.place.rpartition("-")[2]) if self.state == "set aside" else 0
 
     @property
     def when(self) -> str:
@@ -120,7 +125,7 @@ class Training:
         sheet = self.sheet
         if sheet is None:
             return {}
-        found = ((key, value) for metric, value in sheet.values().items() for key in _SCORES[self.kind]
+        found = ((key, value) for metric, value in sheet.values().items() for key in MAIN_SCORES[self.kind]
                  if metric.partition("/")[0] == key)  # fmt: skip
         return dict(found)
 
@@ -159,7 +164,7 @@ def find_training(root: Path, given: str) -> Training:
     Raises:
         ConfigError: none, or several.
     """
-    return _fitting(list_trainings(root), given)[0]
+    return trainings_that_fit(list_trainings(root), given)[0]
 
 
 def find_pair(root: Path, left: str, right: str) -> tuple[Training, Training]:
@@ -171,13 +176,17 @@ def find_pair(root: Path, left: str, right: str) -> tuple[Training, Training]:
         ConfigError: one of them fits none, or several.
     """
     every = list_trainings(root)
-    lefts, rights = _fitting(every, left), _fitting(every, right)
+    lefts, rights = trainings_that_fit(every, left), trainings_that_fit(every, right)
     pairs = [(one, two) for one in lefts for two in rights]
     return next((pair for pair in pairs if pair[0].kind == pair[1].kind), pairs[0])
 
 
-def _fitting(every: Sequence[Training], given: str) -> list[Training]:
-    """What ``given`` names: one training or, by a name that both have, a tokenizer and a generator in this order."""
+def trainings_that_fit(every: Sequence[Training], given: str) -> list[Training]:
+    """What ``given`` names: one training or, by a name that both have, a tokenizer and a generator in this order.
+
+    Raises:
+        ConfigError: it fits nothing, or several fingerprints.
+    """
     exact = [each for each in every if each.place == given]
     plain = [each for each in every if each.name == given and each.state in ("finished", "unfinished")]
     digits = [each for each in every if len(given) >= _FEWEST_DIGITS and each.fingerprint.startswith(given)]

@@ -8,7 +8,8 @@ import pytest
 from gigatok.artifacts import Protocol, RunFolder, RunIdentity, Score, ScoreSheet, Workspace, write_json
 from gigatok.config import ConfigError, GigatokError
 from gigatok.pipeline.trainings.comparison import compare, verdict
-from gigatok.pipeline.trainings.listing import find_pair, find_training, list_trainings
+from gigatok.pipeline.trainings.listing import Training, find_pair, find_training, list_trainings
+from gigatok.pipeline.trainings.previous import all_with_previous, find_with_previous, main_score_pairs
 from gigatok.pipeline.trainings.restore import restore
 
 PROTOCOL = Protocol(extractor="tiny", sample_count=36)
@@ -108,6 +109,42 @@ def test_a_name_of_a_tokenizer_and_a_generator_is_of_the_others_kind(
     assert find_training(tmp_path, "AR-only").place == "generators/AR-only"
     with pytest.raises(ConfigError, match="run tokenizers/S-S is in its place already"):
         restore(tmp_path, "S-S")
+
+
+def places(pair: tuple[Training, Training]) -> tuple[str, str]:
+    return pair[0].place, pair[1].place
+
+
+def test_the_run_before_is_the_one_of_its_name_that_was_set_aside_last(tmp_path: Path) -> None:
+    for number in range(11):  # -9 comes before -10, though not as words
+        train(tmp_path, rfid=20.0 + number, semantic_weight=0.1 + number).set_aside()
+    train(tmp_path, complete=False, semantic_weight=0.7).set_aside()  # stopped half-way: there is nothing to compare
+    train(tmp_path)
+    train(tmp_path, "S-S-no-sem").set_aside()
+    train(tmp_path, "B-L")
+    assert places(find_with_previous(tmp_path, "S-S")) == ("tokenizers/S-S", ".old/tokenizers-S-S-11")
+    older = find_with_previous(tmp_path, ".old/tokenizers-S-S-11")
+    assert places(older) == (".old/tokenizers-S-S-11", ".old/tokenizers-S-S-10")
+    with pytest.raises(ConfigError, match="run tokenizers/B-L: no other run of its name was set aside"):
+        find_with_previous(tmp_path, "B-L")
+    assert [places(pair) for pair in all_with_previous(tmp_path)] == [("tokenizers/S-S", ".old/tokenizers-S-S-11")]
+
+
+def test_of_a_shared_name_the_one_that_has_a_run_before_is_meant(tmp_path: Path) -> None:
+    train_generator(tmp_path, gfid=60.0).set_aside()
+    train_generator(tmp_path)
+    train(tmp_path)
+    assert places(find_with_previous(tmp_path, "S-S")) == ("generators/S-S", ".old/generators-S-S-1")
+    train(tmp_path, rfid=9.5).set_aside()
+    train(tmp_path, complete=False)
+    assert places(find_with_previous(tmp_path, "S-S")) == ("tokenizers/S-S", ".old/tokenizers-S-S-1")
+    found = {now.place: main_score_pairs(now, before) for now, before in all_with_previous(tmp_path)}
+    assert {place: {key: pair.verdict for key, pair in pairs.items()} for place, pairs in found.items()} == {
+        "tokenizers/S-S": {"rfid": "no clear difference"},
+        "generators/S-S": {"gfid": "differ"},
+    }
+    pair = found["generators/S-S"]["gfid"]
+    assert (pair.left and pair.left.value, pair.right and pair.right.value) == (50.0, 60.0)
 
 
 def test_two_trainings_differ_in_what_was_set(tmp_path: Path) -> None:
