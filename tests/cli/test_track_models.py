@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,6 +29,8 @@ from gigatok.pipeline.registry.pyfunc import _load_pyfunc
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     """Two tokenizers and a generator, untrained, with scores."""
+    tmp_path = tmp_path / "project"
+    tmp_path.mkdir()
     values = yaml.safe_load(render("smoke"))
     values["prepare"] |= {"image_size": 16, "limit_concepts": 20}
     values["train_tokenizer"]["model"]["num_tokens"] = 4
@@ -48,8 +54,34 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     return workspace
 
 
-def test_finished_models_are_logged_linked_and_registered(command: Command, project: Workspace) -> None:
+def load(uri: str, alias: str) -> Any:
+    """A tokenizer of the registry, as anybody loads it."""
     import mlflow
+
+    mlflow.set_tracking_uri(uri)
+    try:
+        return mlflow.pyfunc.load_model(f"models:/gigatok-smoke-tokenizer@{alias}")
+    finally:
+        mlflow.set_tracking_uri(None)
+
+
+def addresses_in(database: Path, root: Path) -> list[str]:
+    """Columns of the database that name a file below ``root``."""
+    found = []
+    with closing(sqlite3.connect(database)) as connection:
+        tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        for table in tables:
+            rows = connection.execute(f"SELECT * FROM {table}")
+            names = [column[0] for column in rows.description]
+            for row in rows:
+                cells = zip(names, row, strict=True)
+                found += [f"{table}.{name}" for name, cell in cells if f"{root.as_uri()}/" in str(cell)]
+    return found
+
+
+def test_finished_models_are_logged_linked_and_registered(
+    command: Command, project: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from mlflow.tracking import MlflowClient
 
     early = command("track", "models")
@@ -70,11 +102,7 @@ def test_finished_models_are_logged_linked_and_registered(command: Command, proj
     model = client.get_logged_model(best.tags["gigatok.model_id"])
     assert {metric.key: metric.value for metric in model.metrics}["rfid/tiny"] == 7.0
     assert {metric.dataset_name for metric in model.metrics} == {"emoji validation"}
-    mlflow.set_tracking_uri(uri)
-    try:
-        loaded = mlflow.pyfunc.load_model("models:/gigatok-smoke-tokenizer@best-rfid")
-    finally:
-        mlflow.set_tracking_uri(None)
+    loaded = load(uri, "best-rfid")
     images = PreparedData.open(project.data).validation.uint8()[:3]
     expected = reconstruct(load_tokenizer_dir(project.tokenizer("B-L").path), images, 3)
     assert np.array_equal(loaded.predict(images), expected)
@@ -82,6 +110,14 @@ def test_finished_models_are_logged_linked_and_registered(command: Command, proj
     assert indices.shape == (3, 16)
     assert loaded.metadata.signature.inputs.inputs[0].shape == (-1, 16, 16, 3)
     assert loaded.input_example.shape == (2, 16, 16, 3)
+
+    moved = Workspace(project.root.with_name("moved"))
+    os.rename(project.root, moved.root)
+    monkeypatch.chdir(moved.root)
+    assert command("track", "sync").status == 0
+    assert addresses_in(moved.root / "mlflow.db", project.root) == []
+    again = load(f"sqlite:///{moved.root / 'mlflow.db'}", "best-rfid")
+    assert np.array_equal(again.predict(images), expected)
 
 
 def test_a_name_without_a_run_is_refused(project: Workspace) -> None:

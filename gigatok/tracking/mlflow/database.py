@@ -30,8 +30,6 @@ class Schema(NamedTuple):
     revision: str | None
     """Version of the tables, as MLflow's migrations name it; ``None``: there are no finished tables."""
     runs: int
-    artifacts: tuple[str, ...] = ()
-    """Artifact locations of its experiments."""
 
 
 @contextmanager
@@ -71,7 +69,7 @@ def _prepare(database: Path) -> None:
     schema = _examine(database)
     head = _newest_revision()
     if schema.revision == head:
-        _follow_move(database, schema)
+        _follow_move(database)
         return
     if schema.runs == 0 and schema.revision in (None, *_known_revisions()):
         _wait_until_still(database)
@@ -99,8 +97,7 @@ def _examine(database: Path) -> Schema:
             rows = connection.execute("SELECT version_num FROM alembic_version") if "alembic_version" in tables else ()
             revision = next((str(value) for (value,) in rows), None)
             runs = connection.execute("SELECT count(*) FROM runs").fetchone()[0] if "runs" in tables else 0
-            known = connection.execute("SELECT artifact_location FROM experiments") if "experiments" in tables else ()
-            return Schema(revision, int(runs), tuple(str(place) for (place,) in known if place))
+            return Schema(revision, int(runs))
     except sqlite3.OperationalError as error:
         raise GigatokError(f"{database} cannot be opened ({one_line(error)}): end what uses it, or check it") from None
     except sqlite3.DatabaseError as error:
@@ -110,24 +107,35 @@ def _examine(database: Path) -> Schema:
         ) from None
 
 
-def _follow_move(database: Path, schema: Schema) -> None:
-    """Point artifacts to where they lie now, if the folder with database and artifacts was moved or copied."""
+def _follow_move(database: Path) -> None:
+    """Point artifacts to where they lie now, if the folder with database and artifacts was moved or copied.
+
+    Each kind of address by itself: what an earlier version of this function passed over is put right, too.
+    """
     here = artifact_root(database)
-    for place in {_root(each) for each in schema.artifacts} - {here.as_uri(), None}:
-        there = _folder(place or "")
-        if there is None or there.is_dir() or not here.is_dir():
-            continue
-        with _opened(database) as connection:
-            for table, column in _PLACES:
-                if connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone():
+    if not here.is_dir():
+        return
+    with _opened(database) as connection:
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        for table, column in (each for each in _PLACES if each[0] in tables):
+            found = connection.execute(f"SELECT DISTINCT {column} FROM {table} WHERE {column} IS NOT NULL").fetchall()
+            for place in {_root(each) for (each,) in found} - {here.as_uri(), None}:
+                there = _folder(place or "")
+                if there is not None and not there.is_dir():
                     connection.execute(
                         f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?",
                         (here.as_uri(), len(place or "") + 1, len(place or ""), place),
                     )
-            connection.commit()
+        connection.commit()
 
 
-_PLACES = (("experiments", "artifact_location"), ("runs", "artifact_uri"), ("logged_models", "artifact_location"))
+_PLACES = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "storage_location"),
+)
+"""Columns with addresses of artifacts."""
 
 
 def _root(place: str) -> str | None:

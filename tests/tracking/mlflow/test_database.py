@@ -139,11 +139,15 @@ def test_the_database_lies_in_the_project_whatever_its_folder_is_called(
     assert relative.database == root / "x.db"
 
 
-def test_artifacts_are_found_after_the_project_was_moved(project: Workspace) -> None:
+@pytest.mark.parametrize("followed", [(), ("experiments", "artifact_location")], ids=["nothing", "experiments"])
+def test_artifacts_are_found_after_the_project_was_moved(project: Workspace, followed: tuple[str, ...]) -> None:
+    """Also where an earlier version has put a part of the addresses right."""
     _run(project)
     sync(project.runs, SECTION)
     moved = Workspace(project.root.parent / "moved")
     os.rename(project.root, moved.root)
+    if followed:
+        _change(moved, "UPDATE {} SET {} = '{}'".format(*followed, (moved.root / "mlartifacts").as_uri()))
     require_database(destination_of(moved))
     (run,) = runs_of(moved)
     assert [each.path for each in client_of(moved).list_artifacts(run.info.run_id)] == ["summary.json"]
