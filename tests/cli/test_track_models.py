@@ -15,7 +15,7 @@ import yaml
 from cli_harness import Command, small_tokenizer_config
 
 from gigatok.artifacts import Score, ScoreSheet, Workspace
-from gigatok.config import ArConfig, GigatokError, parse_params
+from gigatok.config import ArConfig, GigatokError, Params, parse_params
 from gigatok.config.profiles import render
 from gigatok.data import PreparedData, prepare
 from gigatok.evaluation.decode import reconstruct
@@ -24,6 +24,7 @@ from gigatok.interop.native import load_tokenizer_dir
 from gigatok.models import ArModel, Tokenizer
 from gigatok.pipeline.registry.models import log_models
 from gigatok.pipeline.registry.pyfunc import _load_pyfunc
+from gigatok.tracking.sync import sync
 
 
 @pytest.fixture
@@ -120,8 +121,35 @@ def test_finished_models_are_logged_linked_and_registered(
     assert np.array_equal(again.predict(images), expected)
 
 
+def settings_of(project: Workspace) -> Params:
+    return parse_params(yaml.safe_load((project.root / "params.yaml").read_text()))
+
+
+def test_the_best_alias_stays_with_the_best_of_all_finished_models(project: Workspace) -> None:
+    from mlflow.tracking import MlflowClient
+
+    params = settings_of(project)
+    sync(project.runs, params.tracking)
+    client = MlflowClient(f"sqlite:///{project.root / 'mlflow.db'}")
+
+    def aliases(name: str) -> tuple[str, ...]:
+        (tokenizer,) = (each for each in log_models(params, project, [name], register=True) if each.kind == "tokenizer")
+        return tokenizer.aliases
+
+    assert aliases("S-S") == ("s",)  # B-L, which nobody named yet, is better
+    assert aliases("B-L") == ("l", "best-rfid")
+    assert aliases("S-S") == ("s",)
+    best = client.get_model_version_by_alias("gigatok-smoke-tokenizer", "best-rfid")
+    assert best.version == client.get_model_version_by_alias("gigatok-smoke-tokenizer", "l").version
+    sheet = ScoreSheet.read(project.tokenizer("S-S").summary_path)
+    better = sheet.replace(scores=(sheet.scores[0].replace(value=6.0),))
+    better.write(project.tokenizer("S-S").summary_path)
+    assert aliases("B-L") == ("l",)
+    assert aliases("S-S") == ("s", "best-rfid")
+
+
 def test_a_name_without_a_run_is_refused(project: Workspace) -> None:
-    params = parse_params(yaml.safe_load((project.root / "params.yaml").read_text()))
+    params = settings_of(project)
     with pytest.raises(GigatokError, match="'L-XL' has no finished run"):
         log_models(params, project, ["L-XL"])
 

@@ -23,6 +23,7 @@ from gigatok.pipeline.registry.pyfunc import DEFAULTS, GENERATOR, TOKENIZER
 from gigatok.tracking.destination import find_destination
 from gigatok.tracking.ledger import read_ledger
 from gigatok.tracking.mlflow.score_metrics import score_metrics
+from gigatok.tracking.record import current_record, sheet_is_current
 
 if TYPE_CHECKING:
     from gigatok.tracking.mlflow.store import Store
@@ -57,7 +58,8 @@ def log_models(
     """Log every finished tokenizer and generator that MLflow has a run of; with ``register`` give it a version, too.
 
     A model of the same weights is logged once. In the registry, ``<experiment>-tokenizer`` and
-    ``<experiment>-generator`` have an alias a rung (``s`` ... ``3b``) and ``best-rfid`` or ``best-gfid``.
+    ``<experiment>-generator`` have an alias a rung (``s`` ... ``3b``) and ``best-rfid`` or ``best-gfid``: of all
+    finished models, whether they are named here or not.
 
     Args:
         params: settings, which say where MLflow is and which runs count.
@@ -70,7 +72,8 @@ def log_models(
     from gigatok.tracking.sync import connected
 
     destination = find_destination(params.tracking, workspace.runs)
-    found = [(kind, run) for kind, run in _finished(params, workspace) if not names or run.name in names]
+    finished = list(_finished(params, workspace))
+    found = [(kind, run) for kind, run in finished if not names or run.name in names]
     absent = set(names) - {run.name for _, run in found}
     if absent:
         raise GigatokError(f"{sorted(absent)[0]!r} has no finished run: 'gigatok-bench repro' makes it")
@@ -82,7 +85,7 @@ def log_models(
                 raise GigatokError(f"{run.kind}/{run.name} is not in MLflow yet: run 'gigatok-bench track sync' first")
             done.append(_log(store, kind, run, ledger.run_id, params, workspace))
         if register:
-            done = _registered(store, done, workspace, params.tracking.experiment)
+            done = _registered(store, done, finished, params.tracking.experiment)
     return done
 
 
@@ -165,9 +168,9 @@ def _link(store: Store, run: RunFolder, run_id: str, model_id: str) -> None:
     """The run's scores once more, as those of the model on the validation images."""
     from mlflow.entities import Metric
 
-    if not run.summary_path.is_file():
+    sheet = _sheet(run)
+    if sheet is None:
         return
-    sheet = ScoreSheet.read(run.summary_path)
     inputs = store.client.get_run(run_id).inputs.dataset_inputs
     data = next((each.dataset for each in inputs if each.dataset.name.endswith("validation")), None)
     now = round(time.time() * 1000)
@@ -176,8 +179,10 @@ def _link(store: Store, run: RunFolder, run_id: str, model_id: str) -> None:
     store.client.log_batch(run_id, metrics=metrics)
 
 
-def _registered(store: Store, logged: Sequence[Logged], workspace: Workspace, experiment: str) -> list[Logged]:
-    """Versions and aliases of the models, the best one by its score among all that were logged now."""
+def _registered(
+    store: Store, logged: Sequence[Logged], finished: Sequence[tuple[str, RunFolder]], experiment: str
+) -> list[Logged]:
+    """Versions and aliases of the models; the best alias moves only to one that no finished model's score beats."""
     done = []
     for kind, metric in _BEST.items():
         models = [each for each in logged if each.kind == kind]
@@ -186,8 +191,8 @@ def _registered(store: Store, logged: Sequence[Logged], workspace: Workspace, ex
         registered = f"{experiment}-{kind}"
         _make(store, registered)
         versions = {each.name: _version(store, registered, each) for each in models}
-        scores = {each.name: score for each in models if (score := _score(workspace, each, metric)) is not None}
-        best = min(scores, key=lambda name: scores[name]) if scores else None
+        scores = {run.name: score for of, run in finished if of == kind and (score := _score(run, metric)) is not None}
+        best = min(scores, key=lambda name: (scores[name], name in versions)) if scores else None
         for each in models:
             aliases = [rung] if (rung := _RUNG_OF.get(each.name)) else []
             aliases += [f"best-{metric}"] if each.name == best else []
@@ -218,9 +223,14 @@ def _version(store: Store, registered: str, model: Logged) -> int:
     return int(made.version)
 
 
-def _score(workspace: Workspace, model: Logged, metric: str) -> float | None:
-    run = workspace.tokenizer(model.name) if model.kind == "tokenizer" else workspace.generator(model.name)
-    if not run.summary_path.is_file():
+def _score(run: RunFolder, metric: str) -> float | None:
+    sheet = _sheet(run)
+    return sheet.value(metric) if sheet is not None and sheet.has(metric) else None
+
+
+def _sheet(run: RunFolder) -> ScoreSheet | None:
+    """The scores of the weights that are there; ``None`` before they are scored."""
+    record = current_record(run)
+    if not run.summary_path.is_file() or (record is not None and not sheet_is_current(run, record)):
         return None
-    sheet = ScoreSheet.read(run.summary_path)
-    return sheet.value(metric) if sheet.has(metric) else None
+    return ScoreSheet.read(run.summary_path)
