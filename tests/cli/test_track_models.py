@@ -148,6 +148,44 @@ def test_the_best_alias_stays_with_the_best_of_all_finished_models(project: Work
     assert aliases("S-S") == ("s", "best-rfid")
 
 
+def test_an_interrupted_upload_is_made_good_and_later_scores_are_linked(
+    project: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow.tracking import MlflowClient
+
+    params, summary = settings_of(project), project.tokenizer("B-L").summary_path
+    scores = ScoreSheet.read(summary)
+    summary.unlink()
+    sync(project.runs, params.tracking)
+    client = MlflowClient(f"sqlite:///{project.root / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name(params.tracking.experiment).experiment_id
+
+    def stop(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "log_model_artifacts", stop)
+        with pytest.raises(KeyboardInterrupt):
+            log_models(params, project, ["B-L"])
+    (left,) = client.search_logged_models([experiment])
+    (logged,) = log_models(params, project, ["B-L"])
+    assert (logged.new, logged.model_id == left.model_id) == (True, False)
+    (model,) = client.search_logged_models([experiment])
+    assert [each.path for each in client.list_logged_model_artifacts(model.model_id)]
+    assert not model.metrics  # nothing is scored yet
+
+    scores.write(summary)
+    for _ in range(2):  # repeating adds nothing
+        assert not log_models(params, project, ["B-L"])[0].new
+        metrics = client.get_logged_model(model.model_id).metrics
+        assert [(each.key, each.value, each.dataset_name) for each in metrics] == [("rfid/tiny", 7.0, None)]
+    sync(project.runs, params.tracking)  # it brings the data set
+    for _ in range(2):
+        log_models(params, project, ["B-L"])
+        metrics = client.get_logged_model(model.model_id).metrics
+        assert sorted(str(each.dataset_name) for each in metrics) == ["None", "emoji validation"]
+
+
 def test_a_name_without_a_run_is_refused(project: Workspace) -> None:
     params = settings_of(project)
     with pytest.raises(GigatokError, match="'L-XL' has no finished run"):

@@ -20,7 +20,7 @@ from gigatok.config import RUNGS, GigatokError, Params
 from gigatok.data import PreparedData
 from gigatok.interop.native import read_description
 from gigatok.pipeline.registry.pyfunc import DEFAULTS, GENERATOR, TOKENIZER
-from gigatok.tracking.destination import find_destination
+from gigatok.tracking.destination import find_destination, locked
 from gigatok.tracking.ledger import read_ledger
 from gigatok.tracking.mlflow.score_metrics import score_metrics
 from gigatok.tracking.record import current_record, sheet_is_current
@@ -33,6 +33,7 @@ WEIGHTS_TAG = "gigatok.weights_sha256"
 MODEL_TAG = "gigatok.model_id"
 """Of a version: a registry in a database does not keep from which model it was made."""
 EXAMPLES = 2
+_LOCK_SECONDS = 600.0
 _VARIABLE = "MLFLOW_TRACKING_URI"
 _BEST = {"tokenizer": "rfid", "generator": "gfid"}
 _FILES = ("weights.safetensors", "config.json")
@@ -57,7 +58,8 @@ def log_models(
 ) -> list[Logged]:
     """Log every finished tokenizer and generator that MLflow has a run of; with ``register`` give it a version, too.
 
-    A model of the same weights is logged once. In the registry, ``<experiment>-tokenizer`` and
+    A model of the same weights is logged once; what an interrupted upload left of one is replaced, and scores that came
+    later are linked. In the registry, ``<experiment>-tokenizer`` and
     ``<experiment>-generator`` have an alias a rung (``s`` ... ``3b``) and ``best-rfid`` or ``best-gfid``: of all
     finished models, whether they are named here or not.
 
@@ -77,7 +79,8 @@ def log_models(
     absent = set(names) - {run.name for _, run in found}
     if absent:
         raise GigatokError(f"{sorted(absent)[0]!r} has no finished run: 'gigatok-bench repro' makes it")
-    with connected(destination) as store, _address(destination.uri):
+    lock = locked(destination.file("models.lock"), _LOCK_SECONDS)  # what another process uploads is not ready yet
+    with connected(destination) as store, _address(destination.uri), lock:
         done = []
         for kind, run in found:
             ledger = read_ledger(run, destination.fingerprint)
@@ -110,22 +113,31 @@ def _finished(params: Params, workspace: Workspace) -> Iterator[tuple[str, RunFo
 
 
 def _log(store: Store, kind: str, run: RunFolder, run_id: str, params: Params, workspace: Workspace) -> Logged:
-    sha256 = str(weights_sha256(run))
+    from mlflow.entities import LoggedModelStatus
+
     known = store.client.search_logged_models(
-        experiment_ids=[store.experiment_id], filter_string=f"tags.`{WEIGHTS_TAG}` = '{sha256}'", max_results=1
+        experiment_ids=[store.experiment_id], filter_string=f"tags.`{WEIGHTS_TAG}` = '{weights_sha256(run)}'"
     )
-    if known:
-        return Logged(run.name, kind, known[0].model_id, new=False)
+    whole = [each for each in known if each.status == LoggedModelStatus.READY]
+    for each in known:
+        if each.status != LoggedModelStatus.READY:  # its upload was interrupted: there is nothing to load
+            store.client.delete_logged_model(each.model_id)
+    model_id = whole[0].model_id if whole else _upload(store, kind, run, run_id, params, workspace)
+    _link(store, run, run_id, model_id)
+    return Logged(run.name, kind, model_id, new=not whole)
+
+
+def _upload(store: Store, kind: str, run: RunFolder, run_id: str, params: Params, workspace: Workspace) -> str:
+    """A new model, ready once its files are there."""
+    tags = {WEIGHTS_TAG: weights_sha256(run), "tokenizer": _tokenizer(kind, run, params), "profile": params.profile}
     with tempfile.TemporaryDirectory(prefix="gigatok-model-") as folder:
         stored = _save(Path(folder), kind, run, params, workspace)
-        tags = {WEIGHTS_TAG: sha256, "tokenizer": _tokenizer(kind, run, params), "profile": params.profile}
         model = store.client.create_logged_model(
             store.experiment_id, name=f"{kind}-{run.name}", source_run_id=run_id, tags=tags, model_type=kind
         )
         store.client.unlimited.log_model_artifacts(model.model_id, str(stored))
     store.client.finalize_logged_model(model.model_id, "READY")
-    _link(store, run, run_id, model.model_id)
-    return Logged(run.name, kind, model.model_id, new=True)
+    return str(model.model_id)
 
 
 def _tokenizer(kind: str, run: RunFolder, params: Params) -> str:
@@ -165,7 +177,7 @@ def _copy(run: RunFolder, target: Path) -> None:
 
 
 def _link(store: Store, run: RunFolder, run_id: str, model_id: str) -> None:
-    """The run's scores once more, as those of the model on the validation images."""
+    """The run's scores once more, as those of the model on the validation images: what the model lacks of them."""
     from mlflow.entities import Metric
 
     sheet = _sheet(run)
@@ -173,10 +185,18 @@ def _link(store: Store, run: RunFolder, run_id: str, model_id: str) -> None:
         return
     inputs = store.client.get_run(run_id).inputs.dataset_inputs
     data = next((each.dataset for each in inputs if each.dataset.name.endswith("validation")), None)
-    now = round(time.time() * 1000)
     place = {"dataset_name": data.name, "dataset_digest": data.digest} if data is not None else {}
-    metrics = [Metric(name, value, now, 0, model_id=model_id, **place) for name, value in score_metrics(sheet).items()]
-    store.client.log_batch(run_id, metrics=metrics)
+    linked = sorted(store.client.get_logged_model(model_id).metrics or (), key=lambda metric: int(metric.timestamp))
+    latest = {metric.key: metric for metric in linked}
+    now = round(time.time() * 1000)
+    metrics = [
+        Metric(name, value, now, 0, model_id=model_id, **place)
+        for name, value in score_metrics(sheet).items()
+        if name not in latest
+        or (latest[name].value, data and latest[name].dataset_digest) != (value, data and data.digest)
+    ]
+    if metrics:
+        store.client.log_batch(run_id, metrics=metrics)
 
 
 def _registered(
