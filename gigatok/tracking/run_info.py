@@ -95,6 +95,7 @@ def _tags(tokenizer: str, params: Params, stage: str) -> dict[str, str]:
         "stage": stage,
         "tokenizer": tokenizer,
         "semantic": str(weight > 0).lower(),
+        "semantic_weight": f"{weight:g}",
         **({"rung": rung} if rung else {}),
     }
 

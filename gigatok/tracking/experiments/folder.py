@@ -9,6 +9,7 @@ _PLACE = (".dvc", "tmp", "exps")
 NAME_VARIABLE = "DVC_EXP_NAME"
 """DVC tells stages here which experiment they run in."""
 EXPERIMENT_TAG = "dvc.experiment"
+STUDY_TAG, TRIAL_TAG = "gigatok.study", "gigatok.trial"
 STUDY_VARIABLE, TRIAL_VARIABLE = "GIGATOK_STUDY", "GIGATOK_TRIAL"
 """A study tells its trials' stages here which they are."""
 
@@ -24,7 +25,7 @@ def project_of_experiment(root: Path) -> Path | None:
 
 def experiment_tags() -> dict[str, str]:
     """Name of the experiment, or of the study and its trial, as tags; none outside of both."""
-    found = {EXPERIMENT_TAG: NAME_VARIABLE, "gigatok.study": STUDY_VARIABLE, "gigatok.trial": TRIAL_VARIABLE}
+    found = {EXPERIMENT_TAG: NAME_VARIABLE, STUDY_TAG: STUDY_VARIABLE, TRIAL_TAG: TRIAL_VARIABLE}
     return {tag: os.environ[variable] for tag, variable in found.items() if os.environ.get(variable)}
 
 

@@ -15,6 +15,7 @@ from gigatok.config import GigatokError
 from gigatok.config.reading import json_object_or_none
 from gigatok.tracking.ledger import PICTURES, Ledger, ledger_path, read_ledger, signature
 from gigatok.tracking.mlflow import pictures
+from gigatok.tracking.mlflow.notes import note_tags, run_note
 from gigatok.tracking.mlflow.score_metrics import score_metrics
 from gigatok.tracking.mlflow.shown import grid_step, log_data, log_grid, logged_images, source_tags
 from gigatok.tracking.mlflow.store import FOLDER, WEIGHTS, Store, is_running
@@ -142,6 +143,7 @@ class RunFeed:
         tags = {**source_tags(self.run), **record.tags, **self._source_tags(), FOLDER: _folder(self.run)}
         if record.weights_sha256:
             tags[WEIGHTS] = record.weights_sha256
+        tags |= note_tags(run_note(record, self.run.name), run.data.tags)
         store.describe(run, record.params, tags)
         self._log_changed(store, run, record.metrics, step=0, moment=record.started)
         self._described = record

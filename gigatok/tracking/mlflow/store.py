@@ -19,6 +19,7 @@ from gigatok.config import GigatokError
 from gigatok.tracking.destination import Destination
 from gigatok.tracking.mlflow.database import artifact_root, ready_database
 from gigatok.tracking.mlflow.deadline import BYTES_PER_SECOND, DeadlineError, LimitedClient, call_seconds, deadline
+from gigatok.tracking.mlflow.notes import note_tags, suite_note
 from gigatok.tracking.record import Record
 
 UID = "gigatok.uid"
@@ -69,7 +70,7 @@ class Store:
     def create_run(self, record: Record) -> Any:
         """A new child run."""
         tags = {
-            "mlflow.parentRunId": self.parent(record.suite_run),
+            "mlflow.parentRunId": self.parent(record),
             UID: record.uid,
             KIND: record.kind,
             **({HOST: record.process.host, PID: str(record.process.pid)} if record.process else {}),
@@ -79,14 +80,16 @@ class Store:
             self.experiment_id, start_time=milliseconds, tags=tags, run_name=_run_name(record)
         )
 
-    def parent(self, suite_run: str) -> str:
-        """Id of the suite's parent run, made where missing."""
+    def parent(self, record: Record) -> str:
+        """Id of the parent run of the record's suite, made and described where that is missing."""
+        suite_run = record.suite_run
         if suite_run not in self._parents:
             found = self._first(f"tags.`{SUITE}` = '{suite_run}'")
             if found is None:
                 tags = {SUITE: suite_run, KIND: "suite"}
                 found = self.client.create_run(self.experiment_id, tags=tags, run_name=suite_run)
                 self.client.set_terminated(found.info.run_id)
+            self.describe(found, {}, note_tags(suite_note(record), found.data.tags))
             self._parents[suite_run] = found.info.run_id
         return self._parents[suite_run]
 

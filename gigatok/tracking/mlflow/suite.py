@@ -21,13 +21,13 @@ _TAG = "gigatok.report"
 
 def feed_suites(store: Store, runs_root: Path) -> None:
     """Bring the parent runs up to the scores of their children, and the newest one's report."""
-    suites: dict[str, dict[str, float]] = {}
+    suites: dict[str, tuple[Record, dict[str, float]]] = {}
     for run in run_folders(runs_root):
         record, sheet = _scored(run)
         if record is not None and sheet is not None:
-            suites.setdefault(record.suite_run, {}).update(_values(record.name, sheet))
-    for suite, values in suites.items():
-        run_id = store.parent(suite)
+            suites.setdefault(record.suite_run, (record, {}))[1].update(_values(record.name, sheet))
+    for suite, (first, values) in suites.items():
+        run_id = store.parent(first)
         latest = store.client.get_run(run_id)
         now = time.time()
         changed = {name: value for name, value in values.items() if latest.data.metrics.get(name) != value}
