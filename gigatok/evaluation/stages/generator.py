@@ -86,7 +86,7 @@ def score_generator(name: str, params: Params, workspace: Workspace) -> None:
     ):
         sampler = replace(make(device), progress=_SetProgress(bar, section.samples), workers=workers)
         ar, tokenizer = sampler.ar, sampler.tokenizer
-        identity = _study_identity(sampler, tokenizer_sha256, params, data)
+        identity = study_identity(sampler, tokenizer_sha256, params, data)
         search = GuidanceSearch(
             sampler, real, params.base.seed + section.seeds[0], identity, workspace.runs / "studies", run
         )
@@ -117,7 +117,7 @@ def score_generator(name: str, params: Params, workspace: Workspace) -> None:
     publish_summary(params.tracking, run, generator_info(name, params, ar.config, *counts))
 
 
-def _study_identity(sampler: CachedSampler, tokenizer_sha256: str, params: Params, data: DataSummary) -> str:
+def study_identity(sampler: CachedSampler, tokenizer_sha256: str, params: Params, data: DataSummary) -> str:
     """Hash of all that gFID depends on besides the sampler's settings.
 
     Of the code too: a study must not go on with values that the code of today would not give.
@@ -168,8 +168,18 @@ def _sets(section: EvaluateGeneratorSection) -> int:
     return kinds[section.guidance.kind] + 2 * (len(section.seeds) - 1) + 1
 
 
-def open_sampler(name: str, params: Params, workspace: Workspace, device: torch.device) -> CachedSampler:
-    """What draws the samples of generator ``name``: in the stage, and in each process that it shares the work with."""
+def open_sampler(
+    name: str,
+    params: Params,
+    workspace: Workspace,
+    device: torch.device,
+    section: EvaluateGeneratorSection | None = None,
+) -> CachedSampler:
+    """What draws the samples of generator ``name``: in the stage, and in each process that it shares the work with.
+
+    Args:
+        section: sampler and search; ``None``: those of the generator in ``params``.
+    """
     entry, run = params.generators[name], workspace.generator(name)
     launch = params.generator_launch(name)
     if launch.deterministic:
@@ -181,7 +191,7 @@ def open_sampler(name: str, params: Params, workspace: Workspace, device: torch.
         decoders=CompiledDecoders(ar) if launch.compile else None,
         tokenizer=load_tokenizer_at(workspace.tokenizer(entry.tokenizer), entry.checkpoint).to(device),
         extractor=open_extractor(params.reference, device),
-        section=params.generator_evaluation(name),
+        section=section or params.generator_evaluation(name),
         weights_sha256=file_sha256(run.weights_path),
         extractor_batch=params.reference.batch_size,
         samples_root=sample_cache(workspace),
