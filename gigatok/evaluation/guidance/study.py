@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage
 from optuna.study import MaxTrialsCallback
 from optuna.trial import FrozenTrial, TrialState
 
 from gigatok.config import ConfigError
 from gigatok.evaluation.guidance.setting import NO_GUIDANCE, Guidance, GuidanceReport, Schedule, Scorer, Trial
-from gigatok.evaluation.guidance.study_file import StudyFile
+from gigatok.evaluation.guidance.shared_study import claim, fail_abandoned, open_shared
 
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 
@@ -35,7 +35,7 @@ def guidance_study(
     samples: Sequence[int],
     trials: int,
     name: str = "guidance",
-    storage: Path | None = None,
+    storage: Path | str | None = None,
     seed: int = 0,
     on_trial: Callable[[Trial, bool], None] | None = None,
 ) -> GuidanceReport:
@@ -48,53 +48,70 @@ def guidance_study(
         samples: rising counts, e.g. (1000, 5000, 50000); values of the last are reported
         trials: settings to try besides no guidance, also over several calls or processes with one storage
         name: of the study within the storage
-        storage: journal file shared by all processes that work on the study; ``None``: memory. A killed study
-            resumes from what is in it.
+        storage: journal file, or address of a database, shared by all processes that work on the study; ``None``:
+            memory. A killed study resumes from what is in it.
         on_trial: called with each finished trial and whether it reached the last count (to log it, say)
     """
     if not samples or list(samples) != sorted(set(samples)) or samples[0] < 2 or trials < 1:
         raise ConfigError(f"samples {tuple(samples)} must rise from at least 2, and trials {trials} be at least 1")
-    study = _open_study(name, storage, _NumberedSampler(seed, startup=max(4, trials // 3)))
+    study = open_shared(
+        name,
+        storage,
+        direction="minimize",
+        sampler=_NumberedSampler(seed, startup=max(4, trials // 3)),
+        pruner=optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=2, bootstrap_count=0),
+    )
 
-    def run(trial: optuna.Trial) -> float:
-        guidance = _suggest(trial, space)
-        known = _known(study, guidance)
-        value = float("nan")
-        for stage, count in enumerate(samples):
-            value = known[count] if count in known else score(guidance, count)
-            trial.set_user_attr(f"value@{count}", value)
-            trial.report(value, step=2**stage)  # the pruner compares trials at powers of its factor
-            last = stage == len(samples) - 1
-            if not last and guidance != Guidance() and trial.should_prune():
-                if on_trial is not None:
-                    on_trial(Trial(guidance, count, value), False)
-                raise optuna.TrialPruned
-        if on_trial is not None:
-            on_trial(Trial(guidance, samples[-1], value), True)
-        return value
-
+    run = partial(_score_trial, study=study, score=score, space=space, samples=samples, on_trial=on_trial)
     plain = {"scale": NO_GUIDANCE, "schedule": space.schedules[0], "start": space.starts[0]}
-    if not _has_plain(study, (TrialState.COMPLETE, TrialState.RUNNING)):
+    _reap(study)
+    if not _has_plain(study, (TrialState.COMPLETE, TrialState.RUNNING, TrialState.WAITING)):
         study.enqueue_trial(plain)
     if len(study.get_trials(deepcopy=False, states=_ENDED)) < trials + 1:
         # counts the trials of all processes; a fixed number here would be tried by each of them
-        study.optimize(run, callbacks=[MaxTrialsCallback(trials + 1, states=_ENDED)])
+        study.optimize(run, callbacks=[_reap, MaxTrialsCallback(trials + 1, states=_ENDED)])
     if not _has_plain(study, (TrialState.COMPLETE,)):  # another process took it, and has not ended or was killed
         study.enqueue_trial(plain)
-        study.optimize(run, n_trials=1)
+        waiting = len(study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
+        study.optimize(run, n_trials=waiting, callbacks=[_stop_with_plain])
     return _report(study, samples)
 
 
-def _open_study(name: str, storage: Path | None, sampler: optuna.samplers.BaseSampler) -> optuna.Study:
-    """The study of that name in the storage, new or as it was left."""
-    return optuna.create_study(
-        study_name=name,
-        storage=_storage(storage),
-        direction="minimize",
-        sampler=sampler,
-        pruner=optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=2, bootstrap_count=0),
-        load_if_exists=True,
-    )
+def _score_trial(
+    trial: optuna.Trial,
+    study: optuna.Study,
+    score: Scorer,
+    space: StudySpace,
+    samples: Sequence[int],
+    on_trial: Callable[[Trial, bool], None] | None,
+) -> float:
+    """The value at the last count, on the way to which a setting may be given up."""
+    claim(trial)
+    guidance = _suggest(trial, space)
+    known = _known(study, guidance)
+    value = float("nan")
+    for stage, count in enumerate(samples):
+        value = known[count] if count in known else score(guidance, count)
+        trial.set_user_attr(f"value@{count}", value)
+        trial.report(value, step=2**stage)  # the pruner compares trials at powers of its factor
+        last = stage == len(samples) - 1
+        if not last and guidance != Guidance() and trial.should_prune():
+            if on_trial is not None:
+                on_trial(Trial(guidance, count, value), False)
+            raise optuna.TrialPruned
+    if on_trial is not None:
+        on_trial(Trial(guidance, samples[-1], value), True)
+    return value
+
+
+def _reap(study: optuna.Study, _: FrozenTrial | None = None) -> None:
+    """Have what killed processes left tried again; what they scored of it is known."""
+    fail_abandoned(study, lambda trial: {} if _complete(trial) else None)
+
+
+def _stop_with_plain(study: optuna.Study, _: FrozenTrial) -> None:
+    if _has_plain(study, (TrialState.COMPLETE,)):
+        study.stop()
 
 
 class _NumberedSampler(optuna.samplers.BaseSampler):
@@ -131,13 +148,8 @@ class _NumberedSampler(optuna.samplers.BaseSampler):
 def _has_plain(study: optuna.Study, states: tuple[TrialState, ...]) -> bool:
     """Whether a trial without guidance is in one of these states."""
     found = study.get_trials(deepcopy=False, states=states)
-    return any(_guidance(trial) == Guidance() for trial in found if _complete(trial))
-
-
-def _storage(path: Path | None) -> BaseStorage:
-    if path is None:
-        return InMemoryStorage()
-    return JournalStorage(StudyFile(path))
+    settings = [trial.params or trial.system_attrs.get("fixed_params", {}) for trial in found]  # the latter: it waits
+    return any(setting.get("scale") == NO_GUIDANCE for setting in settings)
 
 
 def _suggest(trial: optuna.Trial, space: StudySpace) -> Guidance:

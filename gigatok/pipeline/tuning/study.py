@@ -9,14 +9,11 @@ from typing import Any
 
 import optuna
 from optuna.exceptions import ExperimentalWarning
-from optuna.storages import BaseStorage, JournalStorage
 from optuna.trial import FrozenTrial, TrialState
-from pydantic import ValidationError
 
 from gigatok.artifacts import git_state
-from gigatok.artifacts.process import ProcessIdentity, this_process
 from gigatok.config import ConfigError, GigatokError, Params, load_params
-from gigatok.evaluation.guidance.study_file import StudyFile
+from gigatok.evaluation.guidance.shared_study import claim, fail_abandoned, open_shared
 from gigatok.pipeline.tuning.plan import StudyPlan
 from gigatok.pipeline.tuning.pruning import among_worst, at_step, is_dominated
 from gigatok.pipeline.tuning.space import Setting, Space, is_chosen
@@ -29,7 +26,7 @@ DELIVER_SECONDS = 30.0
 LOCK_SECONDS = 120.0
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 _TAKEN = (*_ENDED, TrialState.RUNNING)
-_IDENTITY, _WORKER, _REASON, _SECONDS = "identity", "worker", "reason", "seconds"
+_IDENTITY, _REASON, _SECONDS = "identity", "reason", "seconds"
 _COMMIT, _DIRTY = "commit", "dirty"
 
 
@@ -45,16 +42,12 @@ def open_study(plan: StudyPlan, storage: str | None) -> optuna.Study:
         GigatokError: the storage cannot be opened.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        study = optuna.create_study(
-            study_name=plan.study,
-            storage=_storage(plan, storage),
-            directions=["minimize"] * len(OBJECTIVES),
-            sampler=plan.sampler(0),
-            load_if_exists=True,
-        )
-    except Exception as error:  # SQLAlchemy, the file system: each has kinds of its own
-        raise GigatokError(f"--storage {storage}: {' '.join(str(error).split())[:200]}: check the address") from None
+    study = open_shared(
+        plan.study,
+        storage or plan.folder / "journal.log",
+        directions=["minimize"] * len(OBJECTIVES),
+        sampler=plan.sampler(0),
+    )
     known = study.user_attrs.get(_IDENTITY)
     if known is None:
         with warnings.catch_warnings(category=ExperimentalWarning, action="ignore"):
@@ -88,7 +81,7 @@ def work(study: optuna.Study, plan: StudyPlan, trials: int, minutes: float | Non
                 return
             study.sampler = plan.sampler(len(study.get_trials(deepcopy=False)))  # the number that comes next
             trial = study.ask()
-            trial.set_user_attr(_WORKER, this_process().model_dump_json())
+            claim(trial)
             setting = plan.space.suggest(trial)
             twin = _twin(study, trial.number, setting, plan.space)
             if twin is not None:
@@ -107,23 +100,8 @@ def ended(study: optuna.Study) -> int:
 
 
 def reap(study: optuna.Study) -> list[int]:
-    """Fail the trials whose worker has ended, and put their settings first in the queue; returns their numbers.
-
-    Workers of other machines cannot be asked: their trials are left alone.
-    """
-    found = []
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        worker = _worker(trial)
-        if worker is None or worker.alive() is not False:
-            continue
-        try:
-            study.tell(trial.number, state=TrialState.FAIL)
-        except ValueError:  # another worker was faster
-            continue
-        if is_chosen(trial):
-            study.enqueue_trial(trial.params, user_attrs={"folder": _folder_name(trial)})
-        found.append(trial.number)
-    return found
+    """Fail the trials whose worker has ended, to be taken up again in their folders; returns their numbers."""
+    return fail_abandoned(study, lambda trial: {"folder": _folder_name(trial)} if is_chosen(trial) else None)
 
 
 def _run(
@@ -238,20 +216,9 @@ def _running(study: optuna.Study) -> list[FrozenTrial]:
     return [trial for trial in found if "like" not in trial.user_attrs]
 
 
-def _worker(trial: FrozenTrial) -> ProcessIdentity | None:
-    try:
-        return ProcessIdentity.model_validate_json(trial.user_attrs.get(_WORKER, ""))
-    except ValidationError:
-        return None
-
-
 def _folder_name(trial: optuna.Trial | FrozenTrial) -> str:
     """A trial that was taken up again goes on in the folder of the first."""
     return str(trial.user_attrs.get("folder") or f"trial-{trial.number:04d}")
-
-
-def _storage(plan: StudyPlan, storage: str | None) -> BaseStorage | str:
-    return storage if storage else JournalStorage(StudyFile(plan.folder / "journal.log"))
 
 
 def _text(setting: Setting) -> str:

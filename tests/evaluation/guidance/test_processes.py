@@ -1,11 +1,23 @@
-"""Two processes that search for guidance at the same time, over one storage."""
+"""Processes that search for guidance over one storage: two at the same time, and one after another was killed."""
 
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
+
+import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.study import load_study
+from optuna.trial import TrialState
+
+from gigatok.evaluation.guidance.setting import Guidance
+from gigatok.evaluation.guidance.study import StudySpace, guidance_study
+from gigatok.evaluation.guidance.study_file import StudyFile
 
 TRIALS = 10
 PROGRAM = """
@@ -41,10 +53,6 @@ def start(folder: Path, processes: int) -> list[list[float]]:
 
 
 def test_two_processes_share_the_trials_of_one_study(tmp_path: Path) -> None:
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
-    from optuna.study import load_study
-
     reports = start(tmp_path, 2)
     scored = {path.name: path.read_text().splitlines() for path in tmp_path.glob("*.scored")}
     assert len(scored) == 2
@@ -72,3 +80,49 @@ def test_two_processes_share_the_trials_of_one_study(tmp_path: Path) -> None:
         if json.loads(line)[3] == 40
     )
     assert sum(len(path.read_text().splitlines()) for path in tmp_path.glob("*.scored")) == before
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from gigatok.evaluation.guidance.study import StudySpace, guidance_study
+
+calls = []
+
+def score(guidance, samples):
+    calls.append(guidance)
+    if len(calls) == int(sys.argv[2]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return (guidance.scale - 2.0) ** 2 + 100 / samples
+
+space = StudySpace(schedules=("constant",), starts=(0.0,))
+guidance_study(score, space, samples=(10, 40), trials=4, storage=Path(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize("call", [2, 4])
+def test_what_a_killed_process_had_begun_is_tried_again(tmp_path: Path, call: int) -> None:
+    """Killed in the second half of no guidance, and in another setting."""
+    path = tmp_path / "study.log"
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(path), str(call)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    load = partial(load_study, study_name="guidance", storage=JournalStorage(StudyFile(path)))
+    (left,) = load().get_trials(states=(TrialState.RUNNING,))
+    calls: list[tuple[Guidance, int]] = []
+
+    def score(guidance: Guidance, samples: int) -> float:
+        calls.append((guidance, samples))
+        return (guidance.scale - 2.0) ** 2 + 100 / samples
+
+    space = StudySpace(schedules=("constant",), starts=(0.0,))
+    report = guidance_study(score, space, samples=(10, 40), trials=4, storage=path)
+    states = [trial.state for trial in load().get_trials()]
+    assert states.count(TrialState.RUNNING) == states.count(TrialState.WAITING) == 0
+    assert states[left.number] == TrialState.FAIL
+    assert states.count(TrialState.FAIL) == 1
+    assert len(states) == 4 + 1 + 1
+    assert load().get_trials()[left.number + 1].params == left.params  # first of all
+    known = "value@10" in left.user_attrs
+    assert known or call == 4
+    assert calls[0] == (Guidance(left.params["scale"]), 40 if known else 10)  # no count is scored twice
+    assert report.unguided.value == 1.0 + 100 / 40
