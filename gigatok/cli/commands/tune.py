@@ -21,6 +21,11 @@ tune_app = typer.Typer(
 )
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON, nothing else, on stdout.")]
 
+_Minutes = Annotated[float | None, typer.Option(min=0, help="Begin no trial later than this.")]
+_Storage = Annotated[
+    str | None, typer.Option(help="Database of the study, e.g. sqlite:///study.db; default: a journal.")
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
@@ -33,13 +38,11 @@ def tokenizer(
     trials: Annotated[
         int, typer.Option(min=1, help="Trials in all, those of other workers and earlier calls too.")
     ] = 12,
-    minutes: Annotated[float | None, typer.Option(min=0, help="Begin no trial later than this.")] = None,
+    minutes: _Minutes = None,
     steps: Annotated[int, typer.Option(min=1, help="Steps of a trial's tokenizer.")] = 120,
     generator_steps: Annotated[int, typer.Option(min=1, help="Steps of a trial's AR model.")] = 120,
     study: Annotated[str | None, typer.Option(help="Name of the study; default: tokenizer-NAME.")] = None,
-    storage: Annotated[
-        str | None, typer.Option(help="Database of the study, e.g. sqlite:///study.db; default: a journal.")
-    ] = None,
+    storage: _Storage = None,
     as_json: _Json = False,
 ) -> None:
     """Try semantic weight, entropy weight, learning rate and alignment layer; objectives: rFID and AR validation loss.
@@ -85,6 +88,8 @@ def guidance(
     scales: Annotated[str, typer.Option(help="Scales to try.")] = "1.25,1.5,1.75,2,2.5,3,4",
     schedules: Annotated[str, typer.Option(help="Of constant, step, linear, cosine.")] = "constant,step,linear,cosine",
     starts: Annotated[str, typer.Option(help="Shares of the tokens before 'step' begins.")] = "0,0.18,0.3",
+    minutes: _Minutes = None,
+    storage: _Storage = None,
     as_json: _Json = False,
 ) -> None:
     """Search the guidance of the best gFID, few samples first; no guidance and the whole curve are always reported.
@@ -111,7 +116,7 @@ def guidance(
     from gigatok.artifacts import Workspace
     from gigatok.pipeline.tuning.guidance import report_entries, storage_of, study_guidance
 
-    report = study_guidance(name, params, Workspace(root), section)
+    report = study_guidance(name, params, Workspace(root), section, storage, minutes)
     document = _write_guidance_report(root, name, params.profile, report_entries(report), len(report.stopped))
     if as_json:
         print(json.dumps(document, indent=2))
@@ -119,7 +124,8 @@ def guidance(
     best = document["best"]
     print(f"no guidance: gFID {report.unguided.value:.4g}; best: gFID {best['gfid']:.4g} with scale {best['scale']:g}, "
           f"{best['schedule']}, {report.unguided.samples} samples each")  # fmt: skip
-    print(f"\nReport: {document['report']}\nStudy:  optuna-dashboard {storage_of(Workspace(root), name)}")
+    address = storage or storage_of(Workspace(root), name)
+    print(f"\nReport: {document['report']}\nStudy:  optuna-dashboard {address}")
 
 
 def _write_tokenizer_report(plan: StudyPlan, trials: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

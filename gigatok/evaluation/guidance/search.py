@@ -28,6 +28,8 @@ class GuidanceSearch:
 
     Args:
         identity: hash of everything besides the sampler that gFID depends on
+        storage: database of a study; ``None``: a journal in ``studies``
+        minutes: a study begins no setting later than this; ``None``: no limit
     """
 
     sampler: CachedSampler
@@ -36,6 +38,8 @@ class GuidanceSearch:
     identity: str
     studies: Path
     run: RunFolder
+    storage: str | None = None
+    minutes: float | None = None
     unguided_features: dict[int, Features] = field(default_factory=dict, init=False)
     """Features without guidance, by count: other metrics need them too."""
     _known: dict[tuple[Guidance, int], Estimate] = field(default_factory=dict, init=False)
@@ -92,8 +96,9 @@ class GuidanceSearch:
             samples=(*settings.samples, section.samples),
             trials=settings.trials,
             name=f"{self.run.name}-{name}",
-            storage=self.studies / f"{self.run.name}.log",
+            storage=self.storage or self.studies / f"{self.run.name}.log",
             seed=self.seed,
+            minutes=self.minutes,
             on_trial=self._report_trial,
         )
 

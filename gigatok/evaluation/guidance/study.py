@@ -37,6 +37,7 @@ def guidance_study(
     name: str = "guidance",
     storage: Path | str | None = None,
     seed: int = 0,
+    minutes: float | None = None,
     on_trial: Callable[[Trial, bool], None] | None = None,
 ) -> GuidanceReport:
     """Optuna study with few samples first: settings in the better half at a count go on to the next count.
@@ -50,6 +51,7 @@ def guidance_study(
         name: of the study within the storage
         storage: journal file, or address of a database, shared by all processes that work on the study; ``None``:
             memory. A killed study resumes from what is in it.
+        minutes: begin no setting later than this, no guidance aside; ``None``: no limit
         on_trial: called with each finished trial and whether it reached the last count (to log it, say)
     """
     if not samples or list(samples) != sorted(set(samples)) or samples[0] < 2 or trials < 1:
@@ -69,7 +71,8 @@ def guidance_study(
         study.enqueue_trial(plain)
     if len(study.get_trials(deepcopy=False, states=_ENDED)) < trials + 1:
         # counts the trials of all processes; a fixed number here would be tried by each of them
-        study.optimize(run, callbacks=[_reap, MaxTrialsCallback(trials + 1, states=_ENDED)])
+        timeout = None if minutes is None else 60 * minutes
+        study.optimize(run, timeout=timeout, callbacks=[_reap, MaxTrialsCallback(trials + 1, states=_ENDED)])
     if not _has_plain(study, (TrialState.COMPLETE,)):  # another process took it, and has not ended or was killed
         study.enqueue_trial(plain)
         waiting = len(study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))

@@ -19,14 +19,25 @@ from gigatok.evaluation.workers import open_workers, processes_for
 from gigatok.runtime.device import set_up
 
 
-def study_guidance(name: str, params: Params, workspace: Workspace, guidance: GuidanceSection) -> GuidanceReport:
+def study_guidance(
+    name: str,
+    params: Params,
+    workspace: Workspace,
+    guidance: GuidanceSection,
+    storage: str | None = None,
+    minutes: float | None = None,
+) -> GuidanceReport:
     """Search the guidance of generator ``name``. Samples, features and trials of earlier searches are taken.
 
     As in the stage, ``launch`` says how many processes share the work, and whether they compile or refuse what cannot
     be repeated.
 
+    Args:
+        storage: a database that SQLAlchemy knows (``sqlite:///study.db``); ``None``: a journal (``storage_of``).
+        minutes: begin no setting later than this, no guidance aside; ``None``: no limit.
+
     Raises:
-        GigatokError: the generator, its tokenizer or the reference is not there.
+        GigatokError: the generator, its tokenizer or the reference is not there; the storage cannot be opened.
     """
     entry, run = params.generators[name], workspace.generator(name)
     source = workspace.tokenizer(entry.tokenizer)
@@ -45,7 +56,8 @@ def study_guidance(name: str, params: Params, workspace: Workspace, guidance: Gu
         identity = study_identity(sampler, file_sha256(weights), params, data)
         real = read_stored_reference(workspace).reference_set(params.reference)
         seed = params.base.seed + section.seeds[0]
-        return GuidanceSearch(sampler, real, seed, identity, workspace.runs / "studies", run).search()
+        studies = workspace.runs / "studies"
+        return GuidanceSearch(sampler, real, seed, identity, studies, run, storage, minutes).search()
 
 
 def report_entries(report: GuidanceReport) -> list[dict[str, Any]]:

@@ -11,9 +11,11 @@ import torch
 from optuna import get_all_study_names
 from optuna.storages import JournalStorage
 
+from gigatok.config import GigatokError
 from gigatok.config.evaluation import GuidanceSection
 from gigatok.evaluation import workers
 from gigatok.evaluation.guidance import sampler
+from gigatok.evaluation.guidance.setting import Guidance
 from gigatok.evaluation.guidance.study_file import StudyFile
 from gigatok.evaluation.stages import generator as generator_stage
 from gigatok.evaluation.stages.generator import score_generator
@@ -60,3 +62,17 @@ def test_it_goes_on_with_the_study_of_the_stage(project: Any) -> None:
     assert len(report.curve) >= 2
     assert len(studies(storage_of(project.workspace, "S-S"))) == 1
     assert project.judge.network.seen == seen
+
+
+def test_a_database_and_a_time_limit(project: Any) -> None:
+    """After no time there is no guidance alone, in the database; the next call goes on there."""
+    address = f"sqlite:///{project.workspace.root}/study.db"
+    limited = study_guidance("S-S", project.params, project.workspace, SECTION, address, minutes=0)
+    assert [trial.guidance for trial in limited.curve] == [Guidance()]
+    report = study_guidance("S-S", project.params, project.workspace, SECTION, address)
+    assert report.unguided == limited.unguided
+    assert len(report.curve) >= 2
+    assert len(get_all_study_names(address)) == 1
+    assert not storage_of(project.workspace, "S-S").exists()
+    with pytest.raises(GigatokError, match=r"^--storage nothing://x: [^\n]*: check the address$"):
+        study_guidance("S-S", project.params, project.workspace, SECTION, "nothing://x")

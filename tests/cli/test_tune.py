@@ -1,0 +1,33 @@
+"""``gigatok-bench tune``: options reach the study."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cli_harness import Command
+
+from gigatok.config import GigatokError
+from gigatok.config.profiles import render
+
+
+@pytest.mark.parametrize(
+    ("options", "given"),
+    [([], (None, None)), (["--storage", "sqlite:///s.db", "--minutes", "1.5"], ("sqlite:///s.db", 1.5))],
+)
+def test_guidance_takes_storage_and_minutes(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], given: tuple[Any, Any]
+) -> None:
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
+    (tmp_path / "params.yaml").write_text(render("smoke"))
+    monkeypatch.chdir(tmp_path)
+    taken: list[Any] = []
+
+    def study_guidance(*arguments: Any) -> None:
+        taken.extend(arguments[-2:])
+        raise GigatokError("seen")
+
+    monkeypatch.setattr("gigatok.pipeline.tuning.guidance.study_guidance", study_guidance)
+    assert command("tune", "guidance", "S-S", *options).err.strip() == "gigatok-bench: seen"
+    assert tuple(taken) == given
