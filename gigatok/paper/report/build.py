@@ -35,6 +35,7 @@ from gigatok.paper.report.summary.headline import STEM as HEADLINE
 from gigatok.paper.report.summary.headline import write_headline
 from gigatok.paper.results.predictors import predictions
 from gigatok.paper.results.reader import Results
+from gigatok.paper.studies.kept import kept_studies
 from gigatok.paper.tables.counted import exact_tables
 from gigatok.paper.tables.measured import measured_tables, write_paper_tables
 from gigatok.paper.tables.noise import NAME as NOISE
@@ -86,6 +87,7 @@ def build_report(runs_root: Path, params: Params, out: Path) -> Path:
         paper=paper,
         figures=figures,
         spent=spent(results, all_needs(params)),
+        studies=kept_studies(out),
         others=other_reports(out),
         more=more,
     )

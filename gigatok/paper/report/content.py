@@ -15,6 +15,7 @@ from gigatok.paper.report.claims.page import ClaimPage
 from gigatok.paper.report.manifest import OtherReport
 from gigatok.paper.report.summary.costs import Spent
 from gigatok.paper.results.predictors import Prediction
+from gigatok.paper.studies.kept import KeptStudy
 from gigatok.paper.tables.counted import ExactTable
 from gigatok.paper.tables.measured import MeasuredTables
 from gigatok.paper.tables.scaling_rows import ScalingRow
@@ -55,6 +56,8 @@ class Page:
     """Folder with the pictures that were written before."""
     spent: Spent
     """By all runs of the settings."""
+    studies: Sequence[KeptStudy] = ()
+    """Of the same project."""
     others: Sequence[OtherReport] = ()
     """Reports in the same project."""
     more: Sequence[WrittenFigure] = ()

@@ -30,6 +30,7 @@ from gigatok.paper.report.page_figures import (
     predictors,
     rung,
     shown_figure,
+    study,
 )
 from gigatok.paper.report.paper_section import paper_context
 from gigatok.paper.report.scaling_section import scaling_values
@@ -47,6 +48,7 @@ SECTIONS = (
     ("pictures", "Pictures"),
     ("paper-tables", "Paper tables"),
     ("paper-figures", "Paper figures"),
+    ("studies", "Studies"),
     ("measured", "How measured"),
     ("settings", "Settings"),
     ("licences", "Licences"),
@@ -65,7 +67,8 @@ def render_html(page: Page) -> str:
     notes = Footnotes()
     values = _common(page, notes)
     plots = [plot(page, notes, column) for column in plotted_columns()]
-    return render("index.html.j2", {**values, "sections": SECTIONS, "plots": plots})
+    sections = [each for each in SECTIONS if each[0] != "studies" or page.studies]
+    return render("index.html.j2", {**values, "sections": sections, "plots": plots})
 
 
 def render_claim(page: Page, place: int) -> str:
@@ -143,6 +146,7 @@ def _common(page: Page, notes: Footnotes) -> dict[str, Any]:
         "dirty": _dirty(page),
         "first": first_screen(page.rows, page.params, page.paper.claims, page.statements, page.spent),
         "others": page.others,
+        "studies": [(each.link, study(notes, each)) for each in page.studies],
         "headline": shown,
         "counts": verdict_counts(page.paper.claims),
         "claims": [each.values for each in page.paper.claim_pages],

@@ -20,6 +20,7 @@ from gigatok.paper.text import compact
 
 if TYPE_CHECKING:
     from gigatok.paper.report.content import Page
+    from gigatok.paper.studies.kept import KeptStudy
 
 
 _SVG_SIZE = re.compile(r'<svg[^>]*? width="([\d.]+)pt" height="([\d.]+)pt"')
@@ -196,6 +197,13 @@ def laws(page: Page, notes: Footnotes) -> PageFigure:
         "scale.",
         scores=page.paper.laws.scores,
     )
+
+
+def study(notes: Footnotes, kept: KeptStudy) -> PageFigure:
+    """The figure of a kept study."""
+    often = f"{kept.trials} {'trials' if kept.figure.startswith('pareto') else 'settings with all samples'}"
+    caption = f"Profile {kept.profile}, {often}."
+    return shown_figure(kept.folder, notes, kept.figure, title=kept.title, alt=kept.alt, caption=caption)
 
 
 def _scores(rows: Sequence[ScalingRow], key: str) -> list[Score]:

@@ -10,6 +10,13 @@ from gigatok.artifacts import write_json, write_text
 from gigatok.paper.results.pedigree import short
 from gigatok.paper.text import markdown_table
 
+PAGE, DOCUMENT = "README.md", "study.json"
+
+
+def title_of(document: Mapping[str, Any]) -> str:
+    """What a study is called: that of a tokenizer by its name, that of guidance by its generator."""
+    return f"Study {document['study']}" if "tokenizer" in document else f"Guidance of {document['generator']}"
+
 
 def write_tokenizer_study(folder: Path, document: Mapping[str, Any]) -> None:
     """``README.md``, ``study.json``, ``pareto`` and ``settings`` in every format.
@@ -20,17 +27,17 @@ def write_tokenizer_study(folder: Path, document: Mapping[str, Any]) -> None:
     from gigatok.paper.studies.figures import write_pareto, write_settings
 
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "study.json", document)
+    write_json(folder / DOCUMENT, document)
     write_pareto(document["trials"], document["front"], folder / "pareto")
     write_settings(document["trials"], folder / "settings")
     head, *body = tokenizer_rows(document)
     text = (
-        f"# Study {document['study']}\n\n{_what_ran(document)} `*`: no other trial beats it in both scores. "
+        f"# {title_of(document)}\n\n{_what_ran(document)} `*`: no other trial beats it in both scores. "
         "One training each: differences of a trial to its neighbour may be those of a seed.\n\n"
         "![rFID against AR validation loss](pareto.png)\n\n![each setting against both](settings.png)\n\n"
         f"{markdown_table(head, body, left=2)}\n{_how_to_repeat(document)}"
     )
-    write_text(folder / "README.md", text)
+    write_text(folder / PAGE, text)
 
 
 def write_guidance_study(folder: Path, document: Mapping[str, Any]) -> None:
@@ -38,19 +45,19 @@ def write_guidance_study(folder: Path, document: Mapping[str, Any]) -> None:
     from gigatok.paper.studies.figures import write_guidance
 
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "study.json", document)
+    write_json(folder / DOCUMENT, document)
     write_guidance(document["trials"], folder / "guidance")
     head = ["scale", "schedule", "start", "samples", "gFID"]
     body = [[f"{each['scale']:g}", each["schedule"], f"{each['start']:g}", str(each["samples"]), f"{each['gfid']:.4g}"]
             for each in document["trials"]]  # fmt: skip
     made = f"commit {_commit(document)}" if document["commit"] else "outside Git"
     text = (
-        f"# Guidance of {document['generator']}\n\nProfile {document['profile']}, {made}. "
+        f"# {title_of(document)}\n\nProfile {document['profile']}, {made}. "
         f"{len(document['trials'])} settings with all samples, {document['given_up']} given up before. "
         "The best of many is better than it will be with other samples.\n\n"
         f"![gFID against the scale](guidance.png)\n\n{markdown_table(head, body, left=2)}\n"
     )
-    write_text(folder / "README.md", text)
+    write_text(folder / PAGE, text)
 
 
 def _what_ran(document: Mapping[str, Any]) -> str:
