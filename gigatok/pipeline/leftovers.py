@@ -1,4 +1,4 @@
-"""What no entry of ``params.yaml`` uses any more: runs, runs that were set aside, files of killed processes, locks."""
+"""What no entry of ``params.yaml`` uses any more: runs, studies, stored work, files of killed processes, locks."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from gigatok.artifacts import RunFolder, Workspace
 from gigatok.artifacts.lock import hold, living_owner
 from gigatok.artifacts.process import owner_is_dead
 from gigatok.config import GigatokError, Params
+from gigatok.pipeline.unused_work import study_worker, unused_cache, unused_studies
 
-Kind = Literal["run", "old run", "part", "lock"]
+Kind = Literal["run", "old run", "study", "cache", "part", "lock"]
 PART = ".part"
 """Ends the name of a file that is still being written (``artifacts.files.replacing``)."""
 
@@ -31,16 +32,25 @@ class Leftover(NamedTuple):
 
     @property
     def held(self) -> str:
-        """Who trains there now, so that it stays; empty: nobody."""
+        """Who works there now, so that it stays; empty: nobody."""
+        if self.kind == "study":
+            worker = study_worker(self.path)
+            return f"in work by {worker}" if worker else ""
         owner = living_owner(self.run.lock_path) if self.run else None
         return f"in training by {owner.describe()}" if owner else ""
 
 
 def leftovers(workspace: Workspace, params: Params) -> list[Leftover]:
     """All there is, by kind and path. Nothing is changed."""
-    found = [
+    whole = [
         *_runs(workspace, params),
         *_set_aside(workspace),
+        *(Leftover("study", path, _size(path), why) for path, why in unused_studies(workspace, params)),
+    ]
+    gone = {each.path for each in whole if not each.held}
+    found = [
+        *whole,
+        *(Leftover("cache", path, _size(path), why) for path, why in unused_cache(workspace, params, gone)),
         *_torn_states(workspace),
         *_parts(workspace.runs),
         *_parts(workspace.reports),

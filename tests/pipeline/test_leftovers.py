@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -14,6 +15,7 @@ from gigatok.artifacts import Workspace
 from gigatok.artifacts.process import this_process
 from gigatok.cli.app import main
 from gigatok.cli.commands.clean import size
+from gigatok.config import load_params
 from gigatok.config.profiles import render
 
 
@@ -50,6 +52,92 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (locks / "generators-mine.lock").write_text(this_process().model_dump_json())
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def sampled(root: Path, name: str, weights: Path | str, code: str | None = None) -> str:
+    """An entry of the store of samples; returns its path below the project."""
+    from gigatok.evaluation.store.samples import sampling_code
+
+    folder = root / "runs" / "cache" / "samples" / "ab" / name
+    folder.mkdir(parents=True)
+    sha256 = weights if isinstance(weights, str) else hashlib.sha256(weights.read_bytes()).hexdigest()
+    key = {"kind": "samples", "weights": sha256, "code": code or sampling_code()}
+    (folder / "key.json").write_text(json.dumps({"key": key, "count": 4}))
+    return folder.relative_to(root).as_posix()
+
+
+def a_study(root: Path, name: str, tokenizer: str, weights: bytes) -> Path:
+    """A tokenizer's study with one trial; returns its generator's weights."""
+    trial = root / "runs" / "studies" / name / "trial-0000"
+    run = trial / "runs" / "generators" / tokenizer
+    run.mkdir(parents=True)
+    (trial / "params.yaml").write_text(f"tokenizers:\n  {tokenizer}: {{}}\n")
+    (run / "weights.safetensors").write_bytes(weights)
+    return run / "weights.safetensors"
+
+
+@pytest.mark.parametrize("trained", [True, False])
+def test_studies_and_stored_samples_that_nothing_uses(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], trained: bool
+) -> None:
+    """Where an entry has no weights, those that were set aside may come back to it: their samples stay."""
+    from gigatok.evaluation.store.features import feature_cache
+
+    runs = project / "runs"
+    for name in load_params(project / "params.yaml").generators if trained else ():
+        (runs / "generators" / name).mkdir(exist_ok=True)
+        (runs / "generators" / name / "weights.safetensors").write_bytes(name.encode())
+    if not trained:
+        (runs / "generators" / "S-S" / "weights.safetensors").unlink()
+    kept, gone = a_study(project, "any-name", "S-S", b"k"), a_study(project, "other", "mine", b"g")
+    (runs / "studies" / "new").mkdir()
+    for name in ("S-S.log", "mine.log", f"S-S-{'0' * 16}.json", f"mine-{'0' * 16}.json", "S-S.txt"):
+        (runs / "studies" / name).write_text("")
+    aside = runs / ".old" / "generators-S-S-1" / "weights.safetensors"
+    aside.parent.mkdir()
+    aside.write_bytes(b"a")
+    feature_cache(Workspace(project)).mkdir(parents=True)
+    (runs / "cache" / "features-000000000000").mkdir()
+    sampled(project, "1", kept)
+    if trained:
+        sampled(project, "2", runs / "generators" / "S-S" / "weights.safetensors")
+    wanted = {
+        "runs/studies/other",
+        "runs/studies/mine.log",
+        f"runs/studies/mine-{'0' * 16}.json",
+        "runs/cache/features-000000000000",
+        sampled(project, "3", gone),
+        sampled(project, "4", "0" * 64),
+        sampled(project, "5", kept, code="other"),
+    }
+    old = sampled(project, "6", aside)
+    wanted |= {old} if trained else set()
+    (runs / "cache" / "samples" / "ab" / "torn").mkdir()
+    (runs / "cache" / "samples" / "ab" / "torn" / "key.json").write_text("{")
+    items = json.loads(run(monkeypatch, capsys, "--json"))["items"]
+    assert {each["path"] for each in items if each["kind"] in ("study", "cache")} == wanted
+    assert {each["bytes"] > 0 for each in items if each["path"] == "runs/studies/other"} == {True}
+    before = files(project)
+    run(monkeypatch, capsys, "--yes")
+    left = files(project)
+    assert not any(path.startswith(tuple(wanted)) for path in left)
+    assert {path for path in before if "/studies/any-name" in path or "/ab/1/" in path or "/ab/torn" in path} <= left
+
+
+def test_a_study_in_work_stays_and_so_do_its_samples(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from gigatok.evaluation.guidance.shared_study import claim, open_shared
+
+    weights = a_study(project, "other", "mine", b"g")
+    path = sampled(project, "1", weights)
+    for journal in ("other/journal.log", "mine.log"):
+        claim(open_shared("s", project / "runs" / "studies" / journal).ask())
+    found = {each["path"]: each["kept"] for each in json.loads(run(monkeypatch, capsys, "--yes", "--json"))["items"]}
+    words = f"in work by process {os.getpid()} on "
+    assert [found[f"runs/studies/{name}"].startswith(words) for name in ("other", "mine.log")] == [True, True]
+    assert path not in found
+    assert weights.exists()
 
 
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *options: str) -> str:

@@ -25,9 +25,9 @@ def clean(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list it, which is the default.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, nothing else, on stdout.")] = False,
 ) -> None:
-    """List runs, set-aside runs, parts of files and locks that no entry of params.yaml uses; --yes removes them.
+    """List runs, studies, samples, parts of files and locks that no entry of params.yaml uses; --yes removes them.
 
-    A run in training stays. DVC's cache keeps what it has of removed runs: 'dvc gc' cleans it.
+    A run in training and a study in work stay. DVC's cache keeps what it has of removed runs: 'dvc gc' cleans it.
     """
     from gigatok.artifacts import Workspace
     from gigatok.artifacts.lock import hold

@@ -65,6 +65,16 @@ def fail_abandoned(study: optuna.Study, again: Callable[[FrozenTrial], Mapping[s
     return found
 
 
+def living_workers(journal: Path) -> list[ProcessIdentity]:
+    """Processes that work on the studies in a journal; those of other machines count as living."""
+    storage = JournalStorage(StudyFile(journal))
+    trials = [trial for study in optuna.get_all_study_names(storage)
+              for trial in optuna.load_study(study_name=study, storage=storage).get_trials(
+                  deepcopy=False, states=(TrialState.RUNNING,))]  # fmt: skip
+    workers = [_worker(trial) for trial in trials]
+    return [worker for worker in workers if worker is not None and worker.alive() is not False]
+
+
 def _worker(trial: FrozenTrial) -> ProcessIdentity | None:
     try:
         return ProcessIdentity.model_validate_json(trial.user_attrs.get(_WORKER, ""))

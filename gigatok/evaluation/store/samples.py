@@ -81,7 +81,7 @@ class SampleStore(NamedTuple):
             "sampler": self.spec.model_dump(),
             "classes": f"balanced over {classes}",
             "seed": self.seed,
-            "code": code_fingerprint(["models", "sampling"]),
+            "code": sampling_code(),
         }
         if self.decoders is not None:
             key["compiled"] = True  # rounded differently, so that a sample may differ
@@ -103,6 +103,11 @@ class SampleStore(NamedTuple):
 
 def _report(progress: Progress, start: int, count: int, done: int) -> None:
     progress(start + done, count)
+
+
+def sampling_code() -> str:
+    """Fingerprint of the code that draws samples."""
+    return code_fingerprint(["models", "sampling"])
 
 
 def sample_cache(workspace: Workspace) -> Path:

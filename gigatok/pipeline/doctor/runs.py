@@ -51,6 +51,10 @@ def left_over(patient: Patient) -> Iterator[Check]:
     if runs:
         size = size_text(sum(each.bytes for each in runs))
         yield Check("unused runs", "ok", f"{len(runs)}, {size}", f"{_CLEAN} them; 'gigatok-bench runs' lists them too")
+    work = [each for each in found if each.kind in ("study", "cache")]
+    if work:
+        size = size_text(sum(each.bytes for each in work))
+        yield Check("unused studies, samples", "ok", f"{len(work)}, {size}", f"{_CLEAN} them")
     for name, folder, fix in (
         ("feature cache", patient.root / "runs" / "cache", "removing it costs time in the next scoring, nothing else"),
         ("experiment copies", patient.root / ".dvc" / "tmp" / "exps", "'dvc exp clean' removes what none needs"),
