@@ -34,6 +34,17 @@ class SyncReport(NamedTuple):
     points_added: int
 
 
+class Closed(NamedTuple):
+    """A run that MLflow showed as running, and as what it was closed."""
+
+    run_id: str
+    name: str
+    status: str
+
+    def __str__(self) -> str:
+        return printable(f"{self.name}: {self.status}")
+
+
 def sync(runs_root: Path, section: TrackingSection) -> SyncReport:
     """Bring MLflow up to the files of every run. Repeating it adds nothing.
 
@@ -84,13 +95,11 @@ def sync(runs_root: Path, section: TrackingSection) -> SyncReport:
     return SyncReport(destination.shown, tuple(done), points)
 
 
-def doctor(runs_root: Path, section: TrackingSection) -> list[str]:
+def doctor(runs_root: Path, section: TrackingSection) -> list[Closed]:
     """Close runs that MLflow shows as running although nobody trains them.
 
-    Runs of other machines are left alone. Run folders say how a run ended; without one it was killed.
-
-    Returns:
-        A line for each closed run.
+    Runs of other machines are left alone. Run folders say how a run ended; without one it was killed. Returns those
+    that were closed.
 
     Raises:
         GigatokError: the server does not answer, or refuses.
@@ -112,7 +121,7 @@ def doctor(runs_root: Path, section: TrackingSection) -> list[str]:
                 status = "FINISHED" if SUITE in tags else "RUNNING"
             if status != "RUNNING":
                 store.set_status(item.info.run_id, status, ended)
-                closed.append(printable(f"{item.info.run_name}: {status}"))
+                closed.append(Closed(item.info.run_id, item.info.run_name or "", status))
     return closed
 
 

@@ -56,6 +56,11 @@ def test_runs_are_listed_compared_and_restored(command: Command, project: Path) 
     restored = command("runs", "restore", ".old/tokenizers-S-S-1")
     assert ".old/tokenizers-S-S-1 is back in runs/tokenizers/S-S" in restored.out
     assert command("runs", "restore", "nothing").status == 2
+    (old,) = (project / "runs" / ".old").iterdir()
+    again = json.loads(command("runs", "restore", f".old/{old.name}", "--json").out)
+    assert (again["run"], again["folder"]) == (f".old/{old.name}", "runs/tokenizers/S-S")
+    assert again["set_aside"].startswith("runs/.old/tokenizers-S-S-")
+    assert again["differences"] is None  # these runs did not record what they were made of
 
 
 def test_the_documented_comparison_works_once_a_generator_has_the_tokenizers_name(
@@ -110,6 +115,9 @@ def test_weights_are_listed_without_loading_torch(command: Command, project: Pat
     assert max(map(len, listed.out.splitlines())) <= 80
     assert {each["name"] for each in json.loads(command("weights", "list", "--json").out)["weights"]} >= {"vgg16"}
     assert command("weights", "fetch", "vgg19").status == 2
+    (fetched,) = json.loads(command("weights", "fetch", "efficientnet-lite2", "--json").out)["weights"]
+    assert (fetched["name"], fetched["fetched"]) == ("efficientnet-lite2", False)
+    assert Path(fetched["path"]).is_file()
 
 
 def test_quiet_keeps_results_and_errors(command: Command, project: Path) -> None:

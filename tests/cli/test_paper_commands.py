@@ -13,6 +13,7 @@ import yaml
 from cli_harness import Command
 
 from gigatok.config import parse_params
+from gigatok.evaluation.timing.times import TimingTable
 from gigatok.paper.claims.catalogue import CLAIMS
 from gigatok.pipeline.params_file import lost_settings, rendered
 from gigatok.pipeline.plan import planned_stages
@@ -297,7 +298,9 @@ def _values(suite: str) -> dict[str, object]:
     return values
 
 
-def test_time_fits_80_columns_and_prints_what_it_writes(command: Command, project: Path) -> None:
+def test_time_fits_80_columns_and_prints_what_it_writes(
+    command: Command, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (project / "params.yaml").write_text(rendered("smoke", "core"))
     ended = command("time", "--batch-size", "1", "--repeats", "1")
     assert ended.status == 0
@@ -312,3 +315,8 @@ def test_time_fits_80_columns_and_prints_what_it_writes(command: Command, projec
     for row in rows:
         if row[0].startswith(("decode", "sample")):
             assert " ".join(row).split() in printed
+    stored = project / "reports" / "timing" / "table04.json"
+    times = TimingTable.read(stored)
+    monkeypatch.setattr("gigatok.evaluation.timing.measure.measure_times", lambda *_, **__: times)
+    document = json.loads(command("time", "--json").out)
+    assert document == {**json.loads(stored.read_text()), "report": "reports/timing"}

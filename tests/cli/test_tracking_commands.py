@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import socket
@@ -13,6 +14,8 @@ from cli_harness import Command
 from gigatok.cli.app import report_error
 from gigatok.config import GigatokError
 from gigatok.config.profiles import render
+from gigatok.pipeline.registry.models import Logged
+from gigatok.tracking.sync import Closed
 
 
 @pytest.fixture
@@ -96,3 +99,20 @@ def test_track_without_runs_adds_nothing(command: Command, project: Path) -> Non
     assert ended.status == 0, ended.err
     assert "0 runs complete, 0 points added" in ended.out
     assert "nothing to close" in command("track", "doctor").out
+    synced = json.loads(command("track", "sync", "--json").out)
+    assert synced == {"uri": f"sqlite:///{project / 'mlflow.db'}", "runs": [], "points_added": 0}
+    assert json.loads(command("track", "doctor", "--json").out) == {"closed": []}
+
+
+def test_closed_runs_and_logged_models_as_json(
+    command: Command, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gigatok.tracking.sync.doctor", lambda *_: [Closed("1f", "S-S", "KILLED")])
+    monkeypatch.setattr("gigatok.pipeline.registry.models.log_models",
+                        lambda *_, **__: [Logged("B-L", "tokenizer", "m-1", False, 2, ("l", "best-rfid"))])  # fmt: skip
+    assert command("track", "doctor").out == "S-S: KILLED\n"
+    closed = json.loads(command("track", "doctor", "--json").out)
+    assert closed == {"closed": [{"run_id": "1f", "name": "S-S", "status": "KILLED"}]}
+    (model,) = json.loads(command("track", "models", "--json").out)["models"]
+    assert model == {"name": "B-L", "kind": "tokenizer", "model_id": "m-1", "new": False, "version": 2,
+                     "aliases": ["l", "best-rfid"]}  # fmt: skip

@@ -292,7 +292,7 @@ def test_doctor_closes_what_nobody_trains(project: Workspace) -> None:
     sync(project.runs, SECTION)
     assert doctor(project.runs, SECTION) == []
     record.replace(status="RUNNING", ended=None, process=process_that_is_gone()).write(run)
-    assert doctor(project.runs, SECTION) == ["S-S: KILLED"]
+    assert [str(each) for each in doctor(project.runs, SECTION)] == ["S-S: KILLED"]
     items = {item.info.run_name: item.info for item in runs_of(project)}
     assert {name: item.status for name, item in items.items()} == {"S-S": "KILLED", "S-B": "RUNNING"}
     heard = run.journal_path.stat().st_mtime  # a run killed on Friday and closed on Monday did not last three days

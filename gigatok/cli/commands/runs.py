@@ -106,6 +106,7 @@ def compare(
 def restore(
     run: Annotated[str, typer.Argument(help="A run that was set aside, or that DVC's cache holds.")],
     name: Annotated[str | None, typer.Option(help="Its tokenizer or generator, where only the cache has it.")] = None,
+    as_json: _Json = False,
 ) -> None:
     """Bring a training back under its name; the one that is there is set aside, nothing is lost."""
     from gigatok.cli.files.project import project_root
@@ -113,6 +114,12 @@ def restore(
     from gigatok.pipeline.trainings.restore import restore as restore_training
 
     done = restore_training(project_root(), run, name)
+    if as_json:
+        unlike = None if done.differences is None else [each.model_dump(mode="json") for each in done.differences]
+        aside = None if done.aside is None else shown(done.aside)
+        document = {"run": done.training.place, "folder": shown(done.place), "set_aside": aside, "differences": unlike}
+        print(json.dumps(document, indent=2))
+        return
     print(f"{done.training.place} is back in {shown(done.place)}")
     if done.aside is not None:
         print(f"the run that was there: {shown(done.aside)}")

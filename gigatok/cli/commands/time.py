@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -23,6 +25,7 @@ def time_models(
     repeats: Annotated[int, typer.Option(min=1, help="Timed runs after one to warm up.")] = 5,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, nothing else, on stdout.")] = False,
 ) -> None:
     """Measure table 4: the share of the time to make an image that the tokenizer's decoder takes.
 
@@ -51,6 +54,9 @@ def time_models(
     times = measure_times(params, batch_size=batch_size, repeats=repeats, device=device, threads=threads)
     path = write_timing(times, root / "reports" / "timing")
     times.write(path.with_suffix(".json"))
+    if as_json:
+        print(json.dumps({**asdict(times), "report": shown(path.parent)}, indent=2))
+        return
     width = terminal_width()
     head = ["Decoder", *(text for name in GENERATORS for text in ("paper", f"GPT-{name}"))]
     print("\n".join(wrapped(f"Table 4. {TITLE}, the paper's beside ours:", width)))

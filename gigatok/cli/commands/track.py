@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import Annotated
 
@@ -14,6 +15,8 @@ track_app = typer.Typer(
     rich_markup_mode=None,
 )
 
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON, nothing else, on stdout.")]
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
@@ -21,7 +24,7 @@ def register(app: typer.Typer) -> None:
 
 
 @track_app.command(epilog="Example: gigatok-bench track sync")
-def sync() -> None:
+def sync(as_json: _Json = False) -> None:
     """Send MLflow whatever it lacks of every run; repeating it adds nothing."""
     from gigatok.cli.files.project import project_root
     from gigatok.config import load_params
@@ -29,11 +32,14 @@ def sync() -> None:
 
     root = project_root()
     report = synchronise(root / "runs", load_params(root / "params.yaml").tracking)
+    if as_json:
+        print(json.dumps(report._asdict(), indent=2))
+        return
     print(f"{report.uri}: {len(report.runs)} runs complete, {report.points_added} points added")
 
 
 @track_app.command(epilog="Example: gigatok-bench track doctor")
-def doctor() -> None:
+def doctor(as_json: _Json = False) -> None:
     """Close runs that MLflow shows as running although nobody trains them."""
     from gigatok.cli.files.project import project_root
     from gigatok.config import load_params
@@ -41,7 +47,10 @@ def doctor() -> None:
 
     root = project_root()
     closed = close_dead_runs(root / "runs", load_params(root / "params.yaml").tracking)
-    print("\n".join(closed) if closed else "nothing to close")
+    if as_json:
+        print(json.dumps({"closed": [each._asdict() for each in closed]}, indent=2))
+        return
+    print("\n".join(map(str, closed)) if closed else "nothing to close")
 
 
 @track_app.command(epilog="Example: gigatok-bench track models S-S --register")
@@ -50,6 +59,7 @@ def models(
     register: Annotated[
         bool, typer.Option("--register", help="Give versions in MLflow's registry, with aliases: rungs, best-rfid.")
     ] = False,
+    as_json: _Json = False,
 ) -> None:
     """Log finished models with MLflow: signature, input example, scores and data linked. Repeating adds nothing."""
     from gigatok.artifacts import Workspace
@@ -59,6 +69,9 @@ def models(
 
     root = project_root()
     done = log_models(load_params(root / "params.yaml"), Workspace(root), names or (), register=register)
+    if as_json:
+        print(json.dumps({"models": [each._asdict() for each in done]}, indent=2))
+        return
     for each in done:
         version = f", version {each.version}" if each.version is not None else ""
         aliases = f" ({', '.join(each.aliases)})" if each.aliases else ""

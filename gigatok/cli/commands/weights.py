@@ -55,6 +55,7 @@ def list_weights(
 @weights_app.command(epilog="Example: gigatok-bench weights fetch vgg16 inception-2015")
 def fetch(
     names: Annotated[list[str] | None, typer.Argument(help="Networks by name; none: what params.yaml needs.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, nothing else, on stdout.")] = False,
 ) -> None:
     """Download weights once; everything else then works without a network."""
     from gigatok.pipeline.weights.fetch import fetch as fetch_file
@@ -65,10 +66,15 @@ def fetch(
     else:
         params, root = _project()
         files = [each.file for each in find_weights(params, root) if each.needed and not each.given]
+    done = []
     for file in files:
         path, fetched = fetch_file(file)
-        print(f"{file.name}: {'fetched to' if fetched else 'is here:'} {path}")
-    if not files:
+        done.append({"name": file.name, "path": str(path), "fetched": fetched})
+        if not as_json:
+            print(f"{file.name}: {'fetched to' if fetched else 'is here:'} {path}")
+    if as_json:
+        print(json.dumps({"weights": done}, indent=2))
+    elif not files:
         print("params.yaml needs no weights but your own files", file=sys.stderr)
 
 
