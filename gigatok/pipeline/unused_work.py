@@ -15,7 +15,7 @@ from gigatok.pipeline.trainings.listing import list_trainings
 
 _WEIGHTS = RunFolder("").weights_path.name
 _FEATURES = re.compile(r"features-[0-9a-f]{12}")
-_OF_GENERATOR = re.compile(r"(?P<name>.+?)(\.log|-[0-9a-f]{16}\.json)")
+_OF_GENERATOR = re.compile(r"(?P<name>.+?)(\.log|-[0-9a-f]{16}(\.json)?)")
 
 
 def unused_studies(workspace: Workspace, params: Params) -> Iterator[tuple[Path, str]]:
@@ -26,9 +26,9 @@ def unused_studies(workspace: Workspace, params: Params) -> Iterator[tuple[Path,
     folder = workspace.runs / "studies"
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         found = _OF_GENERATOR.fullmatch(path.name)
-        if path.is_dir() and not path.is_symlink():
+        if path.is_dir() and not (path / "runs").is_dir():
             studied = _studied(path)
-            if studied and studied.isdisjoint(params.tokenizers):
+            if studied and studied.isdisjoint(params.tokenizers) and not path.is_symlink():
                 yield path, f"a study of {', '.join(sorted(studied))}, which params.yaml does not have"
         elif found and found["name"] not in params.generators:
             yield path, f"guidance of {found['name']}, which params.yaml does not have"

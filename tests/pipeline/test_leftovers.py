@@ -91,6 +91,8 @@ def test_studies_and_stored_samples_that_nothing_uses(
         (runs / "generators" / "S-S" / "weights.safetensors").unlink()
     kept, gone = a_study(project, "any-name", "S-S", b"k"), a_study(project, "other", "mine", b"g")
     (runs / "studies" / "new").mkdir()
+    for name in ("S-S", "mine"):  # trials of guidance studies
+        (runs / "studies" / f"{name}-{'1' * 16}" / "runs" / "generators" / "trial-0000").mkdir(parents=True)
     for name in ("S-S.log", "mine.log", f"S-S-{'0' * 16}.json", f"mine-{'0' * 16}.json", "S-S.txt"):
         (runs / "studies" / name).write_text("")
     aside = runs / ".old" / "generators-S-S-1" / "weights.safetensors"
@@ -104,6 +106,7 @@ def test_studies_and_stored_samples_that_nothing_uses(
     wanted = {
         "runs/studies/other",
         "runs/studies/mine.log",
+        f"runs/studies/mine-{'1' * 16}",
         f"runs/studies/mine-{'0' * 16}.json",
         "runs/cache/features-000000000000",
         sampled(project, "3", gone),

@@ -94,7 +94,8 @@ def guidance(
 ) -> None:
     """Search the guidance of the best gFID, few samples first; no guidance and the whole curve are always reported.
 
-    Several may run at once; a killed search goes on from what is stored. Trials are points of the run in MLflow.
+    Several may run at once; a killed search goes on from what is stored. Trials are runs in MLflow under a parent run
+    of their own.
     """
     from gigatok.cli.files.project import project_root
     from gigatok.config import ConfigError, load_params

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
@@ -12,7 +13,7 @@ from gigatok.config.evaluation import EvaluateGeneratorSection
 from gigatok.evaluation.extractors.base import Features
 from gigatok.evaluation.guidance.hill_climb import zero_order_search
 from gigatok.evaluation.guidance.sampler import CachedSampler, SampleRequest
-from gigatok.evaluation.guidance.setting import NO_GUIDANCE, Guidance, GuidanceReport, Schedule, Trial
+from gigatok.evaluation.guidance.setting import NO_GUIDANCE, EndedTrial, Guidance, GuidanceReport, Schedule, Trial
 from gigatok.evaluation.metrics.intervals import Estimate
 from gigatok.evaluation.metrics.reference_set import ReferenceSet
 from gigatok.tracking import note_artifact
@@ -30,6 +31,7 @@ class GuidanceSearch:
         identity: hash of everything besides the sampler that gFID depends on
         storage: database of a study; ``None``: a journal in ``studies``
         minutes: a study begins no setting later than this; ``None``: no limit
+        on_trial: called with each trial of a study that ends; ``None``: they are points of the run's journal
     """
 
     sampler: CachedSampler
@@ -40,6 +42,7 @@ class GuidanceSearch:
     run: RunFolder
     storage: str | None = None
     minutes: float | None = None
+    on_trial: Callable[[EndedTrial], None] | None = None
     unguided_features: dict[int, Features] = field(default_factory=dict, init=False)
     """Features without guidance, by count: other metrics need them too."""
     _known: dict[tuple[Guidance, int], Estimate] = field(default_factory=dict, init=False)
@@ -99,7 +102,7 @@ class GuidanceSearch:
             storage=self.storage or self.studies / f"{self.run.name}.log",
             seed=self.seed,
             minutes=self.minutes,
-            on_trial=self._report_trial,
+            on_trial=self.on_trial or self._report_ended,
         )
 
     def _score(self, guidance: Guidance, samples: int) -> float:
@@ -109,6 +112,10 @@ class GuidanceSearch:
         value = self._score(guidance, samples)
         self._report_trial(Trial(guidance, samples, value))
         return value
+
+    def _report_ended(self, ended: EndedTrial) -> None:
+        count = max(ended.values)
+        self._report_trial(Trial(ended.guidance, count, ended.values[count]), ended.finished)
 
     def _report_trial(self, trial: Trial, finished: bool = True) -> None:
         """A point of the run's journal, which reaches MLflow. A search that is repeated logs nothing twice."""

@@ -5,7 +5,7 @@ Every search reports no guidance, the best, and the whole curve: a best score wi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal, NamedTuple
 
 NO_GUIDANCE = 1.0
@@ -27,6 +27,21 @@ class Trial(NamedTuple):
     guidance: Guidance
     samples: int
     value: float
+
+
+class EndedTrial(NamedTuple):
+    """A trial of a study when it ends."""
+
+    study: str
+    number: int
+    """Within the study."""
+    guidance: Guidance
+    values: Mapping[int, float]
+    """Score by sample count."""
+    finished: bool
+    """Whether it got to the last count; else it was given up."""
+    started: float
+    """Unix seconds."""
 
 
 class GuidanceReport(NamedTuple):

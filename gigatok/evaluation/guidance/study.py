@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,15 @@ from optuna.study import MaxTrialsCallback
 from optuna.trial import FrozenTrial, TrialState
 
 from gigatok.config import ConfigError
-from gigatok.evaluation.guidance.setting import NO_GUIDANCE, Guidance, GuidanceReport, Schedule, Scorer, Trial
+from gigatok.evaluation.guidance.setting import (
+    NO_GUIDANCE,
+    EndedTrial,
+    Guidance,
+    GuidanceReport,
+    Schedule,
+    Scorer,
+    Trial,
+)
 from gigatok.evaluation.guidance.shared_study import claim, fail_abandoned, open_shared
 
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
@@ -38,7 +47,7 @@ def guidance_study(
     storage: Path | str | None = None,
     seed: int = 0,
     minutes: float | None = None,
-    on_trial: Callable[[Trial, bool], None] | None = None,
+    on_trial: Callable[[EndedTrial], None] | None = None,
 ) -> GuidanceReport:
     """Optuna study with few samples first: settings in the better half at a count go on to the next count.
 
@@ -52,7 +61,7 @@ def guidance_study(
         storage: journal file, or address of a database, shared by all processes that work on the study; ``None``:
             memory. A killed study resumes from what is in it.
         minutes: begin no setting later than this, no guidance aside; ``None``: no limit
-        on_trial: called with each finished trial and whether it reached the last count (to log it, say)
+        on_trial: called with each trial that ends (to log it, say)
     """
     if not samples or list(samples) != sorted(set(samples)) or samples[0] < 2 or trials < 1:
         raise ConfigError(f"samples {tuple(samples)} must rise from at least 2, and trials {trials} be at least 1")
@@ -86,24 +95,26 @@ def _score_trial(
     score: Scorer,
     space: StudySpace,
     samples: Sequence[int],
-    on_trial: Callable[[Trial, bool], None] | None,
+    on_trial: Callable[[EndedTrial], None] | None,
 ) -> float:
     """The value at the last count, on the way to which a setting may be given up."""
     claim(trial)
     guidance = _suggest(trial, space)
     known = _known(study, guidance)
-    value = float("nan")
+    value, given_up = float("nan"), False
     for stage, count in enumerate(samples):
         value = known[count] if count in known else score(guidance, count)
         trial.set_user_attr(f"value@{count}", value)
         trial.report(value, step=2**stage)  # the pruner compares trials at powers of its factor
         last = stage == len(samples) - 1
-        if not last and guidance != Guidance() and trial.should_prune():
-            if on_trial is not None:
-                on_trial(Trial(guidance, count, value), False)
-            raise optuna.TrialPruned
+        given_up = not last and guidance != Guidance() and trial.should_prune()
+        if given_up:
+            break
     if on_trial is not None:
-        on_trial(Trial(guidance, samples[-1], value), True)
+        started = trial.datetime_start.timestamp() if trial.datetime_start else time.time()
+        on_trial(EndedTrial(study.study_name, trial.number, guidance, _values(trial), not given_up, started))
+    if given_up:
+        raise optuna.TrialPruned
     return value
 
 
@@ -187,7 +198,7 @@ def _known(study: optuna.Study, guidance: Guidance) -> dict[int, float]:
     return known
 
 
-def _values(trial: FrozenTrial) -> dict[int, float]:
+def _values(trial: optuna.Trial | FrozenTrial) -> dict[int, float]:
     return {int(key.split("@")[1]): value for key, value in trial.user_attrs.items() if key.startswith("value@")}
 
 

@@ -16,6 +16,7 @@ from gigatok.evaluation.guidance.setting import GuidanceReport, Trial
 from gigatok.evaluation.inputs.reference import read_stored_reference
 from gigatok.evaluation.stages.generator import open_sampler, study_identity
 from gigatok.evaluation.workers import open_workers, processes_for
+from gigatok.pipeline.tuning.guidance_runs import TrialRuns
 from gigatok.runtime.device import set_up
 
 
@@ -51,13 +52,14 @@ def study_guidance(
     judged = params.model_copy(update={"reference": params.reference.replace(more_extractors=())})
     make = partial(open_sampler, name, judged, workspace, section=section)
     count = processes_for(params.generator_launch(name), device)
-    with open_workers(count, make, params.base, device) as workers:
+    tracked = TrialRuns(name, params, workspace)
+    with tracked, open_workers(count, make, params.base, device) as workers:
         sampler = replace(make(device), workers=workers)
         identity = study_identity(sampler, file_sha256(weights), params, data)
         real = read_stored_reference(workspace).reference_set(params.reference)
         seed = params.base.seed + section.seeds[0]
         studies = workspace.runs / "studies"
-        return GuidanceSearch(sampler, real, seed, identity, studies, run, storage, minutes).search()
+        return GuidanceSearch(sampler, real, seed, identity, studies, run, storage, minutes, tracked.note).search()
 
 
 def report_entries(report: GuidanceReport) -> list[dict[str, Any]]:

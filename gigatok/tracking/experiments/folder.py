@@ -35,9 +35,14 @@ def run_name(name: str) -> str:
     return f"{name} trial {trial}" if trial else name
 
 
+def study_suite(suite: str, study: str) -> str:
+    """Name of the parent run of a study's trials."""
+    return f"{suite} study {study}"
+
+
 def suite_name(suite: str, root: Path) -> str:
     """Name of the parent run. Studies, and experiments in copies, have one of their own: no other's scores change."""
     study, name = os.environ.get(STUDY_VARIABLE), os.environ.get(NAME_VARIABLE)
     if study:
-        return f"{suite} study {study}"
+        return study_suite(suite, study)
     return f"{suite} {name}" if name and project_of_experiment(root) else suite

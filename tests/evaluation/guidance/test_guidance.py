@@ -83,7 +83,7 @@ def test_a_killed_study_goes_on_from_its_journal_and_two_processes_share_it(tmp_
         samples=(10, 20),
         trials=10,
         storage=tmp_path / "study.log",
-        on_trial=lambda trial, finished: told.append(finished),
+        on_trial=lambda ended: told.append(ended.finished),
     )
     assert not set(valley.calls[6:]) & set(known)
     assert report.unguided.guidance == Guidance()

@@ -11,6 +11,8 @@ from tracking_helpers import history_of, runs_of, score
 from gigatok.artifacts import Journal, RunFolder, Workspace
 from gigatok.config import Params, parse_params
 from gigatok.config.profiles import render
+from gigatok.evaluation.guidance.setting import EndedTrial, Guidance
+from gigatok.pipeline.tuning.guidance_runs import TrialRuns
 from gigatok.pipeline.tuning.space import Setting
 from gigatok.pipeline.tuning.trial_folder import trial_settings
 from gigatok.tracking import RunInfo
@@ -76,3 +78,37 @@ def test_trials_are_nested_runs_with_settings_and_objectives(study: Workspace) -
         assert tokenizers[str(number)].data.metrics["rfid/efficientnet-lite2"] == RFID[number]
         assert history_of(study, generators[str(number)], "ar_val_loss") == [(6, 4.0 + number)]
         assert parent.data.metrics[f"S-S trial {number}/rfid/efficientnet-lite2"] == RFID[number]
+
+
+def test_trials_of_a_guidance_study_are_nested_runs(project: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    params = parse_params(
+        yaml.safe_load(render("smoke").replace("experiment: gigatok-smoke", "experiment: gigatok")), source="smoke"
+    )
+    study, sent = f"S-S-{'0' * 16}", []
+    monkeypatch.setattr("gigatok.pipeline.tuning.guidance_runs.drain",
+                        lambda runs, _, section: sent.append((runs, sync(runs, section).points_added)))  # fmt: skip
+    with TrialRuns("S-S", params, project) as tracked:
+        tracked.note(EndedTrial(study, 0, Guidance(), {10: 9.0, 20: 8.0}, True, 100.0))
+        tracked.note(EndedTrial(study, 1, Guidance(2.0, "step", 0.18), {10: 9.5}, False, 101.0))
+    assert sent == [(project.runs / "studies" / study / "runs", 3)]
+    (parent,) = runs_of(project, "suite")
+    assert parent.info.run_name == "smoke-core study guidance-S-S"
+    trials = by_trial(runs_of(project, "generator"))
+    assert [trials[number].info.run_name for number in "01"] == [
+        "S-S guidance trial 0 generator", "S-S guidance trial 1 generator"
+    ]  # fmt: skip
+    for run in trials.values():
+        assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
+        assert (run.data.tags["gigatok.study"], run.info.status) == ("guidance-S-S", "FINISHED")
+    told = trials["1"].data.params
+    assert (told["guidance.scale"], told["guidance.schedule"], told["guidance.start"]) == ("2.0", "step", "0.18")
+    assert [trials[number].data.tags["guidance.state"] for number in "01"] == ["done", "given up"]
+    assert history_of(project, trials["0"], "gfid") == [(10, 9.0), (20, 8.0)]
+    assert history_of(project, trials["1"], "gfid") == [(10, 9.5)]
+
+
+def test_without_tracking_a_guidance_study_leaves_no_runs(project: Workspace) -> None:
+    params = parse_params(yaml.safe_load(render("smoke").replace("enabled: true", "enabled: false")), source="smoke")
+    with TrialRuns("S-S", params, project) as tracked:
+        tracked.note(EndedTrial(f"S-S-{'0' * 16}", 0, Guidance(), {10: 9.0}, True, 100.0))
+    assert not (project.runs / "studies").exists()
