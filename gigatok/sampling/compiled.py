@@ -10,7 +10,8 @@ Letters as in ``decoder``: R rows, D width, H heads, d width of a head, C positi
 
 from __future__ import annotations
 
-from typing import cast
+from collections.abc import Callable
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -24,7 +25,7 @@ from gigatok.models.products import Product
 class CompiledDecoders:
     """Makes compiled decoders for one model, one for each number of rows: compiling takes up to minutes."""
 
-    def __init__(self, ar: ArModel, backend: str = "inductor") -> None:
+    def __init__(self, ar: ArModel, backend: str | Callable[..., Any] = "inductor") -> None:
         """``backend``: of ``torch.compile``. Make a new one after the model has changed."""
         self._ar = ar
         self._backend = backend
@@ -41,16 +42,18 @@ class CompiledDecoders:
 class CompiledDecoder:
     """Steps as ``Decoder`` does, through a compiled graph."""
 
-    def __init__(self, ar: ArModel, rows: int, head_rows: int, positions: int, backend: str) -> None:
+    def __init__(
+        self, ar: ArModel, rows: int, head_rows: int, positions: int, backend: str | Callable[..., Any]
+    ) -> None:
         """``rows`` go through the blocks, ``head_rows`` through the head, ``positions`` at most one after another."""
         self.rows = rows
         self.positions = positions
         self.dtype = ar.compute_dtype()
         device = ar.head.weight.device
         # Its weights are buffers of a module: a graph takes them where they lie. Other tensors it would copy each step.
-        options = {"mode": "reduce-overhead"} if backend == "inductor" and device.type == "cuda" else {}
+        mode = "reduce-overhead" if backend == "inductor" and device.type == "cuda" else None
         step = _Step(ar, rows, positions, self.dtype)
-        self._step = torch.compile(step, fullgraph=True, dynamic=False, backend=backend, **options)
+        self._step = torch.compile(step, fullgraph=True, dynamic=False, backend=backend, mode=mode)
         self._head = Product(ar.head.weight.detach().to(self.dtype), head_rows)
         self._tables = (ar.class_embedding.weight.detach(), ar.token_embedding.weight.detach())
         self._positional = ar.positional_embedding.detach()
@@ -76,7 +79,7 @@ class CompiledDecoder:
         x = F.embedding(inputs, self._tables[self.length > 0]).float() + self._positional[self.length].float()
         place = self._places[self.length : self.length + 1].clone()  # a view would be another input for each position
         self.length += 1
-        torch.compiler.cudagraph_mark_step_begin()
+        torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         return cast(Tensor, self._step(x, place))
 
     @torch.no_grad()

@@ -73,7 +73,7 @@ def test_one_graph_serves_all_positions_batches_and_scales() -> None:
     torch.compiler.reset()
     counter = torch._dynamo.testing.CompileCounter()
     ar = model()
-    decoders = CompiledDecoders(ar, counter)  # type: ignore[arg-type]
+    decoders = CompiledDecoders(ar, counter)
     for scale in (1.5, 2.0):
         sample_many(ar, torch.arange(5), 0, 2, decoders=decoders, cfg_scale=scale)
     assert counter.frame_count == 1
