@@ -26,10 +26,10 @@ from gigatok.artifacts import (
     note_resumptions,
     read_journal,
 )
-from gigatok.artifacts.outputs.digests import digests_of, problems, restore_from_cache
+from gigatok.artifacts.outputs.digests import digests_of
 from gigatok.tracking.progress import note
 from gigatok.training.resume import finished
-from gigatok.training.resume.curves import curves_from_journal
+from gigatok.training.resume.mend import Repair, mend
 from gigatok.training.resume.provenance import Known, note_outputs, what_is_known, write_known
 
 WITHOUT_RESULT = (
@@ -78,7 +78,7 @@ def begin(run: RunFolder, request: Request) -> Start:
     if differences == ():
         better = None if known.finished else _bring_back(run, request, known)
         return better or _same(run, known, request)
-    if request.resume_anyway and (known.step or (known.finished and _has_all(run, known, request))):
+    if request.resume_anyway and (_sound(run, known, request) if known.finished else known.step):
         return _accept(run, known, differences, request)
     if known.problem and finished.restore(run, request.identity, _needed(run, known, request), copy=False):
         _say(request, f"{run.provenance_path} {known.problem}: made again, since all files have their right hashes")
@@ -114,25 +114,17 @@ def _same(run: RunFolder, known: Known, request: Request) -> Start:
     return Start(False, known.resumptions)
 
 
-def _mend(run: RunFolder, known: Known, request: Request) -> bool:
+def _mend(run: RunFolder, known: Known, request: Request, otherwise: str = "trains again from step 0") -> bool:
     """Whether all files of a finished run are what they were, those included that had to be restored."""
-    wrong = problems(run.path, known.outputs, _needed(run, known, request))
-    if not wrong:
-        return True
-    for name in restore_from_cache(run.path, known.outputs, wrong):
-        _say(request, f"{run.path / name} {wrong.pop(name)}: restored from DVC's cache")
-    remake: dict[Path, Callable[[], None]] = {**request.remake, run.curves_path: lambda: curves_from_journal(run)}
-    if not wrong.keys() & {_inside(run, run.weights_path), *_kept(run, known, request)}:
-        for path in [path for path in remake if _inside(run, path) in wrong]:
-            name = _inside(run, path)
-            remake[path]()
-            equal = not problems(run.path, known.outputs, [name])
-            note_outputs(run, {**known.outputs, **digests_of(run.path, [name])})
-            _say(request, f"{path} {wrong.pop(name)}: made again{'' if equal else ', not equal to what it was'}")
-    if wrong:
-        listed = ", ".join(f"{run.path / name} {problem}" for name, problem in wrong.items())
-        _say(request, f"{listed}; DVC's cache does not hold it: trains again from step 0")
-    return not wrong
+    repair = Repair(_needed(run, known, request), request.remake, lambda text: _say(request, text), otherwise)
+    return mend(run, known.outputs, repair)
+
+
+def _sound(run: RunFolder, known: Known, request: Request) -> bool:
+    """Whether another finished run can be taken over: its files are there, and what hashes they have are right."""
+    if not known.outputs:  # an earlier version recorded none: nothing can be said
+        return all((run.path / name).is_file() for name in _needed(run, known, request))
+    return _mend(run, known, request, "the run is not taken over")
 
 
 def _accept(run: RunFolder, known: Known, differences: tuple[Difference, ...] | None, request: Request) -> Start:
@@ -145,7 +137,8 @@ def _accept(run: RunFolder, known: Known, differences: tuple[Difference, ...] | 
         return Start(False, resumptions)
     note_resumptions(run.config_path, resumptions)
     write_known(run, request.identity, resumptions)
-    note_outputs(run, digests_of(run.path, _needed(run, known, request)))
+    known_by = what_is_known(run).outputs or digests_of(run.path, _needed(run, known, request))
+    note_outputs(run, {**known_by, **digests_of(run.path, [_inside(run, run.config_path)])})  # its note is new
     finished.remember(run)
     _say(request, f"taken for finished {noted}")
     return Start(True, resumptions)
@@ -258,10 +251,6 @@ def _kept(run: RunFolder, known: Known | None, request: Request) -> list[str]:
 def _needed(run: RunFolder, known: Known | None, request: Request) -> list[str]:
     """The finished run's files, by path inside its folder."""
     return [*(_inside(run, path) for path in request.outputs), *_kept(run, known, request)]
-
-
-def _has_all(run: RunFolder, known: Known, request: Request) -> bool:
-    return all((run.path / name).is_file() for name in _needed(run, known, request))
 
 
 def _inside(run: RunFolder, path: Path) -> str:

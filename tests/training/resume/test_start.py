@@ -9,9 +9,17 @@ from typing import Any
 
 import pytest
 import torch
-from dvc_cache import fill_cache
+from dvc_cache import fill_cache, flip_byte
 
-from gigatok.artifacts import Journal, RunFolder, RunIdentity, Workspace, read_resumptions, save_state, write_json
+from gigatok.artifacts import (
+    Journal,
+    RunFolder,
+    RunIdentity,
+    Workspace,
+    read_resumptions,
+    save_state,
+    write_json,
+)
 from gigatok.artifacts.outputs.digests import digests_of
 from gigatok.training.resume import finished
 from gigatok.training.resume.provenance import (
@@ -27,6 +35,7 @@ HALF = RunIdentity(settings={"loss.l1_weight": 0.5}, inputs={"images": "a"}, mod
 QUARTER = HALF.replace(settings={"loss.l1_weight": 0.25})
 EDITED = HALF.replace(modules={"gigatok.models.vit": "n"})
 FILES = ("weights.safetensors", "indices.npz", "config.json", "curves.json")
+CHECKPOINT = "checkpoints/step-0000004.safetensors"
 
 
 @pytest.fixture
@@ -38,16 +47,19 @@ def request(run: RunFolder, identity: RunIdentity, **fields: Any) -> Request:
     return Request("train_tokenizer@T", identity, tuple(run.path / name for name in FILES), **fields)
 
 
-def finish(run: RunFolder, identity: RunIdentity, weights: bytes = b"weights") -> None:
-    """A finished run with what training leaves."""
+def finish(run: RunFolder, identity: RunIdentity, weights: bytes = b"weights", *, keep: bool = False) -> None:
+    """A finished run with what training leaves, the weights of step 4 among it where it had to ``keep`` them."""
     run.path.mkdir(parents=True, exist_ok=True)
     for name, content in zip(FILES[:2], (weights, b"indices of " + weights), strict=True):
         (run.path / name).write_bytes(content)
     write_json(run.config_path, {"kind": "tokenizer", "metadata": {}})
     Journal(run.journal_path).log(8, {"loss": 0.25, "images_per_second": 99.0, "peak_memory_mib": 9.0})
     write_json(run.curves_path, {"loss": [[8, 0.25]]})
+    if keep:
+        run.checkpoint_path(4).parent.mkdir()
+        run.checkpoint_path(4).write_bytes(b"weights of step 4")
     begun = begin_provenance(run, identified(identity, ()), resumed=False)
-    end_provenance(run, begun, digests_of(run.path, FILES), 1.0, 8.0)
+    end_provenance(run, begun, digests_of(run.path, [*FILES, *([CHECKPOINT] if keep else [])]), 1.0, 8.0)
     finished.remember(run)
 
 
@@ -307,3 +319,38 @@ def test_states_that_a_killed_end_left_are_dropped(run: RunFolder) -> None:
     assert states()
     assert begin(run, request(run, HALF)).finished
     assert not states()
+
+
+@pytest.mark.parametrize("kept", [False, True])
+@pytest.mark.parametrize("name", [*FILES, CHECKPOINT])
+def test_resume_anyway_takes_no_damaged_file_for_the_truth(
+    run: RunFolder, capsys: Any, tmp_path: Path, name: str, kept: bool
+) -> None:
+    """A flipped byte is no result of the other settings either; DVC's cache may hold the sound file."""
+    finish(run, HALF, keep=True)
+    sound = whole(run)
+    if kept:
+        fill_cache(tmp_path, run.path, [*FILES, CHECKPOINT])
+    flip_byte(run.path / name)
+    remake = {run.indices_path: lambda: run.indices_path.write_bytes(b"indices of weights")}
+    start = begin(run, request(run, EDITED, keep_steps=(4,), resume_anyway=True, remake=remake))
+    text = "\n".join(lines(capsys))
+    again = kept or name in ("indices.npz", "curves.json")
+    assert start.finished == again
+    if again:
+        outputs = {each: whole(run)[each] for each in (*FILES, CHECKPOINT) if each != "config.json"}
+        assert outputs == {each: sound[each] for each in outputs}
+        assert read_resumptions(run.config_path) == start.resumptions
+        assert begin(run, request(run, EDITED, keep_steps=(4,))) == start
+    else:
+        assert f"{name} is damaged" in text
+        assert "the run is not taken over" in text
+        assert (old(run, 1).path / name).exists()
+
+
+def test_a_state_that_a_killed_end_left_makes_no_damaged_run_acceptable(run: RunFolder) -> None:
+    stop(run, HALF, 8)
+    finish(run, HALF)
+    flip_byte(run.weights_path)
+    assert not begin(run, request(run, EDITED, resume_anyway=True)).finished
+    assert (old(run, 1).path / "weights.safetensors").exists()
