@@ -14,6 +14,9 @@ from gigatok.artifacts.files import explain, write_bytes
 from gigatok.config import GigatokError
 from gigatok.config.reading import read_json_object, reason
 
+GUIDANCE = "guidance/"
+"""Begins the names that the search of guidance logs, which appends to the journal of a finished training."""
+
 
 class Point(NamedTuple):
     """One logged value."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from gigatok.artifacts import Journal, RunFolder, read_journal, write_json
+from gigatok.artifacts.journal import GUIDANCE
 from gigatok.config import fingerprint
 from gigatok.config.evaluation import EvaluateGeneratorSection
 from gigatok.evaluation.extractors.base import Features
@@ -18,7 +19,6 @@ from gigatok.evaluation.metrics.intervals import Estimate
 from gigatok.evaluation.metrics.reference_set import ReferenceSet
 from gigatok.tracking import note_artifact
 
-_PREFIX = "guidance/"
 SCHEDULES: tuple[Schedule, ...] = get_args(Schedule)
 """Trackers hold numbers only: ``guidance/schedule`` is a place in this list."""
 
@@ -121,15 +121,15 @@ class GuidanceSearch:
         """A point of the run's journal, which reaches MLflow. A search that is repeated logs nothing twice."""
         logged: dict[int, dict[str, float]] = {}
         for point in read_journal(self.run.journal_path):
-            if point.name.startswith(_PREFIX):
+            if point.name.startswith(GUIDANCE):
                 logged.setdefault(point.step, {})[point.name] = point.value
         values = {
-            f"{_PREFIX}gfid": trial.value,
-            f"{_PREFIX}scale": trial.guidance.scale,
-            f"{_PREFIX}schedule": float(SCHEDULES.index(trial.guidance.schedule)),
-            f"{_PREFIX}start": trial.guidance.start,
-            f"{_PREFIX}samples": float(trial.samples),
-            f"{_PREFIX}finished": float(finished),
+            f"{GUIDANCE}gfid": trial.value,
+            f"{GUIDANCE}scale": trial.guidance.scale,
+            f"{GUIDANCE}schedule": float(SCHEDULES.index(trial.guidance.schedule)),
+            f"{GUIDANCE}start": trial.guidance.start,
+            f"{GUIDANCE}samples": float(trial.samples),
+            f"{GUIDANCE}finished": float(finished),
         }
         if values not in logged.values():
             Journal(self.run.journal_path).log(max(logged, default=0) + 1, values)

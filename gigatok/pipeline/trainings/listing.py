@@ -108,7 +108,7 @@ class Training:
             return {}
         run = RunFolder(self.folder)
         stored = _json(run.curves_path)
-        if stored:
+        if stored or (self.finished and run.curves_path.is_file()):  # empty: they are lost, and the journal not theirs
             return {name: [(int(x), float(y)) for x, y in points] for name, points in stored.items()}
         found: dict[str, dict[int, float]] = {}
         for point in read_journal(run.journal_path):

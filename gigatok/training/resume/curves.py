@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from gigatok.artifacts import RunFolder, write_json
-from gigatok.artifacts.journal import read_journal
+from gigatok.artifacts.journal import GUIDANCE, read_journal
 
 OF_THE_MACHINE = frozenset({"images_per_second", "peak_memory_mib"})
 """What a journal holds and curves do not: it differs between equal runs."""
@@ -33,9 +34,17 @@ class Curves:
 
 
 def curves_from_journal(run: RunFolder) -> None:
-    """Write ``curves.json`` again from the journal of a finished run."""
+    """Write ``curves.json`` again from the journal of a finished run: what its session wrote, if the journal is whole.
+
+    What scoring appended to the journal later, and what is not finite, is no part of it.
+    """
     points: dict[str, list[list[float]]] = {}
     for point in read_journal(run.journal_path):
-        if point.name not in OF_THE_MACHINE:
+        if point.name not in OF_THE_MACHINE and not point.name.startswith(GUIDANCE) and math.isfinite(point.value):
             points.setdefault(point.name, []).append([point.step, point.value])
     write_json(run.curves_path, points)
+
+
+def write_no_curves(run: RunFolder) -> None:
+    """Write a ``curves.json`` without any curve: DVC's stage has to leave the file."""
+    write_json(run.curves_path, {})

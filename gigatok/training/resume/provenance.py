@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
-from gigatok.artifacts import Resumption, RunFolder, RunIdentity, git_state, state_meta, write_json
+from gigatok.artifacts import Digests, Resumption, RunFolder, RunIdentity, git_state, state_meta, write_json
 from gigatok.artifacts.outputs.digests import Outputs, outputs_in
 from gigatok.config import GigatokError
 from gigatok.config.reading import read_json_object
@@ -52,6 +52,15 @@ def what_is_known(run: RunFolder) -> Known:
 def note_outputs(run: RunFolder, outputs: Outputs) -> None:
     """Record the hashes of a finished run's files anew."""
     write_json(run.provenance_path, {**read_provenance(run), "outputs": _plain(outputs)})
+
+
+def note_lost(run: RunFolder, name: str, instead: Digests) -> None:
+    """Record that a file is gone: ``lost`` keeps what it was known by, and ``instead`` is what is there now."""
+    known = read_provenance(run)
+    outputs, lost = outputs_in(known), outputs_in({"outputs": known.get("lost", {})})
+    if name in outputs:
+        lost.setdefault(name, outputs[name])
+    write_json(run.provenance_path, {**known, "outputs": _plain({**outputs, name: instead}), "lost": _plain(lost)})
 
 
 def write_known(run: RunFolder, identity: RunIdentity, resumptions: tuple[Resumption, ...] = ()) -> None:

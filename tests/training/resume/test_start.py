@@ -16,6 +16,7 @@ from gigatok.artifacts import (
     RunFolder,
     RunIdentity,
     Workspace,
+    file_sha256,
     read_resumptions,
     save_state,
     write_json,
@@ -354,3 +355,38 @@ def test_a_state_that_a_killed_end_left_makes_no_damaged_run_acceptable(run: Run
     flip_byte(run.weights_path)
     assert not begin(run, request(run, EDITED, resume_anyway=True)).finished
     assert (old(run, 1).path / "weights.safetensors").exists()
+
+
+def test_curves_come_back_though_scoring_wrote_to_the_journal_and_a_loss_was_not_finite(run: RunFolder) -> None:
+    finish(run, HALF)
+    sound = run.curves_path.read_bytes()
+    Journal(run.journal_path).log(8, {"adversarial": float("nan"), "gradient_norm": float("inf")})
+    Journal(run.journal_path).log(1, {"guidance/gfid": 9.0, "guidance/scale": 1.5})
+    run.curves_path.unlink()
+    assert begin(run, request(run, HALF)).finished
+    assert run.curves_path.read_bytes() == sound
+
+
+@pytest.mark.parametrize("journal", [None, {"loss": 0.75}, {"loss": 0.25, "other": 1.0}])
+@pytest.mark.parametrize("anyway", [False, True])
+def test_curves_that_the_journal_does_not_give_are_said_to_be_lost(
+    run: RunFolder, capsys: Any, journal: dict[str, float] | None, anyway: bool
+) -> None:
+    """The journal is missing or another training's. The weights are kept; no curve is made up."""
+    finish(run, HALF)
+    before = read_provenance(run)["outputs"]["curves.json"]
+    run.journal_path.unlink()
+    if journal is not None:
+        Journal(run.journal_path).log(8, journal)
+    flip_byte(run.curves_path)
+    asked = request(run, EDITED if anyway else HALF, resume_anyway=anyway)
+    start = begin(run, asked)
+    assert start.finished
+    (line,) = [line for line in lines(capsys) if "curves.json" in line]
+    assert line.endswith("the weights are kept, their curves are lost and left empty")
+    assert json.loads(run.curves_path.read_text()) == {}
+    known = read_provenance(run)
+    assert known["lost"] == {"curves.json": before}
+    assert known["outputs"]["weights.safetensors"]["sha256"] == file_sha256(run.weights_path)
+    assert begin(run, asked) == start
+    assert lines(capsys) == []
