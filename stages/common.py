@@ -11,6 +11,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from gigatok.artifacts import RESUME_OPTION, RESUME_VARIABLE, Workspace
+from gigatok.artifacts.settings_file import put_back
 from gigatok.config import GigatokError, Params, load_params
 from gigatok.tracking.experiments.delivery import deliver_experiment
 from gigatok.tracking.progress import show_warnings
@@ -22,6 +23,8 @@ def run_stage(work: Callable[[Params, Workspace], None]) -> None:
     """Do the work on ``params.yaml``; what a user can mend ends in one line with its code, a fault in a traceback."""
     show_warnings("@".join([Path(sys.argv[0]).stem, *sys.argv[1:]]))
     try:
+        if said := put_back(Path()):
+            print(said, file=sys.stderr)
         params, workspace = load_params(), Workspace()
         work(params, workspace)
         deliver_experiment(workspace.runs, params.tracking)

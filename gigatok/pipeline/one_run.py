@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,11 +11,9 @@ from typing import Any
 import yaml
 
 from gigatok.artifacts import write_bytes, write_text
+from gigatok.artifacts.settings_file import KEPT, NAME, for_one_run, put_back
 from gigatok.config import ConfigError, Params, load_params, parse_params
 from gigatok.config.reading import parse_yaml, read_yaml
-
-KEPT = "params.yaml.before-set"
-"""Holds the file as it was, should the process be killed."""
 
 
 def parse_assignments(texts: Sequence[str]) -> dict[str, Any]:
@@ -53,21 +52,24 @@ def with_settings(root: Path, assignments: Sequence[str]) -> tuple[Params, dict[
 def settings_for_one_run(root: Path, assignments: Sequence[str]) -> Iterator[None]:
     """Inside, ``params.yaml`` has these settings; afterwards it is byte by byte as before.
 
+    What a run with ``--set`` left that was killed is put right first, also where there are no ``assignments``. Call it
+    only while holding the pipeline's lock.
+
     Raises:
-        ConfigError: see ``with_settings``; or a run with ``--set`` was killed and left the file changed.
+        ConfigError: see ``with_settings`` and ``put_back``.
     """
+    if said := put_back(root):
+        print(said, file=sys.stderr)
     if not assignments:
         yield
         return
-    path, kept = root / "params.yaml", root / KEPT
-    if kept.exists():
-        raise ConfigError(f"{kept} is left of a run with --set that was killed: 'mv {kept} {path}' first")
+    path, kept = root / NAME, root / KEPT
     _, values = with_settings(root, assignments)
     before = path.read_bytes()
     write_bytes(kept, before)
     try:
         text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
-        write_text(path, f"# For one run, with --set {' '.join(assignments)}. {KEPT} holds the file itself.\n{text}")
+        write_text(path, for_one_run(text, " ".join(assignments)))
         yield
     finally:
         write_bytes(path, before)

@@ -32,7 +32,8 @@ def train(
     interrupted resumes; the next repro finds it done.
     """
     from gigatok.artifacts import Workspace
-    from gigatok.artifacts.lock import hold
+    from gigatok.artifacts.lock import HeldError, hold
+    from gigatok.artifacts.settings_file import user_of_one_run
     from gigatok.cli.files.project import project_root
     from gigatok.config import ConfigError, load_params
     from gigatok.pipeline.one_run import settings_for_one_run
@@ -40,6 +41,8 @@ def train(
     if kind not in KINDS:
         raise ConfigError(f"{kind!r} is not one of {', '.join(KINDS)}")
     root = project_root()
+    if (owner := user_of_one_run(root)) is not None:
+        raise HeldError(f"params.yaml holds the settings of a run with --set by {owner.describe()}: wait for it to end")
     params = load_params(root / "params.yaml")
     known = params.tokenizers if kind == "tokenizer" else params.generators
     if name not in known:
