@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -115,6 +116,23 @@ def file_digests(path: Path) -> Digests:
             md5.update(block)
             size += len(block)
     return Digests(sha256=sha256.hexdigest(), md5=md5.hexdigest(), bytes=size)
+
+
+def seconds_since_change(path: Path) -> float:
+    """How long ago ``path`` was changed, by the clock that dates it: a file server's may differ from this machine's.
+
+    Where nothing can be written beside it, this machine's clock has to do.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    changed = path.stat().st_mtime
+    try:
+        with tempfile.TemporaryFile(dir=path.parent) as file:
+            now = os.fstat(file.fileno()).st_mtime
+    except OSError:
+        now = time.time()
+    return now - changed
 
 
 def _flush(path: Path) -> None:

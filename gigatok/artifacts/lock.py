@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from gigatok.artifacts.files import seconds_since_change
 from gigatok.artifacts.process import ProcessIdentity, this_process
 from gigatok.config import GigatokError
 
@@ -125,7 +126,7 @@ def _owner(file: int) -> Owner | None:
 
 def _lives(owner: Owner, path: Path) -> bool:
     alive = owner.alive()
-    return time.time() - path.stat().st_mtime < SILENT_SECONDS if alive is None else alive
+    return seconds_since_change(path) < SILENT_SECONDS if alive is None else alive
 
 
 def _is_current(file: int, path: Path) -> bool:

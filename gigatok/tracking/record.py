@@ -13,6 +13,7 @@ from pydantic import ConfigDict, ValidationError
 
 from gigatok.artifacts import RunFolder, ScoreSheet, write_json
 from gigatok.artifacts.belonging import of_these_weights, read_provenance, weights_sha256
+from gigatok.artifacts.files import seconds_since_change
 from gigatok.artifacts.process import ProcessIdentity, this_process
 from gigatok.config import GigatokError, Section
 from gigatok.tracking.ledger import WATCHED, read_ledger
@@ -226,18 +227,10 @@ def _sha256(path: Path) -> str:
 
 def _changed_lately(path: Path) -> bool:
     """By the clock that dates the file: this machine's may be another, and may be set while a run lives."""
-    clock = path.parents[2] / ".tracking" / "clock"
     try:
-        changed = path.stat().st_mtime
-        clock.parent.mkdir(parents=True, exist_ok=True)
-        clock.unlink(missing_ok=True)
-        clock.touch()
-        now = clock.stat().st_mtime
-    except FileNotFoundError:
+        return seconds_since_change(path) < _SILENT_SECONDS
+    except OSError:
         return False
-    except OSError:  # the folder is for reading only
-        now = time.time()
-    return now - changed < _SILENT_SECONDS
 
 
 def _from_summary(run: RunFolder) -> tuple[str | None, int | None]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gigatok.artifacts import RunFolder, Workspace
+from gigatok.artifacts import RunFolder, Workspace, lock
 from gigatok.artifacts.lock import SILENT_SECONDS, HeldError
 from gigatok.artifacts.process import this_process
 from gigatok.training.resume.lock import hold
@@ -70,6 +70,26 @@ def test_another_machines_owner_counts_as_dead_once_it_is_silent(run: RunFolder)
         pytest.fail("two trainers")
     before = time.time() - SILENT_SECONDS - 1
     os.utime(path, (before, before))
+    with hold(run):
+        pass
+
+
+@pytest.mark.parametrize("apart", [-3600.0, 3600.0])
+def test_another_machines_clock_neither_ends_nor_keeps_an_owner(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch, apart: float
+) -> None:
+    """The file server dates the lock: only its own clock says how long the owner was silent."""
+    path = lock_of(run)
+    path.parent.mkdir(parents=True)
+    path.write_text(this_process().replace(host="elsewhere", pid=1).model_dump_json())
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + apart)
+    with pytest.raises(HeldError), hold(run):
+        pytest.fail("two trainers")
+    assert lock.living_owner(path) is not None
+    os.utime(path, (now - SILENT_SECONDS - 1, now - SILENT_SECONDS - 1))
+    assert lock.living_owner(path) is None
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
     with hold(run):
         pass
 
