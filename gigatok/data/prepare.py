@@ -33,6 +33,8 @@ from gigatok.data.transforms import Pixels, center_crop
 SPLITS: tuple[Split, Split] = ("train", "validation")
 _CHUNK = 256
 """Images decoded before their results are written; bounds memory."""
+_FILES = (INDEX_NAME, *(f"{split}.npy" for split in SPLITS))
+_BLOCK = 2**22
 _SHOWN = 5
 """Unreadable images named in the error."""
 Progress = Callable[[int, int], None]
@@ -116,7 +118,7 @@ def prepare(section: PrepareSection, base: BaseSection, out: Path, progress: Pro
     entries = _select(source, section, base.seed)
     packed: dict[Split, bool] = {"train": section.augmentation == "none", "validation": True}
     out.mkdir(parents=True, exist_ok=True)
-    for name in (INDEX_NAME, SUMMARY_NAME, *(f"{split}.npy" for split in SPLITS)):
+    for name in (SUMMARY_NAME, *_FILES):
         (out / name).unlink(missing_ok=True)
     _check_space(out, entries, packed, section.image_size)
 
@@ -141,9 +143,21 @@ def prepare(section: PrepareSection, base: BaseSection, out: Path, progress: Pro
         left_out=dict(source.left_out),
         linked=source.linked,
         traits=traits,
+        files={name: _digests(out / name) for name in _FILES if (out / name).exists()},
     )
     (out / SUMMARY_NAME).write_text(json.dumps(summary.as_json(), indent=1, sort_keys=True) + "\n")
     return summary
+
+
+def _digests(path: Path) -> dict[str, str | int]:
+    """What a file is known by: later stages compare it, and find it by its MD5 in DVC's cache."""
+    sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            sha256.update(block)
+            md5.update(block)
+        size = file.tell()
+    return {"sha256": sha256.hexdigest(), "md5": md5.hexdigest(), "bytes": size}
 
 
 def _with_decoding(digest: str, section: PrepareSection) -> str:

@@ -96,6 +96,8 @@ class DataSummary(Section):
     data_sha256: str
     """Over every image's id, label, side and content (pixels where packed, else encoded bytes), and over
     ``jpeg_decoding`` where it is not ``full``."""
+    files: dict[str, dict[str, str | int]] = {}
+    """Name of a file beside this one -> its ``sha256``, ``md5`` and ``bytes``; empty in files of earlier versions."""
 
     def as_json(self) -> dict[str, Any]:
         """The file's content."""

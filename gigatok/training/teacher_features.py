@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from gigatok.artifacts import Workspace, file_digests, replacing, write_json
+from gigatok.artifacts.outputs.prepared import sound_data
 from gigatok.config import Params
 from gigatok.data import PreparedData, to_float
 from gigatok.runtime.device import set_up
@@ -23,7 +24,7 @@ def store_teacher_features(params: Params, workspace: Workspace) -> None:
     """
     device = set_up(params.base)
     section = params.teacher
-    data = PreparedData.open(workspace.data)
+    data = PreparedData.open(sound_data(workspace.data))
     grid = data.summary.image_size // params.train_tokenizer.model.cnn.downsample
     teacher = load_teacher(
         section.name,

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 
 from gigatok.artifacts import (
+    Digests,
     Resumption,
     RunFolder,
     RunIdentity,
@@ -18,7 +19,9 @@ from gigatok.artifacts import (
     file_sha256,
     module_meanings,
 )
-from gigatok.artifacts.outputs.indices import StoredIndices
+from gigatok.artifacts.outputs.digests import noted_outputs
+from gigatok.artifacts.outputs.indices import StoredIndices, trained_on
+from gigatok.artifacts.outputs.prepared import sound_data
 from gigatok.config import ArConfig, ConfigError, GigatokError, Params
 from gigatok.config.sections import TrainGeneratorSection
 from gigatok.data import BatchCursor, PreparedData
@@ -75,7 +78,8 @@ def _train(name: str, params: Params, workspace: Workspace, processes: Processes
     outputs = (run.weights_path, run.config_path, run.curves_path)
     with processes.main_first():
         tokenizer, indices_path, source = generator_tokenizer(name, params, workspace, data, device)
-    tokens = TokenData(indices_path, source)
+        known = _noted_indices(name, params, workspace) if processes.main else None  # one pass over them is enough
+        tokens = TokenData(indices_path, source, known)
     config = params.generator_model(
         name,
         tokens=tokenizer.config.tokens,
@@ -162,13 +166,16 @@ def _loop(
 class TokenData:
     """Stored indices: training (n, crops, N), read from disk as they are used, and validation (m, N), with labels."""
 
-    def __init__(self, path: Path, source: str = "") -> None:
+    def __init__(self, path: Path, source: str = "", known: Digests | None = None) -> None:
         """Open ``path``; ``source`` names what its indices must be of, if both say so (``indices_source``).
+
+        Args:
+            known: the file's hash; one that differs is restored from DVC's cache.
 
         Raises:
             GigatokError: the file is missing, damaged, or of other weights.
         """
-        stored = StoredIndices.open(path)
+        stored = StoredIndices.open(path, known, fix="run its tokenizer's stage again, which makes it again")
         self._train, self.labels = stored.train, stored.train_labels
         if source and stored.source and stored.source != source:
             raise GigatokError(
@@ -193,7 +200,7 @@ def generator_tokenizer(
     """The tokenizer that generator ``name`` works with, its packed indices, and what these are of.
 
     For an intermediate checkpoint the indices are made here, beside the generator's folder, unless those there are
-    whole and of the same weights and images.
+    whole, of the same weights and images, and what the generator's training noted, if there was one.
 
     Raises:
         ConfigError: the tokenizer does not keep weights at that step.
@@ -213,6 +220,15 @@ def generator_tokenizer(
     if entry.checkpoint == "final":
         return tokenizer, source.indices_path, origin
     path = workspace.generator(name).checkpoint_indices_path
-    if stored_source(path) != origin:
+    known = trained_on(workspace.generator(name), path)
+    if stored_source(path) != origin or (known is not None and file_sha256(path) != known.sha256):
+        data = PreparedData.open(sound_data(workspace.data))
         encode_images(tokenizer.to(device), data, path, section.token_crops, origin)
     return tokenizer, path, origin
+
+
+def _noted_indices(name: str, params: Params, workspace: Workspace) -> Digests | None:
+    """The hash of the final indices; those of a checkpoint were compared, or made, when they were found."""
+    entry = params.generators[name]
+    source = workspace.tokenizer(entry.tokenizer)
+    return noted_outputs(source).get(source.indices_path.name) if entry.checkpoint == "final" else None

@@ -17,6 +17,7 @@ from gigatok.artifacts import (
     file_sha256,
     module_meanings,
 )
+from gigatok.artifacts.outputs.prepared import sound_data
 from gigatok.config import Params, TokenizerConfig
 from gigatok.config.launch import LaunchSection
 from gigatok.config.sections import TrainTokenizerSection
@@ -70,6 +71,7 @@ def _train(name: str, params: Params, workspace: Workspace, processes: Processes
     device = processes.device
     section = params.tokenizer_training(name)
     require_reached(section.keep_steps, section.steps, f"tokenizer {name}")
+    processes.main_does(lambda: sound_data(workspace.data))
     data = PreparedData.open(workspace.data)
     targets = open_targets(params.tokenizer_teacher(name), section, data, workspace, device)
     config = params.tokenizer_model(name, alignment_dim=targets.dim if targets else 1)

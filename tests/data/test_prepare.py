@@ -212,6 +212,7 @@ def test_the_summary_carries_no_times(tmp_path: Path) -> None:
         "left_out",
         "linked",
         "traits",
+        "files",
     }
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from dvc_cache import cached, flip_byte
 
@@ -14,8 +15,10 @@ from gigatok.artifacts import RunFolder, read_resumptions
 from gigatok.config import GigatokError
 from gigatok.config.base import GigatokWarning
 from gigatok.evaluation.stages.common import provenance
+from gigatok.evaluation.stages.generator import _read_tokens
 from gigatok.interop.native import load_tokenizer_at
 from gigatok.training.session import InterruptedRunError
+from gigatok.training.teacher_features import store_teacher_features
 from gigatok.training.tokenizer_recipe import TokenizerRecipe
 from gigatok.training.train_tokenizer import train_tokenizer
 
@@ -126,6 +129,44 @@ def test_damaged_teacher_features_come_back_from_dvcs_cache(project: Any, new_pr
         run = project.tokenizer(semantic)
     assert features.read_bytes() == sound
     assert run.weights_path.read_bytes() == expected
+
+
+def zeroed(path: Path) -> None:
+    """Indices that are whole as a file, and of nothing."""
+    arrays = dict(np.load(path))
+    np.savez(path, **{**arrays, "train": np.zeros_like(arrays["train"])})
+
+
+def test_no_stage_trains_on_zeroed_pixels(project: Any) -> None:
+    np.save(project.workspace.data / "train.npy", np.zeros_like(project.data.train.uint8()))
+    with pytest.raises(GigatokError, match=r"train.npy is damaged .*run 'dvc repro -f prepare'"):
+        project.tokenizer()
+    with pytest.raises(GigatokError, match=r"train.npy is damaged"):
+        store_teacher_features(project.params({}, {}), project.workspace)
+
+
+def test_no_generator_trains_on_zeroed_indices(project: Any) -> None:
+    run = project.tokenizer()
+    zeroed(run.indices_path)
+    with pytest.raises(GigatokError, match=r"indices.npz is damaged .*run its tokenizer's stage again"):
+        project.generator()
+
+
+def test_zeroed_indices_of_a_checkpoint_are_made_again_and_never_scored(project: Any) -> None:
+    project.tokenizer({"keep_steps": [2]})
+    sections: Any = {"tokenizer": {"keep_steps": [2]}, "generators": {"G": {"tokenizer": "T", "checkpoint": 2}}}
+    run = project.generator(**sections)
+    path, weights = run.checkpoint_indices_path, run.weights_path.read_bytes()
+    sound = path.read_bytes()
+    zeroed(path)
+    params = project.params(sections["tokenizer"], {}, generators=sections["generators"])
+    with pytest.raises(GigatokError, match=r"G.indices.npz is damaged"):
+        _read_tokens("G", params, project.workspace)
+    project.generator(**sections)
+    assert path.read_bytes() == sound
+    assert run.weights_path.read_bytes() == weights
+    assert not (project.workspace.runs / ".old").exists()
+    _read_tokens("G", params, project.workspace)
 
 
 def test_resumed_anyway_is_a_field_of_every_score(project: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,8 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from gigatok.artifacts.arrays import map_npz
+from gigatok.artifacts.belonging import read_provenance
 from gigatok.artifacts.files import Digests, replacing
+from gigatok.artifacts.identity import RunIdentity
 from gigatok.artifacts.outputs.digests import make_sound
+from gigatok.artifacts.run_folder import RunFolder
 from gigatok.config import GigatokError
 
 Indices = npt.NDArray[np.uint16] | npt.NDArray[np.int32]
@@ -72,6 +75,16 @@ class StoredIndices(NamedTuple):
             raise GigatokError(f"{path} cannot be read as indices: it holds {what}: {fix}")
         source = str(arrays["source"][()]) if "source" in arrays else ""
         return cls(train, train_labels, validation, validation_labels, source)
+
+
+def trained_on(run: RunFolder, path: Path) -> Digests | None:
+    """What the training of generator ``run`` noted of the indices in ``path``; ``None``: nothing, or no such file.
+
+    No cache finds a file by it.
+    """
+    identity = RunIdentity.read(read_provenance(run).get("identity"))
+    sha256 = identity.inputs.get("indices") if identity else None
+    return Digests(sha256=sha256, md5="", bytes=path.stat().st_size) if sha256 and path.is_file() else None
 
 
 def index_type(codebook_size: int) -> np.dtype[Any]:

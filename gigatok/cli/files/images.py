@@ -124,11 +124,12 @@ def some_validation_images(count: int, size: int) -> torch.Tensor:
     import numpy as np
 
     from gigatok.artifacts import Workspace
+    from gigatok.artifacts.outputs.prepared import sound_data
     from gigatok.cli.files.project import project_root
     from gigatok.config import GigatokError
     from gigatok.data import PreparedData
 
-    data = PreparedData.open(Workspace(project_root()).data)
+    data = PreparedData.open(sound_data(Workspace(project_root()).data))
     if data.summary.image_size != size:
         raise GigatokError(
             f"the project's images are {data.summary.image_size} px, the tokenizer's {size} px: pass image files"

@@ -21,7 +21,7 @@ from gigatok.artifacts import (
     file_sha256,
 )
 from gigatok.artifacts.outputs.digests import digests_of, noted_outputs
-from gigatok.artifacts.outputs.indices import StoredIndices
+from gigatok.artifacts.outputs.indices import StoredIndices, trained_on
 from gigatok.artifacts.outputs.pictures import GeneratorSamples
 from gigatok.config import Params, fingerprint
 from gigatok.config.evaluation import EvaluateGeneratorSection, ProbeSection
@@ -206,10 +206,11 @@ def _read_tokens(name: str, params: Params, workspace: Workspace) -> tuple[Token
     entry = params.generators[name]
     source = workspace.tokenizer(entry.tokenizer)
     weights, path = source.weights_path, source.indices_path
+    known = noted_outputs(source).get(path.name)
     if entry.checkpoint != "final":
         weights = source.checkpoint_path(entry.checkpoint)
         path = workspace.generator(name).checkpoint_indices_path
-    known = noted_outputs(source).get(path.name) if entry.checkpoint == "final" else None
+        known = trained_on(workspace.generator(name), path)
     again = f"run 'dvc repro -f train_generator@{name}' with its tokenizer's stage"
     stored = StoredIndices.open(path, known, fix=again)
     tokens = Tokens(

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from gigatok.artifacts import Protocol, Score, Workspace
+from gigatok.artifacts.outputs.prepared import sound_data
 from gigatok.config.evaluation import EvaluateGeneratorSection, ReferenceSection
 from gigatok.data import PreparedData
 from gigatok.evaluation.extractors.base import Extractor, Features
@@ -113,7 +114,7 @@ class SampleScores:
             return []
         scores, sampler = [], self.search.sampler
         indices = sampler.indices(SampleRequest(Guidance(), count, self.search.seed))
-        originals = sample_reference(self.reference, PreparedData.open(self.workspace.data)).images
+        originals = sample_reference(self.reference, PreparedData.open(sound_data(self.workspace.data))).images
         for extractor in sampler.others:
             real = stored_features(extractor, originals, self.workspace, sampler.extractor_batch)
             fake = sampler.features_of(indices, extractor=extractor)

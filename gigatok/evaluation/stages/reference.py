@@ -11,6 +11,7 @@ import torch
 
 from gigatok.artifacts import Protocol, RunFolder, Score, ScoreSheet, Workspace, replacing
 from gigatok.artifacts.outputs.digests import digests_of
+from gigatok.artifacts.outputs.prepared import sound_data
 from gigatok.config import Params
 from gigatok.config.sections import LossSection
 from gigatok.data import PreparedData
@@ -48,7 +49,7 @@ def score_reference(params: Params, workspace: Workspace) -> None:
     device = set_up(params.base)
     section = params.reference
     protocol = find_protocol(section.protocol)
-    data = PreparedData.open(workspace.data)
+    data = PreparedData.open(sound_data(workspace.data))
     extractor = open_extractor(section, device)
     drawn, validation = sample_reference(section, data), data.validation.uint8()
     originals = validation_reference(data.summary)

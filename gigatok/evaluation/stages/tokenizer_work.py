@@ -15,6 +15,7 @@ import numpy.typing as npt
 import torch
 
 from gigatok.artifacts import RunFolder, Workspace
+from gigatok.artifacts.outputs.prepared import sound_data
 from gigatok.config import Params
 from gigatok.data import ImageSet, PreparedData
 from gigatok.evaluation.arrays import Images
@@ -170,6 +171,7 @@ def open_work(name: str, params: Params, workspace: Workspace) -> Iterator[Token
     """The work of a stage, shared by as many processes as the tokenizer's ``launch`` says."""
     device = set_up(params.base)
     count = processes_for(params.tokenizer_launch(name), device)
+    sound_data(workspace.data)  # for all processes, which need not compare it again
     make = partial(TokenizerWork.open, name, params, workspace)
     with open_workers(count, make, params.base, device) as workers, ExitStack() as opened:
         work = make(device)

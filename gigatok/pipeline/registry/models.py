@@ -16,6 +16,7 @@ import numpy as np
 
 from gigatok.artifacts import RunFolder, ScoreSheet, Workspace
 from gigatok.artifacts.belonging import weights_sha256
+from gigatok.artifacts.outputs.prepared import sound_data
 from gigatok.config import RUNGS, GigatokError, Params
 from gigatok.data import PreparedData
 from gigatok.interop.native import read_description
@@ -151,7 +152,12 @@ def _save(folder: Path, kind: str, run: RunFolder, params: Params, workspace: Wo
 
     data = folder / "data"
     _copy(workspace.tokenizer(_tokenizer(kind, run, params)), data / TOKENIZER)
-    images = PreparedData.open(workspace.data).validation.batch(np.arange(EXAMPLES)).numpy().transpose(0, 2, 3, 1)
+    images = (
+        PreparedData.open(sound_data(workspace.data))
+        .validation.batch(np.arange(EXAMPLES))
+        .numpy()
+        .transpose(0, 2, 3, 1)
+    )
     example: Any = np.ascontiguousarray(images)
     if kind == "generator":
         _copy(run, data / GENERATOR)
