@@ -68,7 +68,7 @@ def problems(folder: Path, outputs: Outputs, needed: Iterable[str]) -> dict[str,
 def restore_from_cache(folder: Path, outputs: Outputs, names: Iterable[str]) -> list[str]:
     """Copy files from DVC's cache to the folder; returns the names of those that were there and sound."""
     wanted = [name for name in names if name in outputs]
-    cache = _open_cache(folder) if wanted else None
+    cache = dvc_cache(folder) if wanted else None
     return [] if cache is None else [name for name in wanted if _copied(cache, outputs[name], folder / name)]
 
 
@@ -107,7 +107,7 @@ def _copied(cache: Path, known: Digests, target: Path) -> bool:
     return True
 
 
-def _open_cache(folder: Path) -> Path | None:
+def dvc_cache(folder: Path) -> Path | None:
     """Folder of DVC's cache that serves the project around ``folder``; ``None`` if there is none."""
     root = next((path for path in folder.resolve().parents if (path / ".dvc").is_dir()), None)
     if root is None:

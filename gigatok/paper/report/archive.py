@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gigatok import __version__
 from gigatok.artifacts import replacing
+from gigatok.artifacts.outputs.own_files import own_file
 from gigatok.artifacts.source import git_state
 from gigatok.config import GigatokError, Params
 from gigatok.paper.report.manifest import NAME as MANIFEST
@@ -20,14 +21,14 @@ _LICENCE = "https://spdx.org/licenses/Apache-2.0"
 
 
 def archived_files(root: Path, *, weights: bool = False) -> list[Path]:
-    """Files of a project that an archive holds, relative to ``root``, sorted."""
+    """Files of a project that an archive holds, relative to ``root``, sorted: no link out of the project."""
     names = (*_SCORES, *_WEIGHTS) if weights else _SCORES
     found = [root / name for name in _SETTINGS if (root / name).is_file()]
     found += [path for path in (root / "reports").rglob("*") if path.is_file()]
     for kind in ("data", "reference", "tokenizers", "generators"):
         found += [path for path in (root / "runs" / kind).rglob("*.json") if path.name in names]
         found += [path for path in (root / "runs" / kind).rglob("*.safetensors") if path.name in names]
-    return sorted({path.relative_to(root) for path in found})
+    return sorted({path.relative_to(root) for path in found if own_file(path, root) is not None})
 
 
 def write_archive(root: Path, params: Params, output: Path, *, weights: bool = False) -> int:

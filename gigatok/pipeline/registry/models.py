@@ -16,6 +16,7 @@ import numpy as np
 
 from gigatok.artifacts import RunFolder, ScoreSheet, Workspace
 from gigatok.artifacts.belonging import weights_sha256
+from gigatok.artifacts.outputs.own_files import own_file
 from gigatok.artifacts.outputs.prepared import sound_data
 from gigatok.config import RUNGS, GigatokError, Params
 from gigatok.data import PreparedData
@@ -179,7 +180,12 @@ def _save(folder: Path, kind: str, run: RunFolder, params: Params, workspace: Wo
 def _copy(run: RunFolder, target: Path) -> None:
     target.mkdir(parents=True)
     for name in _FILES:
-        shutil.copyfile(run.path / name, target / name)
+        path = own_file(run.path / name, run.path)
+        if path is None:
+            raise GigatokError(
+                f"{run.path / name} is missing, or a link out of the project, which is not sent: remove it"
+            )
+        shutil.copyfile(path, target / name)
 
 
 def _link(store: Store, run: RunFolder, run_id: str, model_id: str) -> None:

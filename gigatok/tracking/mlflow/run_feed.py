@@ -11,6 +11,7 @@ from typing import Any
 from gigatok.artifacts import Point, RunFolder, ScoreSheet, write_json
 from gigatok.artifacts.belonging import companions_belong, read_provenance
 from gigatok.artifacts.journal import parse_lines
+from gigatok.artifacts.outputs.own_files import own_file
 from gigatok.config import GigatokError
 from gigatok.config.reading import json_object_or_none
 from gigatok.tracking.ledger import PICTURES, Ledger, ledger_path, read_ledger, signature
@@ -169,7 +170,9 @@ class RunFeed:
                 self._log_changed(store, run, values, self._last_step, moment)
         for name in ("summary.json", "config.json"):
             if self._changed(name, files):
-                store.upload(run_id, self.run.path / name, "")
+                path = self.run.path / name
+                if self._own(path) and json_object_or_none(path) is not None:
+                    store.upload(run_id, path, "")
                 self._uploaded[name] = files[name]
         for name in PICTURES:
             if self._changed(name, files):
@@ -179,7 +182,16 @@ class RunFeed:
                         store.upload(run_id, target, "pictures")
                 self._uploaded[name] = files[name]
 
+    def _own(self, path: Path) -> bool:
+        """Whether a file is the run's, and no link to another one of this machine, which must not leave it."""
+        own = own_file(path, self.run.path) is not None
+        if not own:
+            logger.warning("%s is a link out of the project: not sent", path)
+        return own
+
     def _drawn(self, source: Path, target: Path) -> bool:
+        if not self._own(source):
+            return False
         sheet = _read_sheet(self.run.summary_path)
         try:
             pictures.draw(source, target, sheet.files.get(source.name) if sheet else None)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gigatok.artifacts import RunFolder, ScoreSheet, file_sha256
+from gigatok.artifacts.outputs.own_files import own_file
 from gigatok.config import GigatokError
 from gigatok.tracking.mlflow.score_metrics import metric_name
 from gigatok.tracking.mlflow.store import Store
@@ -54,7 +55,8 @@ def _upload_report(store: Store, run: Any, reports: Path, suite: str) -> None:
     """The report of this suite, ``reports/<suite>`` where there is one, else ``reports``; once each time it changes."""
     own = reports / suite.rpartition("-")[2]
     folder = own if (own / "README.md").is_file() else reports
-    files = [path for pattern in _REPORT for path in sorted(folder.glob(pattern))]
+    listed = (path for pattern in _REPORT for path in sorted(folder.glob(pattern)))
+    files = [path for path in listed if own_file(path, reports) is not None]
     digest = "".join(file_sha256(path)[:16] for path in files)
     if digest and run.data.tags.get(_TAG) != digest:
         for path in files:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from dvc_cache import fill_cache
 from PIL import Image
 from tracking_helpers import SECTION, client_of, destination_of, finish, info, runs_of, train
 
@@ -62,6 +63,40 @@ def test_nothing_from_outside_the_folder_is_uploaded(project: Workspace, tmp_pat
     client = client_of(project)
     assert client.list_artifacts(item.info.run_id, "f") == []
     assert [each.path for each in client.list_artifacts(item.info.run_id, "guidance")] == ["guidance/study.json"]
+
+
+@pytest.mark.parametrize("name", ["config.json", "summary.json", "pictures.npz"])
+@pytest.mark.parametrize("content", [b"-----BEGIN OPENSSH PRIVATE KEY-----", b'{"token": "secret"}'])
+def test_a_link_in_place_of_a_file_that_is_sent_sends_nothing(
+    project: Workspace, tmp_path: Path, name: str, content: bytes
+) -> None:
+    run = _scored(project)
+    (tmp_path / "id_rsa").write_bytes(content)
+    (run.path / name).unlink(missing_ok=True)
+    (run.path / name).symlink_to(tmp_path / "id_rsa")
+    sync(project.runs, SECTION)
+    (item,) = [each for each in runs_of(project) if each.info.run_name == "S-S"]
+    assert name not in {each.path for each in client_of(project).list_artifacts(item.info.run_id)}
+
+
+def test_what_dvc_links_to_its_cache_is_sent_and_a_report_that_leads_away_is_not(
+    project: Workspace, tmp_path: Path
+) -> None:
+    run = _scored(project)
+    for path in (run.config_path, run.summary_path):
+        (cached,) = fill_cache(project.root, run.path, [path.name])
+        path.unlink()
+        path.symlink_to(cached)
+    (tmp_path / "id_rsa").write_text("secret")
+    (project.root / "reports").mkdir()
+    (project.root / "reports" / "README.md").write_text("mine")
+    (project.root / "reports" / "index.html").symlink_to(tmp_path / "id_rsa")
+    sync(project.runs, SECTION)
+    client = client_of(project)
+    names = {each.path for each in client.list_artifacts(runs_of(project)[0].info.run_id)}
+    assert {"config.json", "summary.json"} <= names
+    sent = client.list_artifacts(runs_of(project, "suite")[0].info.run_id, "report")
+    assert [each.path for each in sent] == ["report/README.md"]
 
 
 def test_data_sets_carry_the_hash_that_the_scores_name(project: Workspace) -> None:
