@@ -11,8 +11,10 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from gigatok.artifacts import RunFolder, write_json
 from gigatok.config import GigatokError
@@ -33,6 +35,7 @@ GIVE_UP_SECONDS = 60.0
 """With work, but no training and a server that fails for this long, it ends too; sync does the rest."""
 _MAX_BACKOFF = 30.0
 
+T = TypeVar("T")
 logger = logging.getLogger("gigatok.tracking.feed")
 
 
@@ -45,6 +48,7 @@ class Feeder:
         self._feeds: dict[Path, RunFeed] = {}
         self._terminated = False
         self._failing_since: float | None = None
+        self._told: dict[Path, str] = {}
 
     def run(self) -> None:
         """Feed until there is nothing more to do."""
@@ -80,15 +84,28 @@ class Feeder:
         return stop or idle > IDLE_SECONDS
 
     def _records(self) -> list[tuple[RunFolder, Record]]:
-        pairs = ((run, _quietly_read(run)) for run in run_folders(self._destination.runs_root))
+        folders = run_folders(self._destination.runs_root)
+        pairs = ((run, self._quietly(run, partial(current_record, run))) for run in folders)
         mine = self._destination.fingerprint
         return [(run, record) for run, record in pairs if record and record.destination == mine]
 
     def _work(self) -> list[tuple[RunFolder, Record]]:
-        return [(run, record) for run, record in self._records() if is_pending(run, record)]
+        return [pair for pair in self._records() if self._quietly(pair[0], partial(is_pending, *pair))]
 
     def _active(self) -> list[RunFolder]:
-        return [run for run, record in self._records() if record.effective_status(run) == "RUNNING"]
+        statuses = ((run, self._quietly(run, partial(record.effective_status, run))) for run, record in self._records())
+        return [run for run, status in statuses if status == "RUNNING"]
+
+    def _quietly(self, run: RunFolder, ask: Callable[[], T]) -> T | None:
+        """An answer from a run's files; ``None`` where they are odd, which keeps no other run away and is said once."""
+        try:
+            return ask()
+        except Exception as error:
+            text = self._one_line(error)
+            if self._told.get(run.path) != text:
+                self._told[run.path] = text
+                logger.warning("%s: %s", printable(f"{run.kind}/{run.name}"), text)
+            return None
 
     def _pass(self, work: list[tuple[RunFolder, Record]]) -> bool:
         """Feed each run; False if one failed. It keeps the others from nothing, unless several fail in a row."""
@@ -199,15 +216,6 @@ def main(arguments: list[str]) -> int:
         return 0
     feeder.run()
     return 0
-
-
-def _quietly_read(run: RunFolder) -> Record | None:
-    """A run's record; one run's odd files must not keep the others away."""
-    try:
-        return current_record(run)
-    except Exception as error:
-        logger.warning("%s: %s", printable(f"{run.kind}/{run.name}"), one_line(error))
-        return None
 
 
 if __name__ == "__main__":

@@ -81,7 +81,8 @@ def drain(runs_root: Path, timeout: float, section: TrackingSection | None = Non
 def _drained(destination: Destination, timeout: float) -> list[str]:
     deadline = time.monotonic() + timeout
     spawned = False
-    while left := _pending(destination):
+    troubled: dict[str, str] = {}
+    while left := _pending(destination, troubled):
         if not feeder_alive(destination) and not spawned:
             ensure_feeder(destination)
             spawned = True
@@ -99,17 +100,24 @@ def _drained(destination: Destination, timeout: float) -> list[str]:
         time.sleep(0.1)
     if destination.file("lock").parent.is_dir():
         destination.file("stop").touch()
+    for name, why in troubled.items():
+        logger.warning("%s cannot be read for MLflow: %s", printable(name), why)
     return left
 
 
-def _pending(destination: Destination) -> list[str]:
+def _pending(destination: Destination, troubled: dict[str, str]) -> list[str]:
+    """Runs that MLflow lacks something of. One run's odd files stay its own: ``troubled`` gets its name and why."""
     names = []
     for run in run_folders(destination.runs_root):
-        record = current_record(run)
-        if record is None or record.destination != destination.fingerprint:
-            continue
-        if record.effective_status(run) != "RUNNING" and is_pending(run, record):
-            names.append(f"{run.kind}/{run.name}")
+        name = f"{run.kind}/{run.name}"
+        try:
+            record = current_record(run)
+            if record is None or record.destination != destination.fingerprint:
+                continue
+            if record.effective_status(run) != "RUNNING" and is_pending(run, record):
+                names.append(name)
+        except Exception as error:  # a folder in place of a file, one that may not be read: whatever there may be
+            troubled[name] = one_line(error, destination.uri)
     return names
 
 

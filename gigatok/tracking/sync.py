@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from collections.abc import Iterator
@@ -23,6 +24,8 @@ from gigatok.tracking.messages import one_line
 from gigatok.tracking.record import Record, current_record, infer_record, read_record, run_folders
 
 _LOCK_SECONDS = 60.0
+
+logger = logging.getLogger("gigatok.tracking")
 
 
 class SyncReport(NamedTuple):
@@ -114,7 +117,12 @@ def doctor(runs_root: Path, section: TrackingSection) -> list[Closed]:
             tags, ended = item.data.tags, None
             if tags.get(UID) in known:
                 run, record = known[tags[UID]]
-                status, ended = record.effective_status(run), record.ended_at(run)
+                try:
+                    status, ended = record.effective_status(run), record.ended_at(run)
+                except Exception as error:  # one run's odd files stay its own
+                    text = f"{run.kind}/{run.name} stays as it is, its files cannot be read: {one_line(error)}"
+                    logger.warning("%s", printable(text))
+                    continue
             elif tags.get(HOST) == socket.gethostname() and UID in tags:
                 status = "RUNNING" if _lives(tags.get(PID)) else "KILLED"
             else:

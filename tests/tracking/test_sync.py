@@ -3,6 +3,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from gigatok.artifacts import Journal, RunFolder, Score, ScoreSheet, Workspace, 
 from gigatok.config import GigatokError
 from gigatok.config.sections import TrackingSection
 from gigatok.tracking.feed import Feeder
+from gigatok.tracking.feeder import _pending
 from gigatok.tracking.mlflow.run_feed import RunFeed
 from gigatok.tracking.record import begin_record, read_record
 from gigatok.tracking.sync import doctor, sync
@@ -216,6 +218,52 @@ def test_odd_files_of_one_run_stop_no_other(project: Workspace, tracked: bool) -
     (sound,) = [run for run in runs_of(project) if run.info.run_name == "S-S"]
     assert sound.data.metrics["rfid/efficientnet-lite2"] == 7.5
     Feeder(destination_of(project))._work()
+
+
+def _odd_link(run: RunFolder) -> None:
+    run.summary_path.unlink()
+    run.summary_path.symlink_to(run.summary_path)
+
+
+def _odd_curves(run: RunFolder) -> None:
+    write_json(run.config_path, {"sha256": "w"})
+    write_json(run.curves_path, {"loss": [[[1], 2]]})
+
+
+def _odd_journal(run: RunFolder) -> None:
+    write_json(run.config_path, {"sha256": "w"})
+    run.journal_path.unlink()
+    run.journal_path.mkdir()
+
+
+@pytest.mark.parametrize("spoil", [_odd_link, _odd_curves, _odd_journal])
+def test_odd_files_of_one_run_end_neither_the_waiting_nor_the_feeder_nor_the_doctor(
+    project: Workspace, spoil: Callable[[RunFolder], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    odd, sound = _finished(project, "A-odd"), _finished(project, "S-S")
+    record = read_record(odd), read_record(sound)
+    assert record[0] is not None
+    assert record[1] is not None
+    sync(project.runs, SECTION)
+    gone = {"status": "RUNNING", "ended": None, "process": process_that_is_gone()}
+    for run, each in ((odd, record[0]), (sound, record[1])):
+        each.replace(status="RUNNING", ended=None).write(run)
+    sync(project.runs, SECTION)
+    for run, each in ((odd, record[0]), (sound, record[1])):
+        each.replace(**gone).write(run)
+    spoil(odd)
+    caplog.clear()
+    destination = destination_of(project)
+    troubled: dict[str, str] = {}
+    left = _pending(destination, troubled)
+    assert "tokenizers/S-S" in left
+    assert set(troubled) | set(left) == {"tokenizers/A-odd", "tokenizers/S-S"}
+    feeder = Feeder(destination)
+    for _ in range(2):
+        assert "S-S" in [run.name for run, _ in feeder._work()]
+        assert feeder._active() == []
+    assert len([each for each in caplog.messages if "A-odd" in each]) <= 1
+    assert "S-S: KILLED" in doctor(project.runs, SECTION)
 
 
 def test_runs_that_the_server_refuses_do_not_keep_the_others_away(

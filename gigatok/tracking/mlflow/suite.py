@@ -8,7 +8,6 @@ from typing import Any
 
 from gigatok.artifacts import RunFolder, ScoreSheet, file_sha256
 from gigatok.artifacts.outputs.own_files import own_file
-from gigatok.config import GigatokError
 from gigatok.tracking.mlflow.score_metrics import metric_name
 from gigatok.tracking.mlflow.store import Store
 from gigatok.tracking.record import Record, current_record, run_folders, sheet_is_current
@@ -42,7 +41,7 @@ def _scored(run: RunFolder) -> tuple[Record | None, ScoreSheet | None]:
         if record is None or not sheet_is_current(run, record):
             return None, None
         return record, ScoreSheet.read(run.summary_path)
-    except (GigatokError, OSError, RecursionError):
+    except Exception:  # a run's odd files, which its own feeding names, keep no other away
         return None, None
 
 

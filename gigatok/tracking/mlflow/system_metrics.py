@@ -64,12 +64,12 @@ class SystemSampler(threading.Thread):
             monitor.clear_metrics()
         for run in runs:
             path = run.path / FILE
-            if path not in self._steps:
-                self._steps[path] = max((point.step for point in read_journal(path)), default=-1)
-            self._steps[path] += 1
             try:
+                if path not in self._steps:
+                    self._steps[path] = max((point.step for point in read_journal(path)), default=-1)
+                self._steps[path] += 1
                 Journal(path).log(self._steps[path], {**values, **_process(run)})
-            except GigatokError:
+            except (GigatokError, OSError):
                 continue  # the folder was moved away, or the disk is full: training will say so
 
 
