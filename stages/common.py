@@ -14,6 +14,7 @@ from gigatok.artifacts import RESUME_OPTION, RESUME_VARIABLE, Workspace
 from gigatok.artifacts.settings_file import put_back
 from gigatok.config import GigatokError, Params, load_params
 from gigatok.tracking.experiments.delivery import deliver_experiment
+from gigatok.tracking.messages import mask
 from gigatok.tracking.progress import show_warnings
 
 _USAGE, _INTERRUPTED = 2, 130
@@ -69,5 +70,5 @@ def _cannot_compile(error: BaseException) -> bool:
 
 
 def _stop(text: str, code: int) -> None:
-    print(f"error: {text}", file=sys.stderr)
+    print(f"error: {mask(text)}", file=sys.stderr)
     sys.exit(code)

@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
+
+_LOGIN = re.compile(r"://([^\s/?#'\"]*)@")
+
+
+def without_login(text: str) -> str:
+    """``https://host/x`` for ``https://user:password@host/x``, wherever addresses occur in ``text``."""
+    return _LOGIN.sub("://", text)
+
+
+def login_of(address: str) -> str:
+    """``user:password`` of an address, as it is written there; empty: it has none."""
+    found = _LOGIN.search(address)
+    return found[1] if found else ""
 
 
 def printable(text: str) -> str:

@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from gigatok.config.base import Section
+from gigatok.config.base import Section, without_login
 from gigatok.config.bounds import (
     BatchSize,
     Beta,
@@ -67,6 +67,11 @@ class PrepareSection(Section):
                 "augmentation to 'crop-flip' or jpeg_decoding to 'full'"
             )
         return self
+
+    @property
+    def shown_path(self) -> str | None:
+        """``path`` without the user and the password of an address: what is stored, sent and shown."""
+        return None if self.path is None else without_login(self.path)
 
     @property
     def is_remote(self) -> bool:

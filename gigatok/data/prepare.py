@@ -129,7 +129,7 @@ def prepare(section: PrepareSection, base: BaseSection, out: Path, progress: Pro
     _write_index(out / INDEX_NAME, kept, source.classes)
     summary = DataSummary(
         source=section.source,
-        path=section.path,
+        path=section.shown_path,
         image_size=section.image_size,
         augmentation=section.augmentation,
         seed=base.seed,

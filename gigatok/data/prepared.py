@@ -23,7 +23,7 @@ from gigatok.data.emoji import EmojiReader
 from gigatok.data.image_files import FileReader, files_text
 from gigatok.data.images import TRAIT_RULES, decode_reduced, decode_rgb
 from gigatok.data.parquet import ParquetReader
-from gigatok.data.shards.read import ShardReader
+from gigatok.data.shards.read import ShardReader, reader_of
 from gigatok.data.source import Reader, Split
 from gigatok.data.transforms import (
     Pixels,
@@ -268,7 +268,7 @@ def _image_set(root: Path, split: Split, summary: DataSummary, index: pa.Table) 
         ids=chosen["id"].to_numpy().astype(np.int64),
         labels=chosen["label"].to_numpy().astype(np.int64),
         locations=chosen["location"].combine_chunks(),
-        reader=READERS[summary.source](),
+        reader=reader_of(root, summary.path) if summary.source == "shards" else READERS[summary.source](),
         image_size=summary.image_size,
         packed=packed,
         jpeg=summary.jpeg_decoding,

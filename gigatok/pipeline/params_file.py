@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gigatok.artifacts import write_text
 from gigatok.config import ConfigError
+from gigatok.config.base import without_login
 from gigatok.config.experiments import suite_entries
 from gigatok.config.profiles import PROFILES, render
 from gigatok.config.reading import parse_yaml, read_yaml
@@ -136,4 +137,4 @@ def _settings(value: object, name: str) -> Iterator[tuple[str, object]]:
 
 
 def _value(settings: Mapping[str, object], name: str) -> str:
-    return repr(settings[name]) if name in settings else "(none)"
+    return without_login(repr(settings[name])) if name in settings else "(none)"

@@ -33,7 +33,8 @@ class ImageCounts(NamedTuple):
 def image_counts(params: Params, root: Path) -> ImageCounts:
     """Images of the prepared data where there are some of these settings, else the embedded set's or ImageNet's."""
     found = json_object_or_none(Workspace(root).data / "summary.json") or {}
-    if found.get("source") == params.prepare.source and found.get("path") == params.prepare.path:
+    paths = (params.prepare.shown_path, params.prepare.path)  # earlier versions stored the login of an address, too
+    if found.get("source") == params.prepare.source and found.get("path") in paths:
         train, validation = (_images(found.get(split)) for split in ("train", "validation"))
         if train is not None and validation is not None:
             return ImageCounts(train, validation, "prepared data")

@@ -13,7 +13,8 @@ from gigatok.config.base import printable
 
 _LENGTH = 400
 _HIDDEN = "***"
-_USER = re.compile(r"(://)[^\s/?#'\"]*@")
+_USER = re.compile(r"(://)(?:[^\s/?#'\":@]*:[^\s'\"]*|[^\s/?#'\"]*)@")
+"""User and password of an address. A password may hold ``/`` and ``@`` unquoted, so all up to the last ``@`` is one."""
 _FIELD = re.compile(r"(?i)((?:password|passwd|pwd|secret|token|api_?key|signature)['\"]?\s*[=:]\s*['\"]?)[^\s&,;'\"]+")
 _HEADER = re.compile(r"(?i)\b(basic|bearer) [\w+/=.~-]{6,}")
 _SECRET_NAME = re.compile(r"(?:PASSWORD|PASSWD|TOKEN|SECRET|SECRET_KEY|ACCESS_KEY|API_KEY)$")
@@ -45,8 +46,7 @@ def one_line(error: BaseException | str, *addresses: str) -> str:
 
 def without_user(address: str) -> str:
     """An address to be shown. Never raises: what cannot be parsed is masked all the same."""
-    plain = re.sub(r"(://)[^\s/?#]*@", r"\1", address)
-    return printable(mask(plain, address))
+    return printable(mask(address, address).replace(f"://{_HIDDEN}@", "://"))
 
 
 class MaskedStream:

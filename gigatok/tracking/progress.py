@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from gigatok.config.base import GigatokWarning
+from gigatok.tracking.messages import mask
 from gigatok.tracking.progress_line import ProgressLine, append, target
 
 if TYPE_CHECKING:
@@ -151,10 +152,11 @@ def show_warnings(stage: str = "") -> None:
     """Print warnings as one line each from now on; this project's own reach the runner's display, too."""
 
     def show(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
+        text = mask(" ".join(str(message).split()))
         with suppress(OSError, ValueError):
-            print(f"warning: {' '.join(str(message).split())}", file=sys.stderr, flush=True)
+            print(f"warning: {text}", file=sys.stderr, flush=True)
         if issubclass(category, GigatokWarning):
-            _append(ProgressLine(stage=stage, note=f"warning: {message}"))
+            _append(ProgressLine(stage=stage, note=f"warning: {text}"))
 
     warnings.showwarning = show
 

@@ -48,6 +48,7 @@ def raising(error: BaseException) -> Callable[..., None]:
         (GigatokError("no features: run 'dvc repro teacher'"), 1, "no features: run 'dvc repro teacher'"),
         (ConfigError("base.device = 'cuda' is not available"), 2, "base.device = 'cuda' is not available"),
         (InterruptedRunError("interrupted after step 3 of 8"), 130, "interrupted after step 3 of 8"),
+        (GigatokError("https://u:pw/1@h/x cannot be read"), 1, "https://***@h/x cannot be read"),
         (KeyboardInterrupt(), 130, "interrupted before its state was saved"),
         (MemoryError("8 GiB"), 1, "out of memory (8 GiB): lower the stage's batch_size"),
         (torch.OutOfMemoryError("CUDA out of\nmemory"), 1,

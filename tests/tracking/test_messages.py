@@ -35,6 +35,15 @@ def test_forms_of_secrets_are_masked_without_knowing_them() -> None:
     assert "user=u" in shown
 
 
+@pytest.mark.parametrize("password", ["p/w", "p/w?x#y", "1/2", "a@b/c:d"])
+def test_a_password_with_a_slash_is_masked_without_knowing_it(password: str) -> None:
+    for text in (f"postgresql://u:{password}@h/db", f"--storage 'postgresql+x://u:{password}@h:5432/db': no driver"):
+        assert password not in mask(text)
+        assert "@h" in mask(text)
+        assert password[-3:] not in without_user(text)
+    assert mask("http://server:5000/x refused, me@home") == "http://server:5000/x refused, me@home"
+
+
 def test_passwords_of_the_environment_are_masked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "hunter22")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:other77@host")

@@ -64,6 +64,7 @@ def tokenizer(
     from gigatok.pipeline.tuning.space import Space
     from gigatok.pipeline.tuning.study import open_study, summary, work
     from gigatok.pipeline.update import bring_up_to_date
+    from gigatok.tracking.messages import without_user
 
     bring_up_to_date(root, ["teacher", "reference"])
     plan = StudyPlan(root, name, called, Space.around(params, name), steps, generator_steps)
@@ -76,7 +77,7 @@ def tokenizer(
         print(json.dumps(document, indent=2))
         return
     _print_front(document)
-    address = storage or str(plan.folder / "journal.log")
+    address = without_user(storage) if storage else str(plan.folder / "journal.log")
     print(f"\nReport: {document['report']}\nStudy:  optuna-dashboard {address}")
 
 

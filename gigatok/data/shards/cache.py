@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from gigatok.config import ConfigError, GigatokError
+from gigatok.config.base import login_of, without_login
 from gigatok.config.reading import reason
 
 FOLDER_VARIABLE = "GIGATOK_SHARD_CACHE"
@@ -33,11 +34,15 @@ def is_remote(path: str) -> bool:
 class ShardCache:
     """Opens paths and addresses.
 
+    Args:
+        login: ``user:password``, put into addresses as they are opened.
+
     Raises:
         ConfigError: the limit is no number.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, login: str = "") -> None:
+        self._login = login
         folder = os.environ.get(FOLDER_VARIABLE)
         text = os.environ.get(LIMIT_VARIABLE, str(_DEFAULT_LIMIT))
         try:
@@ -60,7 +65,7 @@ class ShardCache:
             if not is_remote(file):
                 size = os.stat(file).st_size if Path(file).is_file() else None
             else:
-                system, path = _system(file)
+                system, path = self._system(file)
                 size = system.size(path) if system.exists(path) else None
             if size is None:
                 return None
@@ -70,7 +75,7 @@ class ShardCache:
         except GigatokError:
             raise
         except Exception as error:  # fsspec's file systems raise kinds of their own, ImportError for a missing one
-            raise GigatokError(f"prepare.path: {file} cannot be read ({reason(error)})") from None
+            raise GigatokError(f"prepare.path: {file} cannot be read ({self.why(error)})") from None
 
     @contextmanager
     def local(self, file: str, sha256: str) -> Iterator[Path]:
@@ -84,10 +89,10 @@ class ShardCache:
             if is_remote(file):
                 path = Path(folder) / "copy"
                 try:
-                    system, remote = _system(file)
+                    system, remote = self._system(file)
                     system.get_file(remote, str(path))
                 except Exception as error:  # as above
-                    raise GigatokError(f"prepare.path: {file} cannot be read ({reason(error)})") from None
+                    raise GigatokError(f"prepare.path: {file} cannot be read ({self.why(error)})") from None
             if not path.is_file():
                 raise GigatokError(f"prepare.path: {file} does not exist: restore it")
             with path.open("rb") as content:
@@ -95,13 +100,18 @@ class ShardCache:
                     raise GigatokError(f"prepare.path: {file} is damaged (SHA-256 differs): restore it")
             yield path
 
+    def why(self, error: BaseException) -> str:
+        """What a file system's error says, without the login, which it may quote in an address or alone."""
+        text = without_login(reason(error))
+        return text.replace(f"{self._login}@", "").replace(self._login, "***") if self._login else text
+
     def part(self, file: str, offset: int, length: int) -> bytes:
         """Bytes of a file, fewer at its end. Errors are the file system's."""
         if not is_remote(file):
             with Path(file).open("rb") as content:
                 content.seek(offset)
                 return content.read(length)
-        system, path = _system(file)
+        system, path = self._system(file)
         found: bytes = system.cat_file(path, offset, offset + length) if length else b""
         return found
 
@@ -119,6 +129,16 @@ class ShardCache:
         if is_remote(file) and self._folder is not None:
             self._copy(file).unlink(missing_ok=True)
 
+    def _system(self, address: str) -> tuple[Any, str]:
+        """The file system of an address, and the path in it. An HTTP server's login may also be in ``~/.netrc``."""
+        from fsspec.core import url_to_fs
+
+        if self._login and not login_of(address):
+            address = address.replace("://", f"://{self._login}@", 1)
+        options = {"client_kwargs": {"trust_env": True}} if address.startswith(("http://", "https://")) else {}
+        system, path = url_to_fs(address, **options)
+        return system, str(path)
+
     def _copy(self, file: str) -> Path:
         assert self._folder is not None  # for the type checker
         return self._folder / f"{hashlib.sha256(file.encode()).hexdigest()[:32]}.tar"
@@ -127,7 +147,7 @@ class ShardCache:
         """Copy a shard; ``False``: there is no room, or another process is at it."""
         if self._full:
             return False
-        system, path = _system(file)
+        system, path = self._system(file)
         size = int(system.size(path))
         part = self._reserve(copy, size)
         if part is None:
@@ -169,11 +189,3 @@ def _is_alive(process: int) -> bool:
     except PermissionError:
         pass
     return True
-
-
-def _system(address: str) -> tuple[Any, str]:
-    """The file system of an address, and the path in it."""
-    from fsspec.core import url_to_fs
-
-    system, path = url_to_fs(address)
-    return system, str(path)

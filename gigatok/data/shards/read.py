@@ -12,10 +12,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from gigatok.config import GigatokError, describe
-from gigatok.config.reading import LARGEST_TEXT, reason
+from gigatok.config.base import login_of, without_login
+from gigatok.config.reading import LARGEST_TEXT, read_yaml
 from gigatok.data.images import CorruptImageError
 from gigatok.data.row_groups import RowGroups, values
-from gigatok.data.shards.cache import ShardCache
+from gigatok.data.shards.cache import ShardCache, is_remote
 from gigatok.data.shards.manifest import INDEX, INDEX_NAME, MANIFEST_NAME, Manifest, Place
 from gigatok.data.source import Record, Source, Split
 from gigatok.data.split import require_whole_split
@@ -31,14 +32,38 @@ def open_shards(path: str) -> Source:
     Raises:
         GigatokError: nothing there, damaged, of another version, or rows that do not lie inside the shards.
     """
-    base, cache = path.rstrip("/"), ShardCache()
+    base, login = without_login(path).rstrip("/"), login_of(path)  # the login is in no location, record or message
+    cache = ShardCache(login)
     manifest = _manifest(cache, base)
     with cache.local(f"{base}/{INDEX_NAME}", manifest.index_sha256) as index:
         records = _records(index, manifest, base)
-    own = require_whole_split((record.split for record in records), f"prepare.path {path!r}", LAYOUT)
+    own = require_whole_split((record.split for record in records), f"prepare.path {base!r}", LAYOUT)
     if not own:
         records = [record._replace(split=None) for record in records]
-    return Source(list(manifest.classes), records, ShardReader(), dict(manifest.left_out), manifest.linked)
+    return Source(list(manifest.classes), records, ShardReader(login), dict(manifest.left_out), manifest.linked)
+
+
+def reader_of(root: Path, path: str | None) -> ShardReader:
+    """Reads the shards of prepared data in ``root``, ``runs/data`` of a project.
+
+    The data's files hold no login: for an address, the setting that was prepared from has it still.
+    """
+    for folder in (root.absolute(), root.resolve()) if path and is_remote(path) else ():
+        address = _address_in(folder.parent.parent / "params.yaml")
+        if without_login(address).rstrip("/") == str(path).rstrip("/"):
+            return ShardReader(login_of(address))
+    return ShardReader()
+
+
+def _address_in(settings: Path) -> str:
+    """``prepare.path`` of a project's settings; empty where they do not say."""
+    try:
+        values = read_yaml(settings, fix="")
+    except GigatokError:
+        return ""
+    section = values.get("prepare") if isinstance(values, dict) else None
+    address = section.get("path") if isinstance(section, dict) else None
+    return address if isinstance(address, str) else ""
 
 
 def _records(index: Path, manifest: Manifest, base: str) -> list[Record]:
@@ -93,13 +118,17 @@ def _record(row: tuple[Any, ...], manifest: Manifest, files: list[str], where: s
 class ShardReader:
     """Bytes of an image by its place in a shard: one seek, or one request. Threads may share it.
 
+    Args:
+        login: ``user:password`` for addresses, which locations do not hold.
+
     Raises:
         CorruptImageError: the shard is gone, shorter than it was, or the bytes are not those that were written.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, login: str = "") -> None:
+        self._login = login
         self._files: OrderedDict[str, _File] = OrderedDict()
-        self._cache = ShardCache()
+        self._cache = ShardCache(login)
         self._lock = Lock()
 
     def __call__(self, location: str) -> bytes:
@@ -109,7 +138,7 @@ class ShardReader:
         except CorruptImageError:
             raise
         except Exception as error:  # fsspec's file systems raise kinds of their own
-            why = error.strerror if isinstance(error, OSError) and error.strerror else reason(error)
+            why = error.strerror if isinstance(error, OSError) and error.strerror else self._cache.why(error)
             raise CorruptImageError(location, why) from None
         if len(data) != place.length or zlib.crc32(data) != place.crc32:
             self._cache.drop(place.file)
@@ -129,11 +158,11 @@ class ShardReader:
         return file.read(place.offset, place.length)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Nothing: a loader process opens its own files."""
-        return {}
+        """The login alone: a loader process opens its own files."""
+        return {"login": self._login}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__()  # type: ignore[misc]
+        self.__init__(state["login"])  # type: ignore[misc]
 
 
 class _File:

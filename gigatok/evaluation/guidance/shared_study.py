@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from gigatok.artifacts.process import ProcessIdentity, this_process
 from gigatok.config import GigatokError
+from gigatok.tracking.messages import one_line, without_user
 from gigatok.evaluation.guidance.study_file import StudyFile
 
 _WORKER = "worker"
@@ -33,7 +34,9 @@ def open_shared(name: str, storage: Path | str | None, **settings: Any) -> optun
     except Exception as error:  # SQLAlchemy has kinds of its own
         if not isinstance(storage, str):
             raise
-        raise GigatokError(f"--storage {storage}: {' '.join(str(error).split())[:200]}: check the address") from None
+        raise GigatokError(
+            f"--storage {without_user(storage)}: {one_line(error, storage)[:200]}: check the address"
+        ) from None
 
 
 def claim(trial: optuna.Trial) -> None:

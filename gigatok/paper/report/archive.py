@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from gigatok import __version__
 from gigatok.artifacts import replacing
 from gigatok.artifacts.outputs.own_files import own_file
 from gigatok.artifacts.source import git_state
 from gigatok.config import GigatokError, Params
+from gigatok.config.base import without_login
 from gigatok.paper.report.manifest import NAME as MANIFEST
 from gigatok.paper.report.manifest import changed_files
 
@@ -76,9 +78,9 @@ def write_archive(root: Path, params: Params, output: Path, *, weights: bool = F
             "name": "GigaTok: Scaling Visual Tokenizers to 3 Billion Parameters",
         }
     )
-    for path in files:
-        crate.add_file(root / path, dest_path=path.as_posix())
-    with replacing(output) as temporary:
+    with replacing(output) as temporary, TemporaryDirectory(prefix="gigatok-archive-") as masked:
+        for number, path in enumerate(files):
+            crate.add_file(_without_login(root / path, Path(masked) / f"{number}"), dest_path=path.as_posix())
         # the library appends '.zip' to what it is given
         written = Path(crate.write_zip(f"{temporary}.zip"))
         try:
@@ -90,3 +92,14 @@ def write_archive(root: Path, params: Params, output: Path, *, weights: bool = F
         finally:
             written.unlink(missing_ok=True)
     return len(files)
+
+
+def _without_login(path: Path, copy: Path) -> Path:
+    """A file of settings or data as it may be given away: ``prepare.path`` may hold a password, and a copy does not."""
+    if path.suffix not in (".yaml", ".lock", ".json"):
+        return path
+    text = path.read_text(errors="surrogateescape")
+    if without_login(text) == text:
+        return path
+    copy.write_text(without_login(text), errors="surrogateescape")
+    return copy

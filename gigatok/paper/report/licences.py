@@ -17,6 +17,6 @@ EMOJI_LICENCES = (
 def data_licences(params: Params) -> list[tuple[str, str, str]]:
     """Name, licence and a note for every source of the images shown."""
     if params.prepare.source != "emoji":
-        return [(f"Images of {params.prepare.path}", "yours to check", "; the report shows some of them")]
+        return [(f"Images of {params.prepare.shown_path}", "yours to check", "; the report shows some of them")]
     changes = f"; scaled to {params.prepare.image_size} px on white; reconstructions and samples are derived"
     return [(name, licence, note + changes) for name, licence, note in EMOJI_LICENCES]

@@ -100,7 +100,7 @@ def _tokens(params: Params) -> int:
 
 def _data(params: Params) -> str:
     source = params.prepare.source
-    return "emoji by three designers (embedded)" if source == "emoji" else f"{source}: {params.prepare.path}"
+    return "emoji by three designers (embedded)" if source == "emoji" else f"{source}: {params.prepare.shown_path}"
 
 
 @cache

@@ -19,6 +19,7 @@ from gigatok.pipeline.tuning.pruning import among_worst, at_step, is_dominated
 from gigatok.pipeline.tuning.space import Setting, Space, is_chosen
 from gigatok.pipeline.tuning.trial_folder import GivenUp, TrialFolder
 from gigatok.tracking.destination import locked
+from gigatok.tracking.messages import mask
 
 OBJECTIVES = ("rFID", "AR validation loss")
 PSNR, LOSS = "validation_psnr", "ar_val_loss"
@@ -122,7 +123,7 @@ def _run(
         study.tell(trial, state=TrialState.PRUNED)
         say(f"trial {trial.number}: given up ({trial.user_attrs.get(_REASON, '')})  {_text(setting)}")
     except GigatokError as error:
-        trial.set_user_attr(_REASON, str(error))
+        trial.set_user_attr(_REASON, mask(str(error)))
         study.tell(trial, state=TrialState.FAIL)
         raise
     except KeyboardInterrupt:

@@ -10,6 +10,7 @@ from typing import Any
 
 from gigatok.artifacts import RunFolder, ScoreSheet
 from gigatok.config.reading import json_object_or_none
+from gigatok.tracking.messages import without_user
 from gigatok.tracking.mlflow.store import Store
 
 _STEP = re.compile(r"step-(\d+)\.png")
@@ -64,7 +65,8 @@ def log_data(store: Store, run: Any, runs_root: Path, sheet: ScoreSheet) -> None
     used = next((score.provenance.data_sha for score in sheet.scores if score.provenance.data_sha), None)
     if used is None or known.get("data_sha256") != used or run.inputs.dataset_inputs:
         return
-    place = {"source": known.get("source"), "path": known.get("path")}
+    path = known.get("path")
+    place = {"source": known.get("source"), "path": without_user(path) if isinstance(path, str) else None}
     inputs = []
     for split, context in _SPLITS.items():
         counts = known.get(split)

@@ -220,6 +220,34 @@ def test_copies_take_no_more_than_the_limit(
     assert ShardReader()(source.records[0].location) == local.reader(local.records[0].location)
 
 
+def test_a_login_reaches_the_server_and_no_file(shards: Path, tmp_path: Path) -> None:
+    """fsspec's memory takes it for a part of the path: without it nothing is found."""
+    system, address = fsspec.filesystem("memory"), "memory://me:hunter22@set"
+    for path in shards.iterdir():
+        system.pipe_file(f"/me:hunter22@set/{path.name}", path.read_bytes())
+    settings: dict[str, Any] = {"source": "shards", "augmentation": "crop-flip"}
+    folder = tmp_path / "runs" / "data"
+    (tmp_path / "params.yaml").write_text(f"prepare: {{path: '{address}/'}}\n")
+    summary = prepare(section(address, **settings), BASE, folder)
+    assert summary.path == "memory://set"
+    assert summary.data_sha256 == prepare(section(shards, **settings), BASE, tmp_path / "local").data_sha256
+    assert "hunter22" not in (folder / "summary.json").read_text()
+    assert "hunter22" not in str(pq.read_table(folder / "index.parquet").to_pydict())
+    train = PreparedData.open(folder).train
+    for images in (train, pickle.loads(pickle.dumps(train))):
+        assert images.batch(np.arange(2), np.random.default_rng(0)).shape == (2, 3, 8, 8)
+    (tmp_path / "params.yaml").write_text("prepare: {path: memory://other}\n")
+    with pytest.raises(CorruptImageError):
+        PreparedData.open(folder).train.view(0)
+    system.rm("/me:hunter22@set", recursive=True)
+    with pytest.raises(GigatokError) as missing:
+        open_shards(address)
+    system.pipe_file("/me:hunter22@set/shards.json", (shards / "shards.json").read_bytes())
+    with pytest.raises(GigatokError, match=r"memory://set/index.parquet cannot be read") as unreadable:
+        open_shards(address)
+    assert "hunter22" not in f"{missing.value} {unreadable.value}"
+
+
 @pytest.mark.parametrize("limit", ["much", "-1", "nan", "inf"])
 def test_a_limit_that_is_none_is_refused(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIGATOK_SHARD_CACHE_GB", limit)

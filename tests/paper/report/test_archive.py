@@ -52,3 +52,15 @@ def test_nothing_scored_is_no_archive(tmp_path: Path) -> None:
     with pytest.raises(GigatokError, match="gigatok-bench repro"):
         write_archive(tmp_path, fake_params(), tmp_path / "run.zip")
     assert not (tmp_path / "run.zip").exists()
+
+
+def test_no_login_and_no_file_from_elsewhere_is_packed(project: Path, tmp_path: Path) -> None:
+    for name in ("params.yaml", "dvc.lock", "runs/data/summary.json"):
+        (project / name).write_text('{"prepare": {"path": "https://me:hunter22@host/set"}}\n')
+    (tmp_path / "id_rsa").write_text("secret")
+    (project / "reports" / "key.txt").symlink_to(tmp_path / "id_rsa")
+    write_archive(project, fake_params(), tmp_path / "run.zip")
+    with zipfile.ZipFile(tmp_path / "run.zip") as archive:
+        contents = {name: archive.read(name) for name in archive.namelist()}
+    assert contents["params.yaml"] == b'{"prepare": {"path": "https://host/set"}}\n'
+    assert not [name for name, content in contents.items() if b"hunter22" in content or b"secret" in content]

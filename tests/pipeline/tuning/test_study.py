@@ -87,6 +87,12 @@ def test_each_setting_is_trained_once_and_a_second_call_goes_on(plan: StudyPlan,
     assert (first["semantic_weight"], first["learning_rate"]) == (0.5, 2e-3)  # smoke's own, as near as the grid has it
 
 
+def test_a_storage_that_cannot_be_opened_is_named_without_its_password(plan: StudyPlan) -> None:
+    with pytest.raises(GigatokError, match=r"^--storage nothing://host/db: .*: check the address$") as caught:
+        open_study(plan, "nothing://u:p/w@host/db")
+    assert "p/w" not in str(caught.value)
+
+
 def test_trials_do_not_depend_on_which_worker_asks(plan: StudyPlan) -> None:
     other = plan._replace(study="other")
     work(open_study(plan, None), plan, 5, None, silent)

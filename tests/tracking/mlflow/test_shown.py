@@ -101,7 +101,7 @@ def test_what_dvc_links_to_its_cache_is_sent_and_a_report_that_leads_away_is_not
 
 def test_data_sets_carry_the_hash_that_the_scores_name(project: Workspace) -> None:
     counts = {"train": {"images": 90}, "validation": {"images": 10}}
-    prepared = {"source": "emoji", "path": None, "image_size": 32, **counts}
+    prepared = {"source": "emoji", "path": "https://u:hunter22@h/x", "image_size": 32, **counts}  # earlier versions'
     write_json(project.data / "summary.json", {**prepared, "data_sha256": "e" * 64})
     _scored(project)
     sync(project.runs, SECTION)
@@ -115,6 +115,7 @@ def test_data_sets_carry_the_hash_that_the_scores_name(project: Workspace) -> No
         "validation": "emoji validation",
     }
     assert found["training"].digest == "d" * 36
+    assert json.loads(found["training"].source) == {"source": "emoji", "path": "https://h/x"}
     assert json.loads(found["validation"].profile) == {"images": 10, "data_sha256": "d" * 64, "image_size": 32}
 
 
