@@ -13,8 +13,8 @@ from pydantic import ValidationError
 
 from gigatok.artifacts.process import ProcessIdentity, this_process
 from gigatok.config import GigatokError
-from gigatok.tracking.messages import one_line, without_user
 from gigatok.evaluation.guidance.study_file import StudyFile
+from gigatok.tracking.messages import one_line, without_user
 
 _WORKER = "worker"
 
