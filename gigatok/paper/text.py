@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 NOT_RUN = "not run"
 _SYMBOLS = {**{letter: f"\\{letter}" for letter in "%&_#"}, "†": r"$^\dagger$", "∞": r"$\infty$"}
+_HTML = re.compile(r"<(?=[A-Za-z/!?])|&(?=#|[A-Za-z][A-Za-z0-9]*;)")
+"""Where Markdown takes a tag or an entity to begin. ``S-B < B-S`` and ``Food & Drink`` are neither."""
 
 
 def escape(text: str) -> str:
@@ -32,11 +35,20 @@ def digits(value: float | None) -> str:
     return "-" if value is None else f"{value:.5g}"
 
 
+def markdown_text(text: str) -> str:
+    """Text that Markdown never takes for HTML: names of classes, folders and reports come from anywhere."""
+    return _HTML.sub(lambda found: {"<": "&lt;", "&": "&amp;"}[found[0]], text)
+
+
 def markdown_table(head: Sequence[str], body: Sequence[Sequence[str]], left: int = 1) -> str:
-    """A Markdown table; the first ``left`` columns are set left, the rest right."""
+    """A Markdown table; the first ``left`` columns are set left, the rest right. HTML in a cell is text."""
     rule = [":--" if place < left else "--:" for place in range(len(head))]
     lines = [head, rule, *body]
-    return "\n".join("| " + " | ".join(text.replace("|", "\\|") for text in line) + " |" for line in lines) + "\n"
+    return "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    return markdown_text(" ".join(text.splitlines())).replace("|", "\\|")
 
 
 def significant(value: float) -> float:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from markupsafe import Markup
+
 from gigatok.paper.figures.scaling import plotted_columns
 from gigatok.paper.report.claims.evidence import look
 from gigatok.paper.report.claims.figures import (
@@ -57,8 +59,8 @@ SECTIONS = (
 
 def render_readme(page: Page) -> str:
     """Markdown that a code host shows; pictures are links into ``figures/``."""
-    own = first_markdown(page.own) if page.own else ""
-    tables = {"table": first_markdown(page.rows), "own_table": own, "how_to_read": HOW_TO_READ}
+    own = Markup(first_markdown(page.own)) if page.own else ""
+    tables = {"table": Markup(first_markdown(page.rows)), "own_table": own, "how_to_read": HOW_TO_READ}
     return render("README.md.j2", {**_common(page, Footnotes()), **tables})
 
 

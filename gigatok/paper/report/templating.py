@@ -7,9 +7,14 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
+from gigatok.paper.text import markdown_text
+
 
 def render(name: str, context: dict[str, Any]) -> str:
-    """A template with its values; those called ``*.html.j2`` escape what they show, and bring style and script.
+    """A template with its values, of which none is taken for HTML unless it is ``Markup``.
+
+    Those called ``*.html.j2`` escape all that HTML gives a meaning, and bring style and script. The others are Markdown,
+    which keeps its own signs: there only what would begin a tag or an entity is escaped.
 
     Raises:
         jinja2.UndefinedError: a value that the template names is not in ``context``.
@@ -19,7 +24,8 @@ def render(name: str, context: dict[str, Any]) -> str:
     html = name.endswith(".html.j2")
     environment = Environment(
         loader=PackageLoader("gigatok.paper.report"),
-        autoescape=html,
+        autoescape=True,
+        finalize=None if html else _in_markdown,
         undefined=StrictUndefined,
         keep_trailing_newline=True,
         trim_blocks=html,
@@ -36,6 +42,11 @@ def names(text: str) -> Markup:
         Markup("<span class=name>{}</span>").format(word) if "-" in word else escape(word) for word in text.split()
     ]
     return Markup(" ").join(words)
+
+
+def _in_markdown(value: object) -> Markup:
+    """A value as Markdown shows it; what a macro returns was escaped in it."""
+    return value if isinstance(value, Markup) else Markup(markdown_text(str(value)))
 
 
 def _text(name: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from gigatok.artifacts import write_json, write_text
 from gigatok.paper.results.pedigree import short
-from gigatok.paper.text import markdown_table
+from gigatok.paper.text import markdown_table, markdown_text
 
 PAGE, DOCUMENT = "README.md", "study.json"
 
@@ -32,8 +32,8 @@ def write_tokenizer_study(folder: Path, document: Mapping[str, Any]) -> None:
     write_settings(document["trials"], folder / "settings")
     head, *body = tokenizer_rows(document)
     text = (
-        f"# {title_of(document)}\n\n{_what_ran(document)} `*`: no other trial beats it in both scores. "
-        "One training each: differences of a trial to its neighbour may be those of a seed.\n\n"
+        f"# {markdown_text(title_of(document))}\n\n{markdown_text(_what_ran(document))} `*`: no other trial beats "
+        "it in both scores. One training each: differences of a trial to its neighbour may be those of a seed.\n\n"
         "![rFID against AR validation loss](pareto.png)\n\n![each setting against both](settings.png)\n\n"
         f"{markdown_table(head, body, left=2)}\n{_how_to_repeat(document)}"
     )

@@ -15,7 +15,7 @@ from gigatok.paper.results.reader import Results
 from gigatok.paper.tables.cells import LABELS, PaperCell, order_agreement, table_cells
 from gigatok.paper.tables.counted import ExactTable, exact_csv, exact_latex, exact_markdown
 from gigatok.paper.tables.specs import TABLES, TableSpec
-from gigatok.paper.text import digits, escape, markdown_table, tabular
+from gigatok.paper.text import digits, escape, markdown_table, markdown_text, tabular
 from gigatok.paper.third_party import COLUMNS, THIRD_PARTY, third_party_cells
 
 MeasuredTables = list[tuple[TableSpec, list[list[PaperCell]]]]
@@ -60,7 +60,8 @@ def table_markdown(spec: TableSpec, rows: list[list[PaperCell]], params: Params)
         shown = [[row[place] for place in places] for row in rows]
         parts.append(markdown_table(head, [_markdown_row(cells) for cells in shown]))
     parts += _agreement(spec, rows)
-    parts += [f"- {line}" for line in measured_lines([cell.score for row in rows for cell in row if cell.score])]
+    ways = measured_lines([cell.score for row in rows for cell in row if cell.score])
+    parts += [f"- {markdown_text(line)}" for line in ways]
     parts += [f"- {text}" for text in marks(spec, rows)]
     parts += [f"- {label}: {note}" for label, note in _notes(rows)]
     parts += [f"- not run: {text}" for text in _commands(rows)]

@@ -10,6 +10,7 @@ from gigatok.config import Params
 from gigatok.paper.tables.scaling import is_incomplete, row_command, scaling_csv, scaling_json, table_notes
 from gigatok.paper.tables.scaling_rows import ScalingRow
 from gigatok.paper.tables.scaling_view import first_markdown, other_markdown
+from gigatok.paper.text import markdown_text
 
 HOW_TO_READ = "Bold: the best value of a column as printed. In brackets: 95% intervals."
 
@@ -30,7 +31,7 @@ def scaling_markdown(rows: Sequence[ScalingRow], params: Params, own: Sequence[S
     others = other_markdown(rows)
     parts += ["## All other measurements\n", *others] if others else []
     parts += ["### Of your own runs\n", *other_markdown(own)] if own else []
-    parts += [f"{note}\n" for note in table_notes([*rows, *own])]
+    parts += [f"{markdown_text(note)}\n" for note in table_notes([*rows, *own])]
     missing = [row for row in (*rows, *own) if is_incomplete(row)]
     parts.append("".join(f"- not run: {row.name}: `{row_command(row, params)}`\n" for row in missing))
     return "\n".join(part for part in parts if part)

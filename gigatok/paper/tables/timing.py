@@ -8,7 +8,7 @@ from gigatok.artifacts import write_bytes
 from gigatok.evaluation.timing.times import DECODERS, GENERATORS, Timing, TimingTable
 from gigatok.paper.printed import load_claims
 from gigatok.paper.results.pedigree import short
-from gigatok.paper.text import NOT_RUN, escape, markdown_table, tabular
+from gigatok.paper.text import NOT_RUN, escape, markdown_table, markdown_text, tabular
 
 NAME = "table04"
 TITLE = "Share of generation time spent in tokenizer decoding, percent"
@@ -55,7 +55,7 @@ def write_timing(table: TimingTable | None, folder: Path) -> Path:
     if table is None:
         parts += [f"Not run: `{COMMAND}`\n", markdown_table(head, rows), ""]
     else:
-        parts += [f"Ours: {measured_on(table)}\n", markdown_table(head, rows)]
+        parts += [f"Ours: {markdown_text(measured_on(table))}\n", markdown_table(head, rows)]
         parts += ["\nSeconds a batch: median, fastest, slowest.\n"]
         parts += [markdown_table(SECONDS_HEAD, seconds_cells(table)), ""]
     path = folder / f"{NAME}.md"

@@ -128,6 +128,8 @@ def test_nothing_run_gives_commands_and_no_numbers_under_an_escaped_title(tmp_pa
     page = (tmp_path / "out" / "index.html").read_text()
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert" in page
+    assert text.startswith("# &lt;script>alert(1)&lt;/script>: report\n")
+    assert "<script" not in text
 
 
 def test_other_profiles_are_not_mixed_in(tmp_path):
