@@ -25,7 +25,8 @@ Side = Annotated[int, Field(ge=1, le=4096)]
 """Pixels along one side of an image."""
 Width = Annotated[int, Field(ge=1, le=2**14)]
 """Channels of a layer; the paper's widest has 1,536."""
-Depth = Annotated[int, Field(ge=1, le=512)]
+DEEPEST = 512
+Depth = Annotated[int, Field(ge=1, le=DEEPEST)]
 """Blocks in a row; the paper's deepest has 48."""
 Blocks = Annotated[int, Field(ge=1, le=64)]
 """Residual blocks a level."""

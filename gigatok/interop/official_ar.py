@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from pydantic import ValidationError
 from torch import Tensor
 
 from gigatok.config import ArConfig, GigatokError
+from gigatok.config.bounds import DEEPEST
 from gigatok.models.ar import ffn_width
 
 HEAD_WIDTH = 64
@@ -16,6 +18,7 @@ FFN_MULTIPLE_OF = 256
 _MATRICES = ("embedding", "embedding_table.weight", "tok_embeddings.weight", "w1.weight")
 """Ends of the names of the tensors that sizes are read off."""
 
+_IN_LAYER = re.compile(r"layers\.([0-9]+)\.")
 _TOP = {
     "positional_embedding": "positional_embedding",
     "cls_embedding.embedding_table.weight": "class_embedding.weight",
@@ -38,9 +41,12 @@ def convert_ar(state: Mapping[str, Tensor]) -> tuple[ArConfig, dict[str, Tensor]
     """The model's shape, read off the tensors, and the same tensors (not copied) under our names.
 
     Raises:
-        GigatokError: names are missing or unknown, or shapes contradict one another; all are listed.
+        GigatokError: names are missing or unknown, or shapes contradict one another; all are listed. Or the shapes are
+            of no AR model that can be built.
     """
-    depth = 1 + max((int(m[1]) for m in map(re.compile(r"layers\.(\d+)\.").match, state) if m), default=-1)
+    depth = len({found[1] for found in map(_IN_LAYER.match, state) if found})  # their numbers may say anything
+    if depth > DEEPEST:
+        raise GigatokError(f"not an official AR state dict: it has {depth} layers, more than {DEEPEST}")
     names = dict(_TOP)
     for layer in range(depth):
         names.update({f"layers.{layer}.{old}": f"blocks.{layer}.{new}" for old, new in _LAYER.items()})
@@ -63,15 +69,20 @@ def _config(state: Mapping[str, Tensor], depth: int) -> ArConfig:
     if not width or width % HEAD_WIDTH:
         raise GigatokError(f"width {width} of tok_embeddings.weight is not a multiple of {HEAD_WIDTH} (a head)")
     standard = hidden == ffn_width(width, FFN_MULTIPLE_OF)
-    return ArConfig(
-        width=width,
-        depth=depth,
-        heads=width // HEAD_WIDTH,
-        ffn_multiple_of=FFN_MULTIPLE_OF if standard else hidden,
-        codebook_size=codes,
-        num_tokens=state["positional_embedding"].shape[0] - 1,
-        num_classes=state["cls_embedding.embedding_table.weight"].shape[0] - 1,
-    )
+    try:
+        return ArConfig(
+            width=width,
+            depth=depth,
+            heads=width // HEAD_WIDTH,
+            ffn_multiple_of=FFN_MULTIPLE_OF if standard else hidden,
+            codebook_size=codes,
+            num_tokens=state["positional_embedding"].shape[0] - 1,
+            num_classes=state["cls_embedding.embedding_table.weight"].shape[0] - 1,
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "sizes"
+        raise GigatokError(f"these shapes are of no official AR model: {where}: {first['msg']}") from None
 
 
 def _check_shapes(state: Mapping[str, Tensor], config: ArConfig) -> None:

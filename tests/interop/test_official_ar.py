@@ -96,6 +96,30 @@ def test_sizes_that_no_official_model_has_are_refused(state: dict[str, Tensor]) 
         convert_ar(state)
 
 
+@pytest.mark.parametrize("number", ["4000000000", "9" * 5000, "\N{SUPERSCRIPT TWO}"])
+def test_the_number_in_a_name_asks_for_no_memory(state: dict[str, Tensor], number: str) -> None:
+    state[f"layers.{number}.x"] = torch.zeros(1)
+    with pytest.raises(GigatokError, match=r"unknown .*layers\."):
+        convert_ar(state)
+
+
+def test_more_layers_than_any_model_has_are_refused() -> None:
+    with pytest.raises(GigatokError, match="600 layers, more than 512"):
+        convert_ar({f"layers.{number}.x": torch.zeros(1) for number in range(600)})
+
+
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [("positional_embedding", "num_tokens"), ("cls_embedding.embedding_table.weight", "num_classes")],
+)
+def test_shapes_that_no_model_can_have_are_refused_in_one_line(
+    state: dict[str, Tensor], name: str, field: str
+) -> None:
+    state[name] = state[name][:1]
+    with pytest.raises(GigatokError, match=rf"of no official AR model: {field}: "):
+        convert_ar(state)
+
+
 def test_something_else_is_refused() -> None:
     with pytest.raises(GigatokError, match="not an official AR state dict"):
         convert_ar({"encoder.conv_in.weight": torch.zeros(1)})
