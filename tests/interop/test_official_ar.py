@@ -112,9 +112,7 @@ def test_more_layers_than_any_model_has_are_refused() -> None:
     ("name", "field"),
     [("positional_embedding", "num_tokens"), ("cls_embedding.embedding_table.weight", "num_classes")],
 )
-def test_shapes_that_no_model_can_have_are_refused_in_one_line(
-    state: dict[str, Tensor], name: str, field: str
-) -> None:
+def test_shapes_that_no_model_can_have_are_refused_in_one_line(state: dict[str, Tensor], name: str, field: str) -> None:
     state[name] = state[name][:1]
     with pytest.raises(GigatokError, match=rf"of no official AR model: {field}: "):
         convert_ar(state)

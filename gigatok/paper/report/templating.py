@@ -13,8 +13,8 @@ from gigatok.paper.text import markdown_text
 def render(name: str, context: dict[str, Any]) -> str:
     """A template with its values, of which none is taken for HTML unless it is ``Markup``.
 
-    Those called ``*.html.j2`` escape all that HTML gives a meaning, and bring style and script. The others are Markdown,
-    which keeps its own signs: there only what would begin a tag or an entity is escaped.
+    Those called ``*.html.j2`` escape all that HTML gives a meaning, and bring style and script. The others are
+    Markdown, which keeps its own signs: there only what would begin a tag or an entity is escaped.
 
     Raises:
         jinja2.UndefinedError: a value that the template names is not in ``context``.
