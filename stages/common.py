@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from gigatok.artifacts import RESUME_OPTION, RESUME_VARIABLE, Workspace
 from gigatok.artifacts.settings_file import put_back
 from gigatok.config import GigatokError, Params, load_params
+from gigatok.config.writing import system_error
 from gigatok.tracking.experiments.delivery import deliver_experiment
 from gigatok.tracking.messages import mask
 from gigatok.tracking.progress import show_warnings
@@ -33,6 +34,8 @@ def run_stage(work: Callable[[Params, Workspace], None]) -> None:
         _stop(f"{error}", error.exit_code)
     except KeyboardInterrupt:
         _stop("interrupted before its state was saved", _INTERRUPTED)
+    except OSError as error:
+        _stop(system_error(error), 1)
     except (MemoryError, RuntimeError) as error:
         if _lacks_memory(error):
             _stop(f"out of memory ({' '.join(str(error).split())}): lower the stage's batch_size", 1)

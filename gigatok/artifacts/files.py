@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -15,6 +13,7 @@ from pathlib import Path
 
 from gigatok.artifacts.process import owner_is_dead, this_process
 from gigatok.config import GigatokError, Section
+from gigatok.config.writing import explain
 
 _BLOCK = 2**22
 
@@ -138,11 +137,3 @@ def seconds_since_change(path: Path) -> float:
 def _flush(path: Path) -> None:
     with path.open("rb") as file:
         os.fsync(file.fileno())
-
-
-def explain(path: Path, error: OSError) -> str:
-    """One line for what kept ``path`` from being written."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        free = shutil.disk_usage(path.parent).free / 2**20
-        return f"{path}: the disk is full ({free:.0f} MiB free): make room and run the same command again"
-    return f"{path} cannot be written: {error.strerror or error}"

@@ -10,9 +10,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from gigatok.artifacts.files import explain, write_bytes
+from gigatok.artifacts.files import write_bytes
 from gigatok.config import GigatokError
 from gigatok.config.reading import read_json_object, reason
+from gigatok.config.writing import explain
 
 GUIDANCE = "guidance/"
 """Begins the names that the search of guidance logs, which appends to the journal of a finished training."""

@@ -126,6 +126,7 @@ def main() -> None:
 def report_error(error: Exception) -> int:
     """Say on stderr in one line what is wrong; returns the exit status. ``--debug`` shows the traceback, too."""
     from gigatok.config import GigatokError
+    from gigatok.config.writing import system_error
     from gigatok.tracking.messages import mask
 
     if os.environ.get("GIGATOK_DEBUG"):
@@ -135,8 +136,8 @@ def report_error(error: Exception) -> int:
         text, status = str(error), error.exit_code
     elif hasattr(error, "format_message"):  # of the command line itself
         text, status = f"{error.format_message()} ('gigatok-bench --help' lists what there is)", _USAGE
-    elif isinstance(error, OSError) and error.filename:
-        text = f"{error.filename}: {error.strerror or error}"
+    elif isinstance(error, OSError):
+        text = system_error(error)
     elif isinstance(error, EOFError):
         text = "an input ended before it was complete"
     elif not os.environ.get("GIGATOK_DEBUG"):

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from gigatok.config import GigatokError
 from gigatok.config.sections import BaseSection, PrepareSection
+from gigatok.config.writing import whole_file, writing
 from gigatok.data.emoji import open_emoji
 from gigatok.data.image_files import count_traits
 from gigatok.data.imagefolder import open_imagefolder
@@ -117,9 +118,10 @@ def prepare(section: PrepareSection, base: BaseSection, out: Path, progress: Pro
     source = open_source(section)
     entries = _select(source, section, base.seed)
     packed: dict[Split, bool] = {"train": section.augmentation == "none", "validation": True}
-    out.mkdir(parents=True, exist_ok=True)
-    for name in (SUMMARY_NAME, *_FILES):
-        (out / name).unlink(missing_ok=True)
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+        for name in (SUMMARY_NAME, *_FILES):
+            (out / name).unlink(missing_ok=True)
     _check_space(out, entries, packed, section.image_size)
 
     threads = base.threads or os.cpu_count() or 1
@@ -145,7 +147,8 @@ def prepare(section: PrepareSection, base: BaseSection, out: Path, progress: Pro
         traits=traits,
         files={name: _digests(out / name) for name in _FILES if (out / name).exists()},
     )
-    (out / SUMMARY_NAME).write_text(json.dumps(summary.as_json(), indent=1, sort_keys=True) + "\n")
+    with writing(out / SUMMARY_NAME), whole_file(out / SUMMARY_NAME) as file:
+        file.write((json.dumps(summary.as_json(), indent=1, sort_keys=True) + "\n").encode())
     return summary
 
 
@@ -260,7 +263,8 @@ def _write_index(path: Path, entries: Sequence[_Entry], classes: Sequence[str]) 
             "split": [entry.split for entry in entries],
         }
     )
-    pq.write_table(table, path)
+    with writing(path), whole_file(path) as file:
+        pq.write_table(table, file)
 
 
 def _counts(entries: Sequence[_Entry], split: Split, classes: Sequence[str], packed: bool) -> SplitCounts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from gigatok.config.writing import writing
 from gigatok.data import to_float, to_uint8
 from gigatok.data.transforms import CENTRE_OF_TEN
 from gigatok.evaluation.arrays import Images
@@ -58,17 +60,30 @@ def from_memory(pixels: Images) -> Images:
 def images_in_file(
     path: Path, count: int, parts: Iterable[Images], progress: Callable[[int], None] = lambda done: None
 ) -> Images:
-    """(n, S, S, 3) in a new file of ``parts`` that follow each other, each ``as_they_lie``."""
+    """(n, S, S, 3) in a new file of ``parts`` that follow each other, each ``as_they_lie``.
+
+    Raises:
+        GigatokError: the disk has no room for all of them.
+    """
     pixels: Images | None = None
     done = 0
     for part in parts:
         if pixels is None:
-            pixels = np.asarray(np.lib.format.open_memmap(path, "w+", np.uint8, (count, *part.shape[1:])))
+            with writing(path):
+                pixels = np.asarray(np.lib.format.open_memmap(path, "w+", np.uint8, (count, *part.shape[1:])))
+                _reserve(path)
         pixels[done : done + len(part)] = part
         done += len(part)
         progress(done)
     assert pixels is not None, "there are no parts"
     return from_memory(pixels)
+
+
+def _reserve(path: Path) -> None:
+    """Take the room that a file has to grow into: writing to a mapped one on a full disk would kill the process."""
+    if hasattr(os, "posix_fallocate"):
+        with path.open("rb+") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
 def open_images(path: Path) -> Images:

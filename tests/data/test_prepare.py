@@ -1,5 +1,6 @@
 import filecmp
 import json
+import resource
 import shutil
 from collections import namedtuple
 from pathlib import Path
@@ -39,6 +40,21 @@ def test_every_image_lands_once_with_its_label_and_pixels(tmp_path: Path) -> Non
             assert summary.classes[images.labels[row]] == file.parent.name
             expected = center_crop(decode_rgb(file.read_bytes(), "x"), 8)
             np.testing.assert_array_equal(images.uint8()[row], expected)
+
+
+@pytest.mark.parametrize(("size", "file"), [(600, "train.npy"), (2000, "index.parquet")])
+def test_no_room_is_one_line_and_what_is_there_is_no_data(tmp_path: Path, size: int, file: str) -> None:
+    root = image_folder(tmp_path / "in", {"a": 6, "b": 4})
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        with pytest.raises(GigatokError, match=rf"{file} cannot be written: .*File too large"):
+            prepare(section(root), BASE, tmp_path / "out")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not list((tmp_path / "out").glob(".*.part"))
+    with pytest.raises(GigatokError):
+        PreparedData.open(tmp_path / "out")
 
 
 def test_batches_are_channels_first(tmp_path: Path) -> None:

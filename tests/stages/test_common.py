@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import os
 import subprocess
@@ -50,6 +51,12 @@ def raising(error: BaseException) -> Callable[..., None]:
         (InterruptedRunError("interrupted after step 3 of 8"), 130, "interrupted after step 3 of 8"),
         (GigatokError("https://u:pw/1@h/x cannot be read"), 1, "https://***@h/x cannot be read"),
         (KeyboardInterrupt(), 130, "interrupted before its state was saved"),
+        (OSError(errno.ENOSPC, "No space left on device"), 1,
+         "the disk is full: make room and run the same command again"),
+        (OSError(errno.ENOSPC, "No space left on device", "runs/x"), 1,
+         "runs/x: the disk is full: make room and run the same command again"),
+        (PermissionError(errno.EACCES, "Permission denied", "runs/x\n"), 1, "runs/x : Permission denied"),
+        (OSError("no number"), 1, "no number"),
         (MemoryError("8 GiB"), 1, "out of memory (8 GiB): lower the stage's batch_size"),
         (torch.OutOfMemoryError("CUDA out of\nmemory"), 1,
          "out of memory (CUDA out of memory): lower the stage's batch_size"),

@@ -19,12 +19,13 @@ from torch.distributed.checkpoint.state_dict_saver import async_save
 from torch.distributed.checkpoint.storage import WriteResult
 from torch.distributed.tensor import DTensor
 
-from gigatok.artifacts.files import explain, write_json
+from gigatok.artifacts.files import write_json
 from gigatok.artifacts.states import folder as states
 from gigatok.artifacts.states.objects import pack
 from gigatok.artifacts.states.peers import ALONE, Peers
 from gigatok.artifacts.states.tree import split
 from gigatok.config import GigatokError
+from gigatok.config.writing import explain
 
 _DATA = ".distcp"
 _SUMS = ".sums"

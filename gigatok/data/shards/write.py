@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import hashlib
 import io
@@ -22,6 +21,7 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from gigatok.config import GigatokError, Section
+from gigatok.config.writing import whole_file, writing
 from gigatok.data.images import FORMATS
 from gigatok.data.shards.manifest import INDEX, INDEX_NAME, MANIFEST_NAME, Manifest, Shard
 from gigatok.data.source import Record, Source
@@ -74,14 +74,10 @@ def write_shards(source: Source, out: Path, *, images: int, workers: int, progre
         _Work(number, first, source.records[first : first + images])
         for number, first in enumerate(range(0, len(source.records), images))
     ]
-    try:
+    with writing(out):
         out.mkdir(parents=True, exist_ok=True)
         with _locked(out):
             return _write(source, works, out, workers, progress)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise GigatokError(f"{out}: the disk is full: make room and run the same command again") from None
-        raise GigatokError(f"{out} cannot be written: {error.strerror or error}") from None
 
 
 def _write(source: Source, works: Sequence[_Work], out: Path, workers: int, progress: Progress) -> Manifest:
@@ -103,7 +99,7 @@ def _write(source: Source, works: Sequence[_Work], out: Path, workers: int, prog
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    with _replacing(out / INDEX_NAME) as file:
+    with whole_file(out / INDEX_NAME) as file:
         pq.write_table(_index(source, works, written), file)
     manifest = Manifest(
         classes=tuple(source.classes),
@@ -114,7 +110,7 @@ def _write(source: Source, works: Sequence[_Work], out: Path, workers: int, prog
         linked=source.linked,
         plan=plan,
     )
-    with _replacing(out / MANIFEST_NAME) as file:
+    with whole_file(out / MANIFEST_NAME) as file:
         file.write((json.dumps(manifest.model_dump(mode="json"), indent=1, sort_keys=True) + "\n").encode())
     shutil.rmtree(out / _DONE)
     return manifest
@@ -156,7 +152,7 @@ def _shard(source: Source, work: _Work, plan: str, out: Path) -> Written:
     except (OSError, ValidationError):
         pass
     places: list[tuple[int, int, int]] = []
-    with _replacing(out / work.name) as file:
+    with whole_file(out / work.name) as file:
         with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
             for place, record in enumerate(work.records):
                 data = source.reader(record.location)
@@ -171,7 +167,7 @@ def _shard(source: Source, work: _Work, plan: str, out: Path) -> Written:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     shard = Shard(name=work.name, bytes=size, images=len(work.records), sha256=sha256)
     written = Written(plan=plan, shard=shard, places=tuple(places))
-    with _replacing(note) as file:
+    with whole_file(note) as file:
         file.write(written.model_dump_json().encode())
     return written
 
@@ -200,20 +196,6 @@ def _index(source: Source, works: Sequence[_Work], written: Sequence[Written]) -
         ],
         schema=INDEX,
     )
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[io.BufferedRandom]:
-    """A file beside ``path`` that takes its place when the block ends without error, flushed to disk."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with part.open("w+b") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
-from gigatok.artifacts import replacing, write_json
+from gigatok.artifacts import write_bytes, write_json
 from gigatok.config.base import GigatokWarning
 from gigatok.config.reading import json_object_or_none
 from gigatok.evaluation.extractors.base import Progress
@@ -129,8 +129,7 @@ def read_part(path: Path) -> Arrays | None:
 
 def write_part(path: Path, arrays: Arrays) -> None:
     """Store a part with the hash of its content: safetensors has no checksum of its own."""
-    with replacing(path) as temporary:
-        save_file(arrays, temporary, metadata={_HASH: _content(arrays)})
+    write_bytes(path, save(arrays, metadata={_HASH: _content(arrays)}))  # its own writer hides the system's error
 
 
 def _content(arrays: Arrays) -> str:

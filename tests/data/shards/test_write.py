@@ -145,6 +145,6 @@ def test_a_full_disk_is_one_line_and_leaves_no_part(
         raise OSError(28, os.strerror(28))
 
     monkeypatch.setattr("gigatok.data.shards.write.os.fsync", full)
-    with pytest.raises(GigatokError, match=r"out: the disk is full: make room and run the same command again"):
+    with pytest.raises(GigatokError, match=r"out: the disk is full \(\d+ MiB free\): make room and run the same"):
         write(open_imagefolder(str(folder)), tmp_path / "out")
     assert not list((tmp_path / "out").glob(".*.part"))
