@@ -33,6 +33,11 @@ UNREADABLE = "unreadable"
 NAME = "name that is not UTF-8"
 
 
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder of this name is the system's own and never counts."""
+    return name.startswith(".") or name in _SYSTEM_FOLDERS
+
+
 def natural_key(name: str) -> tuple[tuple[tuple[int, int, str], ...], str]:
     """Sorts numbers in names as numbers, folder by folder: ``2.png`` before ``10.png``."""
     parts = []
@@ -155,7 +160,7 @@ class _Walk:
                 name = prefix + entry.name
                 if not _is_utf8(entry.name):
                     self._leave(name, NAME)
-                elif entry.name.startswith(".") or entry.name in _SYSTEM_FOLDERS:
+                elif is_hidden(entry.name):
                     self._leave(name, HIDDEN)
                 elif entry.is_symlink():
                     self._links.append((name, entry))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gigatok.config import GigatokError
-from gigatok.data.image_files import FileReader, Taken, natural_key, take_files
+from gigatok.data.image_files import FileReader, Taken, is_hidden, natural_key, take_files
 from gigatok.data.source import Record, Source, Split
 from gigatok.data.split import TEST_SPLIT, OwnSplit, require_whole_split, split_called
 
@@ -58,7 +58,7 @@ def _folder_of_each(splits: dict[str, OwnSplit | None], path: str) -> dict[OwnSp
 
 def _folders(root: Path) -> list[str]:
     """Names of the folders in ``root`` that count, numbers in order."""
-    names = [entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith((".", "__MACOSX"))]
+    names = [entry.name for entry in root.iterdir() if entry.is_dir() and not is_hidden(entry.name)]
     return sorted(names, key=natural_key)
 
 

@@ -271,6 +271,13 @@ def test_splits_that_cannot_be_told_from_classes_are_refused(
         open_imagefolder(str(tmp_path))
 
 
+def test_folders_of_systems_are_no_classes(tmp_path: Path) -> None:
+    image_folder(tmp_path, {"a": 1, "@eaDir": 1, "__MACOSX": 1, ".git": 1})
+    (tmp_path / "a" / "@eaDir").mkdir()
+    source = open_imagefolder(str(tmp_path))
+    assert (source.classes, len(source.records), source.left_out) == (["a"], 1, {"hidden": 4})
+
+
 def test_a_class_may_be_called_like_a_split_inside_a_split(tmp_path: Path) -> None:
     for split in ("train", "val"):
         image_folder(tmp_path / split, {"bus": 1, "train": 1})
