@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gigatok.config import GigatokError
+from gigatok.config.base import printable
 from gigatok.data.image_files import FileReader, Taken, is_hidden, natural_key, take_files
 from gigatok.data.source import Record, Source, Split
-from gigatok.data.split import TEST_SPLIT, OwnSplit, require_whole_split, split_called
+from gigatok.data.split import TEST_SPLIT, OwnSplit, is_held_out, require_whole_split, seems_split, split_called
 
 LAYOUT = "ROOT/CLASS/*.png, or ROOT/train/CLASS/*.png and ROOT/val/CLASS/*.png"
 OUTSIDE = "outside the class folders"
@@ -16,8 +18,13 @@ OUTSIDE = "outside the class folders"
 def open_imagefolder(path: str) -> Source:
     """All images below ``path``, by class and name, numbers as numbers. Classes are the folder names.
 
-    Folders called ``train``, ``val`` (``valid``, ``validation``) and ``test``, in any case, are splits. ``test`` is
-    left out; without ``val`` there is no split of its own.
+    Folders called ``train``, ``val`` (``valid``, ``validation``) and ``test``, in any case, are splits, and so are
+    ``training_set`` and ``val2017``. ``test`` is left out; without ``val`` there is no split of its own.
+
+    Names of classes may have such words in them (``bullet_train``, ``test-tube``), and a folder ``train`` beside
+    classes is a class (the vehicle) if it holds images and nothing beside it is called like held-out data. Refused is
+    what could be trained on by mistake: splits beside classes, and folders that all have such a word in their names,
+    one of them for validation or test (``cifar-train`` and ``cifar-test``).
 
     Raises:
         GigatokError: the folder is missing, has no class folders, a class folder has no images, a validation class
@@ -30,7 +37,7 @@ def open_imagefolder(path: str) -> Source:
         )
     taken = take_files(root)
     filled = {name.split("/")[0] for name in taken.names if "/" in name}
-    splits = {name: split_called(name) for name in _folders(root) if name in filled}
+    splits = _splits([name for name in _folders(root) if name in filled], taken, path)
     own = require_whole_split(splits.values(), f"prepare.path {path!r}", LAYOUT)
     if not any(splits.values()):
         return _source(taken, _class_names(root), {"": None})
@@ -44,6 +51,38 @@ def open_imagefolder(path: str) -> Source:
     if unknown:
         raise GigatokError(f"prepare.path {path!r}: classes {unknown[:5]} are in {validation} but not in train")
     return _source(taken, classes, {folders["train"]: "train", validation: "validation"})
+
+
+def _splits(folders: Sequence[str], taken: Taken, path: str) -> dict[str, OwnSplit | None]:
+    """The split of each folder; ``None``: it is a class, or nothing says."""
+    splits = {name: split_called(name) for name in folders}
+    named = [name for name, split in splits.items() if split is not None]
+    inside = {name: {each.split("/")[1] for each in taken.names if each.startswith(f"{name}/") and each.count("/") > 1}
+              for name in folders if seems_split(name)}  # fmt: skip
+    if not named and _hides_held_out(folders, inside):
+        shown = ", ".join(map(printable, list(inside)[:5]))
+        raise GigatokError(
+            f"prepare.path {path!r}: {shown} may be splits, which are not trained on as classes; expected {LAYOUT}: "
+            "call splits train, val and test, and classes otherwise"
+        )
+    vehicles = all(splits[name] == "train" and not inside[name] for name in named)
+    if vehicles and len(named) < len(folders) and not any(map(is_held_out, folders)):
+        return dict.fromkeys(folders)
+    return splits
+
+
+def _hides_held_out(folders: Sequence[str], inside: Mapping[str, set[str]]) -> bool:
+    """Whether folders of which none is called like a split may hold validation or test data all the same.
+
+    All of them are named like parts of a data set, or one of them has the folders of the others in it.
+
+    Args:
+        inside: the folders in those that are named like a part of a data set.
+    """
+    if len(inside) == len(folders):
+        return any(map(is_held_out, folders))
+    known = {name: set(folders).union(*(inside[other] for other in inside if other != name)) for name in inside}
+    return any(is_held_out(name) and inside[name] & known[name] for name in inside)
 
 
 def _folder_of_each(splits: dict[str, OwnSplit | None], path: str) -> dict[OwnSplit, str]:

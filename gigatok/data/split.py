@@ -31,19 +31,60 @@ _OWN: dict[str, OwnSplit] = {
     "test": "test",
     "testing": "test",
 }
-_SHARD = re.compile(rf"({'|'.join(_OWN)})(?![a-z0-9])", re.IGNORECASE)
+_WORDS: dict[str, OwnSplit] = {**_OWN, **{f"{word}set": split for word, split in _OWN.items()}}
+_SAYS_NO_MORE = {"set", "split", "data", "dataset", "image", "images", "img", "imgs", "folder"}
+"""Words beside a split's that leave a name a split's: ``training_set``, ``val2017``, ``test-images``."""
+_HELD_OUT = {"dev", "devel", "eval", "evaluation", "holdout"}
+"""Other words for what nothing is trained on. They are no splits here, but no reason to train on it either."""
+_WORD = re.compile(r"[^\W\d_]+|\d+")
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+
+
+def _words(name: str) -> list[str]:
+    """``CIFAR10-testSet_01`` -> cifar, 10, test, set, 01."""
+    return _WORD.findall(_HUMP.sub("-", name).casefold())
 
 
 def split_called(name: str) -> OwnSplit | None:
-    """The split that a folder or a column's value names, in any case."""
-    return _OWN.get(name.casefold())
+    """The split that a folder or a column's value names, in any case, with words that say no more.
+
+    ``test_set`` and ``Val2017`` are splits; ``test-tube`` and ``bullet_train`` are not.
+    """
+    words = _words(name)
+    found = {_WORDS[word] for word in words if word in _WORDS}
+    plain = all(word in _WORDS or word in _SAYS_NO_MORE or word.isdecimal() for word in words)
+    return found.pop() if len(found) == 1 and plain else None
 
 
 def split_of_shard(name: str) -> OwnSplit | None:
-    """The split of ``train-00000-of-00005.parquet`` and the like: a folder of its path, else the start of its name."""
+    """The split of ``train-00000-of-00005.parquet``, ``cifar10-test.parquet`` and the like.
+
+    A folder of its path that is called like one decides, else a word of the file's name, else a word of a folder's.
+
+    Raises:
+        GigatokError: the file's name has words of two splits.
+    """
     *folders, file = name.split("/")
-    found = _SHARD.match(file)
-    return next(filter(None, map(split_called, folders)), _OWN[found[1].casefold()] if found else None)
+    called = next(filter(None, map(split_called, folders)), None)
+    if called is not None:
+        return called
+    found = [{_WORDS[word] for word in _words(part) if word in _WORDS} for part in (file, *folders)]
+    if len(found[0]) > 1:
+        raise GigatokError(
+            f"prepare.path: {name} is named after {' and '.join(sorted(found[0]))}: name it after the one whose rows "
+            "it has"
+        )
+    return next((next(iter(splits)) for splits in found if len(splits) == 1), None)
+
+
+def is_held_out(name: str) -> bool:
+    """Whether a word of a name is one for validation or test data."""
+    return any(_WORDS.get(word, "train") != "train" or word in _HELD_OUT for word in _words(name))
+
+
+def seems_split(name: str) -> bool:
+    """Whether a word of a name is one for a part of a data set, training data among them."""
+    return is_held_out(name) or any(word in _WORDS for word in _words(name))
 
 
 def require_whole_split(found: Iterable[OwnSplit | None], where: str, layout: str) -> bool:

@@ -271,6 +271,55 @@ def test_splits_that_cannot_be_told_from_classes_are_refused(
         open_imagefolder(str(tmp_path))
 
 
+@pytest.mark.parametrize(
+    "names", [("training_set", "test_set"), ("TrainImages", "test-images"), ("train2017", "Test_2017")]
+)
+def test_words_that_say_no_more_leave_a_split_a_split(tmp_path: Path, names: tuple[str, str]) -> None:
+    for name, count in zip(names, (3, 2), strict=True):
+        image_folder(tmp_path / name, {"cats": count, "dogs": 1})
+    source = open_imagefolder(str(tmp_path))
+    assert source.classes == ["cats", "dogs"]
+    assert (len(source.records), source.left_out) == (4, {"test split": 3})
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [
+        ("cifar-train/cat", "cifar-test/cat"),
+        ("cats_train", "cats_test", "dogs_train", "dogs_test"),
+        ("cifar_test/cat", "cifar_test/dog"),
+        ("cat", "dog", "pets_test/cat", "pets_test/dog"),
+        ("pets-train/cat", "pets-dev/cat", "extra/fox"),
+    ],
+)
+def test_what_may_be_held_out_data_does_not_become_classes(tmp_path: Path, folders: tuple[str, ...]) -> None:
+    for folder in folders:
+        image_folder((tmp_path / folder).parent, {(tmp_path / folder).name: 1})
+    with pytest.raises(GigatokError, match=r"may be splits, .* expected ROOT/CLASS.*call splits train, val and test"):
+        open_imagefolder(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [
+        ("car", "plane", "train"),
+        ("bullet_train", "freight_train"),
+        ("bottle", "test-tube"),
+        ("validator", "testudo", "latest"),
+    ],
+)
+def test_classes_may_have_the_words_of_splits_in_their_names(tmp_path: Path, classes: tuple[str, ...]) -> None:
+    source = open_imagefolder(str(image_folder(tmp_path, dict.fromkeys(classes, 2))))
+    assert source.classes == sorted(classes)
+    assert (len(source.records), source.left_out) == (2 * len(classes), {})
+
+
+def test_a_train_beside_held_out_data_is_no_vehicle(tmp_path: Path) -> None:
+    image_folder(tmp_path, {"cat": 1, "train": 1, "pets_test": 1})
+    with pytest.raises(GigatokError, match="some names are splits"):
+        open_imagefolder(str(tmp_path))
+
+
 def test_folders_of_systems_are_no_classes(tmp_path: Path) -> None:
     image_folder(tmp_path, {"a": 1, "@eaDir": 1, "__MACOSX": 1, ".git": 1})
     (tmp_path / "a" / "@eaDir").mkdir()
@@ -316,6 +365,9 @@ def shards(root: Path, *names: str) -> Path:
         ("train-00000-of-00002.parquet", "train-00001-of-00002.parquet", "validation-0.parquet", "test-0.parquet"),
         ("data/train-1.parquet", "data/train-2.parquet", "data/Val.parquet", "data/TEST_0.parquet"),
         ("x/train/0.parquet", "x/train/1.parquet", "x/validation/0.parquet", "x/test/0.parquet"),
+        ("cifar10-train.parquet", "cifar10-train_2.parquet", "cifar10.val.parquet", "cifar10-test.parquet"),
+        ("CIFAR10Train.parquet", "b_training_set.parquet", "valset.parquet", "cifar10test.parquet"),
+        ("pets-train/0.parquet", "pets-train/1.parquet", "pets-val/0.parquet", "pets-test/0.parquet"),
     ],
 )
 def test_shards_are_splits_by_their_names(tmp_path: Path, names: tuple[str, ...]) -> None:
@@ -348,6 +400,8 @@ def test_training_shards_beside_test_shards_have_no_split_of_their_own(tmp_path:
     [
         (("train-0.parquet", "more.parquet"), "some names are splits"),
         (("validation-0.parquet",), "holds validation but no train"),
+        (("cifar10-test.parquet",), "holds test but no train"),
+        (("cifar10-train-test.parquet",), "named after test and train: name it after the one whose rows it has"),
     ],
 )
 def test_shards_that_cannot_be_told_apart_are_refused(tmp_path: Path, names: tuple[str, ...], message: str) -> None:
