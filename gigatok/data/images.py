@@ -6,6 +6,7 @@ Letters: B batch, H height, W width.
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -47,11 +48,14 @@ Trait = Literal["transparency", "EXIF rotation", "16 bit", "animation"]
 TRAIT_RULES: dict[str, str] = {
     "transparency": "laid on white",
     "EXIF rotation": "ignored",
-    "16 bit": "the high byte is taken",
+    "16 bit": "reduced to 8",
     "animation": "the first frame is taken",
 }
 """What is done about each."""
 _EXIF_ORIENTATION = 0x112
+_BITS_PER_SAMPLE = 258
+_PPM_HEADER = re.compile(rb"P[2356](?:(?:\s|#[^\r\n]*[\r\n])+([0-9]{1,10})){3}\s")
+"""Width, height and the largest value, which is what the group holds in the end."""
 _SCALED = ("JPEG", "MPO")
 """Formats whose decoder can scale; the second is a camera's JPEG with more pictures behind the first."""
 
@@ -176,13 +180,29 @@ def _traits(picture: Image.Image, data: bytes) -> frozenset[Trait]:
     found: set[Trait] = set()
     if picture.has_transparency_data and picture.convert("RGBA").getchannel("A").getextrema()[0] != 255:
         found.add("transparency")
-    if picture.mode.startswith("I;16") or (picture.format == "PNG" and data[24:25] == b"\x10"):
+    if _bits(picture, data) > 8:
         found.add("16 bit")
     if getattr(picture, "is_animated", False):
         found.add("animation")
     if _orientation(picture) not in (None, 1):
         found.add("EXIF rotation")
     return frozenset(found)
+
+
+def _bits(picture: Image.Image, data: bytes) -> int:
+    """Of a pixel's channel in the file. Pillow's mode does not tell: it reads colours of 16 bits as 8."""
+    if picture.mode.startswith("I;16"):
+        return 16
+    if picture.format == "PNG":
+        return data[24]
+    if picture.format == "TIFF":
+        try:
+            bits = getattr(picture, "tag_v2", {}).get(_BITS_PER_SAMPLE, 8)
+            return max(bits) if isinstance(bits, tuple) else int(bits)
+        except Exception:  # a damaged tag beside sound pixels
+            return 8
+    largest = _PPM_HEADER.match(data) if picture.format == "PPM" else None
+    return int(largest[1]).bit_length() if largest else 8
 
 
 def _orientation(picture: Image.Image) -> object:

@@ -89,8 +89,8 @@ class DataSummary(Section):
     linked: int = 0
     """Images that are links, or lie in linked folders."""
     traits: dict[str, int] = {}
-    """How many of the images had transparent pixels (laid on white), EXIF rotation (ignored), 16 bits (the high byte is
-    taken) or an animation (the first frame is taken)."""
+    """How many of the images had transparent pixels (laid on white), EXIF rotation (ignored), 16 bits (reduced to 8)
+    or an animation (the first frame is taken)."""
     jpeg_decoding: JpegDecoding = "full"
     """As ``prepare.jpeg_decoding``; absent from the file where it is ``full``."""
     data_sha256: str

@@ -1,5 +1,6 @@
 import io
 import pickle
+import struct
 import subprocess
 import zlib
 from pathlib import Path
@@ -181,6 +182,38 @@ def test_traits_say_what_a_file_held_besides_its_pixels() -> None:
         noise(0).save(buffer, "JPEG", exif=exif)
         found = decode_with_traits(buffer.getvalue(), "x.png")
         assert (found.traits, found.format) == (traits, "JPEG")
+
+
+def tiff(bits: int, values: np.ndarray) -> bytes:
+    """An uncompressed RGB image of that many bits a channel."""
+    height, width, _ = values.shape
+    pixels = values.astype(f"<u{bits // 8}").tobytes()
+    entries = [
+        (256, 4, 1, width), (257, 4, 1, height), (258, 3, 3, 8 + len(pixels)), (259, 3, 1, 1), (262, 3, 1, 2),
+        (273, 4, 1, 8), (277, 3, 1, 3), (278, 4, 1, height), (279, 4, 1, len(pixels)), (284, 3, 1, 1),
+    ]  # fmt: skip
+    head = struct.pack("<2sHI", b"II", 42, 8 + len(pixels) + 6)
+    directory = struct.pack("<H", len(entries)) + b"".join(struct.pack("<HHII", *entry) for entry in entries)
+    return head + pixels + struct.pack("<3H", bits, bits, bits) + directory + bytes(4)
+
+
+DEEP = np.array([[[0, 0x8000, 0xFFFF], [0x1234, 0xFF00, 0x00FF]]])
+
+
+@pytest.mark.parametrize(
+    ("data", "traits"),
+    [
+        (tiff(16, DEEP), {"16 bit"}),
+        (tiff(8, DEEP >> 8), set()),
+        (b"P6 # of a camera\n2 1\n65535\n" + DEEP.astype(">u2").tobytes(), {"16 bit"}),
+        (b"P6\n2 # 1\n1\t1023 " + (DEEP >> 6).astype(">u2").tobytes(), {"16 bit"}),
+        (b"P3 2 1 65535\n" + b" ".join(b"%d" % value for value in DEEP.flat) + b"\n", {"16 bit"}),
+        (b"P6 2 1 255\n" + (DEEP >> 8).astype(np.uint8).tobytes(), set()),
+        (b"P6 2 1 100\n" + bytes([1, 2, 3, 4, 5, 100]), set()),
+    ],
+)
+def test_colours_of_more_than_8_bits_are_named_in_every_format(data: bytes, traits: set[str]) -> None:
+    assert decode_with_traits(data, "x").traits == traits
 
 
 def test_reasons_name_no_objects() -> None:

@@ -96,7 +96,7 @@ class InputSet(Section):
     left_out: dict[str, int] = {}
     """Reason -> how many files."""
     traits: dict[str, int] = {}
-    """How many images had transparent pixels, EXIF rotation (ignored), 16 bits (high byte), an animation (first
+    """How many images had transparent pixels, EXIF rotation (ignored), 16 bits (reduced to 8), an animation (first
     frame)."""
 
 
