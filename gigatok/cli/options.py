@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 WideOption = Annotated[bool, typer.Option("--wide", help="Whole sentences in one line each, to search in.")]
+BatchOption = Annotated[int, typer.Option(min=1, max=2**20, help="Images at a time.")]
+SeedOption = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Equal seeds give equal images.")]
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="A setting for this run alone, e.g. base.seed=3; may be repeated."),

@@ -187,6 +187,42 @@ def test_sample_refuses_wrong_classes(
     assert message in ended.err
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--classes=0,7"], "--classes: 7 is not in 0..4"),
+        (["--classes=-5"], "--classes: -5 is not in 0..4"),
+        (["--classes=0", "--seed=-1"], "--seed"),
+        (["--classes=0", f"--seed={2**32}"], "--seed"),
+        (["--classes=0", "--cfg-scale=0.5"], "--cfg-scale"),
+        (["--classes=0", "--cfg-start=1.5"], "--cfg-start"),
+        (["--classes=0", "--temperature=-1"], "--temperature"),
+        (["--classes=0", "--top-k=-1"], "--top-k"),
+        (["--classes=0", "--top-p=2"], "--top-p"),
+        (["--classes=0", f"--batch-size={10**30}"], "--batch-size"),
+        (["--classes=0", f"--per-class={10**30}"], "--per-class"),
+    ],
+)
+def test_numbers_out_of_range_are_refused_before_a_model_is_loaded(
+    command: Command, generator_folder: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], message: str
+) -> None:
+    def loaded(*_: object) -> None:
+        raise AssertionError("a model was loaded")
+
+    monkeypatch.setattr("gigatok.cli.files.models.open_generator", loaded)
+    ended = command("sample", str(generator_folder), *words)
+    assert ended.status == 2
+    assert message in ended.err
+    assert len(ended.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["encode", "decode", "reconstruct", "evaluate"])
+def test_batches_larger_than_any_memory_are_refused_by_every_command(command: Command, name: str) -> None:
+    ended = command(name, "x", "y", f"--batch-size={10**30}")
+    assert ended.status == 2
+    assert "--batch-size" in ended.err
+
+
 def test_missing_model_names_both_places(command: Command, tmp_path: Path, image_folder: Path) -> None:
     ended = command("encode", "S-Q", str(image_folder))
     assert ended.status == 1
@@ -288,6 +324,9 @@ def test_classes_are_taken_by_number_name_or_beginning() -> None:
         ("cars", "is no class"),
         ("3", "0..2"),
         ("-1", "0..2"),
+        ("9" * 5000, "9{40} is not in 0..2"),
+        ("--5", "'--5' is no class"),
+        ("\N{SUPERSCRIPT TWO}", "is no class"),
         ("", "is no"),
     ):
         with pytest.raises(ConfigError, match=why):

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gigatok.cli.options import BatchOption
+
 if TYPE_CHECKING:
     import torch
 
@@ -31,8 +33,8 @@ def decode(
         "decoded.png"
     ),
     images: Annotated[Path | None, typer.Option(help="Also write every image to this folder.")] = None,
-    shown: Annotated[int, typer.Option(min=1, help="Images in the grid, at most.")] = 64,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 32,
+    shown: Annotated[int, typer.Option(min=1, max=10_000, help="Images in the grid, at most.")] = 64,
+    batch_size: BatchOption = 32,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
 ) -> None:
     """Decode a token file with the tokenizer that made it."""

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from gigatok.cli.options import BatchOption
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -23,7 +25,7 @@ def encode(
     output: Annotated[Path, typer.Option(help="Token file, .npz; its manifest is the .json beside it.")] = Path(
         "tokens.npz"
     ),
-    batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 32,
+    batch_size: BatchOption = 32,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
 ) -> None:
     """Encode images (centre crops) to tokens, with a manifest that names files and tokenizer."""

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gigatok.cli.options import BatchOption
+
 if TYPE_CHECKING:
     from gigatok.artifacts import Score, ScoreSheet
     from gigatok.evaluation.inputs.evaluation_set import EvaluationSet
@@ -31,7 +33,9 @@ def evaluate(
     ] = "efficientnet-lite2",
     protocol: Annotated[str, typer.Option(help="ours, adm, gigatok-release, clean-fid or pytorch-fid.")] = "ours",
     weights: Annotated[Path | None, typer.Option(help="Weight file of extractors that bring none.")] = None,
-    extractor_size: Annotated[int | None, typer.Option(min=1, help="Pixels it sees; none: its native size.")] = None,
+    extractor_size: Annotated[
+        int | None, typer.Option(min=1, max=4096, help="Pixels it sees; none: its native size.")
+    ] = None,
     crop: Annotated[
         int | None, typer.Option(min=1, max=4096, help="ADM centre crop of image files to this side.")
     ] = None,
@@ -44,14 +48,14 @@ def evaluate(
     perceptual_weights: Annotated[
         Path | None, typer.Option(help="torchvision's VGG16 weights, for LPIPS; none: its cache or a download.")
     ] = None,
-    bootstrap: Annotated[int, typer.Option(min=0, help="Resamples behind intervals; 0: no intervals.")] = 0,
+    bootstrap: Annotated[int, typer.Option(min=0, max=10**6, help="Resamples behind intervals; 0: no intervals.")] = 0,
     infinity: Annotated[bool, typer.Option("--infinity", help="Add FID for infinitely many samples.")] = False,
     count_plot: Annotated[
         Path | None, typer.Option(help="Picture of FID over the number of samples (.png, .svg); adds --infinity.")
     ] = None,
     allow_lossy: Annotated[bool, typer.Option("--allow-lossy", help="Take JPEG and lossy WebP files.")] = False,
     cache: Annotated[Path | None, typer.Option(help="Folder for features; 'explain' reads it.")] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 32,
+    batch_size: BatchOption = 32,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "cpu",
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the bootstrap and of random subsets.")] = 0,
     output: Annotated[Path | None, typer.Option(help="Write the score sheet (JSON) here.")] = None,

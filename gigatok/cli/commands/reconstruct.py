@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gigatok.cli.options import BatchOption
+
 if TYPE_CHECKING:
     import torch
 
@@ -28,7 +30,7 @@ def reconstruct(
         list[Path] | None, typer.Argument(help="Image files or folders; none: 8 validation images.")
     ] = None,
     output: Annotated[Path, typer.Option(help="The picture grid, a .png file.")] = Path("reconstructions.png"),
-    batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 32,
+    batch_size: BatchOption = 32,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
 ) -> None:
     """Encode and decode images; a grid shows originals above reconstructions, stdout their PSNR."""

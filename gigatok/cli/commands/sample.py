@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from gigatok.cli.options import BatchOption, SeedOption
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,25 +33,28 @@ def sample(
     tokenizer: Annotated[
         str | None, typer.Option(help="Run or folder that decodes; none: the one the run was trained with.")
     ] = None,
-    per_class: Annotated[int, typer.Option(min=1, help="Images of each class, one row of the grid.")] = 8,
-    cfg_scale: Annotated[float, typer.Option(help="Classifier-free guidance; 1: none.")] = 1.0,
+    per_class: Annotated[int, typer.Option(min=1, max=10_000, help="Images of each class, one row of the grid.")] = 8,
+    cfg_scale: Annotated[float, typer.Option(min=1, help="Classifier-free guidance; 1: none.")] = 1.0,
     cfg_schedule: Annotated[
         str, typer.Option(help="constant, step, linear, linear_re, rectangular or cosine.")
     ] = "constant",
-    cfg_start: Annotated[float, typer.Option(help="Share of the sequence at which guidance begins.")] = 0.0,
-    temperature: Annotated[float, typer.Option(help="Below 1: likelier codes.")] = 1.0,
-    top_k: Annotated[int, typer.Option(help="Keep this many likeliest codes; 0: all.")] = 0,
-    top_p: Annotated[float, typer.Option(help="Keep the likeliest codes up to this probability.")] = 1.0,
-    seed: Annotated[int, typer.Option(help="Equal seeds give equal images.")] = 0,
+    cfg_start: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the sequence at which guidance begins.")
+    ] = 0.0,
+    temperature: Annotated[float, typer.Option(min=0, help="Below 1: likelier codes.")] = 1.0,
+    top_k: Annotated[int, typer.Option(min=0, max=2**24, help="Keep this many likeliest codes; 0: all.")] = 0,
+    top_p: Annotated[float, typer.Option(min=0, max=1, help="Keep the likeliest codes up to this probability.")] = 1.0,
+    seed: SeedOption = 0,
     output: Annotated[Path, typer.Option(help="The picture grid, a .png file.")] = Path("samples.png"),
-    batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 32,
+    batch_size: BatchOption = 32,
     precision: Annotated[str, typer.Option(help="fp32, or bf16 where the processor has it: faster.")] = "fp32",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
 ) -> None:
     """Draw images with a generator and decode them: a grid with one row for each class."""
     from gigatok.cli.files.models import check_words, open_generator, open_tokenizer, open_tokenizer_of
 
-    check_words(output, ".png", device, generator, "generators")
+    folder = check_words(output, ".png", device, generator, "generators")
+    _refuse_numbers(classes, folder)
     import torch
 
     from gigatok.cli.files.images import write_grid
@@ -86,6 +92,8 @@ def sample(
     print(f"{len(images)} images: rows are classes {', '.join(map(str, chosen))}")
 
 
+_DIGITS = 10
+_SHOWN = 40
 LIST = "list"
 """What --classes may say instead of classes."""
 
@@ -113,18 +121,48 @@ def parse_classes(text: str, names: Sequence[str]) -> list[int]:
 
     chosen = []
     for part in (part.strip() for part in text.split(",")):
-        if part.lstrip("-").isdigit():
-            if not 0 <= int(part) < len(names):
-                raise ConfigError(f"--classes: {part} is not in 0..{len(names) - 1}, the generator's classes")
-            chosen.append(int(part))
+        number = _number(part)
+        if number is not None:
+            _require_class(number, part, len(names))
+            chosen.append(number)
             continue
         found = [number for number, name in enumerate(names) if name.lower().startswith(part.lower()) and part]
         exact = [number for number in found if names[number].lower() == part.lower()]
         if len(exact or found) != 1:
             why = "begins several classes" if found else "is no class"
-            raise ConfigError(f"--classes: {part!r} {why}: '--classes {LIST}' prints all {len(names)}")
+            raise ConfigError(f"--classes: {part[:_SHOWN]!r} {why}: '--classes {LIST}' prints all {len(names)}")
         chosen += exact or found
     return chosen
+
+
+def _number(text: str) -> int | None:
+    """The number of a class; ``None``: the text is a name. One of more digits than any number of classes is -1."""
+    if re.fullmatch(r"-?[0-9]+", text) is None:
+        return None
+    return int(text) if len(text) < _DIGITS else -1
+
+
+def _require_class(number: int, text: str, count: int) -> None:
+    from gigatok.config import ConfigError
+
+    if not 0 <= number < count:
+        raise ConfigError(f"--classes: {text[:_SHOWN]} is not in 0..{count - 1}, the generator's classes")
+
+
+def _refuse_numbers(classes: str, folder: Path) -> None:
+    """Refuse numbers of classes that a generator does not have, before torch is loaded for it.
+
+    Raises:
+        ConfigError: a number is not among its classes. Names, and a description without a number, are looked at later.
+    """
+    from gigatok.config.reading import json_object_or_none
+
+    model = (json_object_or_none(folder / "config.json") or {}).get("model")
+    count = model.get("num_classes") if isinstance(model, dict) else None
+    for part in (part.strip() for part in classes.split(",")):
+        number = _number(part)
+        if number is not None and isinstance(count, int):
+            _require_class(number, part, count)
 
 
 def _check_fit(generator: ArConfig, tokenizer: TokenizerConfig) -> None:

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from gigatok.cli.options import BatchOption
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -21,9 +23,9 @@ def time_models(
     paper_scale: Annotated[
         bool, typer.Option("--paper-scale", help="The paper's models (24 GB of memory) in the place of the profile's.")
     ] = False,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 8,
-    repeats: Annotated[int, typer.Option(min=1, help="Timed runs after one to warm up.")] = 5,
-    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
+    batch_size: BatchOption = 8,
+    repeats: Annotated[int, typer.Option(min=1, max=10_000, help="Timed runs after one to warm up.")] = 5,
+    threads: Annotated[int, typer.Option(min=1, max=4096, help="CPU threads.")] = 1,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, nothing else, on stdout.")] = False,
 ) -> None:
