@@ -70,6 +70,7 @@ def _contradicts(run: RunFolder) -> bool:
         for name, points in _read(run.curves_path).items()
         if isinstance(points, list)
         for step, value in (point for point in points if isinstance(point, list) and len(point) == 2)
+        if isinstance(step, (int, float))
     }
     logged = {(point.name, point.step): point.value for point in read_journal(run.journal_path)}
     return any(curves[key] != value for key, value in logged.items() if key in curves)

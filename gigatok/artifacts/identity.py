@@ -113,7 +113,8 @@ def note_resumptions(description: Path, resumptions: Sequence[Resumption]) -> No
     """
     content = read_json_object(description, fix=_AGAIN)
     noted = {"resumed_anyway": [each.model_dump(mode="json") for each in resumptions]}
-    write_json(description, {**content, "metadata": {**content.get("metadata", {}), **noted}})
+    metadata = content.get("metadata")
+    write_json(description, {**content, "metadata": {**(metadata if isinstance(metadata, dict) else {}), **noted}})
 
 
 def read_resumptions(description: Path) -> tuple[Resumption, ...]:

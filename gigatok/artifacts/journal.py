@@ -91,7 +91,7 @@ def read_curves(path: Path, *, fix: str) -> dict[str, list[list[float]]]:
     for name, points in values.items():
         try:
             _ = [(float(step), float(value)) for step, value in points]
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise GigatokError(f"{path} has no points [step, value] of {name} ({reason(error)}): {fix}") from None
     return values
 

@@ -56,30 +56,19 @@ def load_tokenizer_dir(folder: Path | str) -> Tokenizer:
     Raises:
         GigatokError: files missing, damaged, changed since they were written, or of another kind of model.
     """
-    config = _read_config(folder, TokenizerConfig)
-    with torch.device("meta"):
-        tokenizer = Tokenizer(config)
-    _load_into(tokenizer, folder)
-    return tokenizer
+    return _tokenizer(folder, RunFolder(folder).weights_path, noted_sha256(folder))
 
 
 def load_tokenizer_at(run: RunFolder, step: int | Literal["final"]) -> Tokenizer:
     """A run's tokenizer with its last weights, or with those it kept after ``step`` updates; in eval mode.
 
     Raises:
-        GigatokError: as ``load_tokenizer_dir``; the weights of that step are missing or damaged.
+        GigatokError: as ``load_tokenizer_dir``; the weights of that step are missing, damaged or not described.
     """
-    tokenizer = load_tokenizer_dir(run.path)
-    if step != "final":
-        path = run.checkpoint_path(step)
-        tensors = load_weights(path)
-        expected = (read_description(run.path).get("metadata") or {}).get("checkpoints", {}).get(path.name)
-        if expected and file_sha256(path) != expected:
-            raise GigatokError(
-                f"{path} is not the file that config.json describes (SHA-256 differs): run the tokenizer's stage again"
-            )
-        tokenizer.load_state_dict(tensors)
-    return tokenizer
+    if step == "final":
+        return load_tokenizer_dir(run.path)
+    path = run.checkpoint_path(step)
+    return _tokenizer(run.path, path, _kept_sha256(run.path, path))
 
 
 def load_ar_dir(folder: Path | str) -> ArModel:
@@ -87,7 +76,7 @@ def load_ar_dir(folder: Path | str) -> ArModel:
     config = _read_config(folder, ArConfig)
     with torch.device("meta"):
         model = ArModel(config)
-    _load_into(model, folder)
+    _load_into(model, RunFolder(folder).weights_path, noted_sha256(folder))
     return model
 
 
@@ -100,6 +89,37 @@ def read_description(folder: Path | str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise GigatokError(f"{path} holds no description of a model: run its stage or import again")
     return content
+
+
+def noted_sha256(folder: Path | str) -> str:
+    """The hash of the weights, as ``config.json`` has it.
+
+    Raises:
+        GigatokError: it has none, or as ``read_description``.
+    """
+    noted = read_description(folder).get("sha256")
+    if not isinstance(noted, str):
+        raise GigatokError(f"{folder}: config.json names no SHA-256 of its weights: run its stage or import again")
+    return noted
+
+
+def _kept_sha256(folder: Path, path: Path) -> str:
+    """The same of weights that a run kept on the way."""
+    metadata = read_description(folder).get("metadata")
+    kept = metadata.get("checkpoints") if isinstance(metadata, dict) else None
+    noted = kept.get(path.name) if isinstance(kept, dict) else None
+    if not isinstance(noted, str):
+        raise GigatokError(f"{folder}: config.json names no SHA-256 of {path.name}: run the tokenizer's stage again")
+    return noted
+
+
+def _tokenizer(folder: Path | str, path: Path, sha256: str) -> Tokenizer:
+    """That of a folder with the weights in ``path``, in eval mode."""
+    config = _read_config(folder, TokenizerConfig)
+    with torch.device("meta"):
+        tokenizer = Tokenizer(config)
+    _load_into(tokenizer, path, sha256)
+    return tokenizer
 
 
 def _read_config(folder: Path | str, section: type[SectionT]) -> SectionT:
@@ -116,12 +136,10 @@ def _read_config(folder: Path | str, section: type[SectionT]) -> SectionT:
         raise GigatokError(f"{folder}: config.json: model.{where}: {first['msg']}: import it again") from None
 
 
-def _load_into(module: nn.Module, folder: Path | str) -> None:
+def _load_into(module: nn.Module, path: Path, sha256: str) -> None:
     """Give a module built on the meta device its tensors, without a second copy, and set eval mode."""
-    path = RunFolder(folder).weights_path
     tensors = load_weights(path)
-    expected = read_description(folder).get("sha256")
-    if file_sha256(path) != expected:
+    if file_sha256(path) != sha256:
         raise GigatokError(
             f"{path} is not the file that config.json describes (SHA-256 differs): run its stage or import again"
         )

@@ -70,6 +70,7 @@ def test_reference_features(data: st.DataObject, tmp_path: Path) -> None:
 
 RECORDS: dict[str, Any] = {
     "curves.json": {"loss": [[1, 0.5], [2, 0.25]]},
+    "metrics.jsonl": {"step": 1, "time": 1.5, "name": "loss", "value": 0.5},
     "config.json": {"sha256": "a", "metadata": {"resumed_anyway": [{"run": "r", "step": 1, "differences": None}]}},
     "provenance.json": {"complete": True, "outputs": {"a": {"sha256": "x", "md5": "y", "bytes": 1}}},
     "criteria.json": {"versions": [{"date": "2026-01-01T00:00:00Z", "claims": []}]},

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from gigatok.artifacts import file_sha256, load_weights, save_weights
+from gigatok.artifacts import RunFolder, file_sha256, load_weights, save_weights
 from gigatok.config import ArConfig, CnnConfig, GigatokError, TokenizerConfig, TransformerSize
-from gigatok.interop.native import load_ar_dir, load_tokenizer_dir, read_description, save_model
+from gigatok.interop.native import load_ar_dir, load_tokenizer_at, load_tokenizer_dir, read_description, save_model
 from gigatok.models import ArModel, Tokenizer
 
 SIZE = TransformerSize(width=16, depth=1, heads=2)
@@ -114,6 +114,56 @@ def test_a_diverged_model_is_refused_by_the_tensors_name(tmp_path: Path) -> None
     save_model(tmp_path, tokenizer, CONFIG)
     with pytest.raises(GigatokError, match=r"tensor to_code\.bias has 1 values that are no finite numbers"):
         load_tokenizer_dir(tmp_path)
+
+
+def described(folder: Path, **changes: object) -> None:
+    """Replace keys of ``config.json``; ``None`` removes one."""
+    content = json.loads((folder / "config.json").read_text()) | changes
+    (folder / "config.json").write_text(json.dumps({k: value for k, value in content.items() if value is not None}))
+
+
+def kept(folder: Path, **tensors: torch.Tensor) -> RunFolder:
+    """The folder with weights that were kept after step 3, and their hash in ``config.json``."""
+    run = RunFolder(folder)
+    save_weights(run.checkpoint_path(3), {**load_weights(run.weights_path), **tensors}, {})
+    hashes = {run.checkpoint_path(3).name: file_sha256(run.checkpoint_path(3))}
+    described(folder, metadata={"checkpoints": hashes})
+    return run
+
+
+def test_weights_kept_on_the_way_are_loaded_by_their_step(folder: Path) -> None:
+    bias = torch.full_like(load_weights(folder / "weights.safetensors")["to_code.bias"], 3.0)
+    run = kept(folder, **{"to_code.bias": bias})
+    assert torch.equal(load_tokenizer_at(run, 3).to_code.bias, bias)
+    assert not torch.equal(load_tokenizer_at(run, "final").to_code.bias, bias)
+
+
+def test_kept_weights_are_checked_as_the_last_ones_are(folder: Path) -> None:
+    like = load_weights(folder / "weights.safetensors")["to_code.bias"]
+    for name, tensor, message in (
+        ("to_code.bias", torch.full_like(like, torch.nan), r"to_code\.bias has \d+ values that are no finite numbers"),
+        ("to_code.bias", like.int(), r"tensor to_code\.bias is int32, no floating-point weights"),
+        ("to_code.bias", like[:1], r"does not fit config\.json"),
+        ("more", like, r"does not fit config\.json"),
+    ):
+        run = kept(folder, **{name: tensor})
+        with pytest.raises(GigatokError, match=rf"step-0000003\.safetensors.*{message}"):
+            load_tokenizer_at(run, 3)
+
+
+@pytest.mark.parametrize("metadata", [None, [1], {}, {"checkpoints": [1]}, {"checkpoints": {"x": 1}}, "x"])
+def test_kept_weights_without_a_hash_are_refused(folder: Path, metadata: object) -> None:
+    run = kept(folder)
+    described(folder, metadata=metadata)
+    with pytest.raises(GigatokError, match=r"names no SHA-256 of step-0000003\.safetensors: run the tokenizer's stage"):
+        load_tokenizer_at(run, 3)
+
+
+@pytest.mark.parametrize("sha256", [None, 7, ["x"]])
+def test_weights_without_a_hash_are_refused(folder: Path, sha256: object) -> None:
+    described(folder, sha256=sha256)
+    with pytest.raises(GigatokError, match="names no SHA-256 of its weights: run its stage or import again"):
+        load_tokenizer_dir(folder)
 
 
 def test_a_stored_shape_out_of_bounds_is_never_built(folder: Path) -> None:

@@ -177,6 +177,16 @@ def test_files_of_earlier_versions_are_told_apart_by_their_values(tmp_path: Path
     assert of_these_weights(run, {"weights_sha256": "2"})
 
 
+@pytest.mark.parametrize("points", [[[[], 1]], [[{}, 1], [1, 2.0]], [["x", 1]], [1], [[1, 2, 3]], {"a": 1}, 7])
+def test_odd_curves_contradict_nothing(tmp_path: Path, points: object) -> None:
+    run = RunFolder(tmp_path / "runs" / "tokenizers" / "S-S")
+    train(run)
+    finish(run, "1", loss=1.0)
+    write_json(run.provenance_path, {"complete": True})
+    write_json(run.curves_path, {"loss": points})
+    assert companions_belong(run)
+
+
 @pytest.mark.parametrize("content", ["[]", "{", "7", '{"sha256": 3}', '{"sha256": ""}'])
 def test_odd_files_say_nothing(tmp_path: Path, content: str) -> None:
     run = RunFolder(tmp_path / "runs" / "tokenizers" / "S-S")

@@ -46,10 +46,9 @@ def decode(
     from gigatok.cli.files.images import write_grid
     from gigatok.cli.files.tokens import read_tokens
     from gigatok.data import to_uint8
-    from gigatok.interop.native import read_description
+    from gigatok.interop.native import noted_sha256
 
-    sha256 = read_description(folder)["sha256"]
-    indices, manifest = read_tokens(tokens, sha256)
+    indices, manifest = read_tokens(tokens, noted_sha256(folder))
     model = open_tokenizer(tokenizer, device)
     place = next(model.parameters()).device
     wanted = len(indices) if images is not None else min(shown, len(indices))

@@ -39,7 +39,7 @@ def encode(
     from gigatok.config import GigatokError
     from gigatok.data import to_float
     from gigatok.data.image_files import count_traits
-    from gigatok.interop.native import read_description
+    from gigatok.interop.native import noted_sha256
 
     found = find_images(images)
     files = found.files
@@ -60,7 +60,7 @@ def encode(
         raise GigatokError(f"none of {len(files)} images can be read: nothing was written")
     about = {
         "name": folder.name,
-        "sha256": read_description(folder)["sha256"],
+        "sha256": noted_sha256(folder),
         "codebook_size": config.codebook_size,
         "image_size": config.image_size,
     }

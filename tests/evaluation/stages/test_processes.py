@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from gigatok.artifacts import Workspace, read_journal, save_weights
+from gigatok.artifacts import Workspace, file_sha256, read_journal, save_weights, write_json
 from gigatok.data import ImageSet
 from gigatok.evaluation import workers
 from gigatok.evaluation.decode import as_they_lie, images_in_file, open_images
@@ -104,7 +104,10 @@ def test_a_tokenizer(project: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     entry = project.params.tokenizers["S-S"].replace(overrides={"keep_steps": [3]})
     sections = {"evaluate_tokenizer": section, "tokenizers": {**project.params.tokenizers, "S-S": entry}}
     run = project.workspace.tokenizer("S-S")
-    save_weights(run.checkpoint_path(3), tokenizer_work.load_tokenizer_dir(run.path).state_dict(), {})
+    kept = run.checkpoint_path(3)
+    save_weights(kept, tokenizer_work.load_tokenizer_dir(run.path).state_dict(), {})
+    described = json.loads(run.config_path.read_text())
+    write_json(run.config_path, {**described, "metadata": {"checkpoints": {kept.name: file_sha256(kept)}}})
     folders = {}
     for processes in (1, 2, 4):
         workspace, seen = copy(project, f"with-{processes}"), Counted(project)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gigatok.artifacts import ScoreSheet, save_weights
+from gigatok.artifacts import ScoreSheet, file_sha256, save_weights, write_json
 from gigatok.data import PreparedData
 from gigatok.evaluation.metrics.frechet import frechet_distance, gaussian
 from gigatok.evaluation.metrics.image_quality import psnr
@@ -160,8 +160,12 @@ def test_kept_checkpoints_are_probed_with_their_own_weights(project, monkeypatch
     run = project.workspace.tokenizer("S-S")
     tokenizer = load_tokenizer_dir(run.path)
     weight = tokenizer.to_code.weight.detach().clone()
-    for step in (3, 6):
-        save_weights(run.checkpoint_path(step), {**tokenizer.state_dict(), "to_code.weight": weight * step}, {})
+    kept = {step: run.checkpoint_path(step) for step in (3, 6)}
+    for step, path in kept.items():
+        save_weights(path, {**tokenizer.state_dict(), "to_code.weight": weight * step}, {})
+    described = json.loads(run.config_path.read_text())
+    hashes = {path.name: file_sha256(path) for path in kept.values()}
+    write_json(run.config_path, {**described, "metadata": {"checkpoints": hashes}})
     seen = []
 
     def watched(tokenizer: Tokenizer, *rest: object) -> np.ndarray:
