@@ -43,7 +43,7 @@ def this_process() -> ProcessIdentity:
 def owner_is_dead(token: str) -> bool:
     """Whether ``token`` names a process of this machine that has ended. False for other machines and other texts."""
     parts = token.split("~")
-    if len(parts) != 4 or not parts[2].isdigit() or parts[0] != socket.gethostname()[:20]:
+    if len(parts) != 4 or not parts[2].isdecimal() or parts[0] != socket.gethostname()[:20]:
         return False
     started = _started(int(parts[2]))
     return parts[1] != _boot()[:8] or started is None or f"{started:.0f}" != parts[3]

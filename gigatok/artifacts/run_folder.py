@@ -127,7 +127,7 @@ class RunFolder:
     def set_aside_before(self) -> list[Path]:
         """Where runs of this name were moved to by ``set_aside``, the newest first."""
         prefix = f"{self.kind}-{self.name}-"
-        found = (path for path in self._old.glob(f"{prefix}*") if path.name[len(prefix) :].isdigit())
+        found = (path for path in self._old.glob(f"{prefix}*") if path.name[len(prefix) :].isdecimal())
         return sorted(found, key=_number, reverse=True)
 
     def take_back(self, old: Path) -> None:

@@ -182,4 +182,4 @@ def _record(run: RunFolder, destination: Destination) -> Record | None:
 
 
 def _lives(pid: str | None) -> bool:
-    return pid is not None and pid.isdigit() and psutil.pid_exists(int(pid))
+    return pid is not None and pid.isdecimal() and psutil.pid_exists(int(pid))

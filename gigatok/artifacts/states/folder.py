@@ -49,7 +49,7 @@ def states_in(folder: Path) -> list[Path]:
 def number(path: Path) -> int | None:
     """The number in a state's name; ``None``: it is no state."""
     digits = path.name.removeprefix("state-").removesuffix(".pt")
-    return int(digits) if digits.isdigit() else None
+    return int(digits) if digits.isdecimal() else None
 
 
 def next_path(folder: Path) -> Path:

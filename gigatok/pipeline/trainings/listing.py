@@ -211,7 +211,7 @@ def _set_aside(runs: Path) -> Iterator[Training]:
     for folder in sorted((runs / ".old").glob("*-*/")):
         kind, _, rest = folder.name.partition("-")
         name, _, number = rest.rpartition("-")
-        if kind in KINDS and name and number.isdigit():
+        if kind in KINDS and name and number.isdecimal():
             yield Training(f".old/{folder.name}", kind, name, folder, _json(folder / "provenance.json"))
 
 
