@@ -19,7 +19,7 @@ from gigatok.data.source import Record, Source, Split
 from gigatok.data.split import TEST_SPLIT, OwnSplit, require_whole_split, split_called, split_of_shard
 
 CONCEPT_COLUMNS = ("concept", "codepoints")
-LAYOUT = "files without splits in their names, or all of them called train-*, validation-* or test-*"
+LAYOUT = "files without splits in their names, or all of them with train, validation or test in it (train-0.parquet)"
 UNLABELLED = "label -1, which is no class"
 _HELD = 2**28
 """Bytes of row groups that a reader keeps; always one group, whatever its size."""
@@ -86,7 +86,7 @@ def open_parquet(path: str) -> Source:
     Columns: ``image`` (encoded bytes, or Hugging Face's struct with ``bytes``); ``label`` (text, or a whole
     number); optionally ``concept`` or ``codepoints`` (rows that must stay together) and ``split``
     (``train``, ``val``, ``validation`` or ``test``, the same for all rows of a concept). Without ``split``, files
-    called ``train-*``, ``validation-*`` and ``test-*``, or in folders of these names, are splits. Rows of a test
+    with ``train``, ``validation`` or ``test`` as a word of their name or of a folder's are splits. Rows of a test
     split and rows with the label -1, which stands for none, are left out.
 
     Raises:
