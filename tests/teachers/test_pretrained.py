@@ -102,6 +102,15 @@ def test_weights_load_strictly(tmp_path, change):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("shape", [(), (0,), (3,), (1, 0, 192), (1, 7, 192), (1, 2, 3, 4)])
+def test_positions_of_any_shape_are_taken_or_refused_in_one_line(tmp_path, shape):
+    network = build_vit(TINY, 32)
+    torch.save({**network.state_dict(), "pos_embed": torch.zeros(shape)}, tmp_path / "x.pth")
+    with pytest.raises(GigatokError, match="do not fit the network") as caught:
+        load_vit_weights(network, tmp_path / "x.pth")
+    assert "\n" not in str(caught.value)
+
+
 def test_a_classifier_is_dropped(tmp_path):
     network = build_vit(TINY, 32)
     state = {**network.state_dict(), "head.weight": torch.zeros(10, 192), "head.bias": torch.zeros(10)}
