@@ -198,7 +198,7 @@ def _bits(picture: Image.Image, data: bytes) -> int:
     if picture.format == "TIFF":
         try:
             bits = getattr(picture, "tag_v2", {}).get(_BITS_PER_SAMPLE, 8)
-            return max(bits) if isinstance(bits, tuple) else int(bits)
+            return int(max(bits) if isinstance(bits, tuple) else bits)
         except Exception:  # a damaged tag beside sound pixels
             return 8
     largest = _PPM_HEADER.match(data) if picture.format == "PPM" else None
