@@ -143,7 +143,7 @@ def read_manifest(path: Path) -> Manifest:
         if values["format"] != FORMAT:
             raise DamagedStateError(f"it has format {values['format']}, of a later version")
         return Manifest(dict(values["meta"]), _SUMS.validate_python(values["files"]))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, ValidationError) as error:
         raise DamagedStateError(f"{MANIFEST}: {' '.join(str(error).split())}") from None
 
 

@@ -17,13 +17,12 @@ from torch.distributed.checkpoint.state_dict_loader import load
 
 from gigatok.artifacts.states.damage import DamagedStateError
 from gigatok.artifacts.states.folder import read_manifest, require_sound, states_in
-from gigatok.artifacts.states.objects import Restored, Sharded, require_names, unpack
+from gigatok.artifacts.states.objects import Restored, Sharded, require_names, require_tree, unpack
 from gigatok.artifacts.states.peers import ALONE, Peers
 from gigatok.artifacts.states.single_file import read_content
 from gigatok.artifacts.states.tree import REST, joined, missing, read_rest
+from gigatok.config import GigatokError
 
-_UNREADABLE = (DamagedStateError, RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError, TypeError,
-               AssertionError, pickle.UnpicklingError)  # fmt: skip
 _CLASSES = {
     **{(metadata.__name__, name): getattr(metadata, name) for name in (
         "Metadata", "TensorStorageMetadata", "TensorProperties", "ChunkStorageMetadata", "MetadataIndex",
@@ -49,7 +48,9 @@ def load_state(folder: Path, objects: Mapping[str, Any], peers: Peers = ALONE) -
         problem, content, meta = "", dict[str, Any](), dict[str, Any]()
         try:
             content, meta = _read_file(path) if path.suffix == ".pt" else _read_folder(path, objects, peers)
-        except (*_UNREADABLE, CheckpointException) as error:
+        except (GigatokError, MemoryError):
+            raise
+        except (Exception, CheckpointException) as error:  # pickles and DCP raise nearly every kind there is
             problem = _reason(error)
         if not peers.any(bool(problem)):
             return Restored(meta, unpack(path, content, objects))
@@ -67,6 +68,7 @@ def _reason(error: BaseException) -> str:
 
 def _read_file(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     content = read_content(path)
+    require_tree(content)
     return content, dict(json.loads(content["meta"]))
 
 
@@ -79,6 +81,7 @@ def _read_folder(path: Path, objects: Mapping[str, Any], peers: Peers) -> tuple[
     rest = {REST: torch.empty(size, dtype=torch.uint8)}
     _load(rest, reader)
     content = read_rest(rest[REST])
+    require_tree(content)
     require_names(path, content["objects"], objects)
     for name, value in objects.items():
         item = content["objects"][name]
@@ -106,7 +109,10 @@ class _Reader(filesystem.FileSystemReader):
 
     def read_metadata(self, *args: Any, **kwargs: Any) -> metadata.Metadata:
         with (Path(self.path) / ".metadata").open("rb") as file:
-            found: metadata.Metadata = _Unpickler(file).load()
+            try:
+                found: metadata.Metadata = _Unpickler(file).load()
+            except MemoryError:  # the index is small: a length in it is damaged
+                raise DamagedStateError(f"{file.name} asks for more memory than there is") from None
         found.storage_meta = metadata.StorageMeta(load_id=self.load_id)
         return found
 

@@ -11,7 +11,12 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 import torch
 
+from gigatok.artifacts.states.damage import DamagedStateError
 from gigatok.config import GigatokError
+from gigatok.config.reading import reason
+
+_MISFITS = (RuntimeError, ValueError, LookupError, TypeError, AttributeError, OverflowError)
+"""What objects raise that are given the state of something else."""
 
 
 @runtime_checkable
@@ -69,11 +74,30 @@ def unpack(path: Path, content: Mapping[str, Any], objects: Mapping[str, Any]) -
     for name, value in objects.items():
         try:
             _unpack(value, saved[name]["state"])
-        except (RuntimeError, ValueError, KeyError) as error:
-            reason = " ".join(str(error).split())
-            raise GigatokError(f"{path} does not fit {name} ({reason}): delete its folder to start over") from error
-    _restore_random(content["random"])
+        except _MISFITS as error:
+            raise GigatokError(
+                f"{path} does not fit {name} ({reason(error)}): delete its folder to start over"
+            ) from error
+    try:
+        _restore_random(content["random"])
+    except _MISFITS as error:
+        raise GigatokError(
+            f"{path} holds no state of the random generators ({reason(error)}): delete its folder to start over"
+        ) from error
     return {name: item["state"] for name, item in saved.items() if item["kind"] == "value"}
+
+
+def require_tree(content: Any) -> None:
+    """Refuse what ``pack`` never made.
+
+    Raises:
+        DamagedStateError: ``content`` holds no objects with their kinds and states, or no random generators.
+    """
+    saved = content.get("objects") if isinstance(content, dict) else None
+    if not isinstance(saved, dict) or not isinstance(content.get("random"), dict):
+        raise DamagedStateError("it holds no objects of a run")
+    if not all(isinstance(each, dict) and {"kind", "state"} <= each.keys() for each in saved.values()):
+        raise DamagedStateError("an object has no state in it")
 
 
 def require_names(path: Path, saved: Mapping[str, Any], objects: Mapping[str, Any]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import pickle
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,6 @@ from typing import Any
 import torch
 
 from gigatok.artifacts.states.damage import DamagedStateError
-
-_UNREADABLE = (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile)
 
 
 def read_content(path: Path) -> dict[str, Any]:
@@ -27,7 +24,7 @@ def read_content(path: Path) -> dict[str, Any]:
         if damaged is not None:
             raise DamagedStateError(f"{damaged} is damaged")
         return dict(torch.load(path, map_location="cpu", weights_only=True))
-    except _UNREADABLE as error:
+    except Exception as error:  # a damaged pickle makes torch raise nearly every kind there is
         raise DamagedStateError(str(error)) from None
 
 
@@ -39,5 +36,5 @@ def read_meta(path: Path) -> dict[str, Any]:
     """
     try:
         return dict(json.loads(torch.load(path, map_location="cpu", weights_only=True, mmap=True)["meta"]))
-    except _UNREADABLE as error:
+    except Exception as error:  # a damaged pickle makes torch raise nearly every kind there is
         raise DamagedStateError(str(error)) from None
