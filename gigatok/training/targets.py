@@ -103,7 +103,8 @@ def open_targets(
     digests = _digests(summary, path)
     features = _mapped(path)
     grid = data.summary.image_size // section.model.cnn.downsample
-    stored = int(summary.get("grid") or 0)
+    noted = summary.get("grid")
+    stored = noted if isinstance(noted, int) else 0
     expected = {
         "name": teacher.name,
         "image_size": teacher.image_size,
@@ -140,6 +141,8 @@ def _digests(summary: Mapping[str, Any], path: Path) -> Digests | None:
 def _mapped(path: Path) -> npt.NDArray[np.float16]:
     try:
         features: npt.NDArray[np.float16] = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(features, np.ndarray) or features.dtype != np.float16:
+            raise ValueError("it is no array of float16")
     except Exception as error:  # NumPy reads the header as Python text, with every error that has
         raise GigatokError(f"{path} cannot be read ({reason(error)}): {_AGAIN}") from None
     return features
