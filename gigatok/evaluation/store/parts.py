@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import warnings
 from collections.abc import Callable, Mapping
 from itertools import pairwise
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.numpy import load_file, save
 
 from gigatok.artifacts import write_bytes, write_json
@@ -24,6 +25,7 @@ Arrays = dict[str, npt.NDArray[np.generic]]
 
 
 _HASH = "sha256"
+_NAME = re.compile(r"([0-9]{9,18})-([0-9]{9,18})\.safetensors")
 PART = 1024
 """Items in a stored part. Fixed, so that parts written with one batch size serve another."""
 
@@ -67,7 +69,7 @@ class PartStore:
     def one(self, start: int, stop: int, count: int, produce: Callable[[int, int], Arrays]) -> Arrays:
         """The part of items ``start`` to ``stop`` of ``count``, from disk or from ``produce``."""
         path = self._path(start, stop)
-        arrays = read_part(path)
+        arrays = read_part(path, stop - start)
         if arrays is None:
             arrays = {name: np.ascontiguousarray(value) for name, value in produce(start, stop).items()}
             write_json(self.folder / "key.json", {"key": self.key, "count": count})
@@ -84,9 +86,10 @@ class PartStore:
 
     def stored(self) -> Arrays | None:
         """All arrays that are there, without computing any; ``None`` if there are none or a part is missing."""
-        paths = sorted(self.folder.glob("*.safetensors"))
-        parts = [read_part(path) for path in paths]
-        edges = [tuple(map(int, path.stem.split("-"))) for path in paths]
+        found = {path: _NAME.fullmatch(path.name) for path in sorted(self.folder.glob("*.safetensors"))}
+        named = [(path, int(match[1]), int(match[2])) for path, match in found.items() if match]
+        parts = [read_part(path, stop - start) for path, start, stop in named]
+        edges = [(start, stop) for _, start, stop in named]
         gaps = [start for (_, stop), (start, _) in pairwise([(0, 0), *edges]) if start != stop]
         if not parts or gaps or edges[-1][1] != self._count() or any(arrays is None for arrays in parts):
             return None
@@ -111,17 +114,18 @@ def part_ranges(count: int, part: int = PART) -> list[tuple[int, int]]:
     return [(start, min(start + part, count)) for start in range(0, count, part)]
 
 
-def read_part(path: Path) -> Arrays | None:
-    """A stored part; ``None`` if it is absent or damaged, which is said (then it is computed again)."""
+def read_part(path: Path, count: int) -> Arrays | None:
+    """A stored part of ``count`` items; ``None`` if it is absent or damaged, which is said (then it is computed
+    again)."""
     if not path.is_file():
         return None
     try:
         with safe_open(path, framework="np") as file:
             known = (file.metadata() or {}).get(_HASH)
         arrays = dict(load_file(path))
-    except (FileNotFoundError, SafetensorError):
+    except Exception:  # the library's errors are of many kinds: types that NumPy lacks, text that is not UTF-8
         known, arrays = None, {}
-    if known is None or known != _content(arrays):
+    if known is None or known != _content(arrays) or any(value.shape[:1] != (count,) for value in arrays.values()):
         warnings.warn(f"{path} is damaged: it is computed again", GigatokWarning, stacklevel=2)
         return None
     return arrays
