@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from gigatok.artifacts.process import ProcessIdentity, this_process
 from gigatok.config import GigatokError
-from gigatok.evaluation.guidance.study_file import StudyFile
+from gigatok.evaluation.guidance.study_file import StudyFile, reading_journal
 from gigatok.tracking.messages import one_line, without_user
 
 _WORKER = "worker"
@@ -27,10 +27,13 @@ def open_shared(name: str, storage: Path | str | None, **settings: Any) -> optun
         settings: further arguments of ``optuna.create_study``.
 
     Raises:
-        GigatokError: the database cannot be opened.
+        GigatokError: the database cannot be opened, or the journal is of no such study.
     """
     try:
-        return optuna.create_study(study_name=name, storage=_storage(storage), load_if_exists=True, **settings)
+        with reading_journal(storage):
+            return optuna.create_study(study_name=name, storage=_storage(storage), load_if_exists=True, **settings)
+    except GigatokError:
+        raise
     except Exception as error:  # SQLAlchemy has kinds of its own
         if not isinstance(storage, str):
             raise

@@ -25,6 +25,7 @@ from gigatok.evaluation.guidance.setting import (
     Trial,
 )
 from gigatok.evaluation.guidance.shared_study import claim, fail_abandoned, open_shared
+from gigatok.evaluation.guidance.study_file import reading_journal
 
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 
@@ -72,6 +73,8 @@ def guidance_study(
         sampler=_NumberedSampler(seed, startup=max(4, trials // 3)),
         pruner=optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=2, bootstrap_count=0),
     )
+    with reading_journal(storage):
+        _require_settings(study, samples)
 
     run = partial(_score_trial, study=study, score=score, space=space, samples=samples, on_trial=on_trial)
     plain = {"scale": NO_GUIDANCE, "schedule": space.schedules[0], "start": space.starts[0]}
@@ -157,6 +160,25 @@ class _NumberedSampler(optuna.samplers.BaseSampler):
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
         return self._of_trial.sample_independent(study, trial, param_name, param_distribution)
+
+
+def _require_settings(study: optuna.Study, samples: Sequence[int]) -> None:
+    """Refuse trials that no search made.
+
+    Raises:
+        ValueError, TypeError, KeyError: one has no setting, or a value that is no number.
+    """
+    for trial in study.get_trials(deepcopy=False):
+        values = _values(trial)
+        if not all(isinstance(each, (int, float)) for each in (*values.values(), *trial.intermediate_values.values())):
+            raise ValueError(f"a value of trial {trial.number} is no number")
+        if trial.state not in _ENDED and not _complete(trial):
+            continue
+        guidance = _guidance(trial)
+        if not isinstance(guidance.schedule, str) or not all(isinstance(guidance[at], (int, float)) for at in (0, 2)):
+            raise TypeError(f"trial {trial.number} has no setting")
+        if trial.state == TrialState.COMPLETE and guidance == Guidance() and samples[-1] not in values:
+            raise ValueError(f"trial {trial.number} has no value for {samples[-1]} samples")
 
 
 def _has_plain(study: optuna.Study, states: tuple[TrialState, ...]) -> bool:

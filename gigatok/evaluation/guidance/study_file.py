@@ -14,6 +14,7 @@ from typing import IO, Any
 from optuna.storages.journal import JournalFileBackend
 
 from gigatok.config import GigatokError
+from gigatok.config.reading import reason
 
 LOCK_SECONDS = 60.0
 """How long another process may take to append; it needs milliseconds."""
@@ -77,6 +78,25 @@ class StudyFile(JournalFileBackend):
                         ) from None
                     time.sleep(0.005)
             yield file
+
+
+@contextmanager
+def reading_journal(path: Path | str | None) -> Iterator[None]:
+    """A block that reads a study from a journal (a path; databases and memory are not looked at). Optuna replays the records and raises what their values make it raise.
+
+    Raises:
+        GigatokError: the records are of no such study.
+    """
+    try:
+        yield
+    except GigatokError:
+        raise
+    except Exception as error:
+        if not isinstance(path, Path):
+            raise
+        raise GigatokError(
+            f"{path} is damaged or no journal of this study ({reason(error)}): move it away, and run the same command"
+        ) from error
 
 
 def _record(line: bytes) -> dict[str, Any] | None:

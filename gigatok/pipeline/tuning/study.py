@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 from gigatok.artifacts import git_state
 from gigatok.config import ConfigError, GigatokError, Params, load_params
 from gigatok.evaluation.guidance.shared_study import claim, fail_abandoned, open_shared
+from gigatok.evaluation.guidance.study_file import reading_journal
 from gigatok.pipeline.tuning.plan import StudyPlan
 from gigatok.pipeline.tuning.pruning import among_worst, at_step, is_dominated
 from gigatok.pipeline.tuning.space import Setting, Space, is_chosen
@@ -43,9 +44,10 @@ def open_study(plan: StudyPlan, storage: str | None) -> optuna.Study:
         GigatokError: the storage cannot be opened.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    journal = plan.folder / "journal.log"
     study = open_shared(
         plan.study,
-        storage or plan.folder / "journal.log",
+        storage or journal,
         directions=["minimize"] * len(OBJECTIVES),
         sampler=plan.sampler(0),
     )
@@ -59,7 +61,19 @@ def open_study(plan: StudyPlan, storage: str | None) -> optuna.Study:
         raise ConfigError(
             f"--study {plan.study} was begun with other settings: choose another name, or go back to them"
         )
+    if not storage:
+        with reading_journal(journal):
+            _require_trials(study, plan)
     return study
+
+
+def _require_trials(study: optuna.Study, plan: StudyPlan) -> None:
+    """Refuse trials that no worker made: reading them raises what their values make it raise."""
+    summary(study, plan.space)
+    for trial in study.get_trials(deepcopy=False):
+        for value in (*_curve(trial, PSNR).values(), *_curve(trial, LOSS).values(), trial.user_attrs.get("rfid", 0)):
+            if not isinstance(value, (int, float)):
+                raise TypeError(f"a value of trial {trial.number} is no number")
 
 
 def work(study: optuna.Study, plan: StudyPlan, trials: int, minutes: float | None, say: Callable[[str], None]) -> None:
