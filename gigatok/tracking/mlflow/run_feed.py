@@ -209,7 +209,7 @@ class RunFeed:
                 continue
             path, folder = _artifact(line)
             file = self.run.file_inside(path) if path else None
-            if file is not None and not folder.startswith("/") and ".." not in Path(folder).parts:
+            if file is not None and _is_inside(folder):
                 store.upload(run_id, file, folder)
                 self._log_grid(store, run_id, folder, file)
             self._uploaded[line] = True
@@ -267,6 +267,11 @@ def _artifact(line: str) -> tuple[str, str]:
         return str(item["path"]), str(item["folder"])
     except (ValueError, KeyError, TypeError, RecursionError):
         return "", ""
+
+
+def _is_inside(folder: str) -> bool:
+    """Whether a folder's name stays inside what it is in, wherever it is uploaded to."""
+    return folder.isprintable() and not folder.startswith("/") and ".." not in Path(folder).parts
 
 
 def _total(sheet: ScoreSheet) -> int:
