@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from gigatok.evaluation.inputs.evaluation_set import EvaluationSet
 
 
+_Side = Annotated[int | None, typer.Option(min=1, max=4096, help="Pixels it sees; none: its native size.")]
+_Resamples = Annotated[int, typer.Option(min=0, max=10**6, help="Resamples behind intervals; 0: no intervals.")]
+
+
 def register(app: typer.Typer) -> None:
     """Add the command."""
     app.command(
@@ -33,9 +37,7 @@ def evaluate(
     ] = "efficientnet-lite2",
     protocol: Annotated[str, typer.Option(help="ours, adm, gigatok-release, clean-fid or pytorch-fid.")] = "ours",
     weights: Annotated[Path | None, typer.Option(help="Weight file of extractors that bring none.")] = None,
-    extractor_size: Annotated[
-        int | None, typer.Option(min=1, max=4096, help="Pixels it sees; none: its native size.")
-    ] = None,
+    extractor_size: _Side = None,
     crop: Annotated[
         int | None, typer.Option(min=1, max=4096, help="ADM centre crop of image files to this side.")
     ] = None,
@@ -48,7 +50,7 @@ def evaluate(
     perceptual_weights: Annotated[
         Path | None, typer.Option(help="torchvision's VGG16 weights, for LPIPS; none: its cache or a download.")
     ] = None,
-    bootstrap: Annotated[int, typer.Option(min=0, max=10**6, help="Resamples behind intervals; 0: no intervals.")] = 0,
+    bootstrap: _Resamples = 0,
     infinity: Annotated[bool, typer.Option("--infinity", help="Add FID for infinitely many samples.")] = False,
     count_plot: Annotated[
         Path | None, typer.Option(help="Picture of FID over the number of samples (.png, .svg); adds --infinity.")

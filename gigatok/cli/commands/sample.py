@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from gigatok.config import ArConfig, TokenizerConfig
 
 
+_Classes = Annotated[
+    str, typer.Option(help="Numbers or names, separated by commas, e.g. 207,980; 'list' prints all and ends.")
+]
+_Schedule = Annotated[str, typer.Option(help="constant, step, linear, linear_re, rectangular or cosine.")]
+_Start = Annotated[float, typer.Option(min=0, max=1, help="Share of the sequence at which guidance begins.")]
+
+
 def register(app: typer.Typer) -> None:
     """Add the command."""
     app.command(
@@ -26,21 +33,14 @@ def register(app: typer.Typer) -> None:
 
 def sample(
     generator: Annotated[str, typer.Argument(help="A finished run's name or a checkpoint folder.")],
-    classes: Annotated[
-        str,
-        typer.Option(help="Numbers or names, separated by commas, e.g. 207,980; 'list' prints all and ends."),
-    ],
+    classes: _Classes,
     tokenizer: Annotated[
         str | None, typer.Option(help="Run or folder that decodes; none: the one the run was trained with.")
     ] = None,
     per_class: Annotated[int, typer.Option(min=1, max=10_000, help="Images of each class, one row of the grid.")] = 8,
     cfg_scale: Annotated[float, typer.Option(min=1, help="Classifier-free guidance; 1: none.")] = 1.0,
-    cfg_schedule: Annotated[
-        str, typer.Option(help="constant, step, linear, linear_re, rectangular or cosine.")
-    ] = "constant",
-    cfg_start: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of the sequence at which guidance begins.")
-    ] = 0.0,
+    cfg_schedule: _Schedule = "constant",
+    cfg_start: _Start = 0.0,
     temperature: Annotated[float, typer.Option(min=0, help="Below 1: likelier codes.")] = 1.0,
     top_k: Annotated[int, typer.Option(min=0, max=2**24, help="Keep this many likeliest codes; 0: all.")] = 0,
     top_p: Annotated[float, typer.Option(min=0, max=1, help="Keep the likeliest codes up to this probability.")] = 1.0,
