@@ -82,7 +82,9 @@ class StudyFile(JournalFileBackend):
 
 @contextmanager
 def reading_journal(path: Path | str | None) -> Iterator[None]:
-    """A block that reads a study from a journal (a path; databases and memory are not looked at). Optuna replays the records and raises what their values make it raise.
+    """A block that reads a study from a journal. Optuna replays the records and raises what their values make it raise.
+
+    ``path`` of anything but a journal, a database or ``None`` for memory, changes nothing.
 
     Raises:
         GigatokError: the records are of no such study.
