@@ -49,7 +49,8 @@ def run_in_processes(
     launch = params.tokenizer_launch(name) if kind == "tokenizer" else params.generator_launch(name)
     section = params.tokenizer_training(name) if kind == "tokenizer" else params.generator_training(name)
     started = "TORCHELASTIC_RUN_ID" in os.environ
-    count = local_processes(launch, params.base.device)
+    # whom torchrun started sees one GPU, its own: how many there are, torchrun knew
+    count = 0 if started else local_processes(launch, params.base.device)
     world = int(os.environ["WORLD_SIZE"]) if started else count * launch.nodes
     require_divisible(launch, section, world, f"{kind} {name}")
     if launch.strategy == "fsdp" and section.precision == "fp16" and world > 1:

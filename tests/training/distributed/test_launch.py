@@ -1,0 +1,54 @@
+"""What starts the processes of a stage: how many, how a step is spread, and who is named when one ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from gigatok.config import ConfigError, Params
+from gigatok.training.distributed import launch
+from gigatok.training.distributed.launch import run_in_processes
+
+Asked = Callable[..., Params]
+
+
+@pytest.fixture
+def asked(new_project: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Asked:
+    """Settings of a node with so many GPUs and such a ``launch``."""
+    project = new_project("p")
+
+    def settings(gpus: int, **wanted: Any) -> Params:
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+        found: Params = project.params({"batch_size": 8}, {"batch_size": 8}, launch=wanted, base={"device": "auto"})
+        return found
+
+    return settings
+
+
+@pytest.mark.parametrize(
+    "wanted", [{"processes": 8}, {"processes": 4, "nodes": 2, "rendezvous": "first:29400"}, {"processes": "auto"}]
+)
+def test_a_process_of_torchrun_sees_its_own_gpu_alone(
+    asked: Asked, monkeypatch: pytest.MonkeyPatch, wanted: dict[str, Any]
+) -> None:
+    """torchrun with virtual local ranks shows each process one GPU; the job script's torchrun does so too."""
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "train_generator@G")
+    monkeypatch.setenv("WORLD_SIZE", "8")
+    assert run_in_processes("generator", "G", asked(1, **wanted)) is False
+
+
+def test_the_batch_is_shared_among_those_that_torchrun_started(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "train_generator@G")
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    with pytest.raises(ConfigError, match=r"batch_size 8 of generator G is not a multiple of its 3 processes"):
+        run_in_processes("generator", "G", asked(1, processes=8))
+
+
+def test_fewer_gpus_than_asked_for_are_refused(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
+    monkeypatch.setattr(launch, "_run", lambda *_: pytest.fail("nothing may be started"))
+    with pytest.raises(ConfigError, match=r"launch\.processes = 4, but 2 GPUs are visible here"):
+        run_in_processes("generator", "G", asked(2, processes=4))
