@@ -17,9 +17,19 @@ from gigatok.cli.commands.slurm import job_script
 
 SRUN = """#!/bin/bash
 echo "srun $*" >> "$CALLS"
-trap 'echo saved >> "$CALLS"; exit 1' TERM
-for _ in $(seq "${SECONDS_OF_WORK:-0}0"); do sleep 0.1; done
-exit "${EXIT_CODE:-0}"
+(
+  trap 'echo saved >> "$CALLS"; exit 1' TERM
+  echo "$BASHPID" > "$CALLS.task"
+  for _ in $(seq "${SECONDS_OF_WORK:-0}0"); do sleep 0.1; done
+  exit "${EXIT_CODE:-0}"
+) &
+trap 'kill -KILL $!; echo killed >> "$CALLS"; exit 143' TERM
+wait $!
+"""
+"""SIGTERM to it kills what it has started at once, as Slurm's own does."""
+SCANCEL = """#!/bin/bash
+echo "scancel $*" >> "$CALLS"
+kill -TERM "$(cat "$CALLS.task")"
 """
 SCONTROL = """#!/bin/bash
 if [ "$1" = show ]; then printf 'node-7\\nnode-8\\n'; else echo "scontrol $*" >> "$CALLS"; fi
@@ -29,7 +39,7 @@ if [ "$1" = show ]; then printf 'node-7\\nnode-8\\n'; else echo "scontrol $*" >>
 @pytest.fixture
 def job(tmp_path: Path) -> Path:
     """A script in a folder with stand-ins for Slurm's programs."""
-    for name, text in (("srun", SRUN), ("scontrol", SCONTROL)):
+    for name, text in (("srun", SRUN), ("scancel", SCANCEL), ("scontrol", SCONTROL)):
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o755)
     path = tmp_path / "job.sh"
@@ -84,12 +94,13 @@ def test_a_failed_stage_ends_the_job(job: Path) -> None:
 
 def test_before_the_time_limit_the_run_saves_and_the_job_is_queued_again(job: Path) -> None:
     running = start(job, SECONDS_OF_WORK="20")
-    while not calls(job):
+    while not (job.parent / "calls.task").exists():
         time.sleep(0.05)
-    time.sleep(0.5)  # until the stand-in listens
     running.send_signal(signal.SIGTERM)
     assert running.wait(30) == 130
-    assert [line.split(" --")[0] for line in calls(job)] == ["srun", "saved", "scontrol requeue 123456"]
+    first, *others = calls(job)
+    assert first.startswith("srun ")
+    assert others == ["scancel --signal=TERM 123456", "saved", "scontrol requeue 123456"]
 
 
 def test_what_no_job_can_train_is_refused(command: Command) -> None:

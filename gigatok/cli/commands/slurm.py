@@ -31,7 +31,8 @@ step=
 
 stop() {{
   stopped=1
-  if [ -n "$step" ]; then kill -TERM "$step"; fi
+  # to the step alone, not to this shell; srun itself would answer SIGTERM with SIGKILL to all it has started
+  if [ -n "$step" ]; then scancel --signal=TERM "$SLURM_JOB_ID"; fi
 }}
 trap stop TERM
 
