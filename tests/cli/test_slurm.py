@@ -52,7 +52,8 @@ def start(job: Path, **environment: str) -> subprocess.Popen[bytes]:
     folder = job.parent
     variables = {
         **os.environ, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}", "CALLS": str(folder / "calls"),
-        "SLURM_JOB_ID": "123456", "SLURM_JOB_NODELIST": "node-[7-8]", **environment,
+        "SLURM_JOB_ID": "123456", "SLURM_JOB_NODELIST": "node-[7-8]",
+        "SLURM_CPUS_ON_NODE": "96", **environment,
     }  # fmt: skip
     return subprocess.Popen(["bash", str(job)], env=variables)
 
@@ -73,7 +74,8 @@ def test_shellcheck_finds_nothing(job: Path) -> None:
 
 def test_slurm_is_asked_for_the_nodes(job: Path) -> None:
     text = job.read_text()
-    for line in ("--nodes=2", "--gpus-per-node=8", "--ntasks-per-node=1", "--requeue", "--signal=B:TERM@600"):
+    for line in ("--nodes=2", "--gpus-per-node=8", "--ntasks-per-node=1", "--requeue", "--signal=B:TERM@600",
+                 "--exclusive", "--mem=0"):  # fmt: skip
         assert f"#SBATCH {line}\n" in text
 
 
@@ -82,7 +84,8 @@ def test_one_stage_after_the_other_over_all_gpus(job: Path) -> None:
     first, second = calls(job)
     assert first.endswith("stages/train_tokenizer.py XL-XXL")
     assert second.endswith("stages/train_generator.py XL-XXL")
-    for word in ("torch.distributed.run", "--nnodes=2", "--nproc-per-node=8", "--virtual-local-rank"):
+    for word in ("--cpus-per-task=96 ", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=8",
+                 "--virtual-local-rank"):  # fmt: skip
         assert word in first
     assert "--rdzv-endpoint=node-7:23456" in first
 

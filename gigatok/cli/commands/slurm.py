@@ -13,6 +13,8 @@ SCRIPT = r"""#!/bin/bash
 #SBATCH --nodes={nodes}
 #SBATCH --ntasks-per-node=1
 #SBATCH --gpus-per-node={gpus}
+#SBATCH --exclusive
+#SBATCH --mem=0
 #SBATCH --time={time}
 #SBATCH --output={job}-%j.log
 #SBATCH --open-mode=append
@@ -37,7 +39,8 @@ stop() {{
 trap stop TERM
 
 train() {{
-  srun --kill-on-bad-exit=1 {python} -m torch.distributed.run \
+  # without a number a task may get one CPU of all that the job has
+  srun --kill-on-bad-exit=1 --cpus-per-task="$SLURM_CPUS_ON_NODE" {python} -m torch.distributed.run \
     --nnodes={nodes} --nproc-per-node={gpus} --max-restarts=0 --virtual-local-rank \
     --shutdown-timeout={grace} --rdzv-backend=c10d --rdzv-endpoint="$first_node:$port" \
     --rdzv-id="$SLURM_JOB_ID-${{SLURM_RESTART_COUNT:-0}}-$2" "$1" "$2" &
