@@ -62,7 +62,7 @@ class Parallel(NamedTuple):
             if self.compile:
                 block.compile()
         if self.sharded:
-            _shard(module, self.precision)
+            _shard(module, self.precision, self.processes)
             return module
         return self.replicate(module)
 
@@ -90,15 +90,18 @@ def synchronised(module: nn.Module, when: bool) -> Iterator[None]:
     yield
 
 
-def _shard(module: nn.Module, precision: str) -> None:
+def _shard(module: nn.Module, precision: str, processes: Processes) -> None:
     """FSDP2: each block on its own, the root last. Residual streams, norms outside blocks and the codebook stay fp32,
     since autocast alone chooses the types of activations."""
+    from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
 
     half = MixedPrecisionPolicy(param_dtype=HALF[precision], reduce_dtype=torch.float32, cast_forward_inputs=False)
+    # the default is whatever accelerator the machine has, though base.device may say cpu
+    mesh = init_device_mesh(processes.device.type, (processes.world,))
     for block in blocks(module):
-        fully_shard(block, mp_policy=half)
-    fully_shard(module)
+        fully_shard(block, mesh=mesh, mp_policy=half)
+    fully_shard(module, mesh=mesh)
     # nobody changes an output in place
     warnings.filterwarnings("ignore", "FSDP2-wrapped module .* returned a view tensor")
     for name in FORWARD_METHODS:
