@@ -59,7 +59,7 @@ class Restored(NamedTuple):
 
 
 def pack(objects: Mapping[str, Any]) -> dict[str, Any]:
-    """A tree of all ``objects`` and of the global random generators of torch (CPU and CUDA), numpy and Python."""
+    """A tree of all ``objects`` and of the global random generators of torch (CPU, current GPU), numpy and Python."""
     return {"objects": {name: _pack(value) for name, value in objects.items()}, "random": _random_state()}
 
 
@@ -149,7 +149,8 @@ def _random_state() -> dict[str, Any]:
     name, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
     return {
         "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        # of the current GPU alone: how many others are visible differs from run to run
+        "cuda": [torch.cuda.get_rng_state()] if torch.cuda.is_available() else [],
         "numpy": json.dumps([name, np.asarray(keys).tolist(), int(position), int(has_gauss), float(cached)]),
         "python": json.dumps(random.getstate()),
     }
@@ -157,8 +158,9 @@ def _random_state() -> dict[str, Any]:
 
 def _restore_random(state: Mapping[str, Any]) -> None:
     torch.set_rng_state(state["torch"].cpu())
-    if state["cuda"] and len(state["cuda"]) == torch.cuda.device_count():
-        torch.cuda.set_rng_state_all([item.cpu() for item in state["cuda"]])
+    if state["cuda"] and torch.cuda.is_available():
+        # earlier versions saved those of all GPUs, the current one first
+        torch.cuda.set_rng_state(state["cuda"][0].cpu())
     name, keys, position, has_gauss, cached = json.loads(state["numpy"])
     np.random.set_state((name, np.array(keys, dtype=np.uint32), position, has_gauss, cached))
     version, internal, gauss = json.loads(state["python"])
