@@ -6,7 +6,8 @@ import logging
 import os
 import signal
 import sys
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
@@ -17,6 +18,9 @@ from gigatok.runtime.device import allow_tf32, refuse_unrepeatable
 from gigatok.training.distributed.setup import Processes
 from gigatok.training.distributed.wrap import Parallel
 
+if TYPE_CHECKING:
+    from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
+
 GRACE_SECONDS = 1500
 """How long interrupted processes may take to finish their step and save before they are killed."""
 STATE_BYTES = 16
@@ -24,6 +28,8 @@ STATE_BYTES = 16
 LARGEST_SHARE = 1 / 3
 """Share of a GPU's memory that may go to that before parameters are sharded; activations need the rest."""
 INTERRUPTED = 130
+TOGETHER_SECONDS = 1
+"""Who ends later than that after the first one was ended by torchrun, which asks, waits for 30 seconds and kills."""
 
 
 class StageProcessError(GigatokError):
@@ -131,18 +137,29 @@ def _run(stage: str, launch: LaunchSection, count: int) -> None:
     except SignalException:
         raise StageProcessError(_interrupted(stage), INTERRUPTED) from None
     except ChildFailedError as error:
-        raise _failure(stage, {rank: failure.exitcode for rank, failure in error.failures.items()}) from None
+        raise _failure(stage, error.failures) from None
 
 
-def _failure(stage: str, codes: dict[int, int]) -> StageProcessError:
-    """The cause among exit codes by rank: a process that was killed takes the others down, which then fail too."""
-    if INTERRUPTED in codes.values():
+def _failure(stage: str, failures: Mapping[int, ProcessFailure]) -> StageProcessError:
+    """The cause among failures by rank: it is among the first, and one that was killed takes others down at once."""
+    if any(failure.exitcode == INTERRUPTED for failure in failures.values()):
         return StageProcessError(_interrupted(stage), INTERRUPTED)
-    killed = {rank: code for rank, code in codes.items() if code < 0 and code != -signal.SIGTERM}
-    rank, code = next(iter((killed or codes).items()))
+    begin = min(failure.timestamp for failure in failures.values())
+    first = {rank: failure.exitcode for rank, failure in failures.items()
+             if failure.timestamp <= begin + TOGETHER_SECONDS}  # fmt: skip
+    killed = {rank: code for rank, code in first.items() if code < 0 and code != -signal.SIGTERM}
+    rank, code = next(iter((killed or first).items()))
+    fix = "the same command resumes from the last saved state"
+    hung = [each for each, failure in failures.items() if failure.exitcode != -signal.SIGABRT]
+    if code == -signal.SIGABRT and hung:
+        ranks = f"rank{'s' if len(hung) > 1 else ''} {', '.join(map(str, hung))}"
+        return StageProcessError(
+            f"{stage}: rank {rank} was ended by SIGABRT, as NCCL does where it has waited for launch.timeout_minutes; "
+            f"look first at {ranks}, which did not give up waiting: {fix}",
+            1,
+        )
     if code < 0:
         reason = f"was killed by {signal.Signals(-code).name}"
-        fix = "the same command resumes from the last saved state"
         return StageProcessError(f"{stage}: rank {rank} {reason}, the others were ended: {fix}", 1)
     return StageProcessError(f"{stage}: rank {rank} ended with exit code {code}: its message is above", code)
 

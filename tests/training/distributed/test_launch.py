@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 
 from gigatok.config import ConfigError, Params
 from gigatok.training.distributed import launch
@@ -52,3 +53,34 @@ def test_fewer_gpus_than_asked_for_are_refused(asked: Asked, monkeypatch: pytest
     monkeypatch.setattr(launch, "_run", lambda *_: pytest.fail("nothing may be started"))
     with pytest.raises(ConfigError, match=r"launch\.processes = 4, but 2 GPUs are visible here"):
         run_in_processes("generator", "G", asked(2, processes=4))
+
+
+def ended(*ends: tuple[int, int, float]) -> str:
+    """What is said of processes that ended: (rank, exit code, seconds after the first) each, as torchrun lists them."""
+    failures = {}
+    for rank, code, seconds in ends:
+        failures[rank] = ProcessFailure(local_rank=rank, pid=rank, exitcode=code, error_file="")
+        failures[rank].timestamp = int(1_700_000_000 + seconds)
+    return str(launch._failure("train_tokenizer@T", failures))
+
+
+def test_who_failed_first_is_named_and_not_those_that_torchrun_killed() -> None:
+    """Ranks in NCCL do not hear torchrun's SIGTERM: it kills them half a minute later."""
+    said = ended((0, -9, 30), (1, -9, 30), (2, -9, 30), (3, 1, 0))
+    assert said == "train_tokenizer@T: rank 3 ended with exit code 1: its message is above"
+
+
+def test_who_was_killed_is_named_and_not_those_that_missed_it_at_once() -> None:
+    said = ended((0, 1, 0), (1, -9, 1), (2, 1, 0), (3, -9, 30))
+    assert said.startswith("train_tokenizer@T: rank 1 was killed by SIGKILL, the others were ended")
+
+
+def test_who_hung_is_named_and_not_those_that_nccl_ended() -> None:
+    said = ended((0, -6, 0), (1, -9, 30), (2, -6, 0))
+    assert "rank 0 was ended by SIGABRT" in said
+    assert "look first at rank 1, which" in said
+    assert ended((0, -6, 0), (1, -6, 0)).startswith("train_tokenizer@T: rank 0 was killed by SIGABRT")
+
+
+def test_an_interruption_is_none_of_them() -> None:
+    assert ended((0, 130, 5), (1, 130, 0)).startswith("train_tokenizer@T interrupted: its processes saved their state")
