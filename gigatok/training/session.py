@@ -269,8 +269,9 @@ def begin_together(run: RunFolder, request: Request, processes: Processes) -> St
     """``begin`` on rank 0 for all processes, which must train the same; says so where nothing is left to do.
 
     Raises:
-        GigatokError: a process has other settings, data or code than rank 0.
+        GigatokError: a process has other settings, data or code than rank 0, or does not see what rank 0 writes.
     """
+    processes.require_shared(run.lock_path.parent)
     processes.require_same({"settings, data and code": fingerprint(request.identity.model_dump(mode="json"))})
     start = processes.main_does(lambda: begin(run, request))
     if start.finished and processes.main:

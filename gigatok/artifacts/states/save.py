@@ -147,6 +147,12 @@ class _Writer(FileSystemWriter):
         """Make a whole state of the files of all processes; on rank 0, when all are written."""
         super().finish(metadata, results)
         folder = Path(self.path)
+        named = {info.relative_path for info in metadata.storage_data.values()}
+        if lacking := sorted(name for name in named if not (folder / name).is_file()):
+            raise GigatokError(
+                f"{folder} lacks {lacking[0]}, which another process wrote: all nodes need the same runs/, on a file "
+                "system that they share; older states are unharmed"
+            )
         sums = {}
         for file in sorted(path for path in folder.iterdir() if path.suffix != _SUMS):
             known = file.with_suffix(_SUMS)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast
 
 import torch
@@ -17,6 +20,9 @@ from gigatok.data import Share
 from gigatok.training.distributed.presence import Presence
 
 T = TypeVar("T")
+
+SEEN_SECONDS = 10.0
+"""How long a shared file system may take to show a new file to all nodes."""
 
 
 class Processes(NamedTuple):
@@ -91,6 +97,28 @@ class Processes(NamedTuple):
                     "same commit, params.yaml and prepared data (a shared file system does)"
                 )
 
+    def require_shared(self, folder: Path) -> None:
+        """Refuse to train where a process does not see what rank 0 writes into ``folder``.
+
+        Raises:
+            GigatokError: on all processes, naming the ranks that do not see it.
+        """
+        if self.world == 1:
+            return
+        trace = folder / f".seen-{uuid.uuid4().hex}"
+        if self.main:
+            folder.mkdir(parents=True, exist_ok=True)
+            trace.touch()
+        name = self.from_main(trace.name)
+        seen = self._all(_appears(folder / name))
+        trace.unlink(missing_ok=True)
+        if blind := [rank for rank, found in enumerate(seen) if not found]:
+            ranks = f"rank{'s' if len(blind) > 1 else ''} {', '.join(map(str, blind))}"
+            raise GigatokError(
+                f"{ranks} of {self.world} cannot see what rank 0 writes into {folder}: all nodes need the same runs/, "
+                "on a file system that they share"
+            )
+
     def main_does(self, work: Callable[[], T]) -> T:
         """Do ``work`` on rank 0 alone, and have its result, or its error, on all processes."""
         result: T | None = None
@@ -125,6 +153,15 @@ class Processes(NamedTuple):
         values: list[T] = [value] * self.world
         dist.all_gather_object(values, value)
         return values
+
+
+def _appears(path: Path) -> bool:
+    end = time.monotonic() + SEEN_SECONDS
+    while not path.exists():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.1)
+    return True
 
 
 ALONE = Processes()

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.distributed.checkpoint.filesystem import FileSystemWriter
 
 from gigatok.artifacts import StateSaver, drop_states, load_state, save_state, state_meta
 from gigatok.artifacts.states.folder import sum_of, write_manifest
@@ -214,6 +215,23 @@ def test_a_state_that_cannot_be_written_harms_none_before(
     if problem == "full":
         assert [path.name for path in folder.iterdir()] == ["state-000001"]
         assert state_meta(folder) == {"step": 1}
+
+
+def test_a_state_without_the_files_of_another_process_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a shared file system what the others wrote lies elsewhere."""
+    save_state(tmp_path, {"tensor": torch.zeros(100, 100)}, {"step": 1})
+    real = FileSystemWriter.finish
+
+    def finish(self: FileSystemWriter, *written: Any) -> None:
+        real(self, *written)
+        for file in Path(self.path).glob("*.distcp"):
+            file.unlink()
+
+    monkeypatch.setattr(FileSystemWriter, "finish", finish)
+    with pytest.raises(GigatokError, match=r"lacks __0_0\.distcp, which another process wrote: .* a file system"):
+        save_state(tmp_path, {"tensor": torch.ones(100, 100)}, {"step": 2})
+    assert [path.name for path in tmp_path.iterdir()] == ["state-000001"]
+    assert state_meta(tmp_path) == {"step": 1}
 
 
 def test_an_empty_folder_has_no_state(tmp_path: Path) -> None:
