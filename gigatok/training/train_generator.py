@@ -76,10 +76,9 @@ def _train(name: str, params: Params, workspace: Workspace, processes: Processes
     data = PreparedData.open(workspace.data)
     run = workspace.generator(name)
     outputs = (run.weights_path, run.config_path, run.curves_path)
-    with processes.main_first():
-        tokenizer, indices_path, source = generator_tokenizer(name, params, workspace, data, device)
-        known = _noted_indices(name, params, workspace) if processes.main else None  # one pass over them is enough
-        tokens = TokenData(indices_path, source, known)
+    tokenizer, indices_path, source = generator_tokenizer(name, params, workspace, data, processes)
+    known = _noted_indices(name, params, workspace) if processes.main else None  # one pass over them is enough
+    tokens = TokenData(indices_path, source, known)
     config = params.generator_model(
         name,
         tokens=tokenizer.config.tokens,
@@ -195,12 +194,13 @@ def _tensor(values: npt.NDArray[np.integer]) -> torch.Tensor:
 
 
 def generator_tokenizer(
-    name: str, params: Params, workspace: Workspace, data: PreparedData, device: torch.device
+    name: str, params: Params, workspace: Workspace, data: PreparedData, processes: Processes
 ) -> tuple[Tokenizer, Path, str]:
     """The tokenizer that generator ``name`` works with, its packed indices, and what these are of.
 
     For an intermediate checkpoint the indices are made here, beside the generator's folder, unless those there are
-    whole, of the same weights and images, and what the generator's training noted, if there was one.
+    whole, of the same weights and images, and what the generator's training noted, if there was one. All processes
+    call it and share that work; the tokenizer is on the CPU afterwards.
 
     Raises:
         ConfigError: the tokenizer does not keep weights at that step.
@@ -219,11 +219,15 @@ def generator_tokenizer(
     origin = indices_source(file_sha256(weights), data, section)
     if entry.checkpoint == "final":
         return tokenizer, source.indices_path, origin
-    path = workspace.generator(name).checkpoint_indices_path
-    known = trained_on(workspace.generator(name), path)
-    if stored_source(path) != origin or (known is not None and file_sha256(path) != known.sha256):
+    run = workspace.generator(name)
+    path = run.checkpoint_indices_path
+    known = trained_on(run, path)
+    stale = stored_source(path) != origin or (known is not None and file_sha256(path) != known.sha256)
+    if processes.from_main(stale):
+        processes.require_shared(run.lock_path.parent)
         data = PreparedData.open(sound_data(workspace.data))
-        encode_images(tokenizer.to(device), data, path, section.token_crops, origin)
+        encode_images(tokenizer.to(processes.device), data, path, section.token_crops, origin, processes)
+        tokenizer.to(torch.device("cpu"))  # its memory is the generator's from here on
     return tokenizer, path, origin
 
 

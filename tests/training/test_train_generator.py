@@ -15,6 +15,7 @@ from gigatok.artifacts import RunFolder, load_weights
 from gigatok.config import ConfigError, GigatokError
 from gigatok.data import to_float
 from gigatok.interop.native import load_ar_dir, load_tokenizer_dir
+from gigatok.training.distributed.setup import ALONE
 from gigatok.training.generator_recipe import GeneratorRecipe, validation_loss
 from gigatok.training.train_generator import TokenData, generator_tokenizer
 from gigatok.training.watchdog import TrainingDivergedError
@@ -113,7 +114,7 @@ def test_an_intermediate_checkpoint_brings_its_own_indices(project: Any) -> None
         np.testing.assert_array_equal(stored["train"][:, 0], early.encode(images).numpy())
         assert (stored["train"] != final["train"]).any()
     tokenizer, path, _ = generator_tokenizer(
-        "G", project.params(KEEP, {}, **CHECKPOINT), project.workspace, project.data, CPU
+        "G", project.params(KEEP, {}, **CHECKPOINT), project.workspace, project.data, ALONE
     )
     assert path == generator.checkpoint_indices_path
     assert torch.equal(tokenizer.quantizer.codebook, early.quantizer.codebook)

@@ -133,15 +133,6 @@ class Processes(NamedTuple):
             raise error
         return cast(T, result)
 
-    @contextmanager
-    def main_first(self) -> Iterator[None]:
-        """The block runs on rank 0 before it runs on the others, which find what it wrote."""
-        if not self.main:
-            self.wait()
-        yield
-        if self.main:
-            self.wait()
-
     def wait(self) -> None:
         """Until all processes are here."""
         if self.world > 1:

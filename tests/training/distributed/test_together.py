@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import forked
 import pytest
+import torch
 
 from gigatok.artifacts import RunFolder, RunIdentity
+from gigatok.models.tokenizer import Tokenizer
+from gigatok.training import encode
 from gigatok.training.distributed import setup
 from gigatok.training.distributed.setup import Processes
 from gigatok.training.resume.start import Request
 from gigatok.training.session import begin_together
+from gigatok.training.train_generator import generator_tokenizer
 
 
 def _begun(run: RunFolder, processes: Processes, images: str) -> str:
@@ -43,3 +48,41 @@ def test_processes_that_see_the_same_begin(tmp_path: Path) -> None:
     said = forked.answers(tmp_path / "answers", 2, lambda processes: _begun(run, processes, "same"))
     assert said == ["finished: False"] * 2
     assert list(run.lock_path.parent.iterdir()) == []
+
+
+def test_indices_of_an_intermediate_checkpoint_are_encoded_by_all(
+    project: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """18 training images in parts of 4, then 6 of validation: seven parts, of which each process takes its share."""
+    monkeypatch.setattr(encode, "_BATCH", 4)
+    keep = {"keep_steps": [4]}
+    params = project.params(keep, {}, generators={"G": {"tokenizer": "T", "checkpoint": 4}})
+    project.tokenizer(keep)
+    path = project.workspace.generator("G").checkpoint_indices_path
+    real, encoded = Tokenizer.encode, []
+
+    def watch(self: Tokenizer, images: torch.Tensor) -> torch.Tensor:
+        encoded.append(len(images))
+        return real(self, images)
+
+    monkeypatch.setattr(Tokenizer, "encode", watch)
+
+    def work(processes: Processes) -> str:
+        generator_tokenizer("G", params, project.workspace, project.data, processes)
+        first = len(encoded)
+        generator_tokenizer("G", params, project.workspace, project.data, processes)
+        return f"{first} {len(encoded)}"
+
+    assert forked.answers(tmp_path / "answers", 2, work) == ["4 4", "3 3"]
+    shared = path.read_bytes()
+    path.unlink()
+    moves: list[str] = []
+
+    def move(self: Tokenizer, device: torch.device) -> Tokenizer:
+        moves.append(device.type)
+        return self
+
+    monkeypatch.setattr(Tokenizer, "to", move)
+    generator_tokenizer("G", params, project.workspace, project.data, Processes(device=torch.device("cuda")))
+    assert path.read_bytes() == shared
+    assert moves == ["cuda", "cpu"]  # its memory is the generator's then
