@@ -91,7 +91,7 @@ def spread(launch: LaunchSection, processes: Processes, precision: Any, paramete
     """How each step of a model of so many parameters is spread over processes that are running."""
     return Parallel(
         processes,
-        strategy=_strategy(launch, processes.device, parameters),
+        strategy=_strategy(launch, processes.device, precision, parameters),
         micro_batch=launch.micro_batch,
         recompute=launch.recompute == "blocks",
         compile=launch.compile,
@@ -106,10 +106,10 @@ def set_arithmetic(launch: LaunchSection) -> None:
         refuse_unrepeatable()
 
 
-def _strategy(launch: LaunchSection, device: torch.device, parameters: int) -> Literal["ddp", "fsdp"]:
+def _strategy(launch: LaunchSection, device: torch.device, precision: str, parameters: int) -> Literal["ddp", "fsdp"]:
     if launch.strategy != "auto":
         return launch.strategy
-    if device.type != "cuda":
+    if device.type != "cuda" or precision == "fp16":  # a loss is not scaled over shards
         return "ddp"
     memory = torch.cuda.get_device_properties(device).total_memory
     return "ddp" if parameters * STATE_BYTES < LARGEST_SHARE * memory else "fsdp"

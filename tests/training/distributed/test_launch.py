@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,8 +11,10 @@ import torch
 from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 
 from gigatok.config import ConfigError, Params
+from gigatok.config.launch import LaunchSection
 from gigatok.training.distributed import launch
-from gigatok.training.distributed.launch import run_in_processes
+from gigatok.training.distributed.launch import run_in_processes, spread
+from gigatok.training.distributed.setup import Processes
 
 Asked = Callable[..., Params]
 
@@ -84,3 +87,14 @@ def test_who_hung_is_named_and_not_those_that_nccl_ended() -> None:
 
 def test_an_interruption_is_none_of_them() -> None:
     assert ended((0, 130, 5), (1, 130, 0)).startswith("train_tokenizer@T interrupted: its processes saved their state")
+
+
+@pytest.mark.parametrize(("precision", "expected"), [("fp32", "fsdp"), ("bf16", "fsdp"), ("fp16", "ddp")])
+def test_shards_by_itself_only_what_can_be_trained_so(
+    monkeypatch: pytest.MonkeyPatch, precision: str, expected: str
+) -> None:
+    """fp16 scales its loss, which is not done over shards: ``strategy: fsdp`` is refused with it too."""
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(total_memory=2**30))
+    processes = Processes(0, 8, torch.device("cuda"))
+    assert spread(LaunchSection(), processes, precision, parameters=10**9).strategy == expected
+    assert spread(LaunchSection(), processes, precision, parameters=10**6).strategy == "ddp"
