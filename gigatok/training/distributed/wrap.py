@@ -57,10 +57,11 @@ class Parallel(NamedTuple):
         """What is called in the place of ``module`` in training. Its parameters stay its own; under FSDP2 they become
         DTensors, so an optimizer is made afterwards."""
         for block in blocks(module):
+            # its forward alone: dynamo does not look into the hooks of FSDP2, nor into ``checkpoint``
+            if self.compile:
+                block.forward = torch.compile(block.forward)
             if self.recompute:
                 block.forward = partial(checkpoint, block.forward, use_reentrant=False)
-            if self.compile:
-                block.compile()
         if self.sharded:
             _shard(module, self.precision, self.processes)
             return module

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 import torch.distributed as dist
+from torch._dynamo.testing import CompileCounterWithBackend
 from torch.distributed.tensor import DTensor
+from torch.nn.functional import scaled_dot_product_attention
 
 from gigatok.config import ArConfig
 from gigatok.models.ar import ArModel
@@ -64,3 +67,30 @@ def test_shards_lie_on_the_device_of_the_run(alone: Processes, monkeypatch: pyte
     shards = [parameter for parameter in made.parameters() if isinstance(parameter, DTensor)]
     assert len(shards) == len(expected)
     assert {shard.device_mesh.device_type for shard in shards} == {"cpu"}
+
+
+@pytest.fixture
+def compiler(monkeypatch: pytest.MonkeyPatch) -> Iterator[CompileCounterWithBackend]:
+    """Counts what ``torch.compile`` compiles, into graphs that run as they are."""
+    torch._dynamo.reset()
+    counter = CompileCounterWithBackend("aot_eager")
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=counter))
+    yield counter
+    torch._dynamo.reset()
+
+
+@pytest.mark.parametrize("recompute", [False, True], ids=["kept", "recomputed"])
+@pytest.mark.parametrize("sharded", [False, True], ids=["whole", "sharded"])
+def test_blocks_are_compiled_and_gradients_stay(
+    alone: Processes, compiler: CompileCounterWithBackend, sharded: bool, recompute: bool
+) -> None:
+    expected = gradients(Parallel())
+    kind = Sharded if sharded else Parallel
+    found = gradients(kind(alone, compile=True, recompute=recompute))
+    # a block in one graph: the second block is of the same kind
+    assert 1 <= compiler.frame_count <= 2
+    assert all(any(node.target is scaled_dot_product_attention for node in graph.graph.nodes)
+               for graph in compiler.graphs)  # fmt: skip
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, rtol=1e-5, atol=1e-7, msg=name)
