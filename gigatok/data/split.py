@@ -65,7 +65,7 @@ def split_of_shard(name: str) -> OwnSplit | None:
         GigatokError: the file's name has words of two splits.
     """
     *folders, file = name.split("/")
-    called = next(filter(None, map(split_called, folders)), None)
+    called = next((split for folder in folders if (split := split_called(folder)) is not None), None)
     if called is not None:
         return called
     found = [{_WORDS[word] for word in _words(part) if word in _WORDS} for part in (file, *folders)]
