@@ -13,9 +13,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from gigatok.artifacts import RESUME_OPTION, RESUME_VARIABLE, Workspace
 from gigatok.artifacts.settings_file import put_back
 from gigatok.config import GigatokError, Params, load_params
-from gigatok.config.writing import system_error
 from gigatok.tracking.experiments.delivery import deliver_experiment
-from gigatok.tracking.messages import mask
+from gigatok.tracking.messages import mask, mendable
 from gigatok.tracking.progress import show_warnings
 
 _USAGE, _INTERRUPTED = 2, 130
@@ -34,19 +33,10 @@ def run_stage(work: Callable[[Params, Workspace], None]) -> None:
         _stop(f"{error}", error.exit_code)
     except KeyboardInterrupt:
         _stop("interrupted before its state was saved", _INTERRUPTED)
-    except OSError as error:
-        _stop(system_error(error), 1)
-    except (MemoryError, RuntimeError) as error:
-        if _lacks_memory(error):
-            _stop(f"out of memory ({' '.join(str(error).split())}): lower the stage's batch_size", 1)
-        if _cannot_compile(error):
-            why = " ".join(str(getattr(error, "inner_exception", error)).split())[:200]
-            _stop(
-                f"launch.compile = true, but torch.compile failed ({why}): it needs a C++ compiler, and Triton for a "
-                "GPU; or set launch.compile to false",
-                1,
-            )
-        raise
+    except (OSError, MemoryError, RuntimeError) as error:
+        if (text := mendable(error)) is None:
+            raise
+        _stop(text, 1)
 
 
 def run_named_stage(work: Callable[[str, Params, Workspace], None]) -> None:
@@ -61,15 +51,6 @@ def resume_anyway() -> bool:
     given = RESUME_OPTION in sys.argv
     sys.argv[:] = [word for word in sys.argv if word != RESUME_OPTION]
     return given or os.environ.get(RESUME_VARIABLE, "0") not in ("", "0")
-
-
-def _lacks_memory(error: BaseException) -> bool:
-    """Host or device; torch is not imported for this, not every stage needs it."""
-    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
-
-
-def _cannot_compile(error: BaseException) -> bool:
-    return any(kind.__name__ == "BackendCompilerFailed" for kind in type(error).__mro__)
 
 
 def _stop(text: str, code: int) -> None:

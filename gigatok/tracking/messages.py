@@ -10,6 +10,7 @@ from typing import TextIO
 from urllib.parse import quote, unquote
 
 from gigatok.config.base import printable
+from gigatok.config.writing import system_error
 
 _LENGTH = 400
 _HIDDEN = "***"
@@ -91,3 +92,26 @@ def _passwords(address: str) -> Iterator[str]:
         yield b64encode(f"{unquote(name)}:{unquote(password)}".encode()).decode()
     else:
         yield name  # a token in the user's place
+
+
+def mendable(error: BaseException) -> str | None:
+    """What to say instead of a traceback; ``None``: a fault of the program, whose traceback is needed.
+
+    Torch's errors are known by name: torch is not imported for this, not every stage needs it.
+    """
+    if isinstance(error, OSError):
+        return system_error(error)
+    names = {kind.__name__ for kind in type(error).__mro__}
+    if isinstance(error, MemoryError) or "OutOfMemoryError" in names:
+        return f"out of memory ({_plain(error)}): lower the stage's batch_size"
+    if "BackendCompilerFailed" in names:
+        why = _plain(getattr(error, "inner_exception", error))[:200]
+        return (
+            f"launch.compile = true, but torch.compile failed ({why}): it needs a C++ compiler, and Triton for a GPU; "
+            "or set launch.compile to false"
+        )
+    return None
+
+
+def _plain(error: object) -> str:
+    return " ".join(str(error).split())
