@@ -263,7 +263,7 @@ def test_odd_files_of_one_run_end_neither_the_waiting_nor_the_feeder_nor_the_doc
         assert "S-S" in [run.name for run, _ in feeder._work()]
         assert feeder._active() == []
     assert len([each for each in caplog.messages if "A-odd" in each]) <= 1
-    assert "S-S: KILLED" in doctor(project.runs, SECTION)
+    assert ("S-S", "KILLED") in [(each.name, each.status) for each in doctor(project.runs, SECTION)]
 
 
 def test_runs_that_the_server_refuses_do_not_keep_the_others_away(

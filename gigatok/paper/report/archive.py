@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from gigatok import __version__
-from gigatok.artifacts import replacing
+from gigatok.artifacts import replacing, write_bytes
 from gigatok.artifacts.outputs.own_files import own_file
 from gigatok.artifacts.source import git_state
 from gigatok.config import GigatokError, Params
@@ -101,5 +101,5 @@ def _without_login(path: Path, copy: Path) -> Path:
     text = path.read_text(errors="surrogateescape")
     if without_login(text) == text:
         return path
-    copy.write_text(without_login(text), errors="surrogateescape")
+    write_bytes(copy, without_login(text).encode(errors="surrogateescape"))
     return copy

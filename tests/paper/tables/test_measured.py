@@ -131,7 +131,8 @@ def test_samples_and_probes_have_the_papers_protocol_too():
 def test_the_command_makes_all_seeds_of_a_mean(runs):
     params = fake_params()
     entry = params.tokenizers["S-L"].replace(seeds=(0, 3))
-    several = params.model_copy(update={"tokenizers": {**params.tokenizers, "S-L": entry}})
+    again = {"S-L-seed3": entry.replace(seeds=(), seed=3)}
+    several = params.model_copy(update={"tokenizers": {**params.tokenizers, "S-L": entry, **again}})
     command = find_cell(Results(runs, several), "table2", "S-L", "rfid").command
     assert command == "dvc repro evaluate_tokenizer@S-L evaluate_tokenizer@S-L-seed3"
 
