@@ -46,7 +46,7 @@ def encode_images(
         processes: those that share the work, each with a whole tokenizer of equal weights; batches, and so bits, are
             the same for any number of them.
     """
-    folder = path.with_name(f".{path.name}.parts")
+    folder = _parts_folder(path)
     train = _Side("train", data.train, 10 if crops == "ten-crop" else 1)
     validation = _Side("validation", data.validation, 1)
     parts = [(side, number) for side in (train, validation) for number in range(side.parts)]
@@ -61,6 +61,16 @@ def encode_images(
         write_indices(path, index_type(tokenizer.config.codebook_size), whole, plain, source)
         shutil.rmtree(folder)
     processes.wait()
+
+
+def remove_parts(path: Path) -> None:
+    """Remove the parts that are joined in ``path``: a process that was killed in between left them."""
+    if _parts_folder(path).exists():
+        shutil.rmtree(_parts_folder(path))
+
+
+def _parts_folder(path: Path) -> Path:
+    return path.with_name(f".{path.name}.parts")
 
 
 def indices_source(weights_sha256: str, data: PreparedData, section: TrainTokenizerSection) -> str:

@@ -34,7 +34,7 @@ from gigatok.tracking.run_info import generator_info
 from gigatok.training.distributed.checkpoint import write_model, write_weights
 from gigatok.training.distributed.launch import set_arithmetic, spread
 from gigatok.training.distributed.setup import Processes, joined
-from gigatok.training.encode import encode_images, indices_source, stored_source
+from gigatok.training.encode import encode_images, indices_source, remove_parts, stored_source
 from gigatok.training.generator_recipe import GeneratorRecipe, validation_loss
 from gigatok.training.precision import as_stored
 from gigatok.training.resume.lock import hold
@@ -228,6 +228,8 @@ def generator_tokenizer(
         data = PreparedData.open(sound_data(workspace.data))
         encode_images(tokenizer.to(processes.device), data, path, section.token_crops, origin, processes)
         tokenizer.to(torch.device("cpu"))  # its memory is the generator's from here on
+    elif processes.main:
+        remove_parts(path)
     return tokenizer, path, origin
 
 
