@@ -53,7 +53,10 @@ def test_a_state_of_all_gpus_is_still_read(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_state_of_a_gpu_serves_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The CPU's generator goes on where it was."""
     saved = pack({})
     saved["random"]["cuda"] = [torch.full((16,), 7, dtype=torch.uint8)]
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    expected = torch.rand(3)
     unpack(Path("state"), saved, {})
+    assert torch.equal(torch.rand(3), expected)
