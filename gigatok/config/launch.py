@@ -39,6 +39,8 @@ class LaunchSection(Section):
     """Let GPUs round the inputs of fp32 products to 10 bits while training. Stored tokens and scores never are."""
     deterministic: bool = False
     """Refuse operations whose result is not repeatable on a GPU."""
+    stages_per_gpu: Annotated[int, Field(ge=1, le=64)] = 1
+    """Stages that may use one GPU at a time. 1: each has its GPUs to itself; small models leave most of one idle."""
 
     timeout_minutes: Annotated[float, Field(gt=0, le=10_000)] = 30.0
     """How long processes wait for each other before the run ends with the rank that hangs: longer than encoding a share

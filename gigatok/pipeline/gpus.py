@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from gigatok.config import Params
+from gigatok.config.launch import LaunchSection
 from gigatok.pipeline.runner.gpus import GpuPool
 from gigatok.runtime.machine import visible_gpus
 
@@ -15,7 +16,7 @@ WITHOUT = frozenset({"criteria", "prepare", "report"})
 def open_pool(params: Params) -> GpuPool:
     """The GPUs that this machine's stages share; none where ``base.device`` wants none."""
     names = visible_gpus() if params.base.device in ("auto", "cuda") else []
-    return GpuPool(names, partial(gpus_wanted, params=params, there=len(names)))
+    return GpuPool(names, partial(gpus_wanted, params=params, there=len(names)), partial(_sharers, params=params))
 
 
 def gpus_wanted(stage: str, params: Params, there: int) -> int:
@@ -27,13 +28,22 @@ def gpus_wanted(stage: str, params: Params, there: int) -> int:
     Args:
         there: GPUs of this machine; ``processes: auto`` takes all of them.
     """
+    launch = _own_launch(stage, params)
+    if launch is None:
+        return 0 if stage.partition("@")[0] in WITHOUT else 1
+    return there if launch.processes == "auto" else launch.processes
+
+
+def _sharers(stage: str, params: Params) -> int:
+    launch = _own_launch(stage, params) or params.launch
+    return launch.stages_per_gpu
+
+
+def _own_launch(stage: str, params: Params) -> LaunchSection | None:
+    """The launch of the model that ``stage`` trains or scores; ``None`` for other stages."""
     kind, _, name = stage.partition("@")
-    if kind in WITHOUT:
-        return 0
     if kind in ("train_tokenizer", "evaluate_tokenizer") and name in params.tokenizers:
-        processes = params.tokenizer_launch(name).processes
-    elif kind in ("train_generator", "evaluate_generator") and name in params.generators:
-        processes = params.generator_launch(name).processes
-    else:
-        return 1
-    return there if processes == "auto" else processes
+        return params.tokenizer_launch(name)
+    if kind in ("train_generator", "evaluate_generator") and name in params.generators:
+        return params.generator_launch(name)
+    return None

@@ -171,5 +171,5 @@ def _tensors(run: _Run, hardware: Hardware) -> int:
     from gigatok.planning.memory import CPU_SLACK, PROCESS_BYTES
 
     if hardware.gpus:
-        return usable(hardware.capacity)
+        return usable(hardware.capacity // run.launch.stages_per_gpu)
     return int((hardware.capacity // run.processes - PROCESS_BYTES) / (1 + CPU_SLACK))

@@ -18,9 +18,13 @@ CONTAINER = Path("/sys/fs/cgroup")
 
 
 def default_jobs(params: Params) -> int:
-    """Stages that fit beside each other: by cores and free memory on the CPU, one on each GPU."""
-    if params.base.device in ("cuda", "mps") or (params.base.device == "auto" and has_cuda()):
-        return max(1, len(visible_gpus())) if params.base.device != "mps" else 1
+    """Stages that fit beside each other: by cores and free memory on the CPU; on each GPU ``launch.stages_per_gpu``, no
+    more than there are cores to feed them."""
+    if params.base.device == "mps":
+        return 1
+    if params.base.device == "cuda" or (params.base.device == "auto" and has_cuda()):
+        gpus = len(visible_gpus())
+        return max(1, gpus, min(gpus * params.launch.stages_per_gpu, cores()))
     if params.base.threads == 0:  # every stage takes all cores
         return 1
     return max(1, min(cores() // params.base.threads, free_memory() // MEMORY_PER_STAGE))

@@ -80,6 +80,44 @@ def test_no_gpu_is_lent_twice_and_names_keep_their_order() -> None:
     assert pool.environment("more9") == {VARIABLE: "GPU-a,GPU-b,GPU-c"}
 
 
+def test_small_stages_share_gpus_and_a_large_one_has_its_own() -> None:
+    pool = GpuPool(["0", "1"], lambda stage: 2 if stage == "all" else 1, lambda stage: 3 if stage[0] == "s" else 1)
+    small = [f"s{number}" for number in range(5)]
+    assert all(pool.lend(stage) for stage in small)
+    assert [pool.environment(stage)[VARIABLE] for stage in small] == ["0", "1", "0", "1", "0"]
+    assert not pool.lend("large")  # 0 is full, 1 has a third left
+    assert not pool.lend("all")
+    assert pool.lend("s5")
+    assert not pool.lend("s6")
+    for stage in ("s1", "s3", "s5"):
+        pool.give_back(stage)
+    assert pool.lend("large")
+    assert pool.environment("large") == {VARIABLE: "1"}
+    assert not pool.lend("s6")
+    for stage in ("s0", "s2", "s4", "large"):
+        pool.give_back(stage)
+    assert pool.lend("all")
+    assert pool.environment("all") == {VARIABLE: "0,1"}
+
+
+def test_sharing_is_a_setting_of_each_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    changes = {"launch": {"stages_per_gpu": 4}, "tokenizers": {"B-L": {"launch": {"stages_per_gpu": 1}}},
+               "base": {"device": "cuda"}}  # fmt: skip
+    params = parse_params(merge(load_params().model_dump(mode="json"), changes))
+    monkeypatch.setattr("gigatok.pipeline.gpus.visible_gpus", lambda: NODE[:1])
+    pool = open_pool(params)
+    stages = ("train_tokenizer@S-S", "evaluate_tokenizer@S-S", "reference", "train_generator@S-S")
+    assert all(pool.lend(stage) for stage in stages)
+    assert not pool.lend("teacher")
+    pool.give_back("reference")
+    assert not pool.lend("train_tokenizer@B-L")
+    monkeypatch.setattr(machine, "visible_gpus", lambda: NODE)
+    monkeypatch.setattr(machine, "cores", lambda: 20)
+    assert machine.default_jobs(params) == 20
+    monkeypatch.setattr(machine, "cores", lambda: 4)
+    assert machine.default_jobs(params) == 8
+
+
 def test_without_gpus_nothing_is_limited_or_set() -> None:
     pool = GpuPool()
     assert all(pool.lend(name) for name in "abcdef")
