@@ -147,7 +147,7 @@ class _Writer(FileSystemWriter):
         """Make a whole state of the files of all processes; on rank 0, when all are written."""
         super().finish(metadata, results)
         folder = Path(self.path)
-        named = {info.relative_path for info in metadata.storage_data.values()}
+        named = {each.storage_data.relative_path for written in results for each in written}
         if lacking := sorted(name for name in named if not (folder / name).is_file()):
             raise GigatokError(
                 f"{folder} lacks {lacking[0]}, which another process wrote: all nodes need the same runs/, on a file "
