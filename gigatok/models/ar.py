@@ -238,7 +238,7 @@ class ArModel(nn.Module):
                 f"{length} tokens an image are not in 1..{self.config.num_tokens}: the model's num_tokens"
             )
         if dropped is None and self.training and self.config.class_dropout:
-            dropped = torch.rand(classes.shape, device=classes.device) < self.config.class_dropout
+            dropped = torch.rand(classes.shape).to(classes.device) < self.config.class_dropout  # the CPU's numbers
         if dropped is not None:
             classes = classes.masked_fill(dropped, self.null_class)
         parts = (self.class_embedding(classes).unsqueeze(1), self.token_embedding(indices[:, :-1]))

@@ -23,11 +23,12 @@ def diff_augment(images: Tensor, generator: torch.Generator | None = None, draws
 
     Args:
         images: (B, C, H, W) in [-1, 1].
-        generator: random numbers, on the images' device; ``None``: torch's default.
+        generator: random numbers; ``None``: torch's default of the CPU.
         draws: (7, B, 1, 1, 1) in [0, 1), used in the place of the generator's.
     """
     if draws is None:
-        draws = torch.rand(DRAWS, len(images), 1, 1, 1, device=images.device, generator=generator)
+        device = "cpu" if generator is None else generator.device  # the CPU's: the same whatever trains
+        draws = torch.rand(DRAWS, len(images), 1, 1, 1, device=device, generator=generator).to(images.device)
     images = translate(images, draws[0], draws[1])
     images = images + (draws[2] - 0.5)
     grey = images.mean(1, keepdim=True)

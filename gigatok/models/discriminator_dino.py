@@ -130,7 +130,7 @@ class DinoDiscriminator(nn.Module):
 
     def draw(self, images: Tensor, count: int) -> Draws:
         """Random numbers of torch's default generators for a batch of ``count`` images like ``images``."""
-        augment = torch.rand(DRAWS, count, 1, 1, 1, device=images.device)
+        augment = torch.rand(DRAWS, count, 1, 1, 1).to(images.device)  # the CPU's: the same whatever trains
         return Draws(augment, tuple(torch.rand(3).tolist()) if _may_crop(images) else ())
 
     def forward(self, images: Tensor, draws: Draws | None = None) -> Tensor:

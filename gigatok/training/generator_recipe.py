@@ -77,12 +77,13 @@ class GeneratorRecipe:
         return self.parallel.processes.mean({**mean_terms(losses), "gradient_norm": norm})
 
     def _dropped_classes(self, count: int) -> Tensor | None:
-        """(count,) bool: drawn for the whole batch, of which this process takes its share."""
+        """(count,) bool: drawn for the whole batch, of which this process takes its share. On the CPU: its numbers are
+        the same whatever trains."""
         if not self.model.config.class_dropout:
             return None
         batch = count * self.parallel.processes.world
-        draws = torch.rand(batch, device=self.device)[self.parallel.processes.share.of(batch)]
-        return draws < self.model.config.class_dropout
+        draws = torch.rand(batch)[self.parallel.processes.share.of(batch)]
+        return (draws < self.model.config.class_dropout).to(self.device)
 
     def _dropout_seed(self, parts: Sequence[slice]) -> int | None:
         """Seed of this step's dropout, equal on all processes. ``None`` where the whole batch is one pass: dropout then
