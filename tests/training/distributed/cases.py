@@ -97,7 +97,8 @@ def tokenizer_recipe(parallel: Parallel, section: TrainTokenizerSection | None =
     tokenizer = Tokenizer(config, section.loss.entropy_temperature, section.loss.entropy_group)
     _spread_out(tokenizer)
     adversary = PatchGan(8, 2, section.loss.discriminator.statistics_group)
-    return TokenizerRecipe(tokenizer, section, adversary, Distance(), parallel)
+    device = parallel.processes.device
+    return TokenizerRecipe(tokenizer.to(device), section, adversary.to(device), Distance(), parallel)
 
 
 @torch.no_grad()
@@ -116,7 +117,7 @@ def generator_recipe(parallel: Parallel, dropout: float) -> GeneratorRecipe:
         {"sizes": {"B": SIZE}, "steps": STEPS, "batch_size": BATCH, "ema_decay": 0.9,
          "optimizer": {"learning_rate": 1e-3, "schedule": "wsd", "decay_all_parameters": False}}
     )  # fmt: skip
-    return GeneratorRecipe(ArModel(config), section, parallel)
+    return GeneratorRecipe(ArModel(config).to(parallel.processes.device), section, parallel)
 
 
 def images(step: int, batch: int = BATCH) -> tuple[Tensor, Tensor]:
@@ -142,7 +143,7 @@ def train(case: Case, processes: Processes = ALONE) -> Result:
         recipe = generator_recipe(parallel, case.dropout)
         for step in _resumable(case, processes, recipe):
             indices, classes = tokens(step)
-            terms = recipe.step(step, indices[share], classes[share])
+            terms = recipe.step(step, indices[share].to(processes.device), classes[share].to(processes.device))
             losses.append({name: float(value) for name, value in terms.items()})
         assert recipe.ema is not None
         weights = gathered({**recipe.model.state_dict(), **_averages(recipe.ema.averages)}, processes)
@@ -150,7 +151,7 @@ def train(case: Case, processes: Processes = ALONE) -> Result:
     training = tokenizer_recipe(parallel)
     for step in _resumable(case, processes, training):
         pixels, targets = images(step, case.batch)
-        terms = training.step(step, pixels[share], targets[share])
+        terms = training.step(step, pixels[share].to(processes.device), targets[share].to(processes.device))
         losses.append({name: float(value) for name, value in terms.items()})
         losses[-1]["codebook_usage"] = training.codes.usage()
         losses[-1]["codebook_perplexity"] = training.codes.perplexity()
@@ -165,7 +166,7 @@ def train(case: Case, processes: Processes = ALONE) -> Result:
         processes,
     )
     with torch.no_grad():
-        found = training.tokenizer.eval().encode(images(STEPS, case.batch)[0][share])
+        found = training.tokenizer.eval().encode(images(STEPS, case.batch)[0][share].to(processes.device))
     return Result(losses, weights, processes.gather(found))
 
 
