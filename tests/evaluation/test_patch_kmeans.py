@@ -2,8 +2,12 @@
 
 import numpy as np
 import pytest
+import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 from gigatok.config import ConfigError, GigatokError
+from gigatok.evaluation import patch_kmeans
 from gigatok.evaluation.metrics.image_quality import psnr
 from gigatok.evaluation.patch_kmeans import PatchKMeans
 
@@ -62,6 +66,49 @@ def test_frequent_patches_count_as_often_as_they_occur() -> None:
     assert codec.codebook is not None
     # 9 images of 10 and one of 30 share a code; their mean is 12, not the 20 of two distinct patches.
     assert sorted(codec.codebook.mean(dim=1).tolist()) == pytest.approx([12.0, 100.0])
+
+
+def by_lloyd(patches: np.ndarray, codebook: np.ndarray, iterations: int) -> np.ndarray:
+    """Means of all patches that are nearest to each code, one patch at a time."""
+    for _ in range(iterations):
+        nearest = np.array([((patch - codebook) ** 2).sum(axis=1).argmin() for patch in patches])
+        assume(len(set(nearest)) == len(codebook))  # what happens to a code without patches is another rule
+        codebook = np.stack([patches[nearest == code].mean(axis=0) for code in range(len(codebook))])
+    return codebook
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(
+    count=st.integers(1, 6),
+    side=st.sampled_from([4, 8]),
+    tokens=st.sampled_from([1, 2, 4, 16]),
+    codes=st.integers(1, 4),
+    copies=st.integers(1, 3),
+    block=st.integers(1, 40),
+    seed=st.integers(0, 1000),
+)
+def test_merged_patches_and_blocks_are_lloyds_algorithm(
+    count: int, side: int, tokens: int, codes: int, copies: int, block: int, seed: int
+) -> None:
+    """Some pictures occur several times."""
+    random = np.random.default_rng(seed)
+    images = random.integers(0, 256, (count, side, side, 3), dtype=np.uint8)
+    images = images[random.integers(0, count, count * copies)]
+    codec = PatchKMeans(image_size=side, num_tokens=tokens, codebook_size=codes)
+    patches = codec._patches(images).reshape(len(images) * tokens, -1).astype(np.float64)
+    distinct = np.unique(patches, axis=0)
+    assume(len(distinct) >= codes)
+    start = codec._start(torch.from_numpy(distinct), torch.Generator().manual_seed(seed)).numpy()
+    expected = by_lloyd(patches, start, 3)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(patch_kmeans, "_BLOCK", block)
+        codec.fit(images, iterations=3, seed=seed)
+        found = codec.encode(images)
+    assert codec.codebook is not None
+    np.testing.assert_allclose(codec.codebook.numpy(), expected, rtol=1e-4)
+    distances = ((patches[:, None] - expected) ** 2).sum(axis=2)
+    chosen = np.take_along_axis(distances, found.reshape(-1, 1), axis=1)[:, 0]
+    np.testing.assert_allclose(chosen, distances.min(axis=1), rtol=1e-4, atol=1e-2)
 
 
 def test_what_cannot_be_cut_is_refused() -> None:

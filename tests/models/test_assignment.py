@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -52,6 +54,43 @@ def test_the_size_of_chunks_does_not_matter(elements: int, monkeypatch: pytest.M
     assert torch.equal(indices, whole[0])
     torch.testing.assert_close(entropy, whole[1])
     torch.testing.assert_close(torch.autograd.grad(entropy, (vectors, table)), gradients)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    n=st.integers(1, 40),
+    codes=st.sampled_from([1, 2, 63, 64, 65, 128, 320]),
+    width=st.integers(1, 9),
+    temperature=st.sampled_from([0.01, 0.1, 1.0]),
+    normalise=st.booleans(),
+    kind=st.sampled_from([torch.float32, torch.float64]),
+    elements=st.sampled_from([1, 700, 2**18]),
+    seed=st.integers(0, 1000),
+)
+def test_blocks_are_the_definition_for_any_shape(
+    n: int, codes: int, width: int, temperature: float, normalise: bool, kind: torch.dtype, elements: int, seed: int
+) -> None:
+    """Near a tie float32 may take the other code, and a share that decides a gradient has float32's rounding."""
+    generator = torch.Generator().manual_seed(seed)
+    pair = [torch.randn(k, width, generator=generator, dtype=torch.float64) for k in (n, codes)]
+    exact = [(F.normalize(x, dim=1) if normalise else x).requires_grad_() for x in pair]
+    rounded = [x.detach().to(kind).requires_grad_() for x in exact]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(assignment.CHUNK_ELEMENTS, "cpu", elements)
+        indices, entropy = entropy_of_assignment(rounded[0], rounded[1], temperature)
+        found = torch.autograd.grad(entropy, rounded)
+        assert torch.equal(nearest_codes(rounded[0], rounded[1]), indices)
+    close = 1e-9 if kind == torch.float64 else 1e-5
+    _, wanted = by_definition(exact[0], exact[1], temperature)
+    distances = torch.cdist(exact[0], exact[1]).square().detach()
+    chosen = distances.gather(1, indices.unsqueeze(1)).squeeze(1)
+    largest = float(distances.max())
+    assert (chosen - distances.min(1).values).max() <= close * largest
+    relative = close * (1 + largest / temperature)
+    torch.testing.assert_close(entropy.double(), wanted, rtol=relative, atol=relative)
+    for ours, definition in zip(found, torch.autograd.grad(wanted, exact), strict=True):
+        scale = max(1.0, float(definition.abs().max()))
+        torch.testing.assert_close(ours.double() / scale, definition / scale, rtol=0, atol=10 * relative)
 
 
 def test_equal_codes_give_the_first() -> None:

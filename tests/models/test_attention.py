@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
 
 from gigatok.models.attention import Attention, FeedForward, flatten_map, init_weights, unflatten_map
 
 WIDTH, HEADS = 24, 3
 
 
-def pair() -> tuple[Attention, nn.MultiheadAttention]:
+def pair(width: int = WIDTH, heads: int = HEADS) -> tuple[Attention, nn.MultiheadAttention]:
     """Ours and torch's with equal, non-zero weights."""
-    ours, torchs = Attention(WIDTH, HEADS), nn.MultiheadAttention(WIDTH, HEADS, batch_first=True)
+    ours, torchs = Attention(width, heads), nn.MultiheadAttention(width, heads, batch_first=True)
     with torch.no_grad():
         torchs.in_proj_bias.normal_()
         torchs.out_proj.bias.normal_()
@@ -39,6 +41,35 @@ def test_cross_attention_reads_values_without_positions() -> None:
     expected = torchs(x + positions, memory + memory_positions, memory, need_weights=False)[0]
     found = ours.cross(x, positions, memory, memory_positions)
     torch.testing.assert_close(found, expected, atol=2e-6, rtol=1e-5)
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(
+    heads=st.integers(1, 4),
+    head_width=st.sampled_from([1, 4, 8]),
+    batch=st.integers(1, 3),
+    queries=st.integers(1, 9),
+    memory=st.one_of(st.just(0), st.integers(1, 9)),
+    seed=st.integers(0, 1000),
+)
+def test_positions_projected_alone_change_nothing_for_any_shape(
+    heads: int, head_width: int, batch: int, queries: int, memory: int, seed: int
+) -> None:
+    """Outputs and gradients of inputs and positions; without a memory, of self-attention."""
+    torch.manual_seed(seed)
+    width = heads * head_width
+    ours, torchs = pair(width, heads)
+    inputs = [torch.randn(shape, requires_grad=True) for shape in ((batch, queries, width), (queries, width))]
+    if memory:
+        inputs += [torch.randn(shape, requires_grad=True) for shape in ((batch, memory, width), (memory, width))]
+    x, at, *read = inputs
+    values, keys_at = read or (x, at)
+    expected = torchs(x + at, values + keys_at, values, need_weights=False)[0]
+    found: Tensor = ours.cross(x, at, *read) if read else ours(x, at)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    upstream = torch.randn_like(found)
+    gradients = (torch.autograd.grad(each, inputs, upstream) for each in (found, expected))
+    torch.testing.assert_close(*gradients, atol=1e-4, rtol=1e-4)
 
 
 def test_feed_forward_uses_the_exact_gelu() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gigatok.models import products
@@ -36,6 +36,33 @@ def test_every_way_is_the_plain_product(
     found = Product(weight, expected_rows, way)(x)
     assert found.dtype == torch.float32
     torch.testing.assert_close(found.double(), expected, atol=1e-4, rtol=1e-5)
+
+
+@settings(max_examples=50, deadline=None, derandomize=True)
+@given(
+    rows=st.one_of(st.integers(1, 3), st.integers(4, 70)),
+    inputs=st.integers(1, 200),
+    outputs=st.integers(1, 200),
+    kind=st.sampled_from([torch.float32, torch.float64, torch.bfloat16]),
+    large=st.booleans(),
+    seed=st.integers(0, 1000),
+)
+@example(rows=products.TRANSPOSED_ROWS, inputs=33, outputs=17, kind=torch.float32, large=True, seed=0)
+def test_the_chosen_way_is_the_plain_product_in_every_type(
+    rows: int, inputs: int, outputs: int, kind: torch.dtype, large: bool, seed: int
+) -> None:
+    """Of the same rounded numbers; an error is at most the type's rounding of what was added up."""
+    generator = torch.Generator().manual_seed(seed)
+    weight = torch.randn(outputs, inputs, generator=generator).to(kind)
+    x = torch.randn(rows, inputs, generator=generator).to(kind)
+    with pytest.MonkeyPatch.context() as patch:
+        if large:
+            patch.setattr(products, "SMALL_MATRIX", 0)
+        found = Product(weight, rows)(x)
+    assert found.dtype == kind
+    added = x.double().abs() @ weight.double().abs().t()
+    error = (found.double() - x.double() @ weight.double().t()).abs()
+    assert (error <= 4 * torch.finfo(kind).eps * added).all()
 
 
 @pytest.mark.skipif(not PACKS, reason="this build keeps no matrices in a kernel's order")

@@ -7,10 +7,13 @@ from typing import Any
 import formula
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
 from gigatok.config import GigatokError
+from gigatok.losses.entropy import entropy_loss
 from gigatok.models.quantizer import VectorQuantizer
 
 CLOSE = {"atol": 3e-5, "rtol": 1e-5}
@@ -53,6 +56,55 @@ def test_gradients_are_official(gradient: Any) -> None:
     of_z, of_codebook = torch.autograd.grad(losses, (z, quantizer.codebook))
     torch.testing.assert_close(of_z, stored(gradient, "loss_grad_z"), **CLOSE)
     torch.testing.assert_close(of_codebook, stored(gradient, "loss_grad_codebook"), **CLOSE)
+
+
+def textbook_losses(quantizer: VectorQuantizer, z: Tensor) -> dict[str, Tensor]:
+    """Of SPEC section 3, with the whole matrix of distances, in the type of ``z``."""
+    codes = F.normalize(quantizer.codebook.to(z.dtype), dim=1) if quantizer.l2_normalize else quantizer.codebook
+    unit = F.normalize(z, dim=-1) if quantizer.l2_normalize else z
+    distances = (unit.unsqueeze(2) - codes.to(z.dtype)).square().sum(-1)  # (B, N, K)
+    nearest = codes.to(z.dtype)[distances.argmin(-1)]
+    groups = distances.split(quantizer.entropy_group or len(z))
+    entropies = [entropy_loss(group.flatten(0, 1), quantizer.entropy_temperature or 1.0) for group in groups]
+    return {
+        "codebook": (nearest - unit.detach()).square().mean(),
+        "commitment": (unit - nearest.detach()).square().mean(),
+        "entropy": torch.stack(entropies).mean(),
+    }
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(
+    shape=st.tuples(st.integers(1, 5), st.integers(1, 7), st.integers(1, 8)),
+    codes=st.sampled_from([1, 3, 64, 130]),
+    temperature=st.sampled_from([0.05, 1.0]),
+    group=st.sampled_from([None, 1, 2]),
+    normalise=st.booleans(),
+    seed=st.integers(0, 1000),
+)
+def test_losses_and_gradients_are_the_textbooks_for_any_shape(
+    shape: tuple[int, int, int], codes: int, temperature: float, group: int | None, normalise: bool, seed: int
+) -> None:
+    torch.manual_seed(seed)
+    quantizer = VectorQuantizer(
+        codes, shape[2], l2_normalize=normalise, entropy_temperature=temperature, entropy_group=group
+    )
+    with torch.no_grad():
+        quantizer.codebook.normal_()
+    z = torch.randn(shape)
+    results = []
+    for kind in (torch.float32, torch.float64):
+        inputs = z.to(kind).requires_grad_()
+        if kind == torch.float32:
+            out = quantizer(inputs)
+            found = {"codebook": out.codebook_loss, "commitment": out.commitment_loss, "entropy": out.entropy_loss}
+        else:
+            found = textbook_losses(quantizer, inputs)
+        gradients = torch.autograd.grad(sum(found.values()), (inputs, quantizer.codebook))
+        results.append([*(value.double() for value in found.values()), *(each.double() for each in gradients)])
+    for ours, textbook in zip(*results, strict=True):
+        scale = max(1.0, float(textbook.detach().abs().max()))
+        torch.testing.assert_close(ours / scale, textbook / scale, rtol=0, atol=2e-4)
 
 
 @pytest.mark.parametrize("gradient", GRADIENTS)

@@ -6,6 +6,8 @@ import shutil
 
 import pytest
 import torch
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 
 from gigatok.config import ArConfig, GigatokError
@@ -17,12 +19,10 @@ TOKENS = 9
 SPECS = ({}, {"cfg_scale": 2.0, "cfg_schedule": "cosine"}, {"top_k": 5, "temperature": 0.7}, {"greedy": True})
 
 
-def model(seed: int = 0) -> ArModel:
+def model(seed: int = 0, **shape: int) -> ArModel:
     torch.manual_seed(seed)
-    config = ArConfig(
-        width=24, depth=2, heads=3, ffn_multiple_of=8, codebook_size=130, num_tokens=TOKENS, num_classes=5
-    )
-    made = ArModel(config)
+    usual = {"width": 24, "depth": 2, "heads": 3, "codebook_size": 130, "num_tokens": TOKENS}
+    made = ArModel(ArConfig(ffn_multiple_of=8, num_classes=5, **{**usual, **shape}))
     for weight in made.parameters():
         torch.nn.init.normal_(weight, std=0.2)
     return made.eval()
@@ -32,18 +32,18 @@ def model(seed: int = 0) -> ArModel:
 def plain_logits(ar: ArModel, classes: Tensor, indices: Tensor) -> Tensor:
     cache = ar.new_cache(len(classes))
     inputs = torch.cat((classes.unsqueeze(1), indices[:, :-1]), dim=1)
-    return torch.stack([ar.step(inputs[:, token], cache) for token in range(TOKENS)], dim=1)
+    return torch.stack([ar.step(each, cache) for each in inputs.unbind(1)], dim=1)
 
 
 def compiled_logits(decoder: CompiledDecoder, classes: Tensor, indices: Tensor) -> Tensor:
     decoder.restart()
     inputs = torch.cat((classes.unsqueeze(1), indices[:, :-1]), dim=1)
-    return torch.stack([decoder.logits(decoder.advance(inputs[:, token])).clone() for token in range(TOKENS)], dim=1)
+    return torch.stack([decoder.logits(decoder.advance(each)).clone() for each in inputs.unbind(1)], dim=1)
 
 
-def batch(rows: int) -> tuple[Tensor, Tensor]:
+def batch(rows: int, tokens: int = TOKENS, codes: int = 130) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(1)
-    return torch.randint(6, (rows,), generator=generator), torch.randint(130, (rows, TOKENS), generator=generator)
+    return torch.randint(6, (rows,), generator=generator), torch.randint(codes, (rows, tokens), generator=generator)
 
 
 @pytest.mark.parametrize("rows", [1, 2, 8])
@@ -53,6 +53,34 @@ def test_logits_are_the_plain_ones_also_after_a_restart(rows: int) -> None:
     decoder = CompiledDecoders(ar, "eager")(rows, rows, TOKENS)
     for _ in range(2):
         torch.testing.assert_close(compiled_logits(decoder, classes, indices), expected, rtol=1e-5, atol=1e-5)
+
+
+@settings(max_examples=15, deadline=None, derandomize=True, phases=[Phase.generate])  # a smaller one takes minutes
+@given(
+    heads=st.integers(1, 4),
+    head_width=st.sampled_from([4, 8, 12, 32]),
+    depth=st.integers(1, 3),
+    codes=st.sampled_from([7, 64, 130]),
+    tokens=st.integers(1, 12),
+    spare=st.sampled_from([0, 3]),
+    rows=st.integers(1, 9),
+    head_share=st.sampled_from([1, 2]),
+    seed=st.integers(0, 100),
+)
+def test_logits_are_the_plain_ones_for_any_shape(
+    heads: int, head_width: int, depth: int, codes: int, tokens: int, spare: int, rows: int, head_share: int, seed: int
+) -> None:
+    """``spare`` positions stay empty; ``head_share``: as with guidance, the head is made for half of the rows."""
+    torch.compiler.reset()  # each shape is a graph, and torch keeps only a few
+    shape = {"heads": heads, "width": heads * head_width, "depth": depth, "codebook_size": codes}
+    ar = model(seed, num_tokens=tokens + spare, **shape)
+    classes, indices = batch(rows, tokens, codes)
+    expected = plain_logits(ar, classes, indices)
+    decoder = CompiledDecoders(ar, "eager")(rows, max(1, rows // head_share), tokens + spare)
+    scale = max(1.0, float(expected.abs().max()))
+    for _ in range(2):  # the second time from the start again
+        found = compiled_logits(decoder, classes, indices)
+        torch.testing.assert_close(found / scale, expected / scale, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("settings", SPECS)

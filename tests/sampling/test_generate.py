@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 
-from gigatok.config import GigatokError
+from gigatok.config import ArConfig, GigatokError
 from gigatok.models.ar import ArModel
 from gigatok.sampling import SampleSpec, filter_logits, generate, guidance_scale
 
@@ -59,6 +61,54 @@ def test_agrees_with_the_slow_sampler(ar: ArModel, settings: dict[str, object]) 
     uniforms = torch.stack([torch.rand(12, generator=own, dtype=torch.float64) for own in generators(1, 2, 3, 4)])
     expected = slow_generate(ar, CLASSES, SampleSpec.of(**settings), uniforms)
     drawn = generate(ar, CLASSES, generator=generators(1, 2, 3, 4), **settings)  # type: ignore[arg-type]
+    assert torch.equal(drawn, expected)
+
+
+SPECS = st.fixed_dictionaries(
+    {
+        "cfg_scale": st.sampled_from([1.0, 1.5, 4.0]),
+        "cfg_schedule": st.sampled_from(["constant", "step", "linear", "linear_re", "rectangular", "cosine"]),
+        "cfg_start": st.sampled_from([0.0, 0.3]),
+        "temperature": st.sampled_from([0.5, 1.0]),
+        "top_k": st.sampled_from([0, 3]),
+        "top_p": st.sampled_from([1.0, 0.8]),
+        "greedy": st.booleans(),
+    }
+)
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(
+    heads=st.integers(1, 3),
+    depth=st.integers(1, 2),
+    codes=st.sampled_from([5, 128, 256]),
+    tokens=st.integers(2, 36),
+    count=st.integers(1, 3),
+    spec=SPECS,
+    seed=st.integers(0, 100),
+)
+def test_sequences_are_the_slow_samplers_for_any_shape_and_setting(
+    heads: int, depth: int, codes: int, tokens: int, count: int, spec: dict[str, object], seed: int
+) -> None:
+    """With the cache as it is: it grows after 32 positions."""
+    torch.manual_seed(seed)
+    config = ArConfig(
+        width=8 * heads,
+        depth=depth,
+        heads=heads,
+        ffn_multiple_of=8,
+        codebook_size=codes,
+        num_tokens=tokens,
+        num_classes=3,
+    )
+    model = ArModel(config).eval()
+    for weight in model.parameters():
+        torch.nn.init.normal_(weight, std=0.3)
+    classes = torch.randint(4, (count,))
+    own = range(seed, seed + count)
+    uniforms = torch.stack([torch.rand(tokens, generator=each, dtype=torch.float64) for each in generators(*own)])
+    expected = slow_generate(model, classes, SampleSpec.of(**spec), uniforms)
+    drawn = generate(model, classes, generator=generators(*own), **spec)  # type: ignore[arg-type]
     assert torch.equal(drawn, expected)
 
 

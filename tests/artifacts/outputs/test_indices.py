@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gigatok.artifacts.outputs.indices import SplitIndices, StoredIndices, index_type, write_indices
 from gigatok.config import GigatokError
@@ -36,6 +38,50 @@ def test_parts_come_together_and_are_mapped(tmp_path: Path) -> None:
             assert arrays[name].dtype == getattr(found, name).dtype == np.uint16
         np.testing.assert_array_equal(arrays["train_labels"], found.train_labels)
     assert write(tmp_path / "again.npz").read_bytes() == path.read_bytes()
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(
+    images=st.integers(1, 9),
+    crops=st.sampled_from([1, 10]),
+    tokens=st.integers(1, 9),
+    validation=st.integers(1, 5),
+    codes=st.sampled_from([2, 2**15 + 1, 2**16, 2**16 + 1, 2**31 - 1]),
+    at_once=st.integers(1, 4),
+    seed=st.integers(0, 1000),
+)
+def test_mapped_indices_are_those_of_memory_for_any_shape(
+    images: int,
+    crops: int,
+    tokens: int,
+    validation: int,
+    codes: int,
+    at_once: int,
+    seed: int,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """Written in parts in the smallest type, mapped, and looked at as training and scoring do: as 64 bits."""
+    random = np.random.default_rng(seed)
+    sides = [random.integers(0, codes, shape) for shape in ((images, crops, tokens), (validation, tokens))]
+    for side in sides:
+        side.flat[0], side.flat[-1] = codes - 1, 0
+    kind, path = index_type(codes), tmp_path_factory.mktemp("indices") / "indices.npz"
+    labels = [random.integers(0, 1000, len(side)) for side in sides]
+    written = [
+        SplitIndices(
+            side.shape, [part.astype(kind) for part in np.split(side, range(at_once, len(side), at_once))], own
+        )
+        for side, own in zip(sides, labels, strict=True)
+    ]
+    write_indices(path, kind, written[0], written[1], "weights")
+    found = StoredIndices.open(path)
+    rows = random.integers(0, images, 5)
+    assert found.train.dtype == found.validation.dtype == kind
+    np.testing.assert_array_equal(found.train.astype(np.int64), sides[0])
+    np.testing.assert_array_equal(found.train[rows, rows % crops].astype(np.int64), sides[0][rows, rows % crops])
+    np.testing.assert_array_equal(found.validation.astype(np.int64), sides[1])
+    for stored, own in zip((found.train_labels, found.validation_labels), labels, strict=True):
+        np.testing.assert_array_equal(stored, own)
 
 
 @pytest.mark.parametrize(("codes", "bits"), [(2, 16), (16384, 16), (65536, 16), (65537, 32), (262144, 32)])

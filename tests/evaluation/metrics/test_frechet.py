@@ -6,11 +6,15 @@ import numpy as np
 import pytest
 import scipy.linalg
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pytorch_fid import fid_score
 from torch_fidelity.metric_fid import fid_statistics_to_metric
 
 from gigatok.config import GigatokError
 from gigatok.evaluation.metrics.frechet import FewSamplesWarning, frechet_distance, gaussian
+from gigatok.evaluation.metrics.frechet_limit import nested_distances, paired_distance
+from gigatok.evaluation.metrics.reference_set import ReferenceSet
 
 
 def _covariance(dims: int, seed: int) -> np.ndarray:
@@ -59,6 +63,45 @@ def test_equals_torch_fidelity() -> None:
     stats = [{"mu": mean, "sigma": sigma} for mean, sigma in zip(means, (first, second), strict=True)]
     theirs = fid_statistics_to_metric(*stats, verbose=False)["frechet_inception_distance"]
     assert frechet_distance(means[0], first, means[1], second) == pytest.approx(theirs, rel=1e-6)
+
+
+def by_matrix_root(x: np.ndarray, y: np.ndarray) -> float:
+    """The formula as it is printed, with NumPy's moments and SciPy's root of the product of covariances."""
+    first, second = (np.atleast_2d(np.cov(each, rowvar=False)) for each in (x, y))
+    # A root of a singular product may not exist; a little on the diagonal moves the trace by less than is compared.
+    spread = 1e-14 * max(np.trace(first), np.trace(second)) * np.eye(len(first))
+    root = scipy.linalg.sqrtm((first + spread) @ (second + spread))
+    shift = x.mean(axis=0) - y.mean(axis=0)
+    return float(shift @ shift + np.trace(first) + np.trace(second) - 2 * np.trace(root).real)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(
+    real=st.integers(2, 30),
+    fake=st.integers(2, 30),
+    dims=st.integers(1, 12),
+    kind=st.sampled_from([np.float32, np.float64]),
+    seed=st.integers(0, 1000),
+)
+def test_every_way_is_the_matrix_root_for_any_counts_and_dimensions(
+    real: int, fake: int, dims: int, kind: type[np.floating], seed: int
+) -> None:
+    """Of full rank or not: the plain function, a real set's factor, the counts on the way to it, and pairs."""
+    random = np.random.default_rng(seed)
+    mixing = random.normal(size=(dims, dims))
+    x = (random.normal(size=(real, dims)) @ mixing).astype(kind).astype(np.float64)
+    y = (random.gamma(2.0, size=(fake, dims)) @ mixing).astype(kind).astype(np.float64)
+    size = float(np.trace(np.atleast_2d(np.cov(x, rowvar=False))) + np.trace(np.atleast_2d(np.cov(y, rowvar=False))))
+    close = {"rel": 1e-5, "abs": 1e-5 * size}
+    known, counts = ReferenceSet(x), sorted({2, max(2, fake // 2), fake})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # ours of few samples, SciPy's of singular products
+        assert frechet_distance(*gaussian(x), *gaussian(y)) == pytest.approx(by_matrix_root(x, y), **close)
+        assert known.frechet_value(y) == pytest.approx(by_matrix_root(x, y), **close)
+        nested = nested_distances(y - known.moments.mean, known._factor, known.moments.covariance, counts)
+        assert nested == pytest.approx([by_matrix_root(x, y[:count]) for count in counts], **close)
+        both = min(real, fake)
+        assert paired_distance(x[:both], y[:both]) == pytest.approx(by_matrix_root(x[:both], y[:both]), **close)
 
 
 def test_is_symmetric_and_not_affected_by_large_scales() -> None:

@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gigatok.config import GigatokError
-from gigatok.evaluation.metrics.image_quality import psnr, ssim
+from gigatok.evaluation.metrics import image_quality
+from gigatok.evaluation.metrics.image_quality import SsimKind, psnr, ssim
 
 
 def _images() -> tuple[np.ndarray, np.ndarray]:
@@ -46,6 +49,49 @@ def test_more_images_than_a_block() -> None:
     assert values.shape == psnr(first, 255 - first).shape == (130,)
     np.testing.assert_allclose(values[-1:], ssim(first[-1:], 255 - first[-1:]))
     np.testing.assert_allclose(ssim(first, first), 1.0)
+
+
+def ssim_by_windows(a: np.ndarray, b: np.ndarray, kind: SsimKind) -> float:
+    """Of one image in 0..1, window by window, with the weights of all its pixels."""
+    offsets = np.arange(11) - 5
+    line = np.exp(-(offsets**2) / (2 * 1.5**2)) if kind == "standard" else np.ones(7)
+    weights = np.outer(line, line) / line.sum() ** 2
+    size, span = len(line), 1.0 if kind == "standard" else 2.0
+    correction = 1.0 if kind == "standard" else size**2 / (size**2 - 1)
+    values = []
+    for row in range(a.shape[0] - size + 1):
+        for column in range(a.shape[1] - size + 1):
+            for channel in range(3):
+                x, y = (image[row : row + size, column : column + size, channel] for image in (a, b))
+                mean_x, mean_y = (weights * x).sum(), (weights * y).sum()
+                spread_x, spread_y = (correction * (weights * (v - (weights * v).sum()) ** 2).sum() for v in (x, y))
+                both = correction * (weights * (x - mean_x) * (y - mean_y)).sum()
+                c1, c2 = (0.01 * span) ** 2, (0.03 * span) ** 2
+                above = (2 * mean_x * mean_y + c1) * (2 * both + c2)
+                values.append(above / ((mean_x**2 + mean_y**2 + c1) * (spread_x + spread_y + c2)))
+    return float(np.mean(values))
+
+
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(
+    count=st.integers(1, 4),
+    height=st.integers(11, 17),
+    width=st.integers(11, 17),
+    kind=st.sampled_from(["standard", "gigatok-release"]),
+    block=st.integers(1, 5),
+    seed=st.integers(0, 1000),
+)
+def test_ssim_by_rows_and_columns_is_that_of_whole_windows(
+    count: int, height: int, width: int, kind: SsimKind, block: int, seed: int
+) -> None:
+    random = np.random.default_rng(seed)
+    first = random.integers(0, 256, (count, height, width, 3), dtype=np.uint8)
+    second = np.clip(first.astype(int) + random.integers(-60, 61, first.shape), 0, 255).astype(np.uint8)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(image_quality, "_BLOCK", block)
+        found = ssim(first, second, kind)
+    expected = [ssim_by_windows(a, b, kind) for a, b in zip(first / 255, second / 255, strict=True)]
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
 
 
 def test_wrong_shapes_are_refused() -> None:

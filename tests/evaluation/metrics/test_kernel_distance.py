@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch_fidelity.metric_kid import kid_features_to_metric
 
 from gigatok.config import GigatokError
+from gigatok.evaluation.metrics import kernel_distance as module
 from gigatok.evaluation.metrics.kernel_distance import kernel_distance, kernel_distance_of_subsets
 
 
@@ -27,6 +30,16 @@ def test_is_the_definition_for_sets_of_different_sizes() -> None:
 def test_two_known_points() -> None:
     # k within {0, 0} is 1, within {1, 1} it is 8, across it is 1.
     assert kernel_distance([[0.0], [0.0]], [[1.0], [1.0]]) == pytest.approx(1 + 8 - 2)
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(n=st.integers(2, 12), m=st.integers(2, 12), dims=st.integers(1, 6), block=st.integers(1, 13))
+def test_blocks_are_the_definition_for_any_shape(n: int, m: int, dims: int, block: int) -> None:
+    random = np.random.default_rng(n * 1000 + m * 10 + dims)
+    x, y = random.standard_normal((n, dims)), random.standard_normal((m, dims))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_BLOCK", block)
+        assert kernel_distance(x, y) == pytest.approx(_by_loops(x, y), rel=1e-10, abs=1e-10)
 
 
 def test_blocks_change_nothing() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gigatok.config import GigatokError
 from gigatok.evaluation.metrics.mind import monge_distance, monge_influences
@@ -37,12 +39,15 @@ def test_one_dimension_is_three_times_the_sorted_difference() -> None:
     assert monge_distance(x, y, directions=7) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize(("n", "m"), [(4, 6), (5, 7), (3, 12), (9, 1)])
-def test_unequal_counts_are_coupled_by_quantiles(n: int, m: int) -> None:
-    x, y = RANDOM.normal(size=(n, 5)), RANDOM.normal(size=(m, 5))
-    slow = monge_distance(np.repeat(x, m, axis=0), np.repeat(y, n, axis=0))
-    assert monge_distance(x, y) == pytest.approx(slow, rel=1e-9)
-    assert monge_distance(y, x) == pytest.approx(slow, rel=1e-9)
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(n=st.integers(1, 12), m=st.integers(1, 12), dims=st.integers(1, 5), directions=st.integers(1, 300))
+def test_any_counts_are_coupled_by_quantiles(n: int, m: int, dims: int, directions: int) -> None:
+    random = np.random.default_rng(n * 100 + m)
+    x, y = random.normal(size=(n, dims)), random.normal(size=(m, dims))
+    slow = monge_distance(np.repeat(x, m, axis=0), np.repeat(y, n, axis=0), directions=directions)
+    for pair in ((x, y), (y, x)):
+        assert monge_distance(*pair, directions=directions) == pytest.approx(slow, rel=1e-9)
+        assert monge_influences(*pair, directions=directions).value == pytest.approx(slow, rel=1e-9)
 
 
 def test_both_functions_give_one_value() -> None:

@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch_fidelity.metric_prc import prc_features_to_metric
 
 from gigatok.config import GigatokError
+from gigatok.evaluation.metrics import precision_recall as module
 from gigatok.evaluation.metrics.precision_recall import Distances, precision_recall, recalls_without
 
 
@@ -45,6 +48,43 @@ def test_equals_torch_fidelity_also_in_blocks() -> None:
     ours = precision_recall(real, fake, neighbours=3)
     assert ours.precision == pytest.approx(theirs["precision"], abs=1e-6)
     assert ours.recall == pytest.approx(theirs["recall"], abs=1e-6)
+
+
+def by_loops(real: np.ndarray, fake: np.ndarray, neighbours: int) -> tuple[float, float]:
+    """Share of fake samples in a ball of the real ones, and of real ones in a ball of the fake ones."""
+
+    def share(samples: np.ndarray, centres: np.ndarray) -> float:
+        radii = [sorted(np.linalg.norm(centres - centre, axis=1))[neighbours] for centre in centres]
+        inside = [
+            any(np.linalg.norm(sample - centre) <= radius for centre, radius in zip(centres, radii, strict=True))
+            for sample in samples
+        ]
+        return float(np.mean(inside))
+
+    return share(fake, real), share(real, fake)
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(
+    real=st.integers(4, 15),
+    fake=st.integers(6, 15),
+    dims=st.integers(1, 5),
+    neighbours=st.integers(1, 3),
+    block=st.integers(1, 16),
+    seed=st.integers(0, 1000),
+)
+def test_blocks_are_the_definition_for_any_shape(
+    real: int, fake: int, dims: int, neighbours: int, block: int, seed: int
+) -> None:
+    """The whole sets, and the recall of what is left without one group and without another."""
+    random = np.random.default_rng(seed)
+    x, y = random.normal(size=(real, dims)), 0.7 * random.normal(size=(fake, dims)) + 0.3
+    groups = [np.array([0]), np.array([1, fake - 1])]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_BLOCK", block)
+        assert precision_recall(x, y, neighbours) == by_loops(x, y, neighbours)
+        recalls = recalls_without(x, y, groups, neighbours)
+    assert list(recalls) == [by_loops(x, np.delete(y, group, axis=0), neighbours)[1] for group in groups]
 
 
 def test_half_precision_distances_are_near_and_survive_overflow() -> None:
