@@ -12,9 +12,9 @@ import time
 
 import numpy as np
 import torch
+from plain.efficientnet import timm_network
 
 from gigatok.evaluation.extractors.registry import load_extractor
-from gigatok.teachers import load_efficientnet_lite
 
 
 def main() -> None:
@@ -29,7 +29,7 @@ def main() -> None:
     shape = (options.images, options.image_size, options.image_size, 3)
     images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     judge = load_extractor("efficientnet-lite2", image_size=options.extractor_size)
-    plain = load_efficientnet_lite("lite2").network
+    plain = timm_network("lite2")
 
     def as_it_is(batch: np.ndarray) -> None:
         with torch.no_grad():

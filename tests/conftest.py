@@ -1,4 +1,5 @@
-"""What all tests share: ``formula`` (the reference cases), the order of files, a place for screenshots."""
+"""What all tests share: ``formula`` (the reference cases), ``plain`` (textbook implementations of the benchmarks), the
+order of files, a place for screenshots."""
 
 import sys
 from pathlib import Path
@@ -6,6 +7,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "reference"))
+sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

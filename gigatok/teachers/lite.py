@@ -9,17 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from gigatok.teachers.base import PerceptualNetwork, Teacher, freeze, resize
-from gigatok.teachers.efficientnet import load_efficientnet_lite
-from gigatok.teachers.folding import MIRRORED, folded_stages
+from gigatok.teachers.efficientnet import MIRRORED, load_efficientnet_lite
 
 
 class _Stages(nn.Module):
-    """The first stages of an EfficientNet, batch norms folded, mirrored, channels last (faster on CPUs)."""
+    """The stem and the first stages of an EfficientNet, channels last (faster on CPUs); the rest is dropped."""
 
     def __init__(self, variant: str, count: int) -> None:
         super().__init__()
         network, self.sha256 = load_efficientnet_lite(variant)
-        self.stages = folded_stages(network, count)
+        self.stages = nn.ModuleList([network.stem, *network.stages[:count]])
         freeze(self)
 
     def forward(self, images: Tensor) -> list[Tensor]:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from gigatok.config import ConfigError
 from gigatok.evaluation.extractors.base import Extractor, FeatureNetwork, NetworkOutput
 from gigatok.evaluation.extractors.resize import Resize
-from gigatok.teachers import load_efficientnet_lite
-from gigatok.teachers.folding import MIRRORED, fold_batch_norms, mirror
+from gigatok.teachers.efficientnet import EfficientNetLite, load_efficientnet_lite
 
 NATIVE_SIZES = {"efficientnet-lite0": 224, "efficientnet-lite2": 260}
 _MINIMUM_SIZE = 32
@@ -37,16 +36,13 @@ def load_efficientnet(name: str, weights: Path | None, image_size: int | None) -
 
 
 class EfficientNetFeatures(FeatureNetwork):
-    """timm's EfficientNet with batch norms folded, mirrored, and channels last: over 3x the speed on a CPU."""
+    """EfficientNet channels last, its batch norms folded, mirrored: over 3x the speed of timm's on a CPU."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: EfficientNetLite) -> None:
         super().__init__()
-        fold_batch_norms(network)
-        mirror(network)
         self.network = network.to(memory_format=torch.channels_last).eval()
 
     def forward(self, images: Tensor) -> NetworkOutput:
         """(B, 3, S, S) in [-1, 1] -> pooled features (B, 1280), class probabilities (B, 1000)."""
-        maps = self.network.get_submodule("global_pool")(self.network.forward_features(images.flip(MIRRORED)))  # type: ignore[operator]
-        logits = self.network.get_submodule("classifier")(maps)
-        return NetworkOutput(pool=maps, spatial=None, probabilities=logits.softmax(dim=1))
+        pool = self.network.features(images)
+        return NetworkOutput(pool=pool, spatial=None, probabilities=self.network.classifier(pool).softmax(dim=1))

@@ -5,7 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
 from PIL import Image
+from plain.efficientnet import timm_network
 
 from gigatok.config import ConfigError, GigatokError
 from gigatok.config.evaluation import EXTRACTORS
@@ -29,7 +32,7 @@ def test_the_names_that_settings_know_are_those_that_can_be_loaded() -> None:
 
 
 def test_folded_network_equals_the_plain_one(judge: Extractor) -> None:
-    network, sha256 = load_efficientnet_lite("lite2")
+    network = timm_network("lite2")
     prepared = judge.resize(torch.from_numpy(_images()).permute(0, 3, 1, 2))
     with torch.inference_mode():
         logits = network(prepared)
@@ -38,9 +41,25 @@ def test_folded_network_equals_the_plain_one(judge: Extractor) -> None:
     np.testing.assert_allclose(found.pool, pool.numpy(), atol=2e-5)
     assert found.probabilities is not None
     np.testing.assert_allclose(found.probabilities, logits.softmax(1).numpy(), atol=1e-5)
-    assert judge.sha256 == sha256
+    assert judge.sha256 == load_efficientnet_lite("lite2").sha256
     assert found.pool.shape == (5, judge.dim)
     assert found.spatial is None
+
+
+@settings(max_examples=6, deadline=None, derandomize=True, phases=[Phase.generate])  # a smaller one takes minutes
+@given(count=st.integers(1, 5), side=st.integers(8, 40), size=st.integers(32, 97), batch=st.integers(1, 5))
+def test_the_folded_judge_is_timms_for_any_shape(count: int, side: int, size: int, batch: int) -> None:
+    """lite0, by batches, channels last and mirrored, against the whole set through timm's own network."""
+    judge, network = load_extractor("efficientnet-lite0", image_size=size), timm_network("lite0")
+    images = np.random.default_rng(side).integers(0, 256, (count, side, side, 3), dtype=np.uint8)
+    with torch.inference_mode():
+        maps = network.forward_features(judge.resize(torch.from_numpy(images).permute(0, 3, 1, 2)))
+        pool = network.forward_head(maps, pre_logits=True)
+        shares = network.forward_head(maps).softmax(1)
+    found = judge.extract(images, batch_size=batch)
+    assert found.probabilities is not None
+    np.testing.assert_allclose(found.pool, pool.numpy(), atol=1e-4)
+    np.testing.assert_allclose(found.probabilities, shares.numpy(), atol=1e-5)
 
 
 def test_batch_size_changes_nothing_and_progress_is_told(judge: Extractor) -> None:
