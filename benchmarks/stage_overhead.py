@@ -1,18 +1,19 @@
 """What a stage costs before it works: python benchmarks/stage_overhead.py [--repeats 3], from the project's root.
 
 Starts fresh processes: Python alone, the imports of each stage's script, torch and mlflow beside them, and a
-``dvc repro --single-item`` of a stage that is up to date. Prints one JSON line of medians, and the share that imports
-and DVC had of each kind of stage where ``runs/logs/seconds.json`` says how long stages took.
+``dvc repro --single-item`` of a stage that is up to date. Prints one JSON line of medians of CPU seconds, which other
+processes disturb least, and the share that imports and DVC had of each kind of stage where ``runs/logs/seconds.json``
+says how long stages took.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import resource
 import statistics
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import yaml
@@ -54,9 +55,10 @@ def _shares(imports: dict[str, float], dvc: float | None) -> dict[str, float]:
 def _median(command: list[str], repeats: int) -> float:
     seconds = []
     for _ in range(repeats):
-        begin = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run(command, check=True, capture_output=True)
-        seconds.append(time.perf_counter() - begin)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     return statistics.median(seconds)
 
 

@@ -6,17 +6,18 @@ Letters: B batch, C = 384 channels, L = 196 patches, T = 5 taps.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple, Self, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, cast
 
-import timm
 import torch
 import torch.nn.functional as F
-from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from gigatok.models.augment import DRAWS, diff_augment
 from gigatok.runtime.repeatable import resize
+
+if TYPE_CHECKING:
+    from timm.models.vision_transformer import VisionTransformer
 
 BACKBONE = "vit_small_patch16_224.dino"
 IMAGE_SIZE = 224
@@ -32,7 +33,9 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 def build_dino_backbone() -> VisionTransformer:
     """ViT-S/16 for 224 px with random weights and no classifier, under timm's names."""
-    return cast(VisionTransformer, timm.create_model(BACKBONE, pretrained=False, num_classes=0))
+    import timm  # here: seconds, and most trainings have another discriminator or none
+
+    return cast("VisionTransformer", timm.create_model(BACKBONE, pretrained=False, num_classes=0))
 
 
 class VirtualBatchNorm(nn.Module):

@@ -5,15 +5,16 @@ from __future__ import annotations
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-from huggingface_hub import hf_hub_download, hf_hub_url, try_to_load_from_cache
-from timm.models import get_pretrained_cfg
-from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_fn
 
 from gigatok.artifacts.weights import require_sound
 from gigatok.config import GigatokError
 from gigatok.teachers.weight_files import file_sha256, read_state_dict
+
+if TYPE_CHECKING:
+    from timm.models.vision_transformer import VisionTransformer
 
 CONNECT_TIMEOUT = 5.0
 """Seconds to wait for a server's first answer."""
@@ -30,6 +31,9 @@ def timm_weights(timm_name: str, weights: Path | None, *, setting: str) -> Path:
     """
     if weights is not None:
         return _given(weights, timm_name, setting)
+    from huggingface_hub import hf_hub_download, hf_hub_url, try_to_load_from_cache  # seconds, for few stages
+    from timm.models import get_pretrained_cfg
+
     config = get_pretrained_cfg(timm_name)
     if config is None or not config.hf_hub_id:
         raise GigatokError(f"{setting} is empty and timm has no download for {timm_name}: pass a local file")
@@ -78,6 +82,8 @@ def load_vit_weights(network: VisionTransformer, path: Path) -> str:
     Raises:
         GigatokError: the file is unreadable, or its tensors do not fit.
     """
+    from timm.models.vision_transformer import checkpoint_filter_fn
+
     known = network.state_dict()
     state = read_state_dict(path)
     try:

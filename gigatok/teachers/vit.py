@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import timm
 import torch
-from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
 from gigatok.config import ConfigError
 from gigatok.teachers.base import Teacher, freeze, resize
 from gigatok.teachers.pretrained import load_vit_weights, timm_weights
+
+if TYPE_CHECKING:
+    from timm.models.vision_transformer import VisionTransformer
 
 Triple = tuple[float, float, float]
 
@@ -77,6 +78,9 @@ class VitTeacher(Teacher):
 
 def build_vit(timm_name: str, image_size: int, *, outputs: int = 0) -> VisionTransformer:
     """timm's vision transformer of that name with random weights; ``outputs``: of its last layer, 0 for none."""
+    import timm  # here, as wherever it is needed: seconds, of which most stages use nothing
+    from timm.models.vision_transformer import VisionTransformer
+
     network = timm.create_model(timm_name, pretrained=False, img_size=image_size, num_classes=outputs)
     if not isinstance(network, VisionTransformer):
         raise TypeError(f"timm's {timm_name} is a {type(network).__name__}, not a VisionTransformer")

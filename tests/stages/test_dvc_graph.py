@@ -84,15 +84,16 @@ def code_deps(name: str) -> list[str]:
 
 def loaded(name: str) -> dict[str, str]:
     """Modules of the package that the stage's script loads, and their files relative to the root."""
-    return all_loaded()[name]
+    found = {module: file for module, file in all_loaded()[name].items() if module.split(".")[0] == "gigatok"}
+    return {module: str(Path(file).relative_to(ROOT)) for module, file in found.items()}
 
 
 @cache
 def all_loaded() -> dict[str, dict[str, str]]:
-    """``loaded`` of each stage: one process imports what is slow, then each script has a fork of its own."""
+    """All modules that each script loads: one process imports what is slow, then each script has a fork of its own."""
     program = (
         "import importlib, os, sys\n"
-        "import pydantic, pyarrow.parquet, scipy.linalg, timm, torch, yaml\n"
+        "import pydantic, pyarrow.parquet, scipy.linalg, torch, yaml\n"
         "sys.path.insert(0, 'stages')\n"
         "for name in sys.argv[1:]:\n"
         "    if os.fork():\n"
@@ -100,7 +101,7 @@ def all_loaded() -> dict[str, dict[str, str]]:
         "        continue\n"
         "    importlib.import_module(name)\n"
         "    for key, module in sorted(sys.modules.items()):\n"
-        "        if key.split('.')[0] == 'gigatok': print(name, key, module.__file__)\n"
+        "        print(name, key, getattr(module, '__file__', None), sep='\\t')\n"
         "    sys.stdout.flush()\n"
         "    os._exit(0)\n"  # taking down all that was imported takes longer than the script's own imports
     )
@@ -109,8 +110,8 @@ def all_loaded() -> dict[str, dict[str, str]]:
     assert done.returncode == 0, done.stderr
     found: dict[str, dict[str, str]] = {name: {} for name in STAGES}
     for line in done.stdout.splitlines():
-        name, module, file = line.split()
-        found[name][module] = str(Path(file).relative_to(ROOT))
+        name, module, file = line.split("\t")
+        found[name][module] = file
     return found
 
 
@@ -212,6 +213,17 @@ def test_profiles_and_metrics_re_run_no_training(name: str) -> None:
         assert "gigatok.evaluation" not in loaded(name)
     if name == "train_generator":
         assert not {"gigatok.losses", "gigatok.teachers"} & set(loaded(name))
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_no_stage_waits_for_a_library_that_it_may_not_need(name: str) -> None:
+    """timm and torchvision alone took as long as all else: they bring torch's compiler."""
+    slow = {"timm", "torchvision", "pytorch_fid", "huggingface_hub", "mlflow", "optuna", "pandas", "dvc", "sklearn"}
+    if not name.startswith("train_"):  # an optimizer's first step loads the compiler in any case
+        slow |= {"torch._dynamo", "torch.distributed.tensor", "sympy", "scipy.optimize", "scipy.stats"}
+    if name in ("criteria", "prepare", "report"):
+        slow.add("gigatok.teachers")
+    assert slow & set(all_loaded()[name]) == set()
 
 
 def sections_read(file: str) -> set[str]:

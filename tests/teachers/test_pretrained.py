@@ -5,10 +5,11 @@ import urllib.error
 from pathlib import Path
 
 import pytest
+import timm.models.vision_transformer  # noqa: F401  its import is none of the seconds that are measured here
 import torch
 
 from gigatok.config import GigatokError
-from gigatok.teachers import load_dino_discriminator, load_perceptual, load_teacher, pretrained
+from gigatok.teachers import load_dino_discriminator, load_perceptual, load_teacher
 from gigatok.teachers.pretrained import load_vit_weights, timm_weights, torch_hub_weights
 from gigatok.teachers.vit import build_vit
 
@@ -29,8 +30,8 @@ def offline(monkeypatch, tmp_path):
         raise AssertionError("a download began without an answer from the server")
 
     monkeypatch.setattr("urllib.request.urlopen", refuse)
-    monkeypatch.setattr(pretrained, "try_to_load_from_cache", lambda *_: None)
-    monkeypatch.setattr(pretrained, "hf_hub_download", never)
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_: None)
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", never)
     monkeypatch.setattr(torch.hub, "download_url_to_file", never)
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     return asked
@@ -75,7 +76,7 @@ def test_caches_are_used_before_the_network(offline, tmp_path, monkeypatch):
     cached.parent.mkdir()
     cached.touch()
     assert torch_hub_weights("https://example.org/x-0123abcd.pth", None, network="x", setting="s") == cached
-    monkeypatch.setattr(pretrained, "try_to_load_from_cache", lambda repository, name: f"/{repository}/{name}")
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda repository, name: f"/{repository}/{name}")
     assert timm_weights(TINY, None, setting="s") == Path(f"/timm/{TINY}/model.safetensors")
     assert not offline
 

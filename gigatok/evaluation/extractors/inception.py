@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from pytorch_fid import inception as port
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -34,6 +33,8 @@ def load_inception(name: str, weights: Path | None, image_size: int | None) -> E
     """
     if image_size not in (None, SIZE):
         raise ConfigError(f"extractor_size {image_size}: {name} sees images at {SIZE} px only, leave it empty")
+    from pytorch_fid import inception as port  # here: it imports torchvision, which takes seconds
+
     path = torch_hub_weights(port.FID_WEIGHTS_URL, weights, network=name, setting="weights")
     network = _build()
     try:
@@ -56,6 +57,8 @@ def load_inception(name: str, weights: Path | None, image_size: int | None) -> E
 
 def _build() -> nn.Module:
     """pytorch-fid's patched Inception without its download."""
+    from pytorch_fid import inception as port
+
     network: nn.Module = port._inception_v3(num_classes=_CLASSES, aux_logits=False, weights=None)
     patched = {
         "Mixed_5b": port.FIDInceptionA(192, pool_features=32),

@@ -7,9 +7,8 @@ ones are the features of CLIP-FID (Kynkäänniemi et al. 2023). Neither may be c
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
 from gigatok.config import ConfigError
@@ -17,6 +16,9 @@ from gigatok.evaluation.extractors.base import Extractor, FeatureNetwork, Networ
 from gigatok.evaluation.extractors.resize import Resize
 from gigatok.teachers.pretrained import load_vit_weights, timm_weights
 from gigatok.teachers.vit import CLIP, IMAGENET, VIT_TEACHERS, Triple, build_vit
+
+if TYPE_CHECKING:
+    from timm.models.vision_transformer import VisionTransformer
 
 
 class _Source(NamedTuple):

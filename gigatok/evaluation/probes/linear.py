@@ -12,7 +12,6 @@ from typing import Literal, Self
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field, model_validator
-from scipy.optimize import minimize
 
 from gigatok.config import GigatokError, Section
 from gigatok.evaluation.probes.lars import lars_accuracy
@@ -121,6 +120,8 @@ def _standardised(values: Floats, train: Floats) -> Floats:
 
 def _logistic_regression(x: Floats, y: Labels, spec: ProbeSpec) -> tuple[Floats, Floats]:
     """Weights (d, classes) and bias (classes,) that minimise mean cross-entropy + l2/2 |weights|^2."""
+    from scipy.optimize import minimize  # here: a quarter of a second, and most tokenizers are not probed
+
     n, d = x.shape
     classes = int(y.max()) + 1
     targets = np.zeros((n, classes))
