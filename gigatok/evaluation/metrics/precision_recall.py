@@ -32,6 +32,8 @@ class Memberships(NamedTuple):
     """(m,)"""
     real_in_fake: npt.NDArray[np.bool_]
     """(n,)"""
+    recalls_without: npt.NDArray[np.float64]
+    """(groups,) recall of the fake samples without each group that was asked for."""
 
 
 def precision_recall(
@@ -57,11 +59,18 @@ def memberships(
     *,
     distances: Distances = "float64",
     real_radii: Floats | None = None,
+    groups: Sequence[npt.NDArray[np.int64]] = (),
 ) -> Memberships:
-    """What ``precision_recall`` averages, sample by sample.
+    """What ``precision_recall`` averages, sample by sample, and the recall that is left without groups of samples.
+
+    Each distance is computed once for all of them.
 
     Args:
         real_radii: ``squared_radii(real, ...)``, where several sets are compared with one; ``None``: computed
+        groups: rows of ``fake``
+
+    Raises:
+        GigatokError: shapes do not fit each other, or a set is too small, or would be without a group.
     """
     real, fake = np.asarray(real, dtype=np.float64), np.asarray(fake, dtype=np.float64)
     if real.ndim != 2 or fake.ndim != 2 or real.shape[1] != fake.shape[1]:
@@ -71,73 +80,60 @@ def memberships(
             f"neighbours {neighbours} with {len(real)} real and {len(fake)} fake samples: "
             "must be at least 1 and below both counts"
         )
+    largest = max(map(len, groups), default=0)
+    if len(fake) - largest <= neighbours:
+        raise GigatokError(f"{len(fake)} samples without {largest}: must stay more than {neighbours}")
     if real_radii is None:
         real_radii = squared_radii(real, neighbours, distances)
+    in_fake = _inside(real, fake, _radii_without(fake, groups, neighbours, distances), distances)
     return Memberships(
-        fake_in_real=_inside(fake, real, real_radii, distances),
-        real_in_fake=_inside(real, fake, squared_radii(fake, neighbours, distances), distances),
+        fake_in_real=_inside(fake, real, real_radii[None], distances)[0],
+        real_in_fake=in_fake[0],
+        recalls_without=in_fake[1:].mean(axis=1),
     )
 
 
-def recalls_without(
-    real: npt.ArrayLike,
-    fake: npt.ArrayLike,
-    groups: Sequence[npt.NDArray[np.int64]],
-    neighbours: int = 3,
-    *,
-    distances: Distances = "float64",
+def _radii_without(
+    fake: Floats, groups: Sequence[npt.NDArray[np.int64]], neighbours: int, distances: Distances
 ) -> npt.NDArray[np.float64]:
-    """Recall of ``fake`` (m, d) without each of some groups of its rows; one pass over all distances.
+    """(1 + groups, m) squared radii: among all rows, then among those that stay without each group.
 
-    Raises:
-        GigatokError: a group leaves no more than ``neighbours`` samples.
+    Rows that are left out have -1, which holds nothing.
     """
-    real, fake = np.asarray(real, dtype=np.float64), np.asarray(fake, dtype=np.float64)
-    if len(fake) - max(map(len, groups)) <= neighbours:
-        raise GigatokError(f"{len(fake)} samples without {max(map(len, groups))}: must stay more than {neighbours}")
     left_out = np.zeros((len(groups), len(fake)), dtype=bool)
     for row, group in zip(left_out, groups, strict=True):
         row[group] = True
-    radii = _radii_without(fake, left_out, neighbours, distances)
-    inside = np.zeros(len(groups))
-    for start in range(0, len(real), _BLOCK):
-        squared = _squared_distances(real[start : start + _BLOCK], fake, distances)
-        inside += [(squared <= each).any(axis=1).sum() for each in radii]
-    return np.asarray(inside / len(real))
-
-
-def _radii_without(
-    fake: Floats, left_out: npt.NDArray[np.bool_], neighbours: int, distances: Distances
-) -> npt.NDArray[np.float64]:
-    """(groups, m) squared radii among the rows that stay; -1, which holds nothing, for those that are left out."""
-    radii = np.empty(left_out.shape)
+    radii = np.empty((1 + len(groups), len(fake)))
     for start in range(0, len(fake), _BLOCK):
-        squared = _squared_distances(fake[start : start + _BLOCK], fake, distances).astype(np.float64)
-        for each, out in zip(radii, left_out, strict=True):
-            stays = np.partition(squared[:, ~out], neighbours, axis=1)[:, neighbours]
-            each[start : start + _BLOCK] = stays
-    radii[left_out] = -1.0
+        rows = slice(start, start + _BLOCK)
+        squared = _squared_distances(fake[rows], fake, distances).astype(np.float64, copy=False)
+        radii[0, rows] = _nearest(squared, neighbours)
+        for each, out in zip(radii[1:], left_out, strict=True):
+            each[rows] = _nearest(squared[:, ~out], neighbours)
+    radii[1:][left_out] = -1.0
     return radii
 
 
 def squared_radii(features: Floats, neighbours: int = 3, distances: Distances = "float64") -> Floats:
-    """(n,) squared distance of each sample to its k-th nearest neighbour; place 0 is the sample itself."""
-    radii = [
-        np.partition(_squared_distances(features[start : start + _BLOCK], features, distances), neighbours, axis=1)[
-            :, neighbours
-        ]
-        for start in range(0, len(features), _BLOCK)
-    ]
-    return np.concatenate(radii)
+    """(n,) squared distance of each sample to its k-th nearest neighbour."""
+    starts = range(0, len(features), _BLOCK)
+    blocks = (_squared_distances(features[start : start + _BLOCK], features, distances) for start in starts)
+    return np.concatenate([_nearest(squared, neighbours) for squared in blocks])
 
 
-def _inside(samples: Floats, centres: Floats, squared_radii: Floats, distances: Distances) -> npt.NDArray[np.bool_]:
-    """(a,) whether each sample lies in any ball."""
-    parts = [
-        (_squared_distances(samples[start : start + _BLOCK], centres, distances) <= squared_radii).any(axis=1)
-        for start in range(0, len(samples), _BLOCK)
-    ]
-    return np.concatenate(parts)
+def _nearest(squared: Floats, neighbours: int) -> Floats:
+    """(a,) the k-th smallest of each row of (a, b) distances to one's own set; place 0 is the sample itself."""
+    return np.asarray(np.partition(squared, neighbours, axis=1)[:, neighbours])
+
+
+def _inside(samples: Floats, centres: Floats, radii: Floats, distances: Distances) -> npt.NDArray[np.bool_]:
+    """(k, a): whether each of (a, d) samples lies in a ball around (b, d) centres, for each of (k, b) squared radii."""
+    found = np.empty((len(radii), len(samples)), dtype=bool)
+    for start in range(0, len(samples), _BLOCK):
+        squared = _squared_distances(samples[start : start + _BLOCK], centres, distances)
+        for row, each in zip(found, radii, strict=True):
+            row[start : start + _BLOCK] = (squared <= each).any(axis=1)
+    return found
 
 
 def _squared_distances(x: Floats, y: Floats, distances: Distances) -> Floats:
@@ -148,8 +144,11 @@ def _squared_distances(x: Floats, y: Floats, distances: Distances) -> Floats:
             return rounded
         # ADM's evaluator too goes to float32 where half precision overflows.
         x, y = x.astype(np.float32), y.astype(np.float32)
-    squared = (x * x).sum(axis=1)[:, None] - 2.0 * (x @ y.T) + (y * y).sum(axis=1)[None]
-    return np.asarray(np.maximum(squared, 0.0))
+    squared: Floats = x @ y.T  # |x|² - 2 x·y + |y|², in the place of the products
+    squared *= 2.0
+    np.subtract((x * x).sum(axis=1)[:, None], squared, out=squared)
+    squared += (y * y).sum(axis=1)[None]
+    return np.asarray(np.maximum(squared, 0.0, out=squared))
 
 
 def _squared_distances_float16(x: Floats, y: Floats) -> Floats:

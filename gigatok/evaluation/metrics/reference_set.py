@@ -9,6 +9,7 @@ than dimensions it is too wide rather than too narrow. The real set belongs to t
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from functools import cached_property
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gigatok.config import GigatokError
-from gigatok.evaluation.arrays import Float64
+from gigatok.evaluation.arrays import Float64, Rows
 from gigatok.evaluation.metrics.frechet import (
     FewSamplesWarning,
     Gaussian,
@@ -36,13 +37,12 @@ from gigatok.evaluation.metrics.intervals import (
     share_estimate,
 )
 from gigatok.evaluation.metrics.kernel_distance import kernel_diagonal, kernel_row_sums
-from gigatok.evaluation.metrics.mind import monge_influences
+from gigatok.evaluation.metrics.mind import monge_influences, monge_influences_of_first
 from gigatok.evaluation.metrics.precision_recall import (
     Distances,
     Memberships,
     PrecisionRecall,
     memberships,
-    recalls_without,
     squared_radii,
 )
 
@@ -184,8 +184,7 @@ class ReferenceSet:
 
     def monge(self, samples: npt.ArrayLike) -> Estimate:
         """Monge inception distance (MIND) of (n, d) samples, along directions of seed 0."""
-        found = monge_influences(samples, self.features)
-        return influence_estimate(found.value, found.first)
+        return influence_estimate(*monge_influences_of_first(samples, self.features))
 
     def precision_recall(self, samples: npt.ArrayLike) -> tuple[Estimate, Estimate]:
         """Improved precision and recall, and intervals over samples.
@@ -195,10 +194,10 @@ class ReferenceSet:
         ``images`` are 1 for each sample (precision) or each real image (recall) that lies inside, else 0.
         """
         x = np.asarray(samples, dtype=np.float64)
-        inside = self._memberships(x)
-        of_samples, of_real = (each.astype(np.float64) for each in inside)
+        inside = self._memberships(x, jackknife_groups(len(x)) if len(x) >= _FEWEST else ())
+        of_samples, of_real = (each.astype(np.float64) for each in (inside.fake_in_real, inside.real_in_fake))
         precision, recall = float(of_samples.mean()), float(of_real.mean())
-        interval = self._recall_interval(x, recall)
+        interval = _recall_interval(inside, recall)
         return (
             share_estimate(precision, len(x))._replace(images=of_samples),
             Estimate(recall, interval, of_real, "group jackknife"),
@@ -209,16 +208,10 @@ class ReferenceSet:
         inside = self._memberships(samples)
         return PrecisionRecall(float(inside.fake_in_real.mean()), float(inside.real_in_fake.mean()))
 
-    def _memberships(self, samples: npt.ArrayLike) -> Memberships:
-        return memberships(self.features, samples, self.neighbours, distances=self.distances, real_radii=self._radii)
-
-    def _recall_interval(self, x: Float64, recall: float) -> Interval:
-        if len(x) < _FEWEST:
-            return 0.0, 1.0  # nothing is known
-        groups = jackknife_groups(len(x))
-        without = recalls_without(self.features, x, groups, self.neighbours, distances=self.distances)
-        low, high = groups_interval(list(without), recall)
-        return max(low, 0.0), min(high, 1.0)
+    def _memberships(self, samples: npt.ArrayLike, groups: Sequence[Rows] = ()) -> Memberships:
+        return memberships(
+            self.features, samples, self.neighbours, distances=self.distances, real_radii=self._radii, groups=groups
+        )
 
     def _kernel_means(self, y: Float64) -> tuple[Float64, Float64]:
         """(n,) mean kernel of each sample with the other samples, and with the real set."""
@@ -239,6 +232,13 @@ class ReferenceSet:
     def _nested_distances(self, samples: Float64, order: npt.NDArray[np.int64], counts: list[int]) -> list[float]:
         """Distances of the first ``counts`` of ``samples`` (n, d) in the given order."""
         return nested_distances(samples[order] - self.moments.mean, self._factor, self.moments.covariance, counts)
+
+
+def _recall_interval(inside: Memberships, recall: float) -> Interval:
+    if not len(inside.recalls_without):
+        return 0.0, 1.0  # nothing is known
+    low, high = groups_interval(list(inside.recalls_without), recall)
+    return max(low, 0.0), min(high, 1.0)
 
 
 class PairedReferenceSet(ReferenceSet):

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gigatok.config import GigatokError
-from gigatok.evaluation.metrics.mind import monge_distance, monge_influences
+from gigatok.evaluation.metrics.mind import monge_distance, monge_influences, monge_influences_of_first
 
 RANDOM = np.random.default_rng(3)
 
@@ -47,7 +47,11 @@ def test_any_counts_are_coupled_by_quantiles(n: int, m: int, dims: int, directio
     slow = monge_distance(np.repeat(x, m, axis=0), np.repeat(y, n, axis=0), directions=directions)
     for pair in ((x, y), (y, x)):
         assert monge_distance(*pair, directions=directions) == pytest.approx(slow, rel=1e-9)
-        assert monge_influences(*pair, directions=directions).value == pytest.approx(slow, rel=1e-9)
+        both = monge_influences(*pair, directions=directions)
+        assert both.value == pytest.approx(slow, rel=1e-9)
+        value, own = monge_influences_of_first(*pair, directions=directions)
+        assert value == both.value
+        np.testing.assert_array_equal(own, both.first)
 
 
 def test_both_functions_give_one_value() -> None:

@@ -9,7 +9,7 @@ from torch_fidelity.metric_prc import prc_features_to_metric
 
 from gigatok.config import GigatokError
 from gigatok.evaluation.metrics import precision_recall as module
-from gigatok.evaluation.metrics.precision_recall import Distances, precision_recall, recalls_without
+from gigatok.evaluation.metrics.precision_recall import Distances, memberships, precision_recall
 
 
 def test_points_on_a_line() -> None:
@@ -83,7 +83,7 @@ def test_blocks_are_the_definition_for_any_shape(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_BLOCK", block)
         assert precision_recall(x, y, neighbours) == by_loops(x, y, neighbours)
-        recalls = recalls_without(x, y, groups, neighbours)
+        recalls = memberships(x, y, neighbours, groups=groups).recalls_without
     assert list(recalls) == [by_loops(x, np.delete(y, group, axis=0), neighbours)[1] for group in groups]
 
 
@@ -106,9 +106,9 @@ def test_recall_without_groups_is_the_recall_of_those_that_stay(distances: Dista
     random = np.random.default_rng(5)
     real, fake = random.normal(size=(1100, 5)), random.normal(size=(1050, 5))
     groups = np.array_split(random.permutation(1050), 4)
-    found = recalls_without(real, fake, groups, distances=distances)
+    found = memberships(real, fake, distances=distances, groups=groups).recalls_without
     for group, value in zip(groups, found, strict=True):
         stays = np.delete(fake, group, axis=0)
         assert value == precision_recall(real, stays, distances=distances).recall
     with pytest.raises(GigatokError, match="must stay more than 3"):
-        recalls_without(real, fake[:5], [np.arange(2)])
+        memberships(real, fake[:5], groups=[np.arange(2)])
