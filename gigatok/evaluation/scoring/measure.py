@@ -89,9 +89,14 @@ def measure_all(
     reference: FeatureReference,
     protocol: EvaluationProtocol,
     draws: Draws = INTERVALS,
+    known: Mapping[str, Measured] | None = None,
 ) -> dict[str, Measured | Unavailable]:
-    """Several metrics in the given order, each measured or the reason why it is absent."""
-    found: dict[str, Measured | Unavailable] = {}
+    """Several metrics in the given order, each measured or the reason why it is absent.
+
+    Args:
+        known: what of these samples was measured before
+    """
+    found: dict[str, Measured | Unavailable] = {**(known or {})}
     for metric in metrics:
         if metric in found:
             continue

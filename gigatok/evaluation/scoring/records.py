@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -18,7 +18,7 @@ from gigatok.evaluation.metrics.intervals import Estimate, mean_estimate
 from gigatok.evaluation.metrics.reference_set import ReferenceMoments, ReferenceSet
 from gigatok.evaluation.protocols import EvaluationProtocol
 from gigatok.evaluation.scoring.feature_reference import FeatureReference, Unavailable
-from gigatok.evaluation.scoring.measure import INTERVALS, LIMIT, Draws, measure_all
+from gigatok.evaluation.scoring.measure import INTERVALS, LIMIT, Draws, Measured, measure_all
 
 Details = dict[str, npt.NDArray[np.float32]]
 """Arrays behind scores, as ``details.npz`` keeps them: ``images/<metric>`` (n,) what each image adds to a score."""
@@ -41,15 +41,17 @@ def feature_scores(
     prefix: str,
     draws: Draws = INTERVALS,
     details: Details | None = None,
+    known: Mapping[str, Measured] | None = None,
 ) -> Scores:
     """Records of metrics (keys of ``measure_all``) on features, and why others are absent.
 
     Args:
         record: names the extractor, the images and their counts
         prefix: ``r`` for reconstructions, ``g`` for samples
+        known: metrics of these samples that were measured before
     """
     scores, notes = [], []
-    for metric, found in measure_all(metrics, samples, reference, protocol, draws).items():
+    for metric, found in measure_all(metrics, samples, reference, protocol, draws, known).items():
         if isinstance(found, Unavailable):
             notes.append(f"{metric} is absent: {found}")
         else:

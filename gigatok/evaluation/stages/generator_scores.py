@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
@@ -25,7 +25,7 @@ from gigatok.evaluation.metrics.names import BEST_GUIDANCE, has_best_guidance, w
 from gigatok.evaluation.metrics.reference_set import ReferenceSet
 from gigatok.evaluation.protocols import find_protocol
 from gigatok.evaluation.scoring.feature_reference import FeatureReference
-from gigatok.evaluation.scoring.measure import LIMIT, measured_frechet
+from gigatok.evaluation.scoring.measure import LIMIT, Measured, measured_frechet
 from gigatok.evaluation.scoring.real_sets import ratio_scores, real_scores
 from gigatok.evaluation.scoring.records import (
     IMAGES,
@@ -72,7 +72,8 @@ class SampleScores:
         """All metrics without guidance and with the best; gFID of every setting that was tried; notes on absences."""
         count = self.report.unguided.samples
         unguided = self.search.unguided(count)
-        plain, notes = self._measured(_metrics(unguided), unguided, self.record(Guidance()), self.details)
+        known = {"fid": measured_frechet(self.real, self.search.estimate(Guidance(), count))}
+        plain, notes = self._measured(_metrics(unguided), unguided, self.record(Guidance()), self.details, known)
         metrics = (LIMIT, *(("sfid",) if has_spatial(unguided, self.real) else ()))
         more, reasons = self._measured(metrics, unguided, self.record(Guidance()))
         scores = [*plain, *more, *self._further_scores(count)]
@@ -86,10 +87,15 @@ class SampleScores:
         return [*scores, *best], [*notes, *reasons]
 
     def _measured(
-        self, metrics: Sequence[str], features: Features, record: Protocol, details: Details | None = None
+        self,
+        metrics: Sequence[str],
+        features: Features,
+        record: Protocol,
+        details: Details | None = None,
+        known: Mapping[str, Measured] | None = None,
     ) -> Scores:
         protocol = find_protocol(self.reference.protocol)
-        return feature_scores(metrics, features, self.real, protocol, record, prefix="g", details=details)
+        return feature_scores(metrics, features, self.real, protocol, record, prefix="g", details=details, known=known)
 
     def _best(self, count: int, seed: int, unguided: list[Score], details: Details | None = None) -> list[Score]:
         """All metrics of samples with the best guidance; those of ``unguided`` where none is the best.
@@ -102,7 +108,9 @@ class SampleScores:
         if guidance != Guidance():
             images = {}
             features = self.search.sampler.features(SampleRequest(guidance, count, seed))
-            scores, _ = self._measured(_metrics(features), features, self.record(guidance), images)
+            of_search = seed == self.search.seed
+            known = {"fid": measured_frechet(self.real, self.search.estimate(guidance, count))} if of_search else None
+            scores, _ = self._measured(_metrics(features), features, self.record(guidance), images, known)
         if details is not None:
             for name, values in images.items():
                 details[f"{IMAGES}{with_best_guidance(name.removeprefix(IMAGES))}"] = values
