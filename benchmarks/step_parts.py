@@ -1,8 +1,10 @@
 """Where a training step of each rung spends its time: python benchmarks/step_parts.py [--profile nano] [--repeats 10].
 
 CPU time of one thread, of a whole step and of its parts alone: the tokenizer forward and backward, the perceptual
-distance, the optimizer. "Rest" is what is left: other losses, clipping, the record of used codes. The first batch of a
-step is noise of the right shape; weights are random, which changes no time. Prints a Markdown table.
+distance, the optimizer. "Rest" is what is left: other losses, clipping, the record of used codes. "Starting" is the
+part of forward and backward that does not grow with the batch, from its time with one image: what it takes to start
+some thousand operations, however small. Batches are noise of the right shape; weights are random, which changes no
+time. Prints a Markdown table.
 """
 
 from __future__ import annotations
@@ -25,7 +27,17 @@ from gigatok.training.tokenizer_recipe import TokenizerRecipe
 
 ALIGNMENT_DIM = 112
 """Channels of the default teacher's map."""
-COLUMNS = ("tokenizer", "parameters", "step, ms", "forward and backward", "perceptual", "optimizer", "rest", "images/s")
+COLUMNS = (
+    "tokenizer",
+    "parameters",
+    "images/s",
+    "step, ms",
+    "forward and backward",
+    "of it starting",
+    "perceptual",
+    "optimizer",
+    "rest",
+)
 
 
 def main() -> None:
@@ -58,9 +70,11 @@ def measured(name: str, params: Params, repeats: int) -> list[str]:
     parts = [_milliseconds(lambda: _forward_backward(tokenizer, images), repeats)]
     parts.append(_milliseconds(lambda: _distance(perceptual, images), repeats) if perceptual else 0.0)
     parts.append(_optimizer(recipe, repeats))
-    shares = [f"{100 * part / step:.0f}%" for part in (*parts, max(0.0, step - sum(parts)))]
+    one = _milliseconds(lambda: _forward_backward(tokenizer, images[:1]), repeats)
+    starting = max(0.0, one - (parts[0] - one) / (batch - 1))
+    shares = [f"{100 * part / step:.0f}%" for part in (parts[0], starting, *parts[1:], max(0.0, step - sum(parts)))]
     count = sum(weight.numel() for weight in tokenizer.parameters())
-    return [name, f"{count / 1e6:.2f}M", f"{step:.1f}", *shares, f"{1000 * batch / step:.0f}"]
+    return [name, f"{count / 1e6:.2f}M", f"{1000 * batch / step:.0f}", f"{step:.1f}", *shares]
 
 
 def _plain_step(section: TrainTokenizerSection) -> int:
