@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import sys
@@ -23,6 +24,17 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="A setting for this run alone, e.g. base.seed=3; may be repeated."),
 ]
+
+
+def finite(value: float | None) -> float | None:
+    """Callback of every option that takes a fraction: ``nan`` and ``inf`` are read as numbers and pass any bounds.
+
+    Raises:
+        BadParameter: the value is one of them.
+    """
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"{value} is not a finite number")
+    return value
 
 
 def check_output(path: Path, *suffixes: str, option: str = "--output") -> None:

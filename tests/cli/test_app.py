@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 import typer
+import yaml
 from cli_harness import Command
 
 from gigatok.cli import app as command_line
-from gigatok.config import ConfigError, GigatokError
+from gigatok.config import ConfigError, GigatokError, parse_params
+from gigatok.config.profiles import render
 
 FAST, FAST_COMMAND = 0.3, 0.45
 """CPU seconds that help may take; of a command with parameters typer loads pydantic."""
@@ -152,6 +154,69 @@ def test_unknown_option_is_a_usage_error(command: Command) -> None:
     assert ended.status == 2
     assert "--colour" in ended.err
     assert len(ended.err.splitlines()) == 1
+
+
+FRACTIONS = [
+    (name, parameter.opts[-1])
+    for name, each in COMMANDS.items()
+    for parameter in each.params
+    if parameter.type.name.startswith("float")
+]
+
+
+def test_options_that_take_fractions_are_known() -> None:
+    assert {("tune tokenizer", "--minutes"), ("sample", "--top-p"), ("plan", "--price")} <= set(FRACTIONS)
+
+
+@pytest.mark.parametrize(("name", "option"), FRACTIONS)
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+def test_no_option_takes_what_is_no_finite_number(command: Command, name: str, option: str, value: str) -> None:
+    arguments = [parameter for parameter in COMMANDS[name].params if parameter.param_type_name == "argument"]
+    ended = command(*name.split(), *("S-S" for _ in arguments), f"{option}={value}", *NEEDED.get(name, ()))
+    assert ended.status == 2
+    assert option in ended.err
+    assert len(ended.err.splitlines()) == 1
+
+
+NEEDED = {"sample": ("--classes", "0")}
+"""Options that a command cannot do without."""
+
+
+@pytest.mark.parametrize("option", ["--scales", "--starts"])
+def test_a_guidance_study_takes_finite_numbers(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
+    (tmp_path / "params.yaml").write_text(render("smoke"))
+    monkeypatch.chdir(tmp_path)
+    for value in ("nan", "inf", "1.5,nan"):
+        ended = command("tune", "guidance", "S-S", option, value)
+        assert (ended.status, f"{option[2:]}" in ended.err) == (2, True), ended.err
+
+
+@pytest.mark.parametrize("value", [".nan", ".inf", "nan", "inf"])
+def test_no_setting_is_a_number_that_is_not_finite(value: str) -> None:
+    """Every number with a fraction in ``params.yaml``, overrides among them."""
+    values = yaml.safe_load(render("nano"))
+    places = list(fractions_in(values))
+    assert len(places) > 10
+    for place in places:
+        changed = yaml.safe_load(render("nano"))
+        inner = changed
+        for key in place[:-1]:
+            inner = inner[key]
+        inner[place[-1]] = yaml.safe_load(value)
+        with pytest.raises(ConfigError, match="finite number"):
+            parse_params(changed)
+
+
+def fractions_in(values: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where numbers with a fraction stand."""
+    items = values.items() if isinstance(values, dict) else enumerate(values) if isinstance(values, list) else ()
+    for key, value in items:
+        if isinstance(value, float):
+            yield (*path, key)
+        yield from fractions_in(value, (*path, key))
 
 
 def test_outside_a_project(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

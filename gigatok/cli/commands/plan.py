@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gigatok.cli.options import finite
+
 if TYPE_CHECKING:
     from gigatok.config import Params
     from gigatok.planning.runs import Cluster, LayoutPlan, RunPlan
@@ -43,9 +45,12 @@ def plan(
     gpus: Annotated[int, typer.Option(min=1, help="GPUs of a node.")] = 8,
     nodes: Annotated[int, typer.Option(min=1, help="Nodes.")] = 1,
     utilisation: Annotated[
-        float, typer.Option(min=0.01, max=1.0, help="Share of the GPU's peak speed that training reaches.")
+        float,
+        typer.Option(min=0.01, max=1.0, callback=finite, help="Share of the GPU's peak speed that training reaches."),
     ] = 0.4,
-    price: Annotated[float | None, typer.Option(min=0, help="Of a GPU and an hour: adds costs.")] = None,
+    price: Annotated[
+        float | None, typer.Option(min=0, callback=finite, help="Of a GPU and an hour: adds costs.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, nothing else, on stdout.")] = False,
 ) -> None:
     """Plan the trainings of some sizes: memory of every part under one GPU, DDP and FSDP2, hours and disk.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gigatok.cli.options import BatchOption, SeedOption
+from gigatok.cli.options import BatchOption, SeedOption, finite
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +20,14 @@ _Classes = Annotated[
     str, typer.Option(help="Numbers or names, separated by commas, e.g. 207,980; 'list' prints all and ends.")
 ]
 _Schedule = Annotated[str, typer.Option(help="constant, step, linear, linear_re, rectangular or cosine.")]
-_Start = Annotated[float, typer.Option(min=0, max=1, help="Share of the sequence at which guidance begins.")]
+_Start = Annotated[
+    float, typer.Option(min=0, max=1, callback=finite, help="Share of the sequence at which guidance begins.")
+]
+_Scale = Annotated[float, typer.Option(min=1, callback=finite, help="Classifier-free guidance; 1: none.")]
+_Temperature = Annotated[float, typer.Option(min=0, callback=finite, help="Below 1: likelier codes.")]
+_TopP = Annotated[
+    float, typer.Option(min=0, max=1, callback=finite, help="Keep the likeliest codes up to this probability.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -38,12 +45,12 @@ def sample(
         str | None, typer.Option(help="Run or folder that decodes; none: the one the run was trained with.")
     ] = None,
     per_class: Annotated[int, typer.Option(min=1, max=10_000, help="Images of each class, one row of the grid.")] = 8,
-    cfg_scale: Annotated[float, typer.Option(min=1, help="Classifier-free guidance; 1: none.")] = 1.0,
+    cfg_scale: _Scale = 1.0,
     cfg_schedule: _Schedule = "constant",
     cfg_start: _Start = 0.0,
-    temperature: Annotated[float, typer.Option(min=0, help="Below 1: likelier codes.")] = 1.0,
+    temperature: _Temperature = 1.0,
     top_k: Annotated[int, typer.Option(min=0, max=2**24, help="Keep this many likeliest codes; 0: all.")] = 0,
-    top_p: Annotated[float, typer.Option(min=0, max=1, help="Keep the likeliest codes up to this probability.")] = 1.0,
+    top_p: _TopP = 1.0,
     seed: SeedOption = 0,
     output: Annotated[Path, typer.Option(help="The picture grid, a .png file.")] = Path("samples.png"),
     batch_size: BatchOption = 32,

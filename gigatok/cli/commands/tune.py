@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gigatok.cli.options import finite
+
 if TYPE_CHECKING:
     from gigatok.pipeline.tuning.plan import StudyPlan
 
@@ -21,7 +23,9 @@ tune_app = typer.Typer(
 )
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON, nothing else, on stdout.")]
 
-_Minutes = Annotated[float | None, typer.Option(min=0, help="Begin no trial later than this.")]
+_Minutes = Annotated[
+    float | None, typer.Option(min=0, callback=finite, help="Begin no trial later than this; none: no limit.")
+]
 _Storage = Annotated[
     str | None, typer.Option(help="Database of the study, e.g. sqlite:///study.db; default: a journal.")
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import threading
@@ -23,12 +24,18 @@ class DeadlineError(GigatokError):
     """MLflow did not answer in time."""
 
 
+def seconds_of(variable: str, default: float) -> float:
+    """The number of seconds that an environment variable says; the default where it says no positive, finite one."""
+    try:
+        seconds = float(os.environ.get(variable, default))
+    except ValueError:
+        return default
+    return seconds if math.isfinite(seconds) and seconds > 0 else default
+
+
 def call_seconds() -> float:
     """How long one call may take."""
-    try:
-        return max(5.0, _TIMES * float(os.environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT", _SILENCE)))
-    except ValueError:
-        return _TIMES * _SILENCE
+    return max(5.0, _TIMES * seconds_of("MLFLOW_HTTP_REQUEST_TIMEOUT", _SILENCE))
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from mlflow.system_metrics.metrics.network_monitor import NetworkMonitor
 
 from gigatok.artifacts import Journal, RunFolder, read_journal
 from gigatok.config import GigatokError
+from gigatok.tracking.mlflow.deadline import seconds_of
 from gigatok.tracking.record import read_record
 
 FILE = "system.jsonl"
@@ -38,8 +38,7 @@ class SystemSampler(threading.Thread):
         self._monitors = [*(kind() for kind in _ALWAYS), *_gpu()]
         self._steps: dict[Path, int] = {}
         self._stopped = threading.Event()
-        interval = float(os.environ.get("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", SECONDS))
-        self._interval = max(interval, 0.1)
+        self._interval = max(seconds_of("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", SECONDS), 0.1)
 
     def run(self) -> None:
         """Sample until stopped; at once when a run begins, so that the shortest has a sample."""

@@ -4,7 +4,7 @@ import time
 import pytest
 
 from gigatok.config import GigatokError
-from gigatok.tracking.mlflow.deadline import LimitedClient, call_seconds, deadline
+from gigatok.tracking.mlflow.deadline import LimitedClient, call_seconds, deadline, seconds_of
 
 
 def test_a_block_that_takes_too_long_is_interrupted_and_others_alarms_stay() -> None:
@@ -45,3 +45,18 @@ def test_the_limit_follows_mlflows_own(monkeypatch: pytest.MonkeyPatch) -> None:
     assert call_seconds() == 60
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "soon")
     assert call_seconds() == 30
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "0", "-3", "soon", ""])
+def test_what_is_no_number_of_seconds_means_the_default(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """A thread that waits for ``nan`` seconds ends, and a call of infinitely many holds the feeder for ever."""
+    monkeypatch.setenv("SOME_SECONDS", text)
+    assert seconds_of("SOME_SECONDS", 10.0) == 10.0
+    usual = call_seconds()
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", text)
+    assert call_seconds() == max(5.0, usual) < 60
+
+
+def test_seconds_of_the_environment_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_SECONDS", "0.5")
+    assert seconds_of("SOME_SECONDS", 10.0) == 0.5
