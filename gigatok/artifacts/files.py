@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -33,9 +34,7 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _drop_parts_of_the_dead(path)
-        handle, name = tempfile.mkstemp(
-            dir=path.parent, prefix=f"{_prefix(path)}{this_process().token}.", suffix=".part"
-        )
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{_prefix(path)}{this_process().token}.", suffix=PART)
         os.close(handle)
         temporary = Path(name)
         yield temporary
@@ -49,6 +48,34 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+PART = ".part"
+"""Ends the name of what is still being written: ``.<file>.<process>.<random>.part``."""
+_WORK = ".work."
+
+
+@contextmanager
+def working_folder(parent: Path) -> Iterator[Path]:
+    """A folder below ``parent`` that lasts as long as the block. Its name says whose it is.
+
+    ``parent`` is made where missing. Those of processes of this machine that were killed are removed.
+
+    Raises:
+        GigatokError: the disk is full or ``parent`` cannot be written to.
+    """
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        for entry in parent.glob(f"{_WORK}*{PART}"):
+            if owner_is_dead(entry.name[len(_WORK) :].rsplit(".", 2)[0]):
+                shutil.rmtree(entry, ignore_errors=True)
+        name = tempfile.mkdtemp(dir=parent, prefix=f"{_WORK}{this_process().token}.", suffix=PART)
+    except OSError as error:
+        raise GigatokError(explain(parent, error)) from error
+    try:
+        yield Path(name)
+    finally:
+        shutil.rmtree(name, ignore_errors=True)
+
+
 def _prefix(path: Path) -> str:
     return f".{path.name[:100]}."
 
@@ -57,7 +84,7 @@ def _drop_parts_of_the_dead(path: Path) -> None:
     """Remove temporary files for ``path`` whose process of this machine has ended."""
     prefix = _prefix(path)
     with os.scandir(path.parent) as entries:
-        parts = [entry for entry in entries if entry.name.startswith(prefix) and entry.name.endswith(".part")]
+        parts = [entry for entry in entries if entry.name.startswith(prefix) and entry.name.endswith(PART)]
     for entry in parts:
         if owner_is_dead(entry.name[len(prefix) :].rsplit(".", 2)[0]):
             Path(entry.path).unlink(missing_ok=True)

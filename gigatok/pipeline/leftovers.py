@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from gigatok.artifacts import RunFolder, Workspace
+from gigatok.artifacts.files import PART
 from gigatok.artifacts.lock import hold, living_owner
 from gigatok.artifacts.process import owner_is_dead
 from gigatok.config import GigatokError, Params
 from gigatok.pipeline.unused_work import study_worker, unused_cache, unused_studies
 
 Kind = Literal["run", "old run", "study", "cache", "part", "lock"]
-PART = ".part"
-"""Ends the name of a file that is still being written (``artifacts.files.replacing``)."""
+_NAMELESS = re.compile(r"tmp[a-z0-9_]{8}")
+"""What Python calls a folder or file that works are done in and nobody named: whose it is cannot be told."""
+_NAMED = {"tokenizers", "generators", "studies", ".old"}
+"""Folders whose entries have names that users choose."""
+_DAY = 24 * 3600.0
 
 
 class Leftover(NamedTuple):
@@ -115,11 +121,22 @@ def _torn_states(workspace: Workspace) -> Iterator[Leftover]:
 
 
 def _parts(root: Path) -> Iterator[Leftover]:
-    for folder, _, names in os.walk(root):
-        for name in sorted(names):
+    for folder, inner, names in os.walk(root):
+        for name in sorted([*inner, *names]):
             path = Path(folder) / name
             if name.endswith(PART) and _writer_is_dead(name):
                 yield Leftover("part", path, _size(path), "the process that wrote it has ended")
+            elif _NAMELESS.fullmatch(name) and Path(folder).name not in _NAMED and _untouched(path):
+                yield Leftover("part", path, _size(path), "temporary, and nobody wrote there for a day")
+
+
+def _untouched(path: Path) -> bool:
+    """Whether nothing in a folder, nor the folder or file itself, was changed within a day."""
+    inside = (Path(folder) / name for folder, _, names in os.walk(path) for name in ("", *names))
+    try:
+        return max(each.lstat().st_mtime for each in (path, *inside)) < time.time() - _DAY
+    except OSError:  # somebody removes it just now
+        return False
 
 
 def _writer_is_dead(name: str) -> bool:

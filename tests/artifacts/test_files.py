@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gigatok.artifacts import file_digests, file_sha256, replacing, write_bytes, write_json
+from gigatok.artifacts.files import working_folder
 from gigatok.config import GigatokError
 
 
@@ -68,6 +69,25 @@ def test_what_a_killed_writer_left_goes_with_the_next_write_and_a_living_ones_st
         mine.write_bytes(b"mine")
     assert path.read_bytes() == b"mine"
     assert {item.name for item in tmp_path.iterdir()} == {"x.bin", *(other.name for other in others)}
+
+
+def test_a_killed_workers_folder_goes_with_the_next_one_and_a_living_ones_stays(tmp_path: Path) -> None:
+    program = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from gigatok.artifacts.files import working_folder\n"
+        "with working_folder(Path(sys.argv[1]) / 'cache') as folder:\n"
+        "    (folder / 'images.npy').write_bytes(b'half')\n"
+        "    os._exit(9)\n"
+    )
+    subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=False)
+    (left,) = (tmp_path / "cache").iterdir()
+    with working_folder(tmp_path / "cache") as first:
+        with working_folder(tmp_path / "cache") as second:
+            assert {first, second} == set((tmp_path / "cache").iterdir())
+            assert left not in (first, second)
+        assert [first] == list((tmp_path / "cache").iterdir())
+    assert list((tmp_path / "cache").iterdir()) == []
 
 
 def test_long_names_have_room_for_a_temporary_one(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -226,6 +227,37 @@ def test_a_linked_run_loses_its_link_alone(
     run(monkeypatch, capsys, "--yes")
     assert not (project / "runs/tokenizers/linked").exists()
     assert (elsewhere / "weights").exists()
+
+
+def test_temporary_folders_that_nobody_works_in(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the process that their names have, and those without a name once nobody wrote there for a day."""
+    cache = project / "runs" / "cache"
+    dead, alive = f".work.{dead_token()}.abcdefgh.part", f".work.{this_process().token}.abcdefgh.part"
+    wanted = {f"runs/cache/{dead}", "runs/tmpabc_4567", "runs/cache/samples/tmpabcdefgh", "runs/data/tmp01234567"}
+    others = {
+        f"runs/cache/{alive}",
+        "runs/cache/tmp_written",  # just now
+        "runs/cache/tmpfolder",  # eight letters would be a name that nobody gave
+        "runs/tokenizers/tmpabcdefgh",  # a tokenizer may be called so
+        "runs/studies/tmpabcdefgh",
+    }
+    old = time.time() - 3 * 24 * 3600
+    for path in (*wanted, *others):
+        (project / path).mkdir(parents=True)
+        (project / path / "images.npy").write_bytes(b"x" * 100)
+    for path in {*wanted, *others} - {"runs/cache/tmp_written"}:
+        for each in (project / path / "images.npy", project / path):
+            os.utime(each, (old, old))
+    os.utime(cache / "tmp_written", (old, old))  # what lies in it is new
+    items = json.loads(run(monkeypatch, capsys, "--json"))["items"]
+    temporary = {each["path"]: each["bytes"] for each in items if "/tmp" in each["path"] or "/.work" in each["path"]}
+    assert {path for path in temporary if not path.startswith("runs/tokenizers")} == wanted
+    assert all(temporary[path] >= 100 for path in wanted)
+    run(monkeypatch, capsys, "--yes")
+    assert not any((project / path).exists() for path in wanted)
+    assert all((project / path / "images.npy").exists() for path in others - {"runs/tokenizers/tmpabcdefgh"})
 
 
 def test_sizes() -> None:

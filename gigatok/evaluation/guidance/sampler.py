@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gigatok.artifacts.files import working_folder
 from gigatok.config.evaluation import EvaluateGeneratorSection
 from gigatok.evaluation.arrays import Images
 from gigatok.evaluation.decode import as_they_lie, decode, images_in_file
@@ -119,8 +119,8 @@ class CachedSampler:
             yield known
             return
         parts = [(part,) for part in torch.split(self.indices(request), PART)]
-        with tempfile.TemporaryDirectory(dir=self.samples_root) as folder:
-            yield images_in_file(Path(folder) / "images.npy", request.samples, self.each(_decode, parts))
+        with working_folder(self.samples_root) as folder:
+            yield images_in_file(folder / "images.npy", request.samples, self.each(_decode, parts))
 
     def features(self, request: SampleRequest) -> Features:
         """Extracted features of a set; few of them stay in memory, so that no set is decoded again for its scores."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -15,6 +14,7 @@ import numpy.typing as npt
 import torch
 
 from gigatok.artifacts import RunFolder, Workspace
+from gigatok.artifacts.files import working_folder
 from gigatok.artifacts.outputs.prepared import sound_data
 from gigatok.config import Params
 from gigatok.data import ImageSet, PreparedData
@@ -176,9 +176,8 @@ def open_work(name: str, params: Params, workspace: Workspace) -> Iterator[Token
     with open_workers(count, make, params.base, device) as workers, ExitStack() as opened:
         work = make(device)
         if workers is not None:
-            (workspace.runs / "cache").mkdir(parents=True, exist_ok=True)
-            folder = opened.enter_context(tempfile.TemporaryDirectory(dir=workspace.runs / "cache"))
-            work = replace(work, workers=workers, folder=Path(folder))
+            folder = opened.enter_context(working_folder(workspace.runs / "cache"))
+            work = replace(work, workers=workers, folder=folder)
         yield work
 
 
