@@ -37,7 +37,7 @@ OTHERWISE = {
     "evaluation/decode.py": "an array in a temporary folder, whose room is reserved first",
     "paper/figures/drawing/sheet.py": "a picture in memory, which is then written whole",
     "artifacts/states/tree.py": "small tensors in memory, which become one of a state's tensors",
-    "pipeline/registry/models.py": "copies in a temporary folder, which MLflow takes over",
+    "tracking/mlflow/models.py": "copies in a temporary folder, which MLflow takes over",
     "pipeline/runner/process.py": "a log that a stage writes while it runs",
     "pipeline/tuning/trial_folder.py": "a log that a stage writes while it runs",
     "tracking/destination.py": "a lock",

@@ -3,42 +3,25 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib.metadata import version
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
-from gigatok.artifacts import RunFolder, ScoreSheet, Workspace
+from gigatok.artifacts import RunFolder, Workspace
 from gigatok.artifacts.belonging import weights_sha256
-from gigatok.artifacts.outputs.own_files import own_file
-from gigatok.artifacts.outputs.prepared import sound_data
 from gigatok.config import RUNGS, GigatokError, Params
-from gigatok.data import PreparedData
-from gigatok.interop.native import read_description
-from gigatok.pipeline.registry.pyfunc import DEFAULTS, GENERATOR, TOKENIZER
 from gigatok.tracking.destination import find_destination, locked
 from gigatok.tracking.ledger import read_ledger
-from gigatok.tracking.mlflow.score_metrics import score_metrics
-from gigatok.tracking.record import current_record, sheet_is_current
+from gigatok.tracking.mlflow.models import Source, current_sheet, log_model
 
 if TYPE_CHECKING:
     from gigatok.tracking.mlflow.store import Store
 
-LOADER = "gigatok.pipeline.registry.pyfunc"
-WEIGHTS_TAG = "gigatok.weights_sha256"
 MODEL_TAG = "gigatok.model_id"
 """Of a version: a registry in a database does not keep from which model it was made."""
-EXAMPLES = 2
 _LOCK_SECONDS = 600.0
 _VARIABLE = "MLFLOW_TRACKING_URI"
 _BEST = {"tokenizer": "rfid", "generator": "gfid"}
-_FILES = ("weights.safetensors", "config.json")
 _RUNG_OF = {name: rung for rung, name in RUNGS.items()}
 
 
@@ -81,14 +64,14 @@ def log_models(
     absent = set(names) - {run.name for _, run in found}
     if absent:
         raise GigatokError(f"{sorted(absent)[0]!r} has no finished run: 'gigatok-bench repro' makes it")
-    lock = locked(destination.file("models.lock"), _LOCK_SECONDS)  # what another process uploads is not ready yet
-    with connected(destination) as store, _address(destination.uri), lock:
+    with connected(destination) as store, _address(destination.uri), locked(store.models_lock, _LOCK_SECONDS):
         done = []
         for kind, run in found:
             ledger = read_ledger(run, destination.fingerprint)
             if ledger is None or store.get_run(ledger.run_id) is None:
                 raise GigatokError(f"{run.kind}/{run.name} is not in MLflow yet: run 'gigatok-bench track sync' first")
-            done.append(_log(store, kind, run, ledger.run_id, params, workspace))
+            model_id, new = log_model(store, _source(kind, run, params, workspace), ledger.run_id)
+            done.append(Logged(run.name, kind, model_id, new))
         if register:
             done = _registered(store, done, finished, params.tracking.experiment)
     return done
@@ -114,101 +97,9 @@ def _finished(params: Params, workspace: Workspace) -> Iterator[tuple[str, RunFo
     return ((kind, run) for kind, run in folders if run.weights_path.is_file() and weights_sha256(run))
 
 
-def _log(store: Store, kind: str, run: RunFolder, run_id: str, params: Params, workspace: Workspace) -> Logged:
-    from mlflow.entities import LoggedModelStatus
-
-    known = store.client.search_logged_models(
-        experiment_ids=[store.experiment_id], filter_string=f"tags.`{WEIGHTS_TAG}` = '{weights_sha256(run)}'"
-    )
-    whole = [each for each in known if each.status == LoggedModelStatus.READY]
-    for each in known:
-        if each.status != LoggedModelStatus.READY:  # its upload was interrupted: there is nothing to load
-            store.client.delete_logged_model(each.model_id)
-    model_id = whole[0].model_id if whole else _upload(store, kind, run, run_id, params, workspace)
-    _link(store, run, run_id, model_id)
-    return Logged(run.name, kind, model_id, new=not whole)
-
-
-def _upload(store: Store, kind: str, run: RunFolder, run_id: str, params: Params, workspace: Workspace) -> str:
-    """A new model, ready once its files are there."""
-    tags = {WEIGHTS_TAG: weights_sha256(run), "tokenizer": _tokenizer(kind, run, params), "profile": params.profile}
-    with tempfile.TemporaryDirectory(prefix="gigatok-model-") as folder:
-        stored = _save(Path(folder), kind, run, params, workspace)
-        model = store.client.create_logged_model(
-            store.experiment_id, name=f"{kind}-{run.name}", source_run_id=run_id, tags=tags, model_type=kind
-        )
-        store.client.unlimited.log_model_artifacts(model.model_id, str(stored))
-    store.client.finalize_logged_model(model.model_id, "READY")
-    return str(model.model_id)
-
-
-def _tokenizer(kind: str, run: RunFolder, params: Params) -> str:
-    return run.name if kind == "tokenizer" else params.generators[run.name].tokenizer
-
-
-def _save(folder: Path, kind: str, run: RunFolder, params: Params, workspace: Workspace) -> Path:
-    """The model in MLflow's own layout."""
-    import mlflow.pyfunc
-    from mlflow.models import infer_signature
-
-    data = folder / "data"
-    _copy(workspace.tokenizer(_tokenizer(kind, run, params)), data / TOKENIZER)
-    images = (
-        PreparedData.open(sound_data(workspace.data))
-        .validation.batch(np.arange(EXAMPLES))
-        .numpy()
-        .transpose(0, 2, 3, 1)
-    )
-    example: Any = np.ascontiguousarray(images)
-    if kind == "generator":
-        _copy(run, data / GENERATOR)
-        example = np.arange(EXAMPLES, dtype=np.int64)
-    output = example if kind == "tokenizer" else np.ascontiguousarray(images)
-    needed = ("gigatok-bench", "torch", "numpy")
-    mlflow.pyfunc.save_model(
-        path=str(folder / "model"),
-        loader_module=LOADER,
-        data_path=str(data),
-        signature=infer_signature(example, output, params=DEFAULTS[kind]),
-        input_example=example,
-        pip_requirements=[f"{name}=={version(name)}" for name in needed],
-        metadata={"kind": kind, "model": read_description(run.path).get("model")},
-    )
-    return folder / "model"
-
-
-def _copy(run: RunFolder, target: Path) -> None:
-    target.mkdir(parents=True)
-    for name in _FILES:
-        path = own_file(run.path / name, run.path)
-        if path is None:
-            raise GigatokError(
-                f"{run.path / name} is missing, or a link out of the project, which is not sent: remove it"
-            )
-        shutil.copyfile(path, target / name)
-
-
-def _link(store: Store, run: RunFolder, run_id: str, model_id: str) -> None:
-    """The run's scores once more, as those of the model on the validation images: what the model lacks of them."""
-    from mlflow.entities import Metric
-
-    sheet = _sheet(run)
-    if sheet is None:
-        return
-    inputs = store.client.get_run(run_id).inputs.dataset_inputs
-    data = next((each.dataset for each in inputs if each.dataset.name.endswith("validation")), None)
-    place = {"dataset_name": data.name, "dataset_digest": data.digest} if data is not None else {}
-    linked = sorted(store.client.get_logged_model(model_id).metrics or (), key=lambda metric: int(metric.timestamp))
-    latest = {metric.key: metric for metric in linked}
-    now = round(time.time() * 1000)
-    metrics = [
-        Metric(name, value, now, 0, model_id=model_id, **place)
-        for name, value in score_metrics(sheet).items()
-        if name not in latest
-        or (latest[name].value, data and latest[name].dataset_digest) != (value, data and data.digest)
-    ]
-    if metrics:
-        store.client.log_batch(run_id, metrics=metrics)
+def _source(kind: str, run: RunFolder, params: Params, workspace: Workspace) -> Source:
+    tokenizer = run if kind == "tokenizer" else workspace.tokenizer(params.generators[run.name].tokenizer)
+    return Source(kind, run, tokenizer, params.profile)
 
 
 def _registered(
@@ -256,13 +147,5 @@ def _version(store: Store, registered: str, model: Logged) -> int:
 
 
 def _score(run: RunFolder, metric: str) -> float | None:
-    sheet = _sheet(run)
+    sheet = current_sheet(run)
     return sheet.value(metric) if sheet is not None and sheet.has(metric) else None
-
-
-def _sheet(run: RunFolder) -> ScoreSheet | None:
-    """The scores of the weights that are there; ``None`` before they are scored."""
-    record = current_record(run)
-    if not run.summary_path.is_file() or (record is not None and not sheet_is_current(run, record)):
-        return None
-    return ScoreSheet.read(run.summary_path)

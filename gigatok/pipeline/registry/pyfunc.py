@@ -13,17 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from gigatok.config import ConfigError, GigatokError
+from gigatok.tracking.mlflow.models import DEFAULTS, GENERATOR, TOKENIZER
 
 if TYPE_CHECKING:
     from gigatok.models import ArModel, Tokenizer
-
-TOKENIZER, GENERATOR = "tokenizer", "generator"
-"""Folders of a stored model; without the second it is a tokenizer."""
-DEFAULTS: dict[str, dict[str, Any]] = {
-    TOKENIZER: {"output": "images", "batch_size": 32},
-    GENERATOR: {"cfg_scale": 1.0, "seed": 0, "batch_size": 32},
-}
-"""What ``predict`` takes as ``params``."""
 
 
 class TokenizerFunction:

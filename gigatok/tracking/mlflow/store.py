@@ -48,6 +48,11 @@ class Store:
             self.experiment_id = self._find_experiment(destination.experiment)
         self._parents: dict[str, str] = {}
 
+    @property
+    def models_lock(self) -> Path:
+        """Whoever uploads models holds it: what another process uploads is not ready yet."""
+        return self._destination.file("models.lock")
+
     def find_run(self, uid: str) -> Any | None:
         """The child run with this uid; ``None`` without one (deleted ones do not count)."""
         return self._first(f"tags.`{UID}` = '{uid}'")
