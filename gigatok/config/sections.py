@@ -271,6 +271,9 @@ class TrackingSection(Section):
     experiment: str = "gigatok"
     uri: str | None = None
     """``None``: ``MLFLOW_TRACKING_URI`` if set, else sqlite in the project's root."""
+    models: Literal["never", "finished"] = "never"
+    """``finished``: every tokenizer and generator is logged as a model with its run once it has been trained.
+    ``never``: by ``gigatok-bench track models`` alone."""
 
 
 class ReportSection(Section):

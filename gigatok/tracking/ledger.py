@@ -31,6 +31,8 @@ class Ledger(Section):
     weights_sha256: str | None = None
     """SHA-256 of the weights whose run it is."""
     fed: dict[str, Any] = {}
+    model: str | None = None
+    """SHA-256 of the weights whose model was logged with the run."""
 
 
 def ledger_path(run: RunFolder) -> Path:
@@ -68,4 +70,6 @@ def signature(run: RunFolder, record: Record) -> dict[str, Any]:
 def is_pending(run: RunFolder, record: Record) -> bool:
     """Whether MLflow lacks something of a run."""
     ledger = read_ledger(run, record.destination)
-    return ledger is None or ledger.uid != record.uid or ledger.fed != signature(run, record)
+    if ledger is None or ledger.uid != record.uid or ledger.fed != signature(run, record):
+        return True
+    return record.model_to_log(run) not in (None, ledger.model)

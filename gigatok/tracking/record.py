@@ -51,12 +51,19 @@ class Record(Section):
     """SHA-256 of the weights that the training made; ``None`` before it ended."""
     sheet_before: str | None = None
     """SHA-256 of a score sheet of other weights that lay there when training ended; ``None`` once there are scores."""
+    log_model: bool = False
+    """Whether the model is logged with the run once it has been trained (``tracking.models``)."""
 
     def effective_status(self, run: RunFolder) -> Status:
         """The status. If the process that should be running is gone: what its last output says."""
         if self.status != "RUNNING" or self.alive(run):
             return self.status
         return "FINISHED" if read_provenance(run).get("complete") is True else "KILLED"
+
+    def model_to_log(self, run: RunFolder) -> str | None:
+        """SHA-256 of the weights whose model belongs to the run in MLflow; ``None``: none is there, or none wanted."""
+        finished = self.log_model and run.weights_path.is_file() and self.effective_status(run) == "FINISHED"
+        return weights_sha256(run) if finished else None
 
     def alive(self, run: RunFolder) -> bool:
         """Whether the training process lives; on another machine, whether its journal still grows."""
@@ -155,7 +162,8 @@ def describe_record(run: RunFolder, info: RunInfo, experiment: str, destination:
         merged = {key: {**getattr(before, key), **reported[key]} for key in ("params", "tags", "metrics")}
         merged["params"] = {**reported["params"], **before.params}  # what training said cannot change any more
         weights = before.weights_sha256 or (None if before.alive(run) else weights_sha256(run))
-        new = {**merged, "destination": destination, "experiment": experiment, "weights_sha256": weights}
+        new = {**merged, "destination": destination, "experiment": experiment, "weights_sha256": weights,
+               "log_model": reported["log_model"]}  # fmt: skip
         record = before.replace(**new, sheet_before=None)
     if record != before:
         record.write(run)

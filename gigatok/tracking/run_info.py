@@ -25,6 +25,8 @@ class RunInfo:
     tags: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     """Constants worth plotting against: ``parameters``, ``tokenizer_parameters``."""
+    log_model: bool = False
+    """Whether the model is logged with the run once it has been trained."""
 
     def described(self) -> dict[str, Any]:
         """The fields of a ``Record``."""
@@ -35,6 +37,7 @@ class RunInfo:
             "params": flatten(self.params),
             "tags": {**self.tags, **experiment_tags()},
             "metrics": {name: float(value) for name, value in self.metrics.items()},
+            "log_model": self.log_model,
         }
 
 
@@ -60,6 +63,7 @@ def tokenizer_info(name: str, params: Params, model: TokenizerConfig, parameters
             "semantic_regularization": str(training.loss.semantic_weight > 0).lower(),
         },
         metrics={"parameters": float(parameters)},
+        log_model=params.tracking.models == "finished",
     )
 
 
@@ -81,6 +85,8 @@ def generator_info(name: str, params: Params, model: ArConfig, parameters: int, 
             "size": entry.size,
         },
         metrics={"parameters": float(parameters), "tokenizer_parameters": float(tokenizer_parameters)},
+        # a checkpoint's tokenizer is not the one that its folder holds
+        log_model=params.tracking.models == "finished" and entry.checkpoint == "final",
     )
 
 

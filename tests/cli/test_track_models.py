@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 from contextlib import closing
@@ -14,7 +15,7 @@ import torch
 import yaml
 from cli_harness import Command, small_tokenizer_config
 
-from gigatok.artifacts import Score, ScoreSheet, Workspace
+from gigatok.artifacts import Journal, Score, ScoreSheet, Workspace
 from gigatok.config import ArConfig, GigatokError, Params, parse_params
 from gigatok.config.profiles import render
 from gigatok.data import PreparedData, prepare
@@ -24,6 +25,7 @@ from gigatok.interop.native import load_tokenizer_dir
 from gigatok.models import ArModel, Tokenizer
 from gigatok.pipeline.registry.models import log_models
 from gigatok.pipeline.registry.pyfunc import _load_pyfunc
+from gigatok.tracking import RunInfo, drain, open_tracker, publish_summary
 from gigatok.tracking.sync import sync
 
 
@@ -184,6 +186,52 @@ def test_an_interrupted_upload_is_made_good_and_later_scores_are_linked(
         log_models(params, project, ["B-L"])
         metrics = client.get_logged_model(model.model_id).metrics
         assert sorted(str(each.dataset_name) for each in metrics) == ["None", "emoji validation"]
+
+
+def test_models_are_logged_with_their_runs_by_themselves_if_so_set(command: Command, project: Workspace) -> None:
+    """By the process that feeds MLflow; scores that come later are linked; what is not to be logged is not."""
+    from mlflow.tracking import MlflowClient
+
+    section = settings_of(project).tracking
+    scores = ScoreSheet.read(project.tokenizer("S-S").summary_path)
+    project.tokenizer("S-S").summary_path.unlink()
+    told = [
+        RunInfo(suite_run="smoke-core", name=run.name, kind=kind, log_model=wanted,
+                tags={"tokenizer": run.name, "profile": "smoke"})
+        for kind, run, wanted in (
+            ("tokenizer", project.tokenizer("S-S"), True), ("generator", project.generator("S-S"), True),
+            ("tokenizer", project.tokenizer("B-L"), False))
+    ]  # fmt: skip
+    for each in told:
+        run = project.tokenizer(each.name) if each.kind == "tokenizer" else project.generator(each.name)
+        Journal(run.journal_path).log(0, {"loss": 1.0})
+        open_tracker(section, run, each).close()
+    assert drain(project.runs, 100, section) == []
+
+    client = MlflowClient(f"sqlite:///{project.root / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name(section.experiment).experiment_id
+    models = {each.name: each for each in client.search_logged_models([experiment])}
+    assert set(models) == {"tokenizer-S-S", "generator-S-S"}
+    for name, model in models.items():
+        assert model.status == "READY"
+        assert client.get_run(model.source_run_id).info.run_name == name.replace("tokenizer-S-S", "S-S").replace(
+            "generator-S-S", "S-S generator"
+        )
+        assert {each.path for each in client.list_logged_model_artifacts(model.model_id)} >= {"MLmodel", "data"}
+    assert not models["tokenizer-S-S"].metrics
+
+    scores.write(project.tokenizer("S-S").summary_path)
+    publish_summary(section, project.tokenizer("S-S"), told[0])
+    assert drain(project.runs, 100, section) == []
+    metrics = client.get_logged_model(models["tokenizer-S-S"].model_id).metrics
+    assert [(each.key, each.value) for each in metrics] == [("rfid/tiny", 9.0)]
+    assert len(client.search_logged_models([experiment])) == 2  # logged once
+
+    values = yaml.safe_load((project.root / "params.yaml").read_text())
+    values["tracking"]["models"] = "finished"
+    (project.root / "params.yaml").write_text(yaml.safe_dump(values))
+    assert json.loads(command("track", "sync", "--json").out)["models"] == 3  # that of before the setting, too
+    assert {each.name for each in client.search_logged_models([experiment])} == {*models, "tokenizer-B-L"}
 
 
 def test_a_name_without_a_run_is_refused(project: Workspace) -> None:

@@ -100,7 +100,7 @@ def test_track_without_runs_adds_nothing(command: Command, project: Path) -> Non
     assert "0 runs complete, 0 points added" in ended.out
     assert "nothing to close" in command("track", "doctor").out
     synced = json.loads(command("track", "sync", "--json").out)
-    assert synced == {"uri": f"sqlite:///{project / 'mlflow.db'}", "runs": [], "points_added": 0}
+    assert synced == {"uri": f"sqlite:///{project / 'mlflow.db'}", "runs": [], "points_added": 0, "models": 0}
     assert json.loads(command("track", "doctor", "--json").out) == {"closed": []}
 
 

@@ -33,3 +33,15 @@ def test_a_generator_run_also_says_how_large_its_tokenizer_is(params: Params) ->
     info = generator_info(name, params, model, 10, 20)
     assert info.metrics == {"parameters": 10.0, "tokenizer_parameters": 20.0}
     assert info.tags["tokenizer"] == params.generators[name].tokenizer
+
+
+def test_models_are_logged_where_the_setting_says_so_and_never_those_of_checkpoints() -> None:
+    values = yaml.safe_load(render("smoke"))
+    for setting, wanted in ((None, False), ("never", False), ("finished", True)):
+        values["tracking"] = {"models": setting} if setting else {}
+        values["generators"]["early"] = {"tokenizer": "B-L", "checkpoint": 6}
+        params = parse_params(values)
+        tokenizer = tokenizer_info("S-S", params, params.tokenizer_model("S-S", alignment_dim=8), 1)
+        ar = params.generator_model("S-S", tokens=16, codebook_size=64, classes=9)
+        told = [tokenizer, *(generator_info(name, params, ar, 1, 1) for name in ("S-S", "early"))]
+        assert [each.described()["log_model"] for each in told] == [wanted, wanted, False]

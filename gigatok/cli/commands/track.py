@@ -25,17 +25,28 @@ def register(app: typer.Typer) -> None:
 
 @track_app.command(epilog="Example: gigatok-bench track sync")
 def sync(as_json: _Json = False) -> None:
-    """Send MLflow whatever it lacks of every run; repeating it adds nothing."""
+    """Send MLflow whatever it lacks of every run; repeating it adds nothing.
+
+    With tracking.models: finished in params.yaml also the finished models.
+    """
+    from gigatok.artifacts import Workspace
     from gigatok.cli.files.project import project_root
     from gigatok.config import load_params
     from gigatok.tracking.sync import sync as synchronise
 
     root = project_root()
-    report = synchronise(root / "runs", load_params(root / "params.yaml").tracking)
+    params = load_params(root / "params.yaml")
+    report = synchronise(root / "runs", params.tracking)
+    models = 0
+    if params.tracking.models == "finished":
+        from gigatok.pipeline.registry.models import log_models
+
+        models = len(log_models(params, Workspace(root)))
     if as_json:
-        print(json.dumps(report._asdict(), indent=2))
+        print(json.dumps({**report._asdict(), "models": models}, indent=2))
         return
-    print(f"{report.uri}: {len(report.runs)} runs complete, {report.points_added} points added")
+    also = f", {models} models" if models else ""
+    print(f"{report.uri}: {len(report.runs)} runs complete{also}, {report.points_added} points added")
 
 
 @track_app.command(epilog="Example: gigatok-bench track doctor")

@@ -139,9 +139,11 @@ def trial_settings(project: Path, name: str, setting: Setting, steps: int, gener
         "save_every": max(1, generator_steps // 2), "log_every": max(1, generator_steps // 10),
         "optimizer": {"warmup_steps": warmup}}}}  # fmt: skip
     values["evaluate_tokenizer"] = {**(values.get("evaluate_tokenizer") or {}), "probe": None}  # no objective
+    tracking = {**(values.get("tracking") or {}), "models": "never"}  # a study has many, and none is to be used
     destination = find_destination(params.tracking, Workspace(project).runs)
     if destination.database is not None:  # the trial's folder has another place beside it
-        values["tracking"] = {**(values.get("tracking") or {}), "uri": destination.uri}
+        tracking["uri"] = destination.uri
+    values["tracking"] = tracking
     return values
 
 

@@ -14,8 +14,10 @@ from gigatok.artifacts.journal import parse_lines
 from gigatok.artifacts.outputs.own_files import own_file
 from gigatok.config import GigatokError
 from gigatok.config.reading import json_object_or_none
+from gigatok.tracking.destination import locked
 from gigatok.tracking.ledger import PICTURES, Ledger, ledger_path, read_ledger, signature
 from gigatok.tracking.mlflow import pictures
+from gigatok.tracking.mlflow.models import Source, log_model
 from gigatok.tracking.mlflow.notes import note_tags, run_note
 from gigatok.tracking.mlflow.score_metrics import score_metrics
 from gigatok.tracking.mlflow.shown import grid_step, log_data, log_grid, logged_images, source_tags
@@ -26,6 +28,7 @@ from gigatok.tracking.tail import Tail
 
 logger = logging.getLogger("gigatok.tracking.feed")
 
+_LOCK_SECONDS = 30.0
 _DRAWN = {"pictures.npz": "reconstructions.png", "samples.npz": "samples.png"}
 
 
@@ -52,6 +55,7 @@ class RunFeed:
         self._images: set[tuple[str, int]] | None = None
         self._running = False
         self._belongs = True
+        self._model: str | None = None
 
     def feed(self, store: Store, record: Record, destination: str) -> None:
         """Bring MLflow up to the files. Raises what MLflow raises."""
@@ -71,6 +75,9 @@ class RunFeed:
             self._status = before["status"]
         if not self._running:
             self._note(store, run_id, destination, record, before)
+            if record.model_to_log(self.run) is not None:
+                self._log_model(store, run_id, record)
+                self._note(store, run_id, destination, record, before)
 
     def _find_run(self, store: Store, record: Record, destination: str) -> str:
         if self._run_id is not None:
@@ -228,6 +235,16 @@ class RunFeed:
     def _changed(self, name: str, files: dict[str, Any]) -> bool:
         return name in files and self._uploaded.get(name) != files[name]
 
+    def _log_model(self, store: Store, run_id: str, record: Record) -> None:
+        """The trained model, and the scores that it lacks. Last: its files are large, and may be refused."""
+        tokenizer = self.run
+        if record.kind == "generator":
+            tokenizer = RunFolder(self.run.path.parents[1] / "tokenizers" / record.tags["tokenizer"])
+        source = Source(record.kind, self.run, tokenizer, record.tags["profile"])
+        with locked(store.models_lock, timeout=_LOCK_SECONDS):
+            log_model(store, source, run_id)
+        self._model = record.model_to_log(self.run)
+
     def _log_changed(self, store: Store, run: Any, values: dict[str, float], step: int, moment: float) -> None:
         """Log values whose latest one in MLflow differs, each later than what is there: that one is shown."""
         latest = run.data.metrics
@@ -244,6 +261,7 @@ class RunFeed:
             run_id=run_id,
             weights_sha256=record.weights_sha256,
             fed=fed,
+            model=self._model,
         )
         if ledger != read_ledger(self.run, destination):
             write_json(ledger_path(self.run), ledger.model_dump(mode="json"))

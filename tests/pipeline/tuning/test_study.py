@@ -213,6 +213,13 @@ def test_a_trial_has_the_projects_settings_and_fewer_steps(plan: StudyPlan) -> N
     assert params.reference == load_params(plan.root / "params.yaml").reference
 
 
+def test_no_trial_is_logged_as_a_model(plan: StudyPlan) -> None:
+    path = plan.root / "params.yaml"
+    values = yaml.safe_load(path.read_text())
+    path.write_text(yaml.safe_dump({**values, "tracking": {**values["tracking"], "models": "finished"}}))
+    assert trial_settings(plan.root, "S-S", Setting(0.25, 0.01, 5e-4, 2), 6, 8)["tracking"]["models"] == "never"
+
+
 @pytest.mark.skipif(importlib.util.find_spec("optuna_dashboard") is None, reason="optuna-dashboard is not installed")
 def test_the_dashboard_opens_the_journal(plan: StudyPlan) -> None:
     work(open_study(plan, None), plan, 2, None, silent)
