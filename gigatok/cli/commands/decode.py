@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gigatok.cli.completion import tokenizers
 from gigatok.cli.options import BatchOption
 
 if TYPE_CHECKING:
@@ -27,7 +28,9 @@ def register(app: typer.Typer) -> None:
 
 
 def decode(
-    tokenizer: Annotated[str, typer.Argument(help="A finished run's name or a checkpoint folder.")],
+    tokenizer: Annotated[
+        str, typer.Argument(autocompletion=tokenizers, help="A finished run's name or a checkpoint folder.")
+    ],
     tokens: Annotated[Path, typer.Argument(help="A token file that 'encode' wrote, .npz.")],
     output: Annotated[Path, typer.Option(help="The picture grid of the first images, a .png file.")] = Path(
         "decoded.png"

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from gigatok.cli.completion import tokenizers
 from gigatok.cli.options import BatchOption
 
 
@@ -20,7 +21,9 @@ def register(app: typer.Typer) -> None:
 
 
 def encode(
-    tokenizer: Annotated[str, typer.Argument(help="A finished run's name or a checkpoint folder.")],
+    tokenizer: Annotated[
+        str, typer.Argument(autocompletion=tokenizers, help="A finished run's name or a checkpoint folder.")
+    ],
     images: Annotated[list[Path], typer.Argument(help="Image files or folders.")],
     output: Annotated[Path, typer.Option(help="Token file, .npz; its manifest is the .json beside it.")] = Path(
         "tokens.npz"

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from gigatok.cli.completion import profiles
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -13,7 +15,7 @@ def register(app: typer.Typer) -> None:
 
 
 def profile(
-    name: Annotated[str, typer.Argument(metavar="smoke|nano|mini|paper", help="How big.")],
+    name: Annotated[str, typer.Argument(metavar="smoke|nano|mini|paper", autocompletion=profiles, help="How big.")],
     suite: Annotated[str, typer.Option(metavar="core|full", help="How many runs.")] = "core",
     seeds: Annotated[str, typer.Option(help="Train tokenizers once with each of these seeds, e.g. 0,1,2.")] = "",
     generators: Annotated[

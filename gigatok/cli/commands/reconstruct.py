@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gigatok.cli.completion import tokenizers
 from gigatok.cli.options import BatchOption
 
 if TYPE_CHECKING:
@@ -25,7 +26,9 @@ def register(app: typer.Typer) -> None:
 
 
 def reconstruct(
-    tokenizer: Annotated[str, typer.Argument(help="A finished run's name or a checkpoint folder.")],
+    tokenizer: Annotated[
+        str, typer.Argument(autocompletion=tokenizers, help="A finished run's name or a checkpoint folder.")
+    ],
     images: Annotated[
         list[Path] | None, typer.Argument(help="Image files or folders; none: 8 validation images.")
     ] = None,

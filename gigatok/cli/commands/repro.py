@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from gigatok.cli.completion import stages
 from gigatok.cli.options import SetOption, program, refuse_both, shown
 
 
@@ -19,7 +20,10 @@ def register(app: typer.Typer) -> None:
 
 def repro(
     targets: Annotated[
-        list[str] | None, typer.Argument(help="DVC stages or groups (train_tokenizer) to bring up to date; none: all.")
+        list[str] | None,
+        typer.Argument(
+            autocompletion=stages, help="DVC stages or groups (train_tokenizer) to bring up to date; none: all."
+        ),
     ] = None,
     jobs: Annotated[int, typer.Option(min=0, help="Stages at one time; 0: what the machine carries.")] = 0,
     profile: Annotated[str | None, typer.Option(help="Rewrite params.yaml first, if it is of another profile.")] = None,

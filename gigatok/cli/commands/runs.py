@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gigatok.cli.completion import old_runs
+from gigatok.cli.completion import runs as known_runs
+
 if TYPE_CHECKING:
     from gigatok.artifacts import Difference, Score
     from gigatok.pipeline.trainings.comparison import Comparison, ScorePair
@@ -72,9 +75,15 @@ def runs(
 @runs_app.command("compare", epilog="Example: gigatok-bench runs compare S-S .old/tokenizers-S-S-1")
 def compare(
     left: Annotated[
-        str | None, typer.Argument(help="A run as 'gigatok-bench runs' names it, or a fingerprint's beginning.")
+        str | None,
+        typer.Argument(
+            autocompletion=known_runs, help="A run as 'gigatok-bench runs' names it, or a fingerprint's beginning."
+        ),
     ] = None,
-    right: Annotated[str | None, typer.Argument(help="Another one; none: what was set aside last of its name.")] = None,
+    right: Annotated[
+        str | None,
+        typer.Argument(autocompletion=known_runs, help="Another one; none: what was set aside last of its name."),
+    ] = None,
     previous: Annotated[
         bool, typer.Option("--previous", help="A line for each model: main scores before and now. Without names.")
     ] = False,
@@ -104,7 +113,9 @@ def compare(
 
 @runs_app.command("restore", epilog="Example: gigatok-bench runs restore .old/tokenizers-S-S-1")
 def restore(
-    run: Annotated[str, typer.Argument(help="A run that was set aside, or that DVC's cache holds.")],
+    run: Annotated[
+        str, typer.Argument(autocompletion=old_runs, help="A run that was set aside, or that DVC's cache holds.")
+    ],
     name: Annotated[str | None, typer.Option(help="Its tokenizer or generator, where only the cache has it.")] = None,
     as_json: _Json = False,
 ) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gigatok.cli.completion import generators, tokenizers
 from gigatok.cli.options import BatchOption, SeedOption, finite
 
 if TYPE_CHECKING:
@@ -39,10 +40,15 @@ def register(app: typer.Typer) -> None:
 
 
 def sample(
-    generator: Annotated[str, typer.Argument(help="A finished run's name or a checkpoint folder.")],
+    generator: Annotated[
+        str, typer.Argument(autocompletion=generators, help="A finished run's name or a checkpoint folder.")
+    ],
     classes: _Classes,
     tokenizer: Annotated[
-        str | None, typer.Option(help="Run or folder that decodes; none: the one the run was trained with.")
+        str | None,
+        typer.Option(
+            autocompletion=tokenizers, help="Run or folder that decodes; none: the one the run was trained with."
+        ),
     ] = None,
     per_class: Annotated[int, typer.Option(min=1, max=10_000, help="Images of each class, one row of the grid.")] = 8,
     cfg_scale: _Scale = 1.0,

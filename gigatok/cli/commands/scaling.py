@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gigatok.cli.completion import sizes
 from gigatok.cli.options import SetOption, refuse_both
 from gigatok.cli.scaling_view import ScalingView, scaling_view
 
@@ -27,7 +28,8 @@ def register(app: typer.Typer) -> None:
 
 def scaling(
     sizes: Annotated[
-        str, typer.Option(help="Any of s, b, l, xl, 3b, or tokenizers by name, separated by commas.")
+        str,
+        typer.Option(autocompletion=sizes, help="Any of s, b, l, xl, 3b, or tokenizers by name, separated by commas."),
     ] = "s,b,l,xl,3b",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, nothing else, on stdout.")] = False,
     profile: Annotated[str | None, typer.Option(help="Rewrite params.yaml first, if it is of another profile.")] = None,

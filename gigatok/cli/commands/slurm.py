@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from gigatok.cli.completion import trainings
+
 STAGES = ("train_tokenizer", "train_generator")
 SCRIPT = r"""#!/bin/bash
 #SBATCH --job-name={job}
@@ -68,7 +70,9 @@ def register(app: typer.Typer) -> None:
 
 
 def slurm(
-    stages: Annotated[list[str], typer.Argument(help="Training stages, e.g. train_tokenizer@XL-XXL.")],
+    stages: Annotated[
+        list[str], typer.Argument(autocompletion=trainings, help="Training stages, e.g. train_tokenizer@XL-XXL.")
+    ],
     nodes: Annotated[int, typer.Option(help="Nodes of the job.", min=1)] = 1,
     gpus: Annotated[int, typer.Option(help="GPUs of each node.", min=1)] = 8,
     time: Annotated[str, typer.Option(help="Time limit, as Slurm writes it.")] = "24:00:00",

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from gigatok.cli.completion import models as all_models
+
 track_app = typer.Typer(
     no_args_is_help=True,
     help="Keep MLflow in line with the run folders.",
@@ -66,7 +68,10 @@ def doctor(as_json: _Json = False) -> None:
 
 @track_app.command(epilog="Example: gigatok-bench track models S-S --register")
 def models(
-    names: Annotated[list[str] | None, typer.Argument(help="Tokenizers and generators by name; none: all.")] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(autocompletion=all_models, help="Tokenizers and generators by name; none: all."),
+    ] = None,
     register: Annotated[
         bool, typer.Option("--register", help="Give versions in MLflow's registry, with aliases: rungs, best-rfid.")
     ] = False,

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from gigatok.cli.completion import kinds, models
 from gigatok.cli.options import SetOption
 
 KINDS = ("tokenizer", "generator")
@@ -22,8 +23,8 @@ def register(app: typer.Typer) -> None:
 
 
 def train(
-    kind: Annotated[str, typer.Argument(help="tokenizer or generator.")],
-    name: Annotated[str, typer.Argument(help="One of those in params.yaml.")],
+    kind: Annotated[str, typer.Argument(autocompletion=kinds, help="tokenizer or generator.")],
+    name: Annotated[str, typer.Argument(autocompletion=models, help="One of those in params.yaml.")],
     settings: SetOption = None,
 ) -> None:
     """Train one model as its stage would, with the processes that section launch of params.yaml asks for.

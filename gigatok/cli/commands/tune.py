@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gigatok.cli.completion import generators, tokenizers
 from gigatok.cli.options import finite
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def register(app: typer.Typer) -> None:
 
 @tune_app.command(epilog="Example: gigatok-bench tune tokenizer S-S --trials 12 --minutes 10")
 def tokenizer(
-    name: Annotated[str, typer.Argument(help="One of tokenizers in params.yaml.")],
+    name: Annotated[str, typer.Argument(autocompletion=tokenizers, help="One of tokenizers in params.yaml.")],
     trials: Annotated[
         int, typer.Option(min=1, help="Trials in all, those of other workers and earlier calls too.")
     ] = 12,
@@ -87,7 +88,9 @@ def tokenizer(
 
 @tune_app.command(epilog="Example: gigatok-bench tune guidance S-S --trials 12 --samples 144")
 def guidance(
-    name: Annotated[str, typer.Argument(help="One of generators in params.yaml; it must be trained.")],
+    name: Annotated[
+        str, typer.Argument(autocompletion=generators, help="One of generators in params.yaml; it must be trained.")
+    ],
     trials: Annotated[int, typer.Option(min=1, help="Settings besides no guidance.")] = 24,
     samples: Annotated[str, typer.Option(help="Rising counts at which the worse half is given up, e.g. 144,288.")] = "",
     scales: Annotated[str, typer.Option(help="Scales to try.")] = "1.25,1.5,1.75,2,2.5,3,4",

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gigatok.cli.completion import sizes
+
 if TYPE_CHECKING:
     from gigatok.tracking.addresses import View
     from gigatok.tracking.destination import Destination
@@ -26,7 +28,8 @@ def register(app: typer.Typer) -> None:
 def ui(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on this machine.")] = 5000,
     compare: Annotated[
-        str | None, typer.Option(help="Sizes or tokenizers to plot against each other, e.g. s,b,l,xl,3b.")
+        str | None,
+        typer.Option(autocompletion=sizes, help="Sizes or tokenizers to plot against each other, e.g. s,b,l,xl,3b."),
     ] = None,
     print_only: Annotated[bool, typer.Option("--print", help="Print the command, do not run it.")] = False,
 ) -> None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gigatok.cli.completion import networks
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -54,7 +56,10 @@ def list_weights(
 
 @weights_app.command(epilog="Example: gigatok-bench weights fetch vgg16 inception-2015")
 def fetch(
-    names: Annotated[list[str] | None, typer.Argument(help="Networks by name; none: what params.yaml needs.")] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(autocompletion=networks, help="Networks by name; none: what params.yaml needs."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, nothing else, on stdout.")] = False,
 ) -> None:
     """Download weights once; everything else then works without a network."""
