@@ -68,7 +68,7 @@ def variables(*words: str) -> dict[str, str]:
                 for kind in ("tokenizer", "generator")
                 for key in ("", *(f"@{name}" for name in NAMES))
             ],
-        ),  # fmt: skip
+        ),
         ("repro report |pre", ["prepare"]),
         ("repro |train_tokenizer@L", ["train_tokenizer@L-XL"]),  # zsh and fish send the word whole
         ("repro train_tokenizer @ |L", ["L-XL"]),  # Bash replaces what follows the @
