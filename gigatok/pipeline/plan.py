@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gigatok.config import Params
+    from gigatok.pipeline.runner import Graph
 
 
 def planned_stages(root: Path, params: Params, targets: Iterable[str]) -> list[str]:
     """Stages of ``targets`` (none: all) that would run once ``params.yaml`` said ``params``.
 
-    Where only the suite differs, runs whose entries stay as they are would be reused.
+    A stage that is up to date stays so if the settings that it reads, as ``dvc.yaml`` names them, stay as they are.
     """
     from gigatok.config import ConfigError, load_params
     from gigatok.pipeline.runner import read_graph
@@ -34,25 +35,26 @@ def planned_stages(root: Path, params: Params, targets: Iterable[str]) -> list[s
         graph = graph.upstream(wanted & set(graph.stages)) if targets else graph
         outdated = graph.outdated()
         return [name for name in graph.order() if name in outdated]
-    kept: set[str] = set()
-    if graph and before and before.model_copy(update=_entries(params)) == params:
-        kept = {name for name in set(graph.stages) - graph.outdated() if _unchanged(name, before, params)}
+    kept = _unaffected(graph, before, params) if graph and before else set()
     known = graph.upstream(wanted & set(graph.stages)).order() if graph and targets else expected
     return [name for name in known if name not in kept]
 
 
-def _entries(params: Params) -> dict[str, object]:
-    return {"suite": params.suite, "tokenizers": params.tokenizers, "generators": params.generators}
+def _unaffected(graph: Graph, before: Params, after: Params) -> set[str]:
+    """Stages that are up to date, read no setting that will be another one, and need no stage that will run."""
+    old, new = before.model_dump(mode="json"), after.model_dump(mode="json")
+    outdated, kept = graph.outdated(), set[str]()
+    for name in graph.order():
+        stage = graph.stages[name]
+        same = all(_at(old, path) == _at(new, path) for path in stage.settings)
+        if same and name not in outdated and kept.issuperset(stage.needs):
+            kept.add(name)
+    return kept
 
 
-def _unchanged(stage: str, before: Params, after: Params) -> bool:
-    """Whether the stage, up to date now, stays so: the report never does."""
-    work, _, name = stage.partition("@")
-    if not name:
-        return work != "report"
-    tokenizer = name if work.endswith("tokenizer") else None
-    if tokenizer is None:
-        if before.generators.get(name) != after.generators.get(name):
-            return False
-        tokenizer = after.generators[name].tokenizer
-    return before.tokenizers.get(tokenizer) == after.tokenizers.get(tokenizer)
+def _at(values: Mapping[str, Any], path: str) -> Any:
+    """The setting of a dotted path; ``None`` where there is none."""
+    found: Any = values
+    for key in path.split("."):
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return found

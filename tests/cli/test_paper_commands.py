@@ -185,9 +185,31 @@ def finished(monkeypatch: pytest.MonkeyPatch, project: Path) -> Path:
     names = [f"{work}_tokenizer@{name}" for name in params.tokenizers for work in ("train", "evaluate")]
     names += [f"{work}_generator@{name}" for name in params.generators for work in ("train", "evaluate")]
     data = ("criteria", "prepare", "teacher", "reference")
-    stages = {name: Stage(name=name, changed=False) for name in (*data, *names, "report")}
+    stages = {name: _up_to_date(name) for name in (*data, *names, "report")}
     monkeypatch.setattr("gigatok.pipeline.runner.read_graph", lambda root: Graph(stages))
     return project
+
+
+NEEDS = {
+    "train_tokenizer": ("prepare", "teacher"),
+    "evaluate_tokenizer": ("prepare", "reference", "train_tokenizer"),
+    "train_generator": ("prepare", "train_tokenizer"),
+    "evaluate_generator": ("prepare", "reference", "train_tokenizer", "train_generator"),
+}
+
+
+def _up_to_date(name: str) -> Stage:
+    """A stage with the settings that ``dvc.yaml`` names; generators are called like their tokenizers."""
+    work, at, key = name.partition("@")
+    declared = yaml.safe_load((Path(__file__).parents[2] / "dvc.yaml").read_text())["stages"][work]
+    settings = declared.get("do", declared).get("params", ())
+    needs = (need + at + key if need.startswith("train") else need for need in NEEDS.get(work, ()))
+    return Stage(
+        name=name,
+        changed=False,
+        needs=tuple(needs),
+        settings=tuple(path.replace("${key}", key) for path in settings),
+    )
 
 
 def test_nothing_would_run_of_a_finished_suite(finished: Path) -> None:
@@ -204,6 +226,19 @@ def test_suite_full_reuses_what_core_ran(finished: Path) -> None:
 def test_another_profile_reuses_nothing(finished: Path) -> None:
     values = {**_values("core"), "base": {"seed": 1}}
     assert "train_tokenizer@S-S" in planned_stages(finished, parse_params(values), ())
+
+
+def test_a_changed_setting_concerns_the_stages_that_read_it_and_those_that_follow(finished: Path) -> None:
+    values = _values("core")
+    values["train_generator"] = {**values["train_generator"], "steps": 7}  # type: ignore[dict-item]
+    planned = planned_stages(finished, parse_params(values), ())
+    assert {name.partition("@")[0] for name in planned} == {"train_generator", "evaluate_generator"}
+    assert planned_stages(finished, parse_params(values), ["evaluate_tokenizer"]) == []
+    values = _values("core")
+    values["tokenizers"]["S-S"] = {**values["tokenizers"]["S-S"], "overrides": {"steps": 7}}  # type: ignore[index]
+    planned = planned_stages(finished, parse_params(values), ["evaluate_generator"])
+    followed = {f"{work}@S-S" for work in ("train_tokenizer", "train_generator", "evaluate_generator")}
+    assert set(planned) == followed
 
 
 def test_paper_dry_run_changes_nothing(command: Command, finished: Path) -> None:

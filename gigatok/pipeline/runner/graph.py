@@ -31,6 +31,8 @@ class Stage:
     """``meta: {first: true}`` in ``dvc.yaml``: of all stages that can start, it does so before the others."""
     damaged: tuple[str, ...] = ()
     """Outputs that are not what the stage wrote, although nothing that it depends on has changed."""
+    settings: tuple[str, ...] = ()
+    """Settings of ``params.yaml`` that it reads, by dotted path."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,7 @@ def read_graph(root: Path) -> Graph:
                     changed=stage.addressing in status,
                     first=bool((stage.meta or {}).get("first")),
                     damaged=_damaged(status.get(stage.addressing, [])),
+                    settings=tuple(sorted(name for dep in stage.deps for name in getattr(dep, "params", ()))),
                 )
                 for stage in graph
             ]
