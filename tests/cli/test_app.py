@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import subprocess
 import sys
+import typing
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -156,11 +157,17 @@ def test_unknown_option_is_a_usage_error(command: Command) -> None:
     assert len(ended.err.splitlines()) == 1
 
 
+def takes_a_fraction(command: Any, parameter: Any) -> bool:
+    """By the annotation of the function behind it: a number that need not be whole, or none."""
+    annotation = typing.get_type_hints(command.callback).get(parameter.name)
+    return float in (annotation, *typing.get_args(annotation))
+
+
 FRACTIONS = [
     (name, parameter.opts[-1])
     for name, each in COMMANDS.items()
     for parameter in each.params
-    if parameter.type.name.startswith("float")
+    if each.callback is not None and takes_a_fraction(each, parameter)
 ]
 
 
