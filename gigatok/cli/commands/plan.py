@@ -28,6 +28,12 @@ _COLUMNS = {
 }
 """Columns of the table and the parts they add up; ``--json`` has every part."""
 
+_Utilisation = Annotated[
+    float,
+    typer.Option(min=0.01, max=1.0, callback=finite, help="Share of the GPU's peak speed that training reaches."),
+]
+_Price = Annotated[float | None, typer.Option(min=0, callback=finite, help="Of a GPU and an hour: adds costs.")]
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -44,13 +50,8 @@ def plan(
     gpu: Annotated[str, typer.Option(help="GPU by name, e.g. a100, h100, h200.")] = "h100",
     gpus: Annotated[int, typer.Option(min=1, help="GPUs of a node.")] = 8,
     nodes: Annotated[int, typer.Option(min=1, help="Nodes.")] = 1,
-    utilisation: Annotated[
-        float,
-        typer.Option(min=0.01, max=1.0, callback=finite, help="Share of the GPU's peak speed that training reaches."),
-    ] = 0.4,
-    price: Annotated[
-        float | None, typer.Option(min=0, callback=finite, help="Of a GPU and an hour: adds costs.")
-    ] = None,
+    utilisation: _Utilisation = 0.4,
+    price: _Price = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, nothing else, on stdout.")] = False,
 ) -> None:
     """Plan the trainings of some sizes: memory of every part under one GPU, DDP and FSDP2, hours and disk.

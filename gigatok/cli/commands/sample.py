@@ -17,6 +17,13 @@ if TYPE_CHECKING:
     from gigatok.config import ArConfig, TokenizerConfig
 
 
+_Generator = Annotated[
+    str, typer.Argument(autocompletion=generators, help="A finished run's name or a checkpoint folder.")
+]
+_Tokenizer = Annotated[
+    str | None,
+    typer.Option(autocompletion=tokenizers, help="Run or folder that decodes; none: the one the run was trained with."),
+]
 _Classes = Annotated[
     str, typer.Option(help="Numbers or names, separated by commas, e.g. 207,980; 'list' prints all and ends.")
 ]
@@ -40,16 +47,9 @@ def register(app: typer.Typer) -> None:
 
 
 def sample(
-    generator: Annotated[
-        str, typer.Argument(autocompletion=generators, help="A finished run's name or a checkpoint folder.")
-    ],
+    generator: _Generator,
     classes: _Classes,
-    tokenizer: Annotated[
-        str | None,
-        typer.Option(
-            autocompletion=tokenizers, help="Run or folder that decodes; none: the one the run was trained with."
-        ),
-    ] = None,
+    tokenizer: _Tokenizer = None,
     per_class: Annotated[int, typer.Option(min=1, max=10_000, help="Images of each class, one row of the grid.")] = 8,
     cfg_scale: _Scale = 1.0,
     cfg_schedule: _Schedule = "constant",
