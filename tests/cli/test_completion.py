@@ -22,7 +22,8 @@ from gigatok.config.profiles import render
 ROOT = Path(__file__).parents[2]
 PROGRAM = typer.main.get_command(app)
 VARIABLE = "_GIGATOK_BENCH_COMPLETE"
-SECONDS = 0.3
+SECONDS, MORE = 0.3, 0.06
+"""CPU seconds of an answer; on a slow or busy machine what it may take besides the time of the command's help."""
 NAMES = [*yaml.safe_load(render("smoke"))["tokenizers"]]
 
 
@@ -119,20 +120,25 @@ def test_an_answer_is_quick_and_loads_nothing_heavy(project: Path) -> None:
         "main()\n"
     )
     for words in (("repro", "train_tokenizer@XL"), ("runs", "compare", ".old")):
-        environment = {**os.environ, **variables(*words)}
-        seconds = []
+        answers, helps = [], []
         for _ in range(5):
-            before = resource.getrusage(resource.RUSAGE_CHILDREN)
-            done = subprocess.run(
-                [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
-            )
-            after = resource.getrusage(resource.RUSAGE_CHILDREN)
-            seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-            assert done.stdout.splitlines()[-1].strip() == "loaded:"
-            assert words[-1] in done.stdout
-            if seconds[-1] < SECONDS:
+            seconds, said = cpu_seconds(code, variables(*words))
+            answers.append(seconds)
+            helps.append(cpu_seconds(code.replace("['gigatok-bench']", f"{['', *words[:-1], '--help']}"), {})[0])
+            assert said.splitlines()[-1].strip() == "loaded:"
+            assert words[-1] in said
+            if answers[-1] < SECONDS:
                 break
-        assert min(seconds) < SECONDS, words
+        assert min(answers) < max(SECONDS, min(helps) + MORE), words
+
+
+def cpu_seconds(code: str, environment: dict[str, str]) -> tuple[float, str]:
+    """CPU time of a program, and what it printed."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    environment = {**os.environ, **environment}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, done.stdout
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="no Bash here")
