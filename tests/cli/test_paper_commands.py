@@ -232,7 +232,8 @@ def test_a_changed_setting_concerns_the_stages_that_read_it_and_those_that_follo
     values = _values("core")
     values["train_generator"] = {**values["train_generator"], "steps": 7}  # type: ignore[dict-item]
     planned = planned_stages(finished, parse_params(values), ())
-    assert {name.partition("@")[0] for name in planned} == {"train_generator", "evaluate_generator"}
+    concerned = {name.partition("@")[0] for name in planned}
+    assert concerned - {"timing", "report"} == {"train_generator", "evaluate_generator"}
     assert planned_stages(finished, parse_params(values), ["evaluate_tokenizer"]) == []
     values = _values("core")
     values["tokenizers"]["S-S"] = {**values["tokenizers"]["S-S"], "overrides": {"steps": 7}}  # type: ignore[index]
