@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import transcripts
 import yaml
 
+from gigatok.cli.tables import WIDTH
 from gigatok.config import RUNGS
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.long(220)]
@@ -25,8 +27,11 @@ LEFT_OUT = ("S-L", "S-L-no-sem", "B-L-no-sem")
 """Of suite ``core``: they do what the other six do, in other sizes."""
 
 
+_AUTHOR = ("-c", "user.name=x", "-c", "user.email=x@y", "-c", "commit.gpgsign=false")
+
+
 class Clone:
-    """A clone of this repository with the working tree's changes laid over it."""
+    """A clone of this repository with the working tree's changes as a commit."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -37,6 +42,8 @@ class Clone:
                 shutil.copy2(ROOT / name, folder / name)
             elif name:
                 (folder / name).unlink(missing_ok=True)
+        _git(folder, "add", "--all")
+        _git(folder, *_AUTHOR, "commit", "--quiet", "--allow-empty", "-m", "the working tree")
 
     def run(self, module: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """``python -m module arguments`` with the clone's code; must succeed."""
@@ -179,6 +186,24 @@ def test_training_again_from_scratch_gives_equal_bytes(clone: Clone) -> None:
     clone.dvc("repro", "--force", "--single-item", *stages)
     for file in files:
         assert file.read_bytes() == before[file], file
+
+
+def test_transcripts_are_what_the_commands_print(clone: Clone) -> None:
+    """Those of the page that walks through a finished project; what it should show now is left in ``build/``."""
+    page = (ROOT / "docs" / "session.md").read_text()
+    session = transcripts.commands(page, "console smoke")
+    assert len(session) > 12
+    environment = {**_clean_environment(), "PYTHONPATH": str(clone.folder), "MLFLOW_DISABLE_TELEMETRY": "true"}
+    printed = transcripts.play(session, clone.folder, environment)
+    written = ROOT / "build" / "transcripts" / "session.md"
+    written.parent.mkdir(parents=True, exist_ok=True)
+    written.write_text(transcripts.rewritten(page, "console smoke", printed))
+    for each, now in zip(session, printed, strict=True):
+        assert transcripts.words(now) == transcripts.words(each.output), f"{each.line}: compare with {written}"
+        assert (
+            max((len(line) for line in now.splitlines() if max(map(len, line.split()), default=0) < 40), default=0)
+            <= WIDTH
+        ), each.line
 
 
 def _children_seconds() -> float:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import pytest
 import torch
 import torch.nn.functional as F
+import transcripts
 import typer
 import yaml
 from torch import Tensor
@@ -39,7 +40,7 @@ class Command(NamedTuple):
 def commands(page: Path) -> list[Command]:
     """Commands of this program, in code blocks and in backticks."""
     text = page.read_text()
-    blocks = re.findall(r"^```[a-z]*\n(.*?)^```", text, re.M | re.S)
+    blocks = re.findall(r"^```[a-z ]*\n(.*?)^```", text, re.M | re.S)
     lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
     spans = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S))
     found = []
@@ -80,27 +81,22 @@ def test_pages_have_commands() -> None:
     assert sum(len(commands(page)) for page in PAGES) > 100
 
 
-def transcripts() -> list[tuple[str, str]]:
-    """Command and output of every console block."""
-    found = []
-    for page in PAGES:
-        for block in re.findall(r"^```console\n(.*?)^```", page.read_text(), re.M | re.S):
-            for part in re.split(r"^\$ ", block, flags=re.M)[1:]:
-                line, _, output = part.partition("\n")
-                found.append((line, output))
-    return found
-
-
 def test_transcripts_are_what_the_commands_print(tmp_path: Path) -> None:
+    """Those of a project without runs, letter by letter; the others are in ``tests/test_pipeline.py``."""
     (tmp_path / "dvc.yaml").write_text("stages: {}\n")
     (tmp_path / "params.yaml").write_text(render("smoke"))
-    assert len(transcripts()) >= 6
-    for line, output in transcripts():
-        words = [sys.executable, "-m", "gigatok.cli.app", *shlex.split(line)[1:]]
+    found = [each for page in PAGES for each in transcripts.commands(page.read_text(), "console")]
+    assert len(found) >= 6
+    for each in found:
         done = subprocess.run(
-            words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+            [sys.executable, "-m", "gigatok.cli.app", *each.words],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
         )
-        assert done.stdout == output, line
+        assert done.stdout == each.output, each.line
 
 
 def test_the_drawn_graph_is_the_pipelines() -> None:

@@ -39,7 +39,7 @@ def git(patient: Patient) -> Iterator[Check]:
         yield Check("Git", "note", f"commit {state.commit[:9]} and changes that no commit has",
                     "commit them: scores name the commit, and say that it was changed")  # fmt: skip
     else:
-        yield Check("Git", "ok", f"commit {state.commit[:9]}, nothing uncommitted")
+        yield Check("Git", "ok", f"commit {state.commit[:9]}, no code uncommitted")
 
 
 def dvc(patient: Patient) -> Iterator[Check]:
