@@ -15,6 +15,7 @@ from gigatok.artifacts.weights import require_sound
 from gigatok.config import ArConfig, GigatokError, TokenizerConfig
 from gigatok.config.reading import read_json
 from gigatok.models import ArModel, Tokenizer
+from gigatok.models.sizes import without_values
 
 SectionT = TypeVar("SectionT", TokenizerConfig, ArConfig)
 
@@ -74,7 +75,7 @@ def load_tokenizer_at(run: RunFolder, step: int | Literal["final"]) -> Tokenizer
 def load_ar_dir(folder: Path | str) -> ArModel:
     """The AR model in a folder of ``save_model``, in eval mode. Raises as ``load_tokenizer_dir``."""
     config = _read_config(folder, ArConfig)
-    with torch.device("meta"):
+    with without_values():
         model = ArModel(config)
     _load_into(model, RunFolder(folder).weights_path, noted_sha256(folder))
     return model
@@ -116,7 +117,7 @@ def _kept_sha256(folder: Path, path: Path) -> str:
 def _tokenizer(folder: Path | str, path: Path, sha256: str) -> Tokenizer:
     """That of a folder with the weights in ``path``, in eval mode."""
     config = _read_config(folder, TokenizerConfig)
-    with torch.device("meta"):
+    with without_values():
         tokenizer = Tokenizer(config)
     _load_into(tokenizer, path, sha256)
     return tokenizer

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from pydantic import ValidationError
 from torch import Tensor
 
@@ -20,6 +19,7 @@ from gigatok.interop.files import StateDict, read_checkpoint, state_in
 from gigatok.interop.names import PREFIXES, official_name, official_shape
 from gigatok.interop.official_ar import convert_ar
 from gigatok.models import AR_MODELS, TOKENIZERS, ArModel, Tokenizer
+from gigatok.models.sizes import without_values
 
 UNUSED = {"quantize.codebook_used": "ring buffer of past indices, a statistic of the training process"}
 """Official tensors that no network of ours needs, and why."""
@@ -52,7 +52,7 @@ def load_tokenizer(source: Mapping[str, Any] | Path | str, name: str | None = No
                 f"encoder {_size(config.encoder)}, decoder {_size(config.decoder)}; pass that size's name"
             )
     config, converted = convert_tokenizer(state, expected)
-    with torch.device("meta"):
+    with without_values():
         tokenizer = Tokenizer(config)
     tokenizer.load_state_dict(converted, assign=True)
     return tokenizer.eval()
@@ -69,7 +69,7 @@ def load_ar(source: Mapping[str, Any] | Path | str, name: str | None = None) -> 
             "pass the name of its own size"
         )
     require_sound(converted, "the checkpoint")
-    with torch.device("meta"):
+    with without_values():
         model = ArModel(config)
     model.load_state_dict({key: tensor.float() for key, tensor in converted.items()}, assign=True)
     return model.eval()
@@ -83,7 +83,7 @@ def convert_tokenizer(
     ``like`` gives what no tensor shows: aligned block and gradient of the quantizer.
     """
     config = infer_config(state, like)
-    with torch.device("meta"):
+    with without_values():
         wanted = Tokenizer(config).state_dict()
     official = {official_name(name, config): name for name in wanted}
     _require_same_names(set(official), set(state) - set(UNUSED))

@@ -87,7 +87,7 @@ class Tokenizer(nn.Module):
             None if config.alignment_layer is None else alignment_mlp(config.decoder.width, config.alignment_dim)
         )
         self.cnn_decoder = CnnDecoder(config.cnn)
-        if config.initialisation == "spatial":
+        if config.initialisation == "spatial" and not self.quantizer.codebook.is_meta:
             start_spatially(self, config)
 
     def forward(self, images: Tensor, shortcut: bool = False) -> TokenizerOutput:

@@ -27,11 +27,10 @@ class Count:
 @functools.cache
 def count_models() -> tuple[Count, ...]:
     """All named models at paper scale, counted on the meta device once a process: nothing is allocated."""
-    import torch
-
     from gigatok.models import AR_MODELS, TOKENIZERS, build_ar, build_tokenizer, parameters_by_part
+    from gigatok.models.sizes import without_values
 
-    with torch.device("meta"):
+    with without_values():
         tokenizers = {name: build_tokenizer(name) for name in TOKENIZERS}
         tokenizers[RELEASED] = build_tokenizer("S-S-2d", block="qformer")
         generators = {name: build_ar(name) for name in AR_MODELS}

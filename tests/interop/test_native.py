@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -46,6 +49,25 @@ def test_ar_round_trip(tmp_path: Path) -> None:
     indices, classes = torch.randint(32, (2, 16)), torch.tensor([0, 2])
     with torch.no_grad():
         assert torch.equal(load_ar_dir(tmp_path)(indices, classes), model(indices, classes))
+
+
+def test_loading_brings_no_compiler(tmp_path: Path) -> None:
+    """To fill weights that are about to be replaced torch imported its compiler: longer than all else of loading."""
+    spatial = CONFIG.replace(initialisation="spatial")
+    save_model(tmp_path / "S", Tokenizer(spatial), spatial, {})
+    save_model(tmp_path / "T", Tokenizer(CONFIG), CONFIG, {})
+    save_model(tmp_path / "G", ArModel(AR), AR, {})
+    program = (
+        "import sys\n"
+        "from gigatok.interop.native import load_ar_dir, load_tokenizer_dir\n"
+        "load_tokenizer_dir('S'), load_tokenizer_dir('T'), load_ar_dir('G')\n"
+        "print(sorted({'sympy', 'torch._dynamo', 'torch.distributed.tensor'} & set(sys.modules)))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
 
 
 def test_equal_models_give_equal_files(tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ import pytest
 import torch
 from torch import nn
 
-from gigatok.config import ConfigError
+from gigatok.config import CnnConfig, ConfigError, TransformerSize
 from gigatok.models import AR_MODELS, TOKENIZERS, build_ar, build_tokenizer, parameters_by_part
+from gigatok.models.sizes import without_values
 
 TOTALS = {
     "S-S": 136_073_227,
@@ -74,6 +75,22 @@ def test_counting_all_takes_seconds_and_no_memory() -> None:
 def test_shared_parameters_count_once() -> None:
     shared = nn.Linear(3, 2)
     assert parameters_by_part(nn.ModuleDict({"a": shared, "b": shared, "c": nn.Linear(1, 1)})) == {"a": 8, "c": 2}
+
+
+def test_without_values_shapes_are_those_of_real_models_and_others_are_filled_as_ever() -> None:
+    size = TransformerSize(width=16, depth=1, heads=2)
+    cnn = CnnConfig(channels=8, multipliers=(1, 2), latent_channels=16, groups=4)
+    overrides = {"image_size": 16, "cnn": cnn, "encoder": size, "decoder": size, "alignment_layer": 1}
+    with without_values():
+        shapes = build_tokenizer("S-S", **overrides)
+        torch.manual_seed(0)
+        filled = nn.init.normal_(torch.empty(3, device="cpu"))
+    real = build_tokenizer("S-S", **overrides)
+    torch.manual_seed(0)
+    assert torch.equal(filled, torch.randn(3))
+    assert all(tensor.is_meta for tensor in shapes.state_dict().values())
+    of_each = [{name: (value.shape, value.dtype) for name, value in m.state_dict().items()} for m in (shapes, real)]
+    assert of_each[0] == of_each[1]
 
 
 def test_overrides_reach_the_config() -> None:
