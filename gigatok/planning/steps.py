@@ -255,8 +255,24 @@ def _update(module: nn.Module, section: OptimizerSection, ema_decay: float, memo
     return [optimizer, ema]
 
 
+class _NoModules:
+    """Counts belong to the whole. ``FlopCounterMode`` wants to know in which module it is, and to know it in the backward
+    pass keeps the graph of every module's inputs, with all that blocks have computed again, until the end."""
+
+    def __init__(self) -> None:
+        self.parents = {"Global"}
+
+    def __enter__(self) -> None:
+        """Nothing to begin."""
+
+    def __exit__(self, *args: object) -> None:
+        """Nothing to end."""
+
+
 def _counter() -> FlopCounterMode:
-    return FlopCounterMode(display=False, custom_mapping=dict(attention_counters()))
+    counter = FlopCounterMode(display=False, custom_mapping=dict(attention_counters()))
+    counter.mod_tracker = _NoModules()  # type: ignore[assignment]
+    return counter
 
 
 def _trace(memory: LiveMemory, counter: FlopCounterMode, module: nn.Module, held: list[object]) -> StepTrace:
