@@ -18,6 +18,9 @@ CORE_FLOPS = 50e9
 """Operations a second of one CPU core that trains: of the model's own ones, while losses, adversary and the encoding of
 all images run beside them. The 18 tokenizers of the reports of ``nano`` and ``mini`` reached 42 to 59, generators 34 to
 57 (two 2.8 GHz cores, a run on each)."""
+UTILISATION = {"tokenizer": 0.1, "generator": 0.25}
+"""Share of a GPU's peak speed in bf16 that training reached on an H200 (reports/gpu.md): S-S at 256 px 8 to 11%, GPT-B
+27%, compiled 36%."""
 OVERHEAD_SECONDS = 8.0
 """Imports, loading, saving and DVC's own work of any stage."""
 

@@ -10,7 +10,7 @@ from gigatok.config import Params, fingerprint
 from gigatok.config.sections import TrainGeneratorSection, TrainTokenizerSection
 from gigatok.planning.disk import ImageCounts, indices_bytes, run_disk
 from gigatok.planning.gpus import Gpu
-from gigatok.planning.hours import training_hours
+from gigatok.planning.hours import UTILISATION, training_hours
 from gigatok.planning.memory import Layout, StepMemory, Strategy, heaviest_step
 from gigatok.planning.networks import teacher_dim
 from gigatok.planning.steps import StepTrace, trace_generator, trace_tokenizer
@@ -28,8 +28,8 @@ class Cluster:
     gpus: int
     """On a node."""
     nodes: int = 1
-    utilisation: float = 0.4
-    """Share of the GPU's peak that training reaches."""
+    utilisation: float | None = None
+    """Share of the GPU's peak that training reaches; ``None``: what was measured, ``hours.UTILISATION``."""
     price: float | None = None
     """Of a GPU and an hour."""
 
@@ -101,6 +101,8 @@ class RunPlan:
     steps: int
     precision: str
     layouts: tuple[LayoutPlan, ...]
+    utilisation: float
+    """Share of the GPU's peak speed that ``hours`` rest on."""
     hours: float
     gpu_hours: float
     cost: float | None
@@ -216,11 +218,12 @@ class Planner:
 
     def _plan(self, work: _Work, memories: tuple[StepMemory, StepMemory]) -> RunPlan:
         section, cluster = work.section, self.cluster
+        utilisation = cluster.utilisation or UTILISATION[work.kind]
         hours = training_hours(
             work.flops * section.batch_size,
             devices=cluster.world,
             peak=cluster.gpu.flops(section.precision),
-            utilisation=cluster.utilisation,
+            utilisation=utilisation,
         )
         return RunPlan(
             kind=work.kind,
@@ -236,6 +239,7 @@ class Planner:
                 for strategy in cluster.strategies
                 for recompute, memory in enumerate(memories)
             ),
+            utilisation=utilisation,
             hours=hours,
             gpu_hours=hours * cluster.world,
             cost=None if cluster.price is None else hours * cluster.world * cluster.price,

@@ -256,8 +256,8 @@ def _update(module: nn.Module, section: OptimizerSection, ema_decay: float, memo
 
 
 class _NoModules:
-    """Counts belong to the whole. ``FlopCounterMode`` wants to know in which module it is, and to know it in the backward
-    pass keeps the graph of every module's inputs, with all that blocks have computed again, until the end."""
+    """Counts belong to the whole. ``FlopCounterMode`` would know in which module it is: for the backward pass it keeps
+    the graph of every module's inputs, with all that blocks have computed again, until the end."""
 
     def __init__(self) -> None:
         self.parents = {"Global"}

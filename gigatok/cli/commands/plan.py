@@ -29,8 +29,13 @@ _COLUMNS = {
 """Columns of the table and the parts they add up; ``--json`` has every part."""
 
 _Utilisation = Annotated[
-    float,
-    typer.Option(min=0.01, max=1.0, callback=finite, help="Share of the GPU's peak speed that training reaches."),
+    float | None,
+    typer.Option(
+        min=0.01,
+        max=1.0,
+        callback=finite,
+        help="Share of the GPU's peak speed that training reaches; unset: as measured on an H200.",
+    ),
 ]
 _Price = Annotated[float | None, typer.Option(min=0, callback=finite, help="Of a GPU and an hour: adds costs.")]
 
@@ -50,7 +55,7 @@ def plan(
     gpu: Annotated[str, typer.Option(help="GPU by name, e.g. a100, h100, h200.")] = "h100",
     gpus: Annotated[int, typer.Option(min=1, help="GPUs of a node.")] = 8,
     nodes: Annotated[int, typer.Option(min=1, help="Nodes.")] = 1,
-    utilisation: _Utilisation = 0.4,
+    utilisation: _Utilisation = None,
     price: _Price = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, nothing else, on stdout.")] = False,
 ) -> None:
@@ -107,7 +112,7 @@ def _print_plan(plans: list[RunPlan], params: Params, cluster: Cluster, gpu: str
     machine = f"{cluster.world} {gpu}" + (f" on {cluster.nodes} nodes" if cluster.nodes > 1 else "")
     print(f"Profile {params.profile} on {machine}: {cluster.capacity / _GIB:.1f} GiB for tensors on each; GiB below")
     for each in plans:
-        _print_run(each, params, cluster)
+        _print_run(each, params)
 
 
 def _root() -> Path:
@@ -152,7 +157,7 @@ def _printed(params: Params, plan: RunPlan) -> float | None:
     return None if row is None else row[0] * 1e6
 
 
-def _print_run(plan: RunPlan, params: Params, cluster: Cluster) -> None:
+def _print_run(plan: RunPlan, params: Params) -> None:
     printed = _printed(params, plan)
     paper = "" if printed is None else f" (paper: {printed / 1e6:.0f}M)"
     flops = plan.flops_image / 1e12
@@ -164,7 +169,7 @@ def _print_run(plan: RunPlan, params: Params, cluster: Cluster) -> None:
     for layout in plan.layouts:
         print(_layout_line(layout))
     cost = "" if plan.cost is None else f", cost {plan.cost:,.0f}"
-    speed = f"at {cluster.utilisation:.0%} of peak speed"
+    speed = f"at {plan.utilisation:.0%} of peak speed"
     disk = ", ".join(f"{part} {_size(size)}" for part, size in plan.disk.items() if size)
     print(f"  {_time(plan.hours)} {speed}, {plan.gpu_hours:,.0f} GPU hours{cost}; disk: {disk}")
 

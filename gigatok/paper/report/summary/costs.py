@@ -18,16 +18,15 @@ from gigatok.paper.results.repeats import runs_behind
 from gigatok.paper.results.run import Run
 from gigatok.planning.flops import generator_training_flops, training_flops
 from gigatok.planning.gpus import GPUS
-from gigatok.planning.hours import training_hours
+from gigatok.planning.hours import UTILISATION, training_hours
 
 Kind = Literal["tokenizer", "generator"]
 Needs = dict[tuple[Kind, str], None]
 """Runs by kind and name, in order, each once."""
 GPU = "h100"
-UTILISATION = 0.4
-"""Share of the GPU's peak speed, as ``gigatok-bench plan`` assumes unless told otherwise."""
 PLANNED = (
-    f"Operations of the trained networks alone, at {UTILISATION:.0%} of an H100's peak speed in bf16: teacher, "
+    f"Operations of the trained networks alone, at {UTILISATION['tokenizer']:.0%} (tokenizers) and "
+    f"{UTILISATION['generator']:.0%} (generators) of an H100's peak speed in bf16, as measured on an H200: teacher, "
     "perceptual network, adversary and evaluation come on top, and 'gigatok-bench plan --profile paper' counts them."
 )
 SYSTEM_JOURNAL = "system.jsonl"
@@ -93,15 +92,12 @@ def spent(results: Results, needs: Iterable[tuple[Kind, str]]) -> Spent:
 
 def planned_gpu_hours(params: Params, needs: Iterable[tuple[Kind, str]]) -> float:
     """Hours of one H100 that the trainings take with these settings; runs that they do not have are left out."""
-    flops = 0.0
+    hours = 0.0
     for kind, name in needs:
-        if kind == "tokenizer" and name in params.tokenizers:
-            flops += training_flops(params, name)
-        if kind == "generator" and name in params.generators:
-            flops += generator_training_flops(params, name)
-    if not flops:
-        return 0.0
-    return training_hours(flops, devices=1, peak=GPUS[GPU].half_flops, utilisation=UTILISATION)
+        if name in (params.tokenizers if kind == "tokenizer" else params.generators):
+            flops = training_flops(params, name) if kind == "tokenizer" else generator_training_flops(params, name)
+            hours += training_hours(flops, devices=1, peak=GPUS[GPU].half_flops, utilisation=UTILISATION[kind])
+    return hours
 
 
 @cache
