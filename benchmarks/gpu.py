@@ -31,6 +31,7 @@ from gigatok.models.ar import ArModel
 from gigatok.models.discriminator import PatchGan
 from gigatok.models.sizes import AR_MODELS, TOKENIZERS, build_ar, build_tokenizer
 from gigatok.models.tokenizer import Tokenizer
+from gigatok.planning.gpus import GPUS
 from gigatok.planning.memory import Layout, StepMemory
 from gigatok.planning.steps import StepTrace, trace_generator, trace_tokenizer
 from gigatok.runtime.device import allow_tf32, autocast
@@ -60,16 +61,13 @@ class Step(NamedTuple):
 
 
 STEPS = (
-    Step("tokenizer", "S-S", 8, "fp32"),
-    Step("tokenizer", "S-S", 8, "fp32", tf32=True),
-    Step("tokenizer", "S-S", 8),
-    Step("tokenizer", "S-S", 32),
+    *(Step("tokenizer", "S-S", 8, "fp32", tf32=tf32) for tf32 in (False, True)),
+    *(Step("tokenizer", "S-S", images) for images in (8, 32)),
     Step("tokenizer", "S-S", 32, recompute=True),
     Step("tokenizer", "S-S", 32, compile=True),
     Step("tokenizer", "B-L", 16, fsdp=True, recompute=True),
     Step("tokenizer", "XL-XXL", 8, fsdp=True, recompute=True),
-    Step("generator", "GPT-B", 64),
-    Step("generator", "GPT-B", 64, compile=True),
+    *(Step("generator", "GPT-B", 64, compile=compiled) for compiled in (False, True)),
     Step("generator", "GPT-XXL", 16, fsdp=True, recompute=True),
 )
 SAMPLED = tuple((rows, precision, compiled) for rows in (1, 32, 256) for precision in ("fp32", "bf16")
@@ -116,14 +114,16 @@ def measure(found: dict[str, Any], parts: list[str]) -> None:
 
 
 def plan(found: dict[str, Any]) -> None:
-    """Add what the planner says of each step."""
-    params = _params()
+    """Add what the planner says of each step: memory, and the share of the GPU's peak speed that its time means."""
+    params = parse_params(yaml.safe_load(render("paper", "core")))
+    known = [gpu for name, gpu in GPUS.items() if name in found["about"]["gpu"].lower()]
     for row in found["steps"]:
-        row["planned_gib"] = _planned(params, Step(**{name: row[name] for name in Step._fields})) / 2**30
-
-
-def _params() -> Params:
-    return parse_params(yaml.safe_load(render("paper", "core")))
+        step = Step(**{name: row[name] for name in Step._fields})
+        planned = _planned(params, step)
+        row["planned_gib"] = planned.total(_layout(step)) / 2**30
+        if known and not step.recompute and not step.tf32:  # else it is not the plan's number of operations, or peak
+            speed = planned.one.flops * row["images_per_second"]
+            row["utilisation"] = speed / known[-1].flops(step.precision)  # type: ignore[arg-type]
 
 
 def about() -> dict[str, Any]:
@@ -139,7 +139,7 @@ def about() -> dict[str, Any]:
 
 def training_steps() -> Iterator[dict[str, Any]]:
     """Time and memory of each of ``STEPS``, beside the planner's memory."""
-    params = _params()
+    params = parse_params(yaml.safe_load(render("paper", "core")))
     for step in STEPS:
         row = step._asdict()
         with _fresh():
@@ -191,7 +191,7 @@ def sampling() -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def _fresh() -> Iterator[None]:
-    """Nothing is left from before, and the peak counts from here."""
+    """Nothing is left from before."""
     gc.collect()
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
@@ -252,12 +252,14 @@ def _perceptual() -> Lpips:
     return Lpips(VggFeatures().state_dict(), heads, "random")
 
 
-def _planned(params: Params, step: Step) -> int:
-    """Bytes of the tensors of this step, planned without a GPU."""
-    layout = Layout(strategy="fsdp" if step.fsdp else "single", micro_batch=step.images)
+def _planned(params: Params, step: Step) -> StepMemory:
+    """Memory and operations of this step, planned without a GPU."""
     section: Any = params.train_generator if step.kind == "generator" else _section(params, step)
-    traces = [_trace(step, section, images) for images in (1, 2)]
-    return StepMemory(traces[0], traces[1], step.precision).total(layout)  # type: ignore[arg-type]
+    return StepMemory(*(_trace(step, section, images) for images in (1, 2)), step.precision)  # type: ignore[arg-type]
+
+
+def _layout(step: Step) -> Layout:
+    return Layout(strategy="fsdp" if step.fsdp else "single", micro_batch=step.images)
 
 
 def _trace(step: Step, section: Any, images: int) -> StepTrace:
@@ -290,9 +292,8 @@ def markdown(found: dict[str, Any]) -> str:
 
 
 def _cell(value: object) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else ""
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    shown = ("yes" if value else "") if isinstance(value, bool) else value
+    return f"{shown:.3g}" if isinstance(shown, float) else str(shown)
 
 
 if __name__ == "__main__":
