@@ -159,4 +159,5 @@ def test_gpus_are_those_that_this_process_may_use(
         monkeypatch.setenv(VARIABLE, visible)
     assert machine.visible_gpus() == expected
     params = load_params()
-    assert machine.default_jobs(params.replace(base=params.base.replace(device="cuda"))) == max(1, len(expected))
+    alone = params.replace(base=params.base.replace(device="cuda"), launch=params.launch.replace(stages_per_gpu=1))
+    assert machine.default_jobs(alone) == max(1, len(expected))
