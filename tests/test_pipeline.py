@@ -20,7 +20,7 @@ import yaml
 from gigatok.cli.tables import WIDTH
 from gigatok.config import RUNGS
 
-pytestmark = [pytest.mark.pipeline, pytest.mark.long(220)]
+pytestmark = [pytest.mark.pipeline, pytest.mark.long(400)]
 
 ROOT = Path(__file__).parents[1]
 LEFT_OUT = ("S-L", "S-L-no-sem", "B-L-no-sem")
