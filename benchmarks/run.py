@@ -22,9 +22,13 @@ from measuring import exponent
 FOLDER = Path(__file__).parent
 FILES = ("sampling", "quantizer", "coding", "training_step", "frechet", "loader")
 DEFAULT = {
-    "coding": ["encode-64px-fp32", "encode-128px-fp32", "encode-256px-fp32", "encode-256px-bf16",
-               "decode-64px-fp32", "decode-128px-fp32", "decode-256px-fp32", "decode-256px-bf16"],
-    "training_step": ["64px-fp32", "128px-fp32", "256px-fp32", "256px-bf16"],
+    "sampling": [*(f"tokens-32-batch-{batch}-{kind}" for kind in ("fp32", "bf16") for batch in (1, 8, 32)),
+                 *(f"tokens-256-batch-1-{kind}" for kind in ("fp32", "bf16"))],
+    "quantizer": ["1024-vectors-16384-codes", "4096-vectors-16384-codes", "1024-vectors-1024-codes",
+                  "1024-vectors-64-codes"],
+    "coding": ["encode-64px-fp32", "encode-256px-fp32", "encode-256px-bf16", "decode-64px-fp32", "decode-256px-fp32",
+               "decode-256px-bf16"],
+    "training_step": ["64px-fp32", "256px-fp32", "256px-bf16"],
 }  # fmt: skip
 """Cases of files whose whole would take ``make bench`` past ten minutes; the others run all of theirs."""
 LIBRARIES = ("torch", "numpy", "scipy")
