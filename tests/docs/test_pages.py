@@ -37,6 +37,10 @@ class Command(NamedTuple):
     """In a code block, to be typed as it is; in backticks it may be the name alone."""
 
 
+_ACTS = frozenset({"--install-completion", "--show-completion"})
+"""Typer does these while it parses: the first writes into the home folder."""
+
+
 def commands(page: Path) -> list[Command]:
     """Commands of this program, in code blocks and in backticks."""
     text = page.read_text()
@@ -53,6 +57,8 @@ def commands(page: Path) -> list[Command]:
 
 def parse(words: list[str]) -> None:
     """Parse a command as typer does, running nothing."""
+    if _ACTS.intersection(words):
+        return
     group = typer.main.get_command(app)
     context = group.make_context("gigatok-bench", list(words))
     while words := [*getattr(context, "_protected_args", []), *context.args]:
