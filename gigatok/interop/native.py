@@ -15,7 +15,7 @@ from gigatok.artifacts.weights import require_sound
 from gigatok.config import ArConfig, GigatokError, TokenizerConfig
 from gigatok.config.reading import read_json
 from gigatok.models import ArModel, Tokenizer
-from gigatok.models.sizes import without_values
+from gigatok.runtime.shapes import without_values
 
 SectionT = TypeVar("SectionT", TokenizerConfig, ArConfig)
 

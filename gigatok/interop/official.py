@@ -19,7 +19,7 @@ from gigatok.interop.files import StateDict, read_checkpoint, state_in
 from gigatok.interop.names import PREFIXES, official_name, official_shape
 from gigatok.interop.official_ar import convert_ar
 from gigatok.models import AR_MODELS, TOKENIZERS, ArModel, Tokenizer
-from gigatok.models.sizes import without_values
+from gigatok.runtime.shapes import without_values
 
 UNUSED = {"quantize.codebook_used": "ring buffer of past indices, a statistic of the training process"}
 """Official tensors that no network of ours needs, and why."""

@@ -28,7 +28,7 @@ class Count:
 def count_models() -> tuple[Count, ...]:
     """All named models at paper scale, counted on the meta device once a process: nothing is allocated."""
     from gigatok.models import AR_MODELS, TOKENIZERS, build_ar, build_tokenizer, parameters_by_part
-    from gigatok.models.sizes import without_values
+    from gigatok.runtime.shapes import without_values
 
     with without_values():
         tokenizers = {name: build_tokenizer(name) for name in TOKENIZERS}

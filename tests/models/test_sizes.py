@@ -12,7 +12,7 @@ from torch import nn
 
 from gigatok.config import CnnConfig, ConfigError, TransformerSize
 from gigatok.models import AR_MODELS, TOKENIZERS, build_ar, build_tokenizer, parameters_by_part
-from gigatok.models.sizes import without_values
+from gigatok.runtime.shapes import without_values
 
 TOTALS = {
     "S-S": 136_073_227,
