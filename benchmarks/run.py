@@ -22,8 +22,8 @@ from measuring import exponent
 FOLDER = Path(__file__).parent
 FILES = ("sampling", "quantizer", "coding", "training_step", "frechet", "loader")
 DEFAULT = {
-    "sampling": [*(f"tokens-32-batch-{batch}-{kind}" for kind in ("fp32", "bf16") for batch in (1, 8, 32)),
-                 *(f"tokens-256-batch-1-{kind}" for kind in ("fp32", "bf16"))],
+    "sampling": ["tokens-32-batch-1-fp32", "tokens-32-batch-8-fp32", "tokens-32-batch-32-fp32",
+                 "tokens-32-batch-1-bf16", "tokens-32-batch-8-bf16", "tokens-256-batch-1-fp32"],
     "quantizer": ["1024-vectors-16384-codes", "4096-vectors-16384-codes", "1024-vectors-1024-codes",
                   "1024-vectors-64-codes"],
     "coding": ["encode-64px-fp32", "encode-256px-fp32", "encode-256px-bf16", "decode-64px-fp32", "decode-256px-fp32",
