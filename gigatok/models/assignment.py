@@ -56,7 +56,10 @@ def nearest_codes(vectors: Tensor, codes: Tensor) -> Tensor:
 
 
 class _Entropy(torch.autograd.Function):
-    """Forward and backward walk over chunks of rows; soft assignments are computed twice instead of kept."""
+    """Forward and backward walk over chunks of rows; soft assignments are computed twice instead of kept.
+
+    Those of a single chunk are kept: they are small, and starting their operations again costs more than they do.
+    """
 
     @staticmethod
     def forward(ctx: Any, vectors: Tensor, codes: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
@@ -64,7 +67,8 @@ class _Entropy(torch.autograd.Function):
         indices = torch.empty(len(vectors), dtype=torch.int64, device=vectors.device)
         total = torch.zeros_like(half_square)  # (K,) sum of the assignments
         entropy = vectors.new_zeros(())
-        for rows in _chunks(vectors, codes):
+        parts = list(_chunks(vectors, codes))
+        for rows in parts:
             logits = _similarity(vectors[rows], codes_t, half_square).mul_(2 / temperature)
             indices[rows] = _argmax(logits)
             logits.sub_(logits.amax(1, keepdim=True))
@@ -73,7 +77,8 @@ class _Entropy(torch.autograd.Function):
             entropy -= (shares.amax(1).log() + torch.linalg.vecdot(shares, logits)).sum()
             total += shares.sum(0)
         mean = total / len(vectors)
-        ctx.save_for_backward(vectors, codes, mean)
+        kept = (codes_t, half_square, logits, shares) if len(parts) == 1 else ()
+        ctx.save_for_backward(vectors, codes, mean, *kept)
         ctx.temperature = temperature
         ctx.mark_non_differentiable(indices)
         return indices, entropy / len(vectors) + torch.dot(mean, torch.log(mean + ENTROPY_EPS))
@@ -81,15 +86,18 @@ class _Entropy(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, _: Tensor, upstream: Tensor) -> tuple[Tensor, Tensor, None]:
-        vectors, codes, mean = ctx.saved_tensors
-        codes_t, half_square = _prepare(codes)
+        vectors, codes, mean, *kept = ctx.saved_tensors
+        codes_t, half_square = kept[:2] if kept else _prepare(codes)
         slope = torch.log(mean + ENTROPY_EPS) + mean / (mean + ENTROPY_EPS)  # of m·log(m + eps), (K,)
         grad_vectors, grad_codes_t = torch.empty_like(vectors), torch.zeros_like(codes_t)
         grad_square = torch.zeros_like(half_square)
         for rows in _chunks(vectors, codes):
-            logits = _similarity(vectors[rows], codes_t, half_square).mul_(2 / ctx.temperature)
-            logits.sub_(logits.amax(1, keepdim=True))
-            shares = logits.softmax(1)
+            if kept:
+                logits, shares = (each.clone() for each in kept[2:])  # a second backward pass reads them again
+            else:
+                logits = _similarity(vectors[rows], codes_t, half_square).mul_(2 / ctx.temperature)
+                logits.sub_(logits.amax(1, keepdim=True))
+                shares = logits.softmax(1)
             # d/d logit_j = p_j (s_j - log p_j - sum_k p_k (s_k - log p_k)); what is constant in a row cancels.
             inner = torch.sub(slope, logits, out=logits)
             inner -= torch.linalg.vecdot(shares, inner).unsqueeze(1)

@@ -56,6 +56,13 @@ def test_the_size_of_chunks_does_not_matter(elements: int, monkeypatch: pytest.M
     torch.testing.assert_close(torch.autograd.grad(entropy, (vectors, table)), gradients)
 
 
+def test_what_a_single_chunk_keeps_serves_a_second_backward_pass() -> None:
+    vectors, table = example()
+    _, entropy = entropy_of_assignment(vectors, table, 0.01)
+    first = torch.autograd.grad(entropy, (vectors, table), retain_graph=True)
+    assert all(map(torch.equal, torch.autograd.grad(entropy, (vectors, table)), first))
+
+
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(
     n=st.integers(1, 40),
@@ -104,7 +111,8 @@ def test_no_vectors_have_no_codes() -> None:
     assert nearest_codes(torch.zeros(0, 2), torch.ones(4, 2)).shape == (0,)
 
 
-def test_forward_keeps_no_matrix_for_backward() -> None:
+@pytest.mark.parametrize(("n", "most"), [(500, 3 * assignment.CHUNK_ELEMENTS["cpu"]), (5000, 5000 * 64 // 4)])
+def test_forward_keeps_no_more_than_one_chunk_for_backward(n: int, most: int) -> None:
     saved = 0
 
     def pack(tensor: Tensor) -> Tensor:
@@ -112,7 +120,7 @@ def test_forward_keeps_no_matrix_for_backward() -> None:
         saved += tensor.numel()
         return tensor
 
-    vectors, table = example(n=500)
+    vectors, table = example(n=n)
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         entropy_of_assignment(vectors, table, 0.01)
-    assert 0 < saved < 500 * 64 / 4
+    assert 0 < saved < most
