@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -87,6 +88,12 @@ class GuidanceSection(Section):
     starts: tuple[Share, ...] = (0.0, 0.18, 0.3)
     """Shares of the sequence before guidance begins; ``step`` only."""
 
+    @property
+    def settings(self) -> int:
+        """How many different ones ``study`` scores at most."""
+        kinds = sum(len(self.starts) if schedule == "step" else 1 for schedule in self.schedules)
+        return min(self.trials, len(self.scales) * kinds)
+
 
 class EvaluateGeneratorSection(Section):
     """Samples, their scores, validation loss and probe."""
@@ -106,6 +113,19 @@ class EvaluateGeneratorSection(Section):
     seeds: tuple[Seed, ...] = Field((0,), min_length=1)
     """Added to ``base.seed``: further sets of samples. With several, mean scores and their interval are reported."""
     probe: ProbeSection = ProbeSection()
+
+    @property
+    def expected_images(self) -> int:
+        """About how many images are drawn and judged: the search's, those of further seeds, and of shuffled tokens.
+
+        A climb takes about five scales; a study gives up half of its settings at each count but the last.
+        """
+        searched = {"list": len(self.cfg_scales) * self.samples, "zero-order": 5 * self.samples}
+        counts = (0, *self.guidance.samples, self.samples)
+        steps = enumerate(pairwise(counts))
+        halved = sum((self.guidance.settings >> round_) * (last - first) for round_, (first, last) in steps)
+        known = searched.get(self.guidance.kind, self.samples + halved)
+        return known + (2 * (len(self.seeds) - 1) + 1) * self.samples
 
     @model_validator(mode="after")
     def _counts_rise(self) -> Self:

@@ -39,11 +39,11 @@ def training_hours(flops: float, *, devices: int, peak: float, utilisation: floa
 def expected_seconds(params: Params) -> dict[str, float]:
     """Seconds by stage name."""
     seconds = {"criteria": 2.0, "prepare": 15.0, "teacher": 60.0, "reference": 90.0, "timing": 20.0, "report": 25.0}
-    images = params.evaluate_generator.samples * len(params.evaluate_generator.cfg_scales)
     for name in params.tokenizers:
         seconds[f"train_tokenizer@{name}"] = OVERHEAD_SECONDS + training_flops(params, name) / CORE_FLOPS
         seconds[f"evaluate_tokenizer@{name}"] = OVERHEAD_SECONDS + 15.0
     for name in params.generators:
         seconds[f"train_generator@{name}"] = OVERHEAD_SECONDS + generator_training_flops(params, name) / CORE_FLOPS
-        seconds[f"evaluate_generator@{name}"] = OVERHEAD_SECONDS + 0.03 * images
+        images = params.generator_evaluation(name).expected_images
+        seconds[f"evaluate_generator@{name}"] = OVERHEAD_SECONDS + 0.01 * images
     return seconds

@@ -76,7 +76,7 @@ def score_generator(name: str, params: Params, workspace: Workspace) -> None:
     tokens, tokenizer_sha256 = _read_tokens(name, params, workspace)
     known = read_stored_reference(workspace)
     real = known.reference_set(params.reference)
-    total = _sets(section) * section.samples
+    total = section.expected_images
     count = processes_for(params.generator_launch(name), device)
     make = partial(open_sampler, name, params, workspace)
     with (
@@ -160,12 +160,6 @@ class _SetProgress:
             self.before += self.last
         self.last = done
         self.bar.update(min(self.before + done, self.bar.total - 1), phase="samples")
-
-
-def _sets(section: EvaluateGeneratorSection) -> int:
-    """About how many sets of samples are made or scored."""
-    kinds = {"list": len(section.cfg_scales), "zero-order": 5, "study": section.guidance.trials + 1}
-    return kinds[section.guidance.kind] + 2 * (len(section.seeds) - 1) + 1
 
 
 def open_sampler(

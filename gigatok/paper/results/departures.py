@@ -128,7 +128,7 @@ def _guidance(params: Params) -> str:
     section = params.evaluate_generator
     if section.guidance.kind == "list":
         return f"scales {', '.join(f'{scale:g}' for scale in section.cfg_scales)}"
-    return {"zero-order": "hill climb in steps of 0.25", "study": f"{section.guidance.trials} trials"}[
+    return {"zero-order": "hill climb in steps of 0.25", "study": f"study of {section.guidance.settings} settings"}[
         section.guidance.kind
     ]
 
