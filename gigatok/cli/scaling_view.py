@@ -20,16 +20,21 @@ class ScalingView(NamedTuple):
     width: int | None
 
     def text(self, rows: Sequence[ScalingRow]) -> str:
-        """The table, a line a row."""
-        from gigatok.cli.tables import only, table
-        from gigatok.paper.tables.scaling import shown_columns, table_cells
+        """The table, a line a row; below it the rows whose scores are of weights that are gone."""
+        from gigatok.cli.tables import only, table, wrapped
+        from gigatok.paper.tables.scaling import shown_columns, table_cells, why_missing
 
         head, body = table_cells(rows)
         keys = [column.key for column in shown_columns(rows)]
         if self.columns is not None:
             places = [_LEAD + keys.index(key) for key in self.columns if key in keys]
             head, *body = only([*range(_LEAD), *places], [head, *body])
-        return table(head, body, self.width, left=_LEAD - 1)
+        gone = []
+        for row in rows:
+            if row.outdated:
+                command = f"gigatok-bench repro evaluate_tokenizer@{row.tokenizer} evaluate_generator@{row.generator}"
+                gone += [*wrapped(f"{row.name}: {why_missing(row)}:", self.width), f"  {command}"]
+        return "\n".join([table(head, body, self.width, left=_LEAD - 1), *gone])
 
 
 def scaling_view(columns: str | None = None, *, wide: bool = False) -> ScalingView:

@@ -122,6 +122,9 @@ class ScoreSheet(Section):
     """The two sets; only in sheets that ``evaluate`` makes."""
     files: dict[str, Digests] = {}
     """Hashes of the files beside the sheet that were written with it; empty in sheets of earlier versions."""
+    weights: dict[str, str] = {}
+    """Run folder under ``runs/`` -> SHA-256 of the weights of it that were scored; empty in sheets of earlier
+    versions and of images."""
 
     def score(self, metric: str) -> Score:
         """The score called ``metric``; ``rfid`` also finds ``rfid/efficientnet-lite2`` if no other fits.
@@ -145,7 +148,7 @@ class ScoreSheet(Section):
 
     def write(self, path: Path) -> None:
         """Write as JSON: sorted keys, whole or not at all."""
-        absent = {name for name in ("inputs", "files") if not getattr(self, name)}
+        absent = {name for name in ("inputs", "files", "weights") if not getattr(self, name)}
         write_json(path, self.model_dump(mode="json", by_alias=True, exclude=absent))
 
     @classmethod

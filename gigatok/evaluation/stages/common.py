@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 
 from gigatok.artifacts import Provenance, RunFolder, ScoreSheet, git_state, read_resumptions, replacing, write_json
+from gigatok.artifacts.belonging import weights_sha256
 from gigatok.artifacts.sheets.views import write_views
 from gigatok.config import ConfigError, GigatokError, Params, fingerprint
 from gigatok.config.evaluation import ReferenceSection
@@ -70,6 +71,12 @@ def provenance(
         run=run,
         resumed_anyway=resumptions or None,
     )
+
+
+def scored_weights(*runs: RunFolder) -> dict[str, str]:
+    """Which weights a sheet's scores are of, as it notes them."""
+    known = {f"{run.path.parent.name}/{run.name}": weights_sha256(run) for run in runs}
+    return {name: sha256 for name, sha256 in known.items() if sha256}
 
 
 @contextmanager

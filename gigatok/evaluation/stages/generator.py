@@ -37,6 +37,7 @@ from gigatok.evaluation.stages.common import (
     further_extractors,
     open_extractor,
     provenance,
+    scored_weights,
     timed_evaluation,
     write_arrays,
     write_scores,
@@ -111,6 +112,7 @@ def score_generator(name: str, params: Params, workspace: Workspace) -> None:
         floors=tuple(score.replace(provenance=source) for score in floors),
         few_samples=few_samples(real, section.samples),
         files=digests_of(run.path, (run.details_path.name, run.samples_path.name)),
+        weights=scored_weights(workspace.tokenizer(params.generators[name].tokenizer), run),
         notes=(SHUFFLED_NOTE, *notes, *sampler.absent),
     )
     write_scores(run, sheet)

@@ -38,6 +38,7 @@ from gigatok.evaluation.scoring.records import (
 from gigatok.evaluation.scoring.token_scores import StoredTokens, token_scores
 from gigatok.evaluation.stages.common import (
     provenance,
+    scored_weights,
     timed_evaluation,
     write_arrays,
     write_scores,
@@ -95,6 +96,7 @@ def score_tokenizer(name: str, params: Params, workspace: Workspace) -> None:
         floors=tuple(floor.replace(provenance=source) for floor in floors),
         few_samples=few,
         files=digests_of(run.path, (run.details_path.name, run.pictures_path.name)),
+        weights=scored_weights(run),
         notes=(*notes, *absent),
     )
     write_scores(run, sheet)

@@ -11,7 +11,7 @@ from gigatok.paper.report.content import Page
 from gigatok.paper.results.metric import Metric
 from gigatok.paper.results.metrics import full_name
 from gigatok.paper.results.pedigree import lasting_pedigree
-from gigatok.paper.tables.scaling import cell, header, is_incomplete, row_command, table_notes
+from gigatok.paper.tables.scaling import cell, header, is_incomplete, row_command, table_notes, why_missing
 from gigatok.paper.tables.scaling_rows import ScalingRow, is_baseline, losing_to
 from gigatok.paper.tables.scaling_view import (
     LEAD,
@@ -113,7 +113,4 @@ def _cell(row: ScalingRow, column: Metric, bold: bool) -> dict[str, Any]:
 
 
 def _missing(row: ScalingRow, params: Params) -> tuple[str, str, str]:
-    parts = [run.kind for run in (row.tokenizer_run, row.generator_run) if run.sheet is None]
-    stale = next((run.stale for run in (row.tokenizer_run, row.generator_run) if run.stale), None)
-    why = f" (its folder holds profile {stale})" if stale else f" ({' and '.join(parts)})"
-    return row.name, row_command(row, params), why
+    return row.name, row_command(row, params), f" ({why_missing(row)})"

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from gigatok.artifacts import RunFolder, Score, ScoreSheet
 from gigatok.artifacts.arrays import read_npz
-from gigatok.artifacts.belonging import of_these_weights, read_provenance
+from gigatok.artifacts.belonging import of_these_weights, read_provenance, weights_sha256
 from gigatok.artifacts.journal import read_curves
 from gigatok.artifacts.outputs.digests import make_sound, outputs_in
 from gigatok.artifacts.outputs.pictures import GeneratorSamples, TokenizerPictures
@@ -39,6 +39,8 @@ class Run:
     """Id of its MLflow run; ``None`` where it was not tracked."""
     stale: str | None = None
     """Profile of a sheet that was left aside because it is not the current one."""
+    outdated: str | None = None
+    """Run whose weights are others than those that a sheet, left aside for it, is of."""
     repeats: tuple[Run, ...] = ()
     """The single trainings, where the scores are means over several."""
 
@@ -103,7 +105,8 @@ class Run:
 def read_run(runs_root: Path, kind: Kind, name: str, profile: str | None = None) -> Run:
     """The run ``name`` under ``runs_root``.
 
-    A sheet measured under another profile than ``profile`` does not count: it would stand in the wrong table.
+    A sheet measured under another profile than ``profile`` does not count: it would stand in the wrong table. Nor does
+    one of other weights than those that are there: a tokenizer trained again has no gFID before its generator has.
 
     Raises:
         GigatokError: a score sheet exists but cannot be read.
@@ -115,7 +118,16 @@ def read_run(runs_root: Path, kind: Kind, name: str, profile: str | None = None)
     found = next((each.provenance.profile for each in sheet.scores + sheet.floors), None) if sheet else None
     if profile and found and found != profile:
         return Run(kind, name, folder, None, stale=found)
+    if outdated := _with_other_weights(runs_root, sheet):
+        return Run(kind, name, folder, None, outdated=outdated)
     return Run(kind, name, folder, sheet, provenance, _mlflow_run(folder))
+
+
+def _with_other_weights(runs_root: Path, sheet: ScoreSheet | None) -> str | None:
+    """The first run whose weights are known to be others than those that were scored."""
+    scored = sheet.weights if sheet else {}
+    here = {name: weights_sha256(RunFolder(runs_root / name)) for name in scored}
+    return next((name for name, sha256 in scored.items() if here[name] not in (None, sha256)), None)
 
 
 def _mlflow_run(folder: Path) -> str | None:

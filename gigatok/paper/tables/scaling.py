@@ -90,6 +90,16 @@ def is_incomplete(row: ScalingRow) -> bool:
     return row.tokenizer_run.sheet is None or row.generator_run.sheet is None
 
 
+def why_missing(row: ScalingRow) -> str:
+    """What of an incomplete row has no scores, and why scores that its folders hold do not count."""
+    runs = (row.tokenizer_run, row.generator_run)
+    if stale := next((run.stale for run in runs if run.stale), None):
+        return f"its folder holds profile {stale}"
+    if outdated := next((run for run in runs if run.outdated), None):
+        return f"the {outdated.kind}'s scores are from before {outdated.outdated} was trained again"
+    return " and ".join(run.kind for run in runs if run.sheet is None)
+
+
 def scaling_csv(rows: Sequence[ScalingRow]) -> str:
     """Every metric and baseline, one row for each tokenizer; empty where nothing was measured."""
     metrics = sorted({name for row in rows for name in row.metrics})

@@ -7,7 +7,14 @@ from pathlib import Path
 
 from gigatok.artifacts import write_bytes, write_json
 from gigatok.config import Params
-from gigatok.paper.tables.scaling import is_incomplete, row_command, scaling_csv, scaling_json, table_notes
+from gigatok.paper.tables.scaling import (
+    is_incomplete,
+    row_command,
+    scaling_csv,
+    scaling_json,
+    table_notes,
+    why_missing,
+)
 from gigatok.paper.tables.scaling_rows import ScalingRow
 from gigatok.paper.tables.scaling_view import first_markdown, other_markdown
 from gigatok.paper.text import markdown_text
@@ -33,7 +40,8 @@ def scaling_markdown(rows: Sequence[ScalingRow], params: Params, own: Sequence[S
     parts += ["### Of your own runs\n", *other_markdown(own)] if own else []
     parts += [f"{markdown_text(note)}\n" for note in table_notes([*rows, *own])]
     missing = [row for row in (*rows, *own) if is_incomplete(row)]
-    parts.append("".join(f"- not run: {row.name}: `{row_command(row, params)}`\n" for row in missing))
+    lines = [f"- not run: {row.name} ({why_missing(row)}): `{row_command(row, params)}`\n" for row in missing]
+    parts.append("".join(lines))
     return "\n".join(part for part in parts if part)
 
 

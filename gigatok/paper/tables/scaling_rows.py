@@ -51,6 +51,11 @@ class ScalingRow:
         """The tokenizer's name, and the generator's where it is another."""
         return self.tokenizer if self.generator == self.tokenizer else f"{self.tokenizer}, {self.generator}"
 
+    @property
+    def outdated(self) -> bool:
+        """Whether scores of it are left aside because the weights that they are of are gone."""
+        return bool(self.tokenizer_run.outdated or self.generator_run.outdated)
+
     def as_json(self) -> dict[str, Any]:
         """The documented shape of ``gigatok-bench scaling --json``."""
         return {

@@ -54,7 +54,7 @@ def test_missing_values_are_not_run_with_the_command(tmp_path):
     params = fake_params()
     text = scaling_markdown(scaling_rows(Results(tmp_path, params), ["s", "b"]), params)
     assert "| b | S-B | not run | not run |" in text
-    assert "- not run: S-B: `gigatok-bench scaling --sizes b`" in text
+    assert "- not run: S-B (tokenizer and generator): `gigatok-bench scaling --sizes b`" in text
     assert " 0 |" not in text
 
 

@@ -7,9 +7,12 @@ import json
 import pytest
 from fake_runs import EXTRACTOR, fake_params, write_core, write_generator, write_reference, write_tokenizer
 
+from gigatok.artifacts import ScoreSheet, write_json
+from gigatok.cli.scaling_view import ScalingView
 from gigatok.config import ConfigError
 from gigatok.paper.results.reader import Results
 from gigatok.paper.results.run import total_parameters
+from gigatok.paper.tables.scaling_files import scaling_markdown
 from gigatok.paper.tables.scaling_rows import scaling_rows, series_rows
 
 
@@ -72,6 +75,44 @@ def test_sheet_of_another_profile_does_not_count(tmp_path):
     assert "psnr" not in row.metrics
     assert row.tokenizer_run.stale == "smoke"
     assert row.metrics["ar_val_loss"] == 5
+
+
+def _trained(runs, run, sha256):
+    write_json(runs / run / "config.json", {"sha256": sha256})
+
+
+def _scored(runs, run, weights):
+    path = runs / run / "summary.json"
+    ScoreSheet.read(path).replace(weights=weights).write(path)
+
+
+@pytest.mark.parametrize("again", ["tokenizers/S-S", "generators/S-S"])
+def test_gfid_of_weights_that_are_gone_does_not_stand_beside_new_ones(tmp_path, again):
+    write_tokenizer(tmp_path, "S-S", rfid=70, psnr=16)
+    write_generator(tmp_path, "S-S", gfid=100, loss=5)
+    weights = {"tokenizers/S-S": "a" * 64, "generators/S-S": "b" * 64}
+    _scored(tmp_path, "generators/S-S", weights)
+    for run, sha256 in weights.items():
+        _trained(tmp_path, run, sha256)
+    (row,) = scaling_rows(Results(tmp_path, fake_params()), ["s"])
+    assert row.metrics["ar_val_loss"] == 5
+    assert not row.outdated
+
+    _trained(tmp_path, again, "c" * 64)
+    (row,) = scaling_rows(Results(tmp_path, fake_params()), ["s"])
+    assert row.outdated
+    assert row.metrics["psnr"] == 16
+    assert "ar_val_loss" not in row.metrics
+    said = f"the generator's scores are from before {again} was trained again"
+    assert said in scaling_markdown([row], fake_params())
+    assert said in " ".join(ScalingView(None, 80).text([row]).split())
+
+
+def test_sheet_counts_where_the_weights_are_elsewhere(tmp_path):
+    write_tokenizer(tmp_path, "S-S", rfid=70, psnr=16)
+    _scored(tmp_path, "tokenizers/S-S", {"tokenizers/S-S": "a" * 64})
+    (row,) = scaling_rows(Results(tmp_path, fake_params()), ["s"])
+    assert row.metrics["psnr"] == 16
 
 
 def test_unknown_size_lists_the_known_ones(tmp_path):
