@@ -66,6 +66,7 @@ def guidance_study(
     """
     if not samples or list(samples) != sorted(set(samples)) or samples[0] < 2 or trials < 1:
         raise ConfigError(f"samples {tuple(samples)} must rise from at least 2, and trials {trials} be at least 1")
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # trials are reported by ``on_trial``
     study = open_shared(
         name,
         storage,
