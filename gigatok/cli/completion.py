@@ -92,12 +92,26 @@ def _stages() -> Iterator[str]:
             yield from (f"{name}{_BREAK}{key}" for key in _names(each.strip("${} ")))
 
 
+def past_the_break() -> None:
+    """Right behind an ``@`` Bash names the ``@`` itself as the word to complete, and replaces what follows it.
+
+    No name begins with it: the empty word that follows is asked for instead.
+    """
+    words, number = _asked()
+    if words[number : number + 1] == [_BREAK]:
+        os.environ["COMP_CWORD"] = str(number + 1)
+
+
 def _group_before() -> str:
     """``train_tokenizer@`` where Bash asks for what follows it; else nothing."""
-    words = os.environ.get("COMP_WORDS", "").split("\n")
-    place = os.environ.get("COMP_CWORD", "")
-    number = int(place) if place.isdecimal() else 0
+    words, number = _asked()
     return words[number - 2] + _BREAK if 2 <= number <= len(words) and words[number - 1] == _BREAK else ""
+
+
+def _asked() -> tuple[list[str], int]:
+    """The words of Bash's command line, and the number of the one that is typed."""
+    place = os.environ.get("COMP_CWORD", "")
+    return os.environ.get("COMP_WORDS", "").split("\n"), int(place) if place.isdecimal() else 0
 
 
 def _names(section: str) -> list[str]:

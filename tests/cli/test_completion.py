@@ -142,7 +142,10 @@ def cpu_seconds(code: str, environment: dict[str, str]) -> tuple[float, str]:
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="no Bash here")
-def test_the_script_that_the_program_installs_works_in_bash(project: Path) -> None:
+@pytest.mark.parametrize(
+    ("words", "expected"), [("train_tokenizer @ XL", ["XL-XXL"]), ("train_tokenizer @", NAMES), ("prep", ["prepare"])]
+)
+def test_the_script_that_the_program_installs_works_in_bash(project: Path, words: str, expected: list[str]) -> None:
     program = project / "bin" / "gigatok-bench"
     program.parent.mkdir()
     start = "import sys; sys.argv[0] = 'gigatok-bench'; from gigatok.cli.app import main; main()"
@@ -150,11 +153,11 @@ def test_the_script_that_the_program_installs_works_in_bash(project: Path) -> No
     program.chmod(0o755)
     script = get_completion_script(prog_name="gigatok-bench", complete_var=VARIABLE, shell="bash")
     asked = (
-        "COMP_WORDS=(gigatok-bench repro train_tokenizer @ XL)\nCOMP_CWORD=4\n"
+        f"COMP_WORDS=(gigatok-bench repro {words})\nCOMP_CWORD={len(words.split()) + 1}\n"
         '_gigatok_bench_completion gigatok-bench\nprintf "%s\\n" "${COMPREPLY[@]}"\n'
     )
     environment = {**os.environ, "PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run(
         ["bash", "-c", f"{script}\n{asked}"], env=environment, capture_output=True, text=True, check=True
     )
-    assert done.stdout.split() == ["XL-XXL"], done.stderr
+    assert sorted(done.stdout.split()) == sorted(expected), done.stderr
