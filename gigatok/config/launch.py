@@ -10,6 +10,10 @@ from gigatok.config.base import ConfigError, Section
 from gigatok.config.bounds import BatchSize, Count
 from gigatok.config.sections import TrainGeneratorSection, TrainTokenizerSection
 
+STATE_BYTES = 16
+"""Bytes of a parameter in training: fp32 weight, gradient and AdamW's two averages."""
+LARGEST_SHARE = 1 / 3
+"""Share of a GPU's memory that may go to that before parameters are sharded; activations need the rest."""
 DINO_GROUP = 8
 """Images of a virtual batch of the DINO discriminator's norms."""
 
@@ -53,6 +57,13 @@ class LaunchSection(Section):
         if self.nodes > 1 and not self.rendezvous:
             raise ValueError(f"nodes {self.nodes} need rendezvous: HOST:PORT of the first node")
         return self
+
+
+def strategy_for(parameters: int, memory: int, *, gpu: bool, precision: str) -> Literal["ddp", "fsdp"]:
+    """What ``strategy: auto`` means for a model of so many ``parameters`` on processes of ``memory`` bytes each."""
+    if not gpu or precision == "fp16":  # a loss is not scaled over shards
+        return "ddp"
+    return "ddp" if parameters * STATE_BYTES < LARGEST_SHARE * memory else "fsdp"
 
 
 def require_divisible(

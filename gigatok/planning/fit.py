@@ -9,7 +9,7 @@ from gigatok.planning.flops import generator_flops, tokenizer_flops
 if TYPE_CHECKING:
     from gigatok.config import Params
     from gigatok.config.launch import LaunchSection
-    from gigatok.planning.memory import Layout, StepMemory
+    from gigatok.planning.memory import Layout, StepMemory, Strategy
 
 SMALL_FLOPS = 30e9
 """A run whose forward pass takes fewer operations needs less than 2 GiB for its tensors: it is not traced."""
@@ -47,15 +47,34 @@ class _Run(NamedTuple):
 def too_large(params: Params, hardware: Hardware) -> list[str]:
     """One line for each training that does not fit, with a setting that would make it fit.
 
-    Looked at are the tokenizer and the generator with most operations a pass: where they fit, so do the others. Small
-    runs (those of ``nano`` and ``mini``) cost nothing: torch is not loaded for them.
+    Looked at are the tokenizer and the generator with most operations a pass: where they fit, so do the others. If
+    those are sharded, the largest that are not are looked at, too. Small runs (those of ``nano`` and ``mini``) cost
+    nothing: torch is not loaded for them.
     """
     found = []
     for runs in (_tokenizers(params, hardware), _generators(params, hardware)):
-        largest = max(runs, key=lambda run: run.flops * run.micro_batch, default=None)
-        if largest is not None and largest.flops * largest.micro_batch > SMALL_FLOPS:
-            found += _problems(params, largest, hardware)
+        heavy = [run for run in runs if run.flops * run.micro_batch > SMALL_FLOPS]
+        for run in sorted(heavy, key=lambda run: run.flops * run.micro_batch, reverse=True):
+            strategy = _strategy(params, run, hardware)
+            if strategy != "fsdp" or run.flops == max(each.flops for each in heavy):
+                found += _problems(params, run, hardware, strategy)
+            if strategy != "fsdp":
+                break
     return found
+
+
+def _strategy(params: Params, run: _Run, hardware: Hardware) -> Strategy:
+    """How the run will be spread, as training decides it."""
+    from gigatok.config.launch import strategy_for
+    from gigatok.planning.runs import parameters_of
+
+    if run.world == 1:
+        return "single"
+    if run.launch.strategy != "auto":
+        return run.launch.strategy
+    section = _section(params, run)
+    count = parameters_of(params, run.kind, run.name) if hardware.gpus else 0
+    return strategy_for(count, hardware.capacity, gpu=hardware.gpus > 0, precision=section.precision)
 
 
 def _tokenizers(params: Params, hardware: Hardware) -> list[_Run]:
@@ -91,21 +110,23 @@ def _run(
     return _Run(kind, name, share, launch.micro_batch or share, flops, launch, processes)
 
 
-def _problems(params: Params, run: _Run, hardware: Hardware) -> list[str]:
+def _section(params: Params, run: _Run) -> Any:
+    """The run's training settings."""
+    return params.generator_training(run.name) if run.kind == "generator" else params.tokenizer_training(run.name)
+
+
+def _problems(params: Params, run: _Run, hardware: Hardware, strategy: Strategy) -> list[str]:
     """A line if the run does not fit."""
     from gigatok.planning.memory import Layout
 
     recompute = run.launch.recompute == "blocks"
     memory = _memory(params, run, hardware, recompute=recompute)
-    if run.world == 1:
-        layout = Layout(micro_batch=run.micro_batch, accumulates=run.micro_batch < run.share)
-    else:
-        layout = Layout(
-            strategy="ddp" if run.launch.strategy == "ddp" else "fsdp",  # auto: sharded where it is large
-            processes=run.world,
-            micro_batch=run.micro_batch,
-            accumulates=run.micro_batch < run.share,
-        )
+    layout = Layout(
+        strategy=strategy,
+        processes=run.world,
+        micro_batch=run.micro_batch,
+        accumulates=run.micro_batch < run.share,
+    )
     capacity, needed = _tensors(run, hardware), memory.total(layout)
     if needed <= capacity:
         return []
@@ -143,11 +164,8 @@ def _groups(params: Params, run: _Run, micro_batch: int) -> str:
     from gigatok.config.launch import require_divisible
 
     launch = run.launch.replace(micro_batch=micro_batch)
-    section: Any = (
-        params.generator_training(run.name) if run.kind == "generator" else params.tokenizer_training(run.name)
-    )
     try:
-        require_divisible(launch, section, run.world, run.name)
+        require_divisible(launch, _section(params, run), run.world, run.name)
     except ConfigError as error:
         return f" (then {error})"
     return ""

@@ -37,7 +37,8 @@ class Layout:
     micro_batch: int = 1
     """Images of one forward pass on one process."""
     accumulates: bool = False
-    """Whether a process takes several micro-batches a step: gradients then stay while the next one runs."""
+    """Whether a process takes several micro-batches a step: gradients then stay while the next one runs, under FSDP2
+    whole, since they are added over processes after the last one only."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,8 @@ class StepMemory:
             intervals[:, PARTS.index("gradients")] = self.one.parameters * _FLOAT_BYTES
         if layout.strategy == "fsdp":
             for name in _SHARDED:
+                if name == "gradients" and layout.accumulates:
+                    continue
                 place = PARTS.index(name)
                 intervals[:, place] = -(-intervals[:, place] // layout.processes)
             intervals[:, PARTS.index("half_precision_weights")] = 0  # gathered in half precision at once

@@ -8,11 +8,13 @@ from typing import Any, Literal, NamedTuple
 
 from gigatok.config import Params, fingerprint
 from gigatok.config.sections import TrainGeneratorSection, TrainTokenizerSection
+from gigatok.models import Tokenizer
+from gigatok.models.ar import ArModel
 from gigatok.planning.disk import ImageCounts, indices_bytes, run_disk
 from gigatok.planning.gpus import Gpu
 from gigatok.planning.hours import UTILISATION, training_hours
 from gigatok.planning.memory import Layout, StepMemory, Strategy, heaviest_step
-from gigatok.planning.networks import teacher_dim
+from gigatok.planning.networks import on_meta, teacher_dim
 from gigatok.planning.steps import StepTrace, trace_generator, trace_tokenizer
 
 CLASSES = 1000
@@ -124,6 +126,15 @@ class _Work(NamedTuple):
     flops: float
     """Of all steps, an image of each batch."""
     disk: Mapping[str, int]
+
+
+def parameters_of(params: Params, kind: Kind, name: str) -> int:
+    """Parameters of a run's model, from shapes alone; nothing is traced."""
+    source = params.tokenizer_model(params.generators[name].tokenizer if kind == "generator" else name, alignment_dim=1)
+    if kind == "generator":
+        config = params.generator_model(name, tokens=source.tokens, codebook_size=source.codebook_size, classes=CLASSES)
+        return sum(weight.numel() for weight in on_meta(lambda: ArModel(config)).parameters())
+    return sum(weight.numel() for weight in on_meta(lambda: Tokenizer(source)).parameters())
 
 
 class Planner:

@@ -9,6 +9,7 @@ import yaml
 
 from gigatok.config import Params, parse_params
 from gigatok.config.profiles import render
+from gigatok.planning import fit
 from gigatok.planning.fit import GIB, SMALL_FLOPS, Hardware, too_large
 from gigatok.planning.flops import generator_flops, tokenizer_flops
 
@@ -61,6 +62,27 @@ def test_the_setting_that_is_named_makes_it_fit():
     assert 2048 % fitting == 0
     mended = nano(2048).replace(launch={"micro_batch": fitting})
     assert too_large(mended, machine) == []
+
+
+def test_the_largest_of_each_strategy_is_looked_at_as_training_will_spread_it(monkeypatch):
+    """XL-XXL is sharded over GPUs of 80 GB, L-XL is not: what fits in shards says nothing of a whole model."""
+    looked_at = {}
+
+    def note(params, run, hardware, strategy):
+        looked_at[run.kind, run.name] = strategy
+        return []
+
+    monkeypatch.setattr(fit, "_problems", note)
+    params = parse_params(yaml.safe_load(render("paper", "core")))
+    for hardware, expected in (
+        (Hardware(80 * GIB, 8), {"XL-XXL": "fsdp", "L-XL": "ddp"}),
+        (Hardware(200 * GIB, 8), {"XL-XXL": "ddp"}),
+        (Hardware(80 * GIB, 1), {"XL-XXL": "single"}),
+        (Hardware(80 * GIB, 0), {"XL-XXL": "single"}),
+    ):
+        looked_at.clear()
+        too_large(params.replace(launch={"processes": "auto"}), hardware)
+        assert {name: how for (kind, name), how in looked_at.items() if kind == "tokenizer"} == expected
 
 
 def test_what_no_setting_mends_says_so():

@@ -13,7 +13,7 @@ import torch
 
 from gigatok.artifacts import RESUME_VARIABLE
 from gigatok.config import ConfigError, GigatokError, Params
-from gigatok.config.launch import LaunchSection, require_divisible
+from gigatok.config.launch import LaunchSection, require_divisible, strategy_for
 from gigatok.runtime.device import allow_tf32, refuse_unrepeatable
 from gigatok.training.distributed.setup import Processes
 from gigatok.training.distributed.wrap import Parallel
@@ -23,10 +23,6 @@ if TYPE_CHECKING:
 
 GRACE_SECONDS = 1500
 """How long interrupted processes may take to finish their step and save before they are killed."""
-STATE_BYTES = 16
-"""Bytes of a parameter in training: fp32 weight, gradient and AdamW's two averages."""
-LARGEST_SHARE = 1 / 3
-"""Share of a GPU's memory that may go to that before parameters are sharded; activations need the rest."""
 INTERRUPTED = 130
 TOGETHER_SECONDS = 1
 """Who ends later than that after the first one was ended by torchrun, which asks, waits for 30 seconds and kills."""
@@ -109,10 +105,9 @@ def set_arithmetic(launch: LaunchSection) -> None:
 def _strategy(launch: LaunchSection, device: torch.device, precision: str, parameters: int) -> Literal["ddp", "fsdp"]:
     if launch.strategy != "auto":
         return launch.strategy
-    if device.type != "cuda" or precision == "fp16":  # a loss is not scaled over shards
-        return "ddp"
-    memory = torch.cuda.get_device_properties(device).total_memory
-    return "ddp" if parameters * STATE_BYTES < LARGEST_SHARE * memory else "fsdp"
+    gpu = device.type == "cuda"
+    memory = torch.cuda.get_device_properties(device).total_memory if gpu else 0
+    return strategy_for(parameters, memory, gpu=gpu, precision=precision)
 
 
 def _run(stage: str, launch: LaunchSection, count: int) -> None:
