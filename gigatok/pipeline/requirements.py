@@ -9,6 +9,8 @@ from gigatok.runtime.machine import free_memory, gpu_memory, has_cuda
 
 if TYPE_CHECKING:
     from gigatok.config import Params
+    from gigatok.config.launch import LaunchSection
+    from gigatok.config.sections import TrainGeneratorSection, TrainTokenizerSection
 
 
 def missing(params: Params, root: Path, *, cuda: bool | None = None) -> list[str]:
@@ -78,16 +80,46 @@ def require(params: Params, root: Path) -> None:
     """
     from gigatok.config import GigatokError
 
-    lacks = missing(params, root) or _memory_lacks(params)
+    lacks = missing(params, root) or _lacks_of_hardware(params)
     if lacks:
         raise GigatokError(f"profile {params.profile} cannot run on this machine: {'; '.join(lacks)}")
 
 
-def _memory_lacks(params: Params) -> list[str]:
-    """Trainings that do not fit into the memory of what they would run on, each with the setting that helps."""
+def _lacks_of_hardware(params: Params) -> list[str]:
+    """Trainings that what they would run on cannot share, or hold in memory, each with the setting that helps."""
     from gigatok.planning.fit import Hardware, too_large
 
     gpus = [] if params.base.device in ("cpu", "mps") else gpu_memory()
     if not gpus and params.base.device != "cpu" and has_cuda():
         return []  # there is a GPU, but it does not tell its memory
-    return too_large(params, Hardware(min(gpus), len(gpus)) if gpus else Hardware(free_memory(), 0))
+    return not_shared(params, len(gpus)) or too_large(
+        params, Hardware(min(gpus), len(gpus)) if gpus else Hardware(free_memory(), 0)
+    )
+
+
+def not_shared(params: Params, gpus: int) -> list[str]:
+    """Trainings whose processes lack GPUs, or whose batch their processes cannot share; the first, and how many more.
+
+    Args:
+        gpus: those of this machine; 0: the CPU trains, with as many processes as ``launch`` says.
+    """
+    from gigatok.config import ConfigError
+    from gigatok.config.launch import require_divisible
+
+    runs: list[tuple[LaunchSection, TrainTokenizerSection | TrainGeneratorSection, str]] = []
+    for name in params.tokenizers:
+        runs.append((params.tokenizer_launch(name), params.tokenizer_training(name), f"tokenizer {name}"))
+    for name in params.generators:
+        runs.append((params.generator_launch(name), params.generator_training(name), f"generator {name}"))
+    found = []
+    for launch, section, name in runs:
+        processes = max(1, gpus) if launch.processes == "auto" else launch.processes
+        if gpus and processes > gpus:
+            found.append(f"launch.processes of {name} is {processes}, but there are {gpus} GPUs: lower it, or use auto")
+            continue
+        try:
+            require_divisible(launch, section, processes * launch.nodes, name)
+        except ConfigError as error:
+            found.append(str(error))
+    more = f" (and {len(found) - 1} more runs like it)" if len(found) > 1 else ""
+    return [found[0] + more] if found else []
