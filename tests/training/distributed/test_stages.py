@@ -31,6 +31,8 @@ pytestmark = pytest.mark.long(100)
 ROOT = Path(__file__).parents[3]
 KILLS = int(os.environ.get("GIGATOK_KILLS", "1"))
 """How often a run is killed; ``make kills`` asks for 20."""
+LATE = 0.2
+"""Seconds between a state and a kill, at most: about two steps."""
 STEPS = 15
 CHANGES: dict[str, Any] = {
     "train_tokenizer": {
@@ -156,14 +158,19 @@ def test_two_processes_go_on_where_one_stopped(stage: Stage, monkeypatch: pytest
 
 
 def test_a_killed_process_ends_the_others_and_costs_nothing(stage: Stage, same_results: Callable[..., None]) -> None:
-    launch = {"processes": 2, "strategy": "ddp"}
-    whole = stage.copy("whole")
-    whole.run("tokenizer", launch)
+    """With copies and with shards in turn, right after a state or some way into the next step."""
+    wholes: dict[str, Stage] = {}
     random = np.random.default_rng(0)
     for kill in range(KILLS):
-        folder = stage.copy(f"kill-{kill}")
+        strategy = ("ddp", "fsdp")[kill % 2]
+        launch = {"processes": 2, "strategy": strategy}
+        if strategy not in wholes:
+            wholes[strategy] = stage.copy(f"whole-{strategy}")
+            wholes[strategy].run("tokenizer", launch)
+        whole, folder = wholes[strategy], stage.copy(f"kill-{kill}")
         running = folder.start("tokenizer", launch)
-        workers = folder.when_saved(running, int(random.integers(1, STEPS - 3)))
+        workers = folder.when_saved(running, int(random.integers(1, STEPS - 5)))
+        time.sleep(random.uniform(0, LATE))
         victim = int(random.integers(2))
         workers[victim].kill()
         _, errors = running.communicate(timeout=200)
