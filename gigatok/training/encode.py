@@ -23,6 +23,7 @@ from gigatok.data import ImageSet, PreparedData, to_float
 from gigatok.models.tokenizer import Tokenizer
 from gigatok.runtime.device import full_precision
 from gigatok.training.distributed.setup import ALONE, Processes
+from gigatok.training.resume.interruption import InterruptedRunError, StopRequest
 
 _BATCH = 128
 _MOST_PARTS = 256
@@ -36,6 +37,7 @@ def encode_images(
     crops: str,
     source: str,
     processes: Processes = ALONE,
+    stop: StopRequest | None = None,
 ) -> None:
     """Write ``train`` (n, crops, N), ``validation`` (m, N) and the labels of both. Indices take 16 bits where they can.
 
@@ -45,14 +47,25 @@ def encode_images(
             interrupted call left are used again if they are of the same.
         processes: those that share the work, each with a whole tokenizer of equal weights; batches, and so bits, are
             the same for any number of them.
+        stop: heard after each part. All processes end as soon as one of them was asked to.
+
+    Raises:
+        InterruptedRunError: SIGINT or SIGTERM arrived, at any of the processes; the parts that are made are kept.
     """
     folder = _parts_folder(path)
     train = _Side("train", data.train, 10 if crops == "ten-crop" else 1)
     validation = _Side("validation", data.validation, 1)
     parts = [(side, number) for side in (train, validation) for number in range(side.parts)]
-    for side, number in parts[processes.rank :: processes.world]:
-        if side.read(folder, number, tokenizer, source) is None:
-            side.write(folder, number, _encode(tokenizer, side, number), source)
+    for first in range(0, len(parts), processes.world):  # in step: whether to stop is one decision
+        for side, number in parts[first : first + processes.world][processes.rank :][:1]:
+            if side.read(folder, number, tokenizer, source) is None:
+                side.write(folder, number, _encode(tokenizer, side, number), source)
+        if stop is not None and processes.any(stop.asked):
+            done = min(first + processes.world, len(parts))
+            raise InterruptedRunError(
+                f"{stop.stage} interrupted after part {done} of {len(parts)} of its indices: they are kept, the same "
+                "command goes on from there"
+            )
     processes.wait()
     if processes.main:
         whole, plain = (SplitIndices(side.shape(tokenizer), side.joined(folder, tokenizer, source), side.images.labels)

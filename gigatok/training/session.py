@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import signal
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from torch import Tensor
@@ -33,15 +32,10 @@ from gigatok.tracking.progress import note, open_progress, report_skipped
 from gigatok.training.distributed.setup import ALONE, Processes
 from gigatok.training.resume.curves import Curves
 from gigatok.training.resume.finished import remember
+from gigatok.training.resume.interruption import InterruptedRunError, StopRequest
 from gigatok.training.resume.provenance import begin_provenance, end_provenance, identified
 from gigatok.training.resume.start import Request, Start, already_trained, begin
 from gigatok.training.watchdog import TrainingDivergedError, Watchdog
-
-
-class InterruptedRunError(GigatokError):
-    """The run was asked to stop; its state is saved."""
-
-    exit_code = 130
 
 
 class RunPlan(NamedTuple):
@@ -105,7 +99,8 @@ class TrainingSession:
         self._rolled_back = False
         self._suspicious = False
         self._next = 0
-        self._stop_asked = False
+        self.stop = StopRequest(plan.stage)
+        self._hearing = ExitStack()
         self._seconds_before = 0.0
         self.first_step = 0
 
@@ -125,9 +120,7 @@ class TrainingSession:
             self.tracker.close("FAILED")
             raise
         self._progress = open_progress(self.plan.stage, self.plan.steps) if self.processes.main else None
-        self._handlers = {
-            number: signal.signal(number, self._ask_to_stop) for number in (signal.SIGINT, signal.SIGTERM)
-        }
+        self._hearing.enter_context(self.stop.heard())
         self._begin = self._window_begin = time.monotonic()
         self._window_step = self.first_step
         return self
@@ -135,8 +128,7 @@ class TrainingSession:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
+        self._hearing.close()
         if self._progress is not None:
             self._progress.close()
         if error is not None:
@@ -191,7 +183,7 @@ class TrainingSession:
             InterruptedRunError: SIGINT or SIGTERM arrived, at any of the processes; the state is saved.
             TrainingDivergedError: the run is lost, for the second time or with no state to go back to.
         """
-        stop = self.processes.any(self._stop_asked)
+        stop = self.processes.any(self.stop.asked)
         if stop or self._suspicious or self.looks(done):
             self._suspicious = False
             try:
@@ -258,11 +250,6 @@ class TrainingSession:
         remember(self.run)
         drop_states(self.run.state_dir)
         self.processes.wait()
-
-    def _ask_to_stop(self, number: int, frame: FrameType | None) -> None:
-        if self._stop_asked:
-            raise KeyboardInterrupt
-        self._stop_asked = True
 
 
 def begin_together(run: RunFolder, request: Request, processes: Processes) -> Start:

@@ -37,6 +37,7 @@ from gigatok.training.distributed.setup import Processes, joined
 from gigatok.training.encode import encode_images, indices_source, remove_parts, stored_source
 from gigatok.training.generator_recipe import GeneratorRecipe, validation_loss
 from gigatok.training.precision import as_stored
+from gigatok.training.resume.interruption import StopRequest
 from gigatok.training.resume.lock import hold
 from gigatok.training.resume.start import WITHOUT_RESULT, Request, described
 from gigatok.training.session import RunPlan, TrainingSession, begin_together, require_reached
@@ -226,7 +227,9 @@ def generator_tokenizer(
     if processes.from_main(stale):
         processes.require_shared(run.lock_path.parent)
         data = PreparedData.open(sound_data(workspace.data))
-        encode_images(tokenizer.to(processes.device), data, path, section.token_crops, origin, processes)
+        whole, crops = tokenizer.to(processes.device), section.token_crops
+        with StopRequest(f"train_generator@{name}").heard() as stop:
+            encode_images(whole, data, path, crops, origin, processes, stop)
         tokenizer.to(torch.device("cpu"))  # its memory is the generator's from here on
     elif processes.main:
         remove_parts(path)

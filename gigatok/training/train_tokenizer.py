@@ -34,6 +34,7 @@ from gigatok.training.distributed.launch import set_arithmetic, spread
 from gigatok.training.distributed.setup import Processes, joined
 from gigatok.training.encode import encode_images, indices_source
 from gigatok.training.precision import as_stored
+from gigatok.training.resume.interruption import StopRequest
 from gigatok.training.resume.lock import hold
 from gigatok.training.resume.start import WITHOUT_RESULT, Request, described
 from gigatok.training.session import RunPlan, TrainingSession, begin_together, require_reached
@@ -101,7 +102,7 @@ def _train(name: str, params: Params, workspace: Workspace, processes: Processes
             with TrainingSession(run, plan, objects, tracker, processes) as session:
                 _loop(session, recipe, loader, data, targets)
                 loader.close()
-                kept = _write_outputs(recipe, data, run, config, start.resumptions)
+                kept = _write_outputs(session, recipe, data, config, start.resumptions)
                 session.finish([*outputs, *kept])
         tracker.close("FINISHED")
 
@@ -184,14 +185,14 @@ def _count(module: nn.Module) -> int:
 
 
 def _write_outputs(
+    session: TrainingSession,
     recipe: TokenizerRecipe,
     data: PreparedData,
-    run: RunFolder,
     config: TokenizerConfig,
     resumptions: Sequence[Resumption],
 ) -> list[Path]:
     """Weights, description and indices; returns the weights that were kept on the way."""
-    section = recipe.section
+    section, run = recipe.section, session.run
     kept = [path for path in map(run.checkpoint_path, section.keep_steps) if path.exists()]
     metadata = {
         "kind": "tokenizer",
@@ -204,7 +205,7 @@ def _write_outputs(
         # its shards would have to be gathered in step on all processes: each takes the whole from the file
         whole = load_tokenizer_dir(run.path).to(recipe.device) if recipe.parallel.sharded else tokenizer
         source = indices_source(sha256, data, section)
-        encode_images(whole, data, run.indices_path, section.token_crops, source, processes)
+        encode_images(whole, data, run.indices_path, section.token_crops, source, processes, session.stop)
     return kept
 
 
@@ -212,4 +213,5 @@ def _encode_again(run: RunFolder, data: PreparedData, section: TrainTokenizerSec
     """Indices from the stored weights."""
     tokenizer = load_tokenizer_dir(run.path).to(device)
     source = indices_source(file_sha256(run.weights_path), data, section)
-    encode_images(tokenizer, data, run.indices_path, section.token_crops, source)
+    with StopRequest(f"train_tokenizer@{run.name}").heard() as stop:
+        encode_images(tokenizer, data, run.indices_path, section.token_crops, source, stop=stop)

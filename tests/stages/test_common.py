@@ -18,7 +18,7 @@ import torch
 from gigatok.artifacts import Workspace
 from gigatok.config import ConfigError, GigatokError, Params
 from gigatok.config.profiles import render
-from gigatok.training.session import InterruptedRunError
+from gigatok.training.resume.interruption import InterruptedRunError
 
 STAGES = Path(__file__).parents[2] / "stages"
 

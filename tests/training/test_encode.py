@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ from gigatok.interop.native import load_tokenizer_dir
 from gigatok.models import Tokenizer
 from gigatok.training import encode
 from gigatok.training.encode import encode_images, stored_source
+from gigatok.training.resume.interruption import InterruptedRunError
 
 
 @pytest.fixture
@@ -74,6 +78,32 @@ def test_parts_of_other_weights_and_damaged_ones_are_made_again(
     with np.load(path) as stored, torch.inference_mode():
         images = torch.from_numpy(project.data.train.uint8().transpose(0, 3, 1, 2).copy()).float() / 127.5 - 1
         np.testing.assert_array_equal(stored["train"][:, 0], tokenizer.encode(images).numpy())
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_encoding_after_a_part_and_the_next_run_goes_on(
+    new_project: Callable[..., Any], same_results: Any, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    monkeypatch.setattr(encode, "_BATCH", 4)
+    whole, project = new_project("whole").tokenizer(), new_project("stopped")
+    real, made = encode._encode, list[str]()
+
+    def signalled(tokenizer: Tokenizer, side: encode._Side, part: int) -> Any:
+        made.append(f"{side.name} {part}")
+        if len(made) == 3:
+            os.kill(os.getpid(), number)
+        return real(tokenizer, side, part)
+
+    monkeypatch.setattr(encode, "_encode", signalled)
+    before = signal.getsignal(number)
+    with pytest.raises(InterruptedRunError, match=r"train_tokenizer@T interrupted after part 3 of 7") as caught:
+        project.tokenizer()
+    assert caught.value.exit_code == 130
+    assert signal.getsignal(number) is before
+    run = project.tokenizer()
+    assert made == [*(f"train {part}" for part in range(5)), "validation 0", "validation 1"]  # by both runs together
+    same_results(whole, run)
+    assert not list(run.path.glob(".*"))
 
 
 @pytest.mark.parametrize(("images", "parts", "rows"), [(1, 1, 128), (3000, 24, 128), (1_281_167, 251, 5120)])

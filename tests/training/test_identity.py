@@ -17,7 +17,7 @@ from gigatok.config.base import GigatokWarning
 from gigatok.evaluation.stages.common import provenance
 from gigatok.evaluation.stages.generator import _read_tokens
 from gigatok.interop.native import load_tokenizer_at
-from gigatok.training.session import InterruptedRunError
+from gigatok.training.resume.interruption import InterruptedRunError
 from gigatok.training.teacher_features import store_teacher_features
 from gigatok.training.tokenizer_recipe import TokenizerRecipe
 from gigatok.training.train_tokenizer import train_tokenizer

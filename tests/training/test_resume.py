@@ -19,7 +19,7 @@ import yaml
 from gigatok.artifacts import RunFolder, read_journal
 from gigatok.artifacts.states.folder import read_manifest, states_in, write_manifest
 from gigatok.training.generator_recipe import GeneratorRecipe
-from gigatok.training.session import InterruptedRunError
+from gigatok.training.resume.interruption import InterruptedRunError
 from gigatok.training.tokenizer_recipe import TokenizerRecipe
 
 Same = Callable[[RunFolder, RunFolder], None]

@@ -20,7 +20,7 @@ from gigatok.data import to_float
 from gigatok.evaluation.metrics.image_quality import psnr
 from gigatok.interop.native import load_tokenizer_dir
 from gigatok.training import train_tokenizer as module
-from gigatok.training.session import InterruptedRunError
+from gigatok.training.resume.interruption import InterruptedRunError
 from gigatok.training.targets import StoredFeatures
 from gigatok.training.tokenizer_recipe import TokenizerRecipe
 from gigatok.training.validation import mean_psnr

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +12,13 @@ import pytest
 import torch
 
 from gigatok.artifacts import RunFolder, RunIdentity
+from gigatok.interop.native import load_tokenizer_dir
 from gigatok.models.tokenizer import Tokenizer
 from gigatok.training import encode
 from gigatok.training.distributed import setup
 from gigatok.training.distributed.setup import Processes
+from gigatok.training.encode import encode_images
+from gigatok.training.resume.interruption import StopRequest
 from gigatok.training.resume.start import Request
 from gigatok.training.session import begin_together
 from gigatok.training.train_generator import generator_tokenizer
@@ -86,3 +91,23 @@ def test_indices_of_an_intermediate_checkpoint_are_encoded_by_all(
     generator_tokenizer("G", params, project.workspace, project.data, Processes(device=torch.device("cuda")))
     assert path.read_bytes() == shared
     assert moves == ["cuda", "cpu"]  # its memory is the generator's then
+
+
+def test_a_signal_to_one_process_ends_the_encoding_of_all_after_the_same_part(
+    project: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encode, "_BATCH", 4)
+    tokenizer = load_tokenizer_dir(project.tokenizer().path)
+    path = tmp_path / "i.npz"
+
+    def work(processes: Processes) -> str:
+        with StopRequest("train_tokenizer@T").heard() as stop:
+            if processes.rank == 1:
+                os.kill(os.getpid(), signal.SIGTERM)
+            encode_images(tokenizer, project.data, path, "plain", "weights", processes, stop)
+        return "went on"
+
+    said = forked.answers(tmp_path / "answers", 2, work)
+    assert all(text.startswith("train_tokenizer@T interrupted after part 2 of 7 of its indices") for text in said)
+    kept = sorted(part.name for part in (tmp_path / ".i.npz.parts").iterdir())
+    assert kept == ["train-000.npz", "train-001.npz"]
