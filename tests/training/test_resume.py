@@ -19,6 +19,7 @@ import yaml
 from gigatok.artifacts import RunFolder, read_journal
 from gigatok.artifacts.states.folder import read_manifest, states_in, write_manifest
 from gigatok.training.generator_recipe import GeneratorRecipe
+from gigatok.training.resume import interruption
 from gigatok.training.resume.interruption import InterruptedRunError
 from gigatok.training.tokenizer_recipe import TokenizerRecipe
 
@@ -172,7 +173,10 @@ def test_a_failure_after_the_last_step_repeats_no_training(
     assert list(run.state_dir.glob("*")) == []
 
 
-def test_a_second_interruption_stops_at_once_and_is_no_failure(project: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_after_a_request_stops_at_once_and_is_no_failure(
+    project: Any, monkeypatch: pytest.MonkeyPatch, first: int
+) -> None:
     ended: list[str] = []
 
     class Tracker:
@@ -182,7 +186,7 @@ def test_a_second_interruption_stops_at_once_and_is_no_failure(project: Any, mon
             ended.append(status)
 
     def twice(*_: object) -> None:
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), first)
         os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setattr("gigatok.training.train_tokenizer.open_tracker", lambda *_: Tracker())
@@ -192,3 +196,20 @@ def test_a_second_interruption_stops_at_once_and_is_no_failure(project: Any, mon
         project.tokenizer()
     assert ended == ["KILLED"]
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_repeated_sigterm_is_the_same_request(project: Any) -> None:
+    """torchrun passes on the SIGTERM that the cluster has sent to its processes too."""
+    with pytest.MonkeyPatch.context() as patch:
+        stop_at(patch, TokenizerRecipe, 4, signal.SIGTERM)
+        stop_at(patch, TokenizerRecipe, 4, signal.SIGTERM)
+        with pytest.raises(InterruptedRunError, match="after step 5 of 8: its state is saved"):
+            project.tokenizer()
+
+
+def test_a_sigterm_that_comes_much_later_stops_at_once(project: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interruption, "SAME_REQUEST_SECONDS", 0.0)
+    stop_at(monkeypatch, TokenizerRecipe, 4, signal.SIGTERM)
+    stop_at(monkeypatch, TokenizerRecipe, 4, signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt):
+        project.tokenizer()
