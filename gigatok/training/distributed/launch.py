@@ -15,15 +15,17 @@ from gigatok.artifacts import RESUME_VARIABLE
 from gigatok.config import ConfigError, GigatokError, Params
 from gigatok.config.launch import LaunchSection, require_divisible, strategy_for
 from gigatok.runtime.device import allow_tf32, refuse_unrepeatable
+from gigatok.training.distributed import endings
+from gigatok.training.distributed.endings import Endings
 from gigatok.training.distributed.setup import Processes
 from gigatok.training.distributed.wrap import Parallel
+from gigatok.training.resume.interruption import INTERRUPTED
 
 if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 
 GRACE_SECONDS = 1500
 """How long interrupted processes may take to finish their step and save before they are killed."""
-INTERRUPTED = 130
 TOGETHER_SECONDS = 1
 """Who ends later than that after the first one was ended by torchrun, which asks, waits for 30 seconds and kills."""
 
@@ -46,7 +48,8 @@ def run_in_processes(
 
     Raises:
         ConfigError: the batch cannot be shared as asked, or there are fewer GPUs than asked for. Nothing was loaded.
-        StageProcessError: a process failed; its rank is named. Interrupted ones have saved their state (130).
+        StageProcessError: a process failed; its rank is named. With 130 they were interrupted.
+        SystemExit: all processes failed alike; rank 0 has said why.
     """
     launch = params.tokenizer_launch(name) if kind == "tokenizer" else params.generator_launch(name)
     section = params.tokenizer_training(name) if kind == "tokenizer" else params.generator_training(name)
@@ -127,18 +130,23 @@ def _run(stage: str, launch: LaunchSection, count: int) -> None:
         virtual_local_rank=True,  # each process sees its own GPU alone
         shutdown_timeout=GRACE_SECONDS,
     )
-    try:
-        elastic_launch(config, sys.executable)(*sys.argv)
-    except SignalException:
-        raise StageProcessError(_interrupted(stage), INTERRUPTED) from None
-    except ChildFailedError as error:
-        raise _failure(stage, error.failures) from None
+    with endings.collected() as ended:
+        try:
+            elastic_launch(config, sys.executable)(*sys.argv)
+        except SignalException:
+            raise _interruption(stage, ended(), count) from None
+        except ChildFailedError as error:
+            alike = [each.exit_code for each in ended().values() if each.together]
+            if alike and alike[0] != INTERRUPTED:
+                raise SystemExit(alike[0]) from None
+            raise _failure(stage, error.failures, ended(), count) from None
 
 
-def _failure(stage: str, failures: Mapping[int, ProcessFailure]) -> StageProcessError:
+def _failure(stage: str, failures: Mapping[int, ProcessFailure], ended: Endings, count: int) -> StageProcessError:
     """The cause among failures by rank: it is among the first, and one that was killed takes others down at once."""
-    if any(failure.exitcode == INTERRUPTED for failure in failures.values()):
-        return StageProcessError(_interrupted(stage), INTERRUPTED)
+    codes = [*(failure.exitcode for failure in failures.values()), *(each.exit_code for each in ended.values())]
+    if INTERRUPTED in codes:
+        return _interruption(stage, ended, count)
     begin = min(failure.timestamp for failure in failures.values())
     first = {rank: failure.exitcode for rank, failure in failures.items()
              if failure.timestamp <= begin + TOGETHER_SECONDS}  # fmt: skip
@@ -159,5 +167,11 @@ def _failure(stage: str, failures: Mapping[int, ProcessFailure]) -> StageProcess
     return StageProcessError(f"{stage}: rank {rank} ended with exit code {code}: its message is above", code)
 
 
-def _interrupted(stage: str) -> str:
-    return f"{stage} interrupted: its processes saved their state, the same command resumes from there"
+def _interruption(stage: str, ended: Endings, count: int) -> StageProcessError:
+    """What is said of ``count`` processes of this node of which some were asked to stop."""
+    saved = len(ended) == count and all(each.saved for each in ended.values())
+    what = (
+        "its processes saved their state, the same command resumes from there" if saved else
+        "not all of its processes saved their state, the same command resumes from the last one that is saved"
+    )  # fmt: skip
+    return StageProcessError(f"{stage} interrupted: {what}", INTERRUPTED)

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from gigatok.config import GigatokError
 from gigatok.data import Share
+from gigatok.training.distributed import endings
 from gigatok.training.distributed.presence import Presence
 
 T = TypeVar("T")
@@ -166,6 +167,7 @@ def joined(device: torch.device, timeout_minutes: float = 30.0) -> Iterator[Proc
 
     Raises:
         GigatokError: the processes cannot find each other, or one hangs for ``timeout_minutes``: it is named.
+        SystemExit: in the place of a GigatokError that all processes raise alike, on all but rank 0, which says it.
     """
     timeout = timedelta(minutes=timeout_minutes)
     world = int(os.environ.get("WORLD_SIZE", "1"))
@@ -181,7 +183,7 @@ def joined(device: torch.device, timeout_minutes: float = 30.0) -> Iterator[Proc
         saving = dist.new_group(timeout=timeout, backend="gloo")
         store = cast(Any, dist).TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]))
         presence = Presence(store, dist.get_rank(), dist.get_world_size(), timeout)
-        with presence.watching():
+        with endings.noted(store, dist.get_rank(), world), presence.watching():
             yield Processes(dist.get_rank(), dist.get_world_size(), device, saving, presence)
     finally:
         dist.destroy_process_group()

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from types import SimpleNamespace
+import signal
+from collections.abc import Callable, Mapping
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 
 from gigatok.config import ConfigError, Params
 from gigatok.config.launch import LaunchSection
-from gigatok.training.distributed import launch
-from gigatok.training.distributed.launch import run_in_processes, spread
+from gigatok.training.distributed import endings, launch
+from gigatok.training.distributed.endings import Ending
+from gigatok.training.distributed.launch import StageProcessError, run_in_processes, spread
 from gigatok.training.distributed.setup import Processes
 
 Asked = Callable[..., Params]
@@ -58,13 +61,14 @@ def test_fewer_gpus_than_asked_for_are_refused(asked: Asked, monkeypatch: pytest
         run_in_processes("generator", "G", asked(2, processes=4))
 
 
-def ended(*ends: tuple[int, int, float]) -> str:
-    """What is said of processes that ended: (rank, exit code, seconds after the first) each, as torchrun lists them."""
+def ended(*ends: tuple[int, int, float], noted: Mapping[int, Ending] = MappingProxyType({})) -> str:
+    """What is said of processes that ended: (rank, exit code, seconds after the first) each, as torchrun lists them,
+    of which some noted how."""
     failures = {}
     for rank, code, seconds in ends:
         failures[rank] = ProcessFailure(local_rank=rank, pid=rank, exitcode=code, error_file="")
         failures[rank].timestamp = int(1_700_000_000 + seconds)
-    return str(launch._failure("train_tokenizer@T", failures))
+    return str(launch._failure("train_tokenizer@T", failures, noted, len(failures)))
 
 
 def test_who_failed_first_is_named_and_not_those_that_torchrun_killed() -> None:
@@ -85,8 +89,38 @@ def test_who_hung_is_named_and_not_those_that_nccl_ended() -> None:
     assert ended((0, -6, 0), (1, -6, 0)).startswith("train_tokenizer@T: rank 0 was killed by SIGABRT")
 
 
+SAVED = Ending(exit_code=130, saved=True)
+ALL_SAVED = "train_tokenizer@T interrupted: its processes saved their state"
+NOT_ALL_SAVED = "train_tokenizer@T interrupted: not all of its processes saved their state"
+
+
 def test_an_interruption_is_none_of_them() -> None:
-    assert ended((0, 130, 5), (1, 130, 0)).startswith("train_tokenizer@T interrupted: its processes saved their state")
+    assert ended((0, 130, 5), (1, 130, 0), noted={0: SAVED, 1: SAVED}).startswith(ALL_SAVED)
+
+
+def test_one_that_saved_may_be_ended_by_the_signal_that_comes_twice() -> None:
+    assert ended((0, -15, 0), (1, -15, 0), noted={0: SAVED, 1: SAVED}).startswith(ALL_SAVED)
+
+
+def test_no_state_is_promised_that_a_process_did_not_save() -> None:
+    """The second Ctrl-C ends with 130 too, and at once."""
+    assert ended((0, 130, 0), (1, 130, 0), noted={0: SAVED}).startswith(NOT_ALL_SAVED)
+
+
+@pytest.mark.parametrize(("noted", "expected"), [({0: SAVED, 1: SAVED}, ALL_SAVED), ({1: SAVED}, NOT_ALL_SAVED)])
+def test_of_a_signal_to_torchrun_is_said_what_its_processes_noted(
+    monkeypatch: pytest.MonkeyPatch, noted: dict[int, Ending], expected: str
+) -> None:
+    def run(*_: object) -> None:
+        for rank, ending in noted.items():
+            endings._note(rank, ending)
+        raise SignalException("asked to stop", signal.SIGTERM)
+
+    monkeypatch.setattr("torch.distributed.launcher.api.elastic_launch", lambda *_: run)
+    with pytest.raises(StageProcessError) as caught:
+        launch._run("train_tokenizer@T", LaunchSection(processes=2), 2)
+    assert str(caught.value).startswith(expected)
+    assert caught.value.exit_code == 130
 
 
 @pytest.mark.parametrize(("precision", "expected"), [("fp32", "fsdp"), ("bf16", "fsdp"), ("fp16", "ddp")])

@@ -67,7 +67,8 @@ class Stage:
     def start(self, kind: str, launch: Mapping[str, Any], **changes: Any) -> subprocess.Popen[str]:
         settings = merge(self.settings, {"launch": dict(launch), **changes})
         (self.folder / "params.yaml").write_text(yaml.safe_dump(json.loads(json.dumps(settings))))
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        paths = os.pathsep.join([str(self.folder), str(ROOT)])  # a sitecustomize.py in the folder is run first
+        environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
         name = "T" if kind == "tokenizer" else "G"
         command = [sys.executable, str(ROOT / "stages" / f"train_{kind}.py"), name]
         return subprocess.Popen(command, cwd=self.folder, env=environment, stdout=subprocess.PIPE,
@@ -203,3 +204,23 @@ def test_what_cannot_be_shared_is_refused_before_anything_is_loaded(stage: Stage
     )
     assert len(errors.splitlines()) == 1
     assert not stage.workspace.tokenizer("T").path.exists()
+
+
+def test_what_all_processes_refuse_is_said_once(stage: Stage) -> None:
+    """Rank 1 works in a folder with other settings and the same runs/."""
+    other = stage.folder.with_name("other")
+    other.mkdir()
+    (other / "runs").symlink_to(stage.folder / "runs")
+    settings = merge(stage.settings, {"launch": {"processes": 2}, "base": {"seed": 7}})
+    (other / "params.yaml").write_text(yaml.safe_dump(json.loads(json.dumps(settings))))
+    move = f"import os\nif os.environ.get('RANK') == '1':\n    os.chdir({str(other)!r})\n"
+    (stage.folder / "sitecustomize.py").write_text(move)
+    errors = stage.run("tokenizer", {"processes": 2}, code=1)
+    assert errors.startswith("error: rank 1 has settings, data and code ")
+    assert len(errors.splitlines()) == 1
+
+
+def test_what_each_process_refuses_by_itself_is_said_once_too(stage: Stage) -> None:
+    errors = stage.run("tokenizer", {"processes": 2}, code=2, train_tokenizer={"keep_steps": [99]})
+    assert errors.startswith("error: keep_steps [99] of tokenizer T are not in 1..15")
+    assert len(errors.splitlines()) == 1
