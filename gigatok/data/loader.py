@@ -36,6 +36,8 @@ class Batch(NamedTuple):
     """int64 ``(B,)``, rows of the image set."""
     pixels: torch.Tensor
     """uint8 ``(B, 3, S, S)``."""
+    whole: Rows
+    """int64, rows of the global batch that this is a share of."""
 
 
 class BatchLoader:
@@ -68,13 +70,13 @@ class BatchLoader:
         rows = self._cursor.next()
         if self._prepared is None:
             if self._images.is_packed:
-                return Batch(rows[self._mine], self._images.batch(rows[self._mine]))
+                return Batch(rows[self._mine], self._images.batch(rows[self._mine]), rows)
             seeds = ImageSet.crop_seeds(_augmentation(self._cursor), len(rows))
-            return Batch(rows[self._mine], self._images.crops(rows[self._mine], seeds[self._mine]))
+            return Batch(rows[self._mine], self._images.crops(rows[self._mine], seeds[self._mine]), rows)
         pixels = next(self._prepared)
         if isinstance(pixels, CorruptImageError):
             raise pixels
-        return Batch(rows[self._mine], pixels)
+        return Batch(rows[self._mine], pixels, rows)
 
     def state(self) -> dict[str, int]:
         """Position after the last batch handed out."""

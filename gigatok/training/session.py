@@ -177,7 +177,7 @@ class TrainingSession:
         Args:
             done: updates made.
             terms: what the last of them reported: a state is only saved while all of it is finite.
-            rows: images of its batch, stored where the run was lost.
+            rows: images of its global batch, stored where the run was lost.
 
         Raises:
             InterruptedRunError: SIGINT or SIGTERM arrived, at any of the processes; the state is saved.

@@ -156,7 +156,7 @@ def _loop(
                 write_weights(path, tokenizer.state_dict(), {"step": done}, session.processes)
         if session.looks(done):
             terms["codebook_usage"] = torch.tensor(recipe.codes.usage())
-        session.after_step(done, terms, batch.rows)
+        session.after_step(done, terms, batch.whole)
 
 
 def _discriminator(section: TrainTokenizerSection, device: torch.device) -> nn.Module | None:

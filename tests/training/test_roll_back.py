@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from gigatok.data import BatchCursor, BatchLoader, Share
 from gigatok.training.tokenizer_recipe import TokenizerRecipe
 from gigatok.training.watchdog import TrainingDivergedError
 
@@ -42,6 +43,20 @@ def test_a_run_that_was_lost_once_ends_as_if_it_never_was(
     lost = json.loads((run.path / "lost.json").read_text())
     assert lost["step"] == 6
     assert len(lost["rows"]) == 3
+
+
+def test_rows_of_the_whole_batch_are_stored_though_a_process_has_a_share(
+    project: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def shared(*images_and_cursor: Any, **settings: Any) -> BatchLoader:
+        return BatchLoader(*images_and_cursor, **{**settings, "share": Share(0, 3)})
+
+    monkeypatch.setattr("gigatok.training.train_tokenizer.BatchLoader", shared)
+    spoil(monkeypatch, times=1)
+    run = project.tokenizer()
+    cursor = BatchCursor(len(project.data.train), 3, project.params({}, {}).base.seed)
+    batches = [cursor.next().tolist() for _ in range(6)]
+    assert json.loads((run.path / "lost.json").read_text())["rows"] == batches[5]
 
 
 def test_the_second_time_it_stops(project: Any, monkeypatch: pytest.MonkeyPatch) -> None:
