@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -14,6 +15,8 @@ from typing import Any, NamedTuple, TypeVar, cast
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.distributed_c10d import PrefixStore, Store
+from torch.distributed.rendezvous import rendezvous
 
 from gigatok.config import GigatokError
 from gigatok.data import Share
@@ -175,15 +178,45 @@ def joined(device: torch.device, timeout_minutes: float = 30.0) -> Iterator[Proc
         yield Processes(device=device)
         return
     try:
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timeout)
+        store, rank, world = next(iter(rendezvous("env://", timeout=timeout)))
     except (dist.DistError, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        raise GigatokError(f"{world} processes cannot be joined ({reason}): check launch.rendezvous") from error
-    try:
-        saving = dist.new_group(timeout=timeout, backend="gloo")
-        store = cast(Any, dist).TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]))
-        presence = Presence(store, dist.get_rank(), dist.get_world_size(), timeout)
-        with endings.noted(store, dist.get_rank(), world), presence.watching():
-            yield Processes(dist.get_rank(), dist.get_world_size(), device, saving, presence)
-    finally:
-        dist.destroy_process_group()
+        raise _not_joined(world, error) from error
+    with endings.noted(store, rank, world):
+        _require_same_device(store, rank, world, device)
+        try:
+            backend = "nccl" if device.type == "cuda" else "gloo"
+            dist.init_process_group(
+                backend, store=PrefixStore("group", store), rank=rank, world_size=world, timeout=timeout
+            )
+        except (dist.DistError, ValueError, RuntimeError) as error:
+            raise _not_joined(world, error) from error
+        try:
+            saving = dist.new_group(timeout=timeout, backend="gloo")
+            seen = cast(Any, dist).TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]))
+            presence = Presence(seen, rank, world, timeout)
+            with presence.watching():
+                yield Processes(rank, world, device, saving, presence)
+        finally:
+            dist.destroy_process_group()
+
+
+def _not_joined(world: int, error: Exception) -> GigatokError:
+    reason = " ".join(str(error).split())
+    return GigatokError(f"{world} processes cannot be joined ({reason}): check launch.rendezvous")
+
+
+def _require_same_device(store: Store, rank: int, world: int, device: torch.device) -> None:
+    """Refuse to join processes of which one computes on another kind of device: they would wait for each other.
+
+    Raises:
+        GigatokError: on all processes, naming the first that differs from rank 0, and its node.
+    """
+    keys = [f"device/{each}" for each in range(world)]
+    store.set(keys[rank], f"{device.type} {socket.gethostname()}")
+    first, *others = (store.get(key).decode().split(" ", 1) for key in keys)  # waits for each
+    for other, (kind, node) in enumerate(others, start=1):
+        if kind != first[0]:
+            raise GigatokError(
+                f"rank {other} on node {node} computes on {kind}, rank 0 on node {first[1]} on {first[0]}: look at the "
+                "GPU and driver of the one on cpu, or set base.device"
+            )

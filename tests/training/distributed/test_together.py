@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from pathlib import Path
 from typing import Any
 
 import forked
 import pytest
 import torch
+import torch.distributed as dist
 
 from gigatok.artifacts import RunFolder, RunIdentity
+from gigatok.config import GigatokError
 from gigatok.interop.native import load_tokenizer_dir
 from gigatok.models.tokenizer import Tokenizer
 from gigatok.training import encode
@@ -111,3 +114,26 @@ def test_a_signal_to_one_process_ends_the_encoding_of_all_after_the_same_part(
     assert all(text.startswith("train_tokenizer@T interrupted after part 2 of 7 of its indices") for text in said)
     kept = sorted(part.name for part in (tmp_path / ".i.npz.parts").iterdir())
     assert kept == ["train-000.npz", "train-001.npz"]
+
+
+def test_a_process_whose_gpu_is_not_found_is_named_before_the_others_wait_for_it(tmp_path: Path) -> None:
+    """``device: auto`` falls back to the CPU where a driver is broken; the others would wait for it in NCCL."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
+    def work(processes: Processes) -> str:
+        dist.destroy_process_group()
+        os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), RANK=str(processes.rank), WORLD_SIZE="2")
+        try:
+            with setup.joined(torch.device("cuda" if processes.main else "cpu")):
+                return "joined"
+        except (SystemExit, GigatokError) as error:
+            return f"{type(error).__name__}: {error}"
+        finally:
+            store = f"file://{tmp_path / 'again'}"
+            dist.init_process_group("gloo", init_method=store, rank=processes.rank, world_size=2)
+
+    first, second = forked.answers(tmp_path / "answers", 2, work)
+    assert first.startswith(f"GigatokError: rank 1 on node {socket.gethostname()} computes on cpu, rank 0 on node ")
+    assert second == "SystemExit: 1"  # rank 0 says it
