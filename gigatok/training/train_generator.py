@@ -40,7 +40,7 @@ from gigatok.training.precision import as_stored
 from gigatok.training.resume.interruption import StopRequest
 from gigatok.training.resume.lock import hold
 from gigatok.training.resume.start import WITHOUT_RESULT, Request, described
-from gigatok.training.session import RunPlan, TrainingSession, begin_together, require_reached
+from gigatok.training.session import RunPlan, TrainingSession, begin_together, meet, require_reached
 
 NOT_STORED = frozenset({"watchdog", "save_every"})
 """Settings that ``config.json`` does not repeat."""
@@ -74,8 +74,9 @@ def _train(name: str, params: Params, workspace: Workspace, processes: Processes
     device = processes.device
     section = params.generator_training(name)
     require_reached(section.keep_steps, section.steps, f"generator {name}")
-    data = PreparedData.open(workspace.data)
     run = workspace.generator(name)
+    meet(run, processes, __name__, params.base, section)
+    data = PreparedData.open(workspace.data)
     outputs = (run.weights_path, run.config_path, run.curves_path)
     tokenizer, indices_path, source = generator_tokenizer(name, params, workspace, data, processes)
     known = _noted_indices(name, params, workspace) if processes.main else None  # one pass over them is enough
@@ -225,7 +226,6 @@ def generator_tokenizer(
     known = trained_on(run, path)
     stale = stored_source(path) != origin or (known is not None and file_sha256(path) != known.sha256)
     if processes.from_main(stale):
-        processes.require_shared(run.lock_path.parent)
         data = PreparedData.open(sound_data(workspace.data))
         whole, crops = tokenizer.to(processes.device), section.token_crops
         with StopRequest(f"train_generator@{name}").heard() as stop:

@@ -37,7 +37,7 @@ from gigatok.training.precision import as_stored
 from gigatok.training.resume.interruption import StopRequest
 from gigatok.training.resume.lock import hold
 from gigatok.training.resume.start import WITHOUT_RESULT, Request, described
-from gigatok.training.session import RunPlan, TrainingSession, begin_together, require_reached
+from gigatok.training.session import RunPlan, TrainingSession, begin_together, meet, require_reached
 from gigatok.training.targets import Targets, open_targets
 from gigatok.training.tokenizer_recipe import TokenizerRecipe
 from gigatok.training.validation import grid_path, validation_psnr
@@ -72,11 +72,12 @@ def _train(name: str, params: Params, workspace: Workspace, processes: Processes
     device = processes.device
     section = params.tokenizer_training(name)
     require_reached(section.keep_steps, section.steps, f"tokenizer {name}")
+    run = workspace.tokenizer(name)
+    meet(run, processes, __name__, params.base, section)
     processes.main_does(lambda: sound_data(workspace.data))
     data = PreparedData.open(workspace.data)
     targets = open_targets(params.tokenizer_teacher(name), section, data, workspace, device)
     config = params.tokenizer_model(name, alignment_dim=targets.dim if targets else 1)
-    run = workspace.tokenizer(name)
     outputs = (run.weights_path, run.indices_path, run.config_path, run.curves_path)
     request = Request(
         f"train_tokenizer@{name}",

@@ -216,7 +216,7 @@ def test_what_all_processes_refuse_is_said_once(stage: Stage) -> None:
     move = f"import os\nif os.environ.get('RANK') == '1':\n    os.chdir({str(other)!r})\n"
     (stage.folder / "sitecustomize.py").write_text(move)
     errors = stage.run("tokenizer", {"processes": 2}, code=1)
-    assert errors.startswith("error: rank 1 has settings, data and code ")
+    assert errors.startswith("error: rank 1 has settings and code ")
     assert len(errors.splitlines()) == 1
 
 

@@ -23,7 +23,7 @@ from gigatok.training.distributed.setup import Processes
 from gigatok.training.encode import encode_images
 from gigatok.training.resume.interruption import StopRequest
 from gigatok.training.resume.start import Request
-from gigatok.training.session import begin_together
+from gigatok.training.session import begin_together, meet
 from gigatok.training.train_generator import generator_tokenizer
 
 
@@ -36,7 +36,8 @@ def test_without_a_shared_file_system_nothing_begins(tmp_path: Path, monkeypatch
     monkeypatch.setattr(setup, "SEEN_SECONDS", 0.3)
 
     def work(processes: Processes) -> str:
-        return _begun(RunFolder(tmp_path / f"node-{processes.rank}" / "tokenizers" / "T"), processes, "same")
+        meet(RunFolder(tmp_path / f"node-{processes.rank}" / "tokenizers" / "T"), processes, "gigatok.artifacts.files")
+        return "met"
 
     said = forked.answers(tmp_path / "answers", 2, work)
     assert all(text.startswith("rank 1 of 2 cannot see what rank 0 writes into ") for text in said)
@@ -53,8 +54,12 @@ def test_processes_with_other_data_do_not_begin(tmp_path: Path) -> None:
 
 def test_processes_that_see_the_same_begin(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "tokenizers" / "T")
-    said = forked.answers(tmp_path / "answers", 2, lambda processes: _begun(run, processes, "same"))
-    assert said == ["finished: False"] * 2
+
+    def work(processes: Processes) -> str:
+        meet(run, processes, "gigatok.artifacts.files")
+        return _begun(run, processes, "same")
+
+    assert forked.answers(tmp_path / "answers", 2, work) == ["finished: False"] * 2
     assert list(run.lock_path.parent.iterdir()) == []
 
 
