@@ -80,9 +80,11 @@ def scaling_pedigree(runs: Path, params: Params, table: str, row: str, column: s
     from gigatok.paper.results.reader import Results
     from gigatok.paper.results.run import command_for
     from gigatok.paper.tables.scaling_rows import tokenizer_row
+    from gigatok.pipeline.naming import suggestions
 
     if row not in RUNGS and row not in params.tokenizers:
-        raise ConfigError(f"{table} has no row {row!r}: choose one of {', '.join((*RUNGS, *params.tokenizers))}")
+        near = suggestions(row, (*RUNGS, *params.tokenizers), "params.yaml")
+        raise ConfigError(f"{table} has no row {row!r}: {near}")
     tokenizer = RUNGS.get(row, row)
     found = tokenizer_row(Results(runs, params), tokenizer)
     name = full_name(found.scores, column)

@@ -37,6 +37,7 @@ def train(
     from gigatok.artifacts.settings_file import user_of_one_run
     from gigatok.cli.files.project import project_root
     from gigatok.config import ConfigError, load_params
+    from gigatok.pipeline.naming import suggestions
     from gigatok.pipeline.one_run import settings_for_one_run
 
     if kind not in KINDS:
@@ -47,7 +48,7 @@ def train(
     params = load_params(root / "params.yaml")
     known = params.tokenizers if kind == "tokenizer" else params.generators
     if name not in known:
-        raise ConfigError(f"params.yaml has no {kind} {name!r}: it has {', '.join(known)}")
+        raise ConfigError(f"params.yaml has no {kind} {name!r}: {suggestions(name, known, 'params.yaml')}")
     command = [sys.executable, f"stages/train_{kind}.py", name]
     with ExitStack() as stack:
         if settings:  # nobody else may read params.yaml meanwhile

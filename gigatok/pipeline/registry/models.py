@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gigatok.artifacts import RunFolder, Workspace
 from gigatok.artifacts.belonging import weights_sha256
-from gigatok.config import RUNGS, GigatokError, Params
+from gigatok.config import RUNGS, ConfigError, GigatokError, Params
+from gigatok.pipeline.naming import suggestions
 from gigatok.tracking.destination import find_destination, locked
 from gigatok.tracking.ledger import read_ledger
 from gigatok.tracking.mlflow.models import Source, current_sheet, log_model
@@ -54,6 +55,7 @@ def log_models(
         names: models by name; none: all.
 
     Raises:
+        ConfigError: a name that params.yaml does not have.
         GigatokError: a name that was not trained, or is not in MLflow yet; or the server does not answer.
     """
     from gigatok.tracking.sync import connected
@@ -61,9 +63,7 @@ def log_models(
     destination = find_destination(params.tracking, workspace.runs)
     finished = list(_finished(params, workspace))
     found = [(kind, run) for kind, run in finished if not names or run.name in names]
-    absent = set(names) - {run.name for _, run in found}
-    if absent:
-        raise GigatokError(f"{sorted(absent)[0]!r} has no finished run: 'gigatok-bench repro' makes it")
+    _refuse_absent(params, sorted(set(names) - {run.name for _, run in found}))
     with connected(destination) as store, _address(destination.uri), locked(store.models_lock, _LOCK_SECONDS):
         done = []
         for kind, run in found:
@@ -75,6 +75,14 @@ def log_models(
         if register:
             done = _registered(store, done, finished, params.tracking.experiment)
     return done
+
+
+def _refuse_absent(params: Params, names: Sequence[str]) -> None:
+    for name in names:
+        known = {**dict.fromkeys(params.generators, "generator"), **dict.fromkeys(params.tokenizers, "tokenizer")}
+        if name not in known:
+            raise ConfigError(f"params.yaml has no model {name!r}: {suggestions(name, known, 'params.yaml')}")
+        raise GigatokError(f"{name!r} has no finished run: 'gigatok-bench repro train_{known[name]}@{name}' makes it")
 
 
 @contextmanager

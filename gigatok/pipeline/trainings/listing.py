@@ -11,6 +11,7 @@ from gigatok.artifacts import Digests, RunFolder, RunIdentity, ScoreSheet, Works
 from gigatok.artifacts.outputs.digests import outputs_in
 from gigatok.config import ConfigError, GigatokError
 from gigatok.config.reading import json_object_or_none
+from gigatok.pipeline.naming import suggestions
 
 KINDS = ("tokenizers", "generators")
 MAIN_SCORES = {"tokenizers": ("rfid", "psnr"), "generators": ("gfid", "ar_val_loss")}
@@ -192,10 +193,11 @@ def trainings_that_fit(every: Sequence[Training], given: str) -> list[Training]:
     digits = [each for each in every if len(given) >= _FEWEST_DIGITS and each.fingerprint.startswith(given)]
     found = exact or plain or digits
     if not found:
-        known = ", ".join(each.place for each in every) or "none yet"
-        raise ConfigError(f"run {given!r} is unknown: known are {known}")
+        near = suggestions(given, (each.place for each in every), "'gigatok-bench runs'")
+        raise ConfigError(f"run {given!r} is unknown: {near}")
     if found is digits and len({each.place for each in found}) > 1:
-        raise ConfigError(f"run {given!r} fits {', '.join(each.place for each in found)}: name one of them")
+        near = suggestions(given, (each.place for each in found), "'gigatok-bench runs'")
+        raise ConfigError(f"run {given!r} fits several, name one: {near}")
     return found
 
 
