@@ -139,7 +139,7 @@ def report_error(error: Exception) -> int:
     if isinstance(error, GigatokError):
         text, status = str(error), error.exit_code
     elif hasattr(error, "format_message"):  # of the command line itself
-        text, status = f"{error.format_message()} ('gigatok-bench --help' lists what there is)", _USAGE
+        text, status = f"{error.format_message()} ({_usage_hint(error)})", _USAGE
     elif isinstance(error, OSError):
         text = system_error(error)
     elif isinstance(error, EOFError):
@@ -151,6 +151,20 @@ def report_error(error: Exception) -> int:
 
 
 _USAGE = 2
+_OF_THE_PROGRAM = ("--quiet", "-q", "--debug", "--version")
+"""Options that stand before the command."""
+
+
+def _usage_hint(error: Exception) -> str:
+    """Whose help says more of an error of the command line."""
+    context, names = getattr(error, "ctx", None), list[str]()
+    while context is not None and context.parent is not None:
+        names.insert(0, str(context.info_name))
+        context = context.parent
+    option = getattr(error, "option_name", None)
+    if names and option in _OF_THE_PROGRAM:
+        return f"it stands before the command: 'gigatok-bench {' '.join([option, *names])}'"
+    return f"'{' '.join(['gigatok-bench', *names])} --help' lists what there is"
 
 
 def one_line(text: str) -> str:
