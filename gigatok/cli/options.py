@@ -13,6 +13,7 @@ import typer
 
 if TYPE_CHECKING:
     import torch
+    from pydantic import BaseModel
 
     from gigatok.config import Params
 
@@ -61,6 +62,57 @@ def check_output(path: Path, *suffixes: str, option: str = "--output") -> None:
         raise GigatokError(f"{option} {path}: {path.parent} cannot be made ({error.strerror})") from None
     if not os.access(path if path.exists() else path.parent, os.W_OK):
         raise GigatokError(f"{option} {path} cannot be written: choose another folder")
+
+
+def check_input(path: Path, fix: str) -> None:
+    """Refuse a file that is not there, before libraries are loaded to read it.
+
+    Args:
+        path: what was given.
+        fix: what to give instead.
+
+    Raises:
+        GigatokError: it does not exist, or is a folder.
+    """
+    from gigatok.config import GigatokError
+
+    if path.is_dir():
+        raise GigatokError(f"{path} is a folder: {fix}")
+    if not path.exists():
+        raise GigatokError(f"{path} does not exist: {fix}")
+
+
+def check_folder(path: Path, option: str) -> None:
+    """Refuse a file where a folder will be made.
+
+    Raises:
+        ConfigError: it is one.
+    """
+    from gigatok.config import ConfigError
+
+    if path.exists() and not path.is_dir():
+        raise ConfigError(f"{option} {path} is a file: name a folder")
+
+
+def check_choice(value: str, option: str, section: type[BaseModel], field: str) -> None:
+    """Refuse a word that is not one of a setting's.
+
+    Args:
+        value: what was given.
+        option: what errors call it.
+        section: the section of ``params.yaml`` that has the setting.
+        field: the setting; its type is a ``Literal``.
+
+    Raises:
+        ConfigError: it is none of them.
+    """
+    from typing import get_args
+
+    from gigatok.config import ConfigError
+
+    known = get_args(section.model_fields[field].annotation)
+    if value not in known:
+        raise ConfigError(f"{option} {value!r} is not one of {', '.join(known)}")
 
 
 def refuse_both(settings: list[str] | None, profile: str | None, suite: str | None) -> None:

@@ -42,12 +42,16 @@ def decode(
 ) -> None:
     """Decode a token file with the tokenizer that made it."""
     from gigatok.cli.files.models import check_words, open_tokenizer
+    from gigatok.cli.files.tokens import check_tokens, read_tokens
+    from gigatok.cli.options import check_folder
 
     folder = check_words(output, ".png", device, tokenizer, "tokenizers")
+    if images is not None:
+        check_folder(images, "--images")
+    check_tokens(tokens)
     import torch
 
     from gigatok.cli.files.images import write_grid
-    from gigatok.cli.files.tokens import read_tokens
     from gigatok.data import to_uint8
     from gigatok.interop.native import noted_sha256
 

@@ -32,19 +32,19 @@ def encode(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
 ) -> None:
     """Encode images (centre crops) to tokens, with a manifest that names files and tokenizer."""
+    from gigatok.cli.files.images import find_images, read_images, say_traits
     from gigatok.cli.files.models import check_words, open_tokenizer
 
     folder = check_words(output, ".npz", device, tokenizer, "tokenizers")
+    found = find_images(images)
     import torch
 
-    from gigatok.cli.files.images import find_images, read_images, say_traits
     from gigatok.cli.files.tokens import write_tokens
     from gigatok.config import GigatokError
     from gigatok.data import to_float
     from gigatok.data.image_files import count_traits
     from gigatok.interop.native import noted_sha256
 
-    found = find_images(images)
     files = found.files
     model = open_tokenizer(tokenizer, device)
     config = model.config

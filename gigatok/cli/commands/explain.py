@@ -32,11 +32,16 @@ def explain(
 ) -> None:
     """List what differs between how A and B were measured, and how much of the gap each part explains."""
     from gigatok.artifacts import ScoreSheet
+    from gigatok.cli.options import check_input
     from gigatok.config import GigatokError
+
+    for sheet in (first, second):
+        check_input(sheet, "pass a score sheet, runs/*/NAME/summary.json or what 'evaluate --output' wrote")
+    sheets = (ScoreSheet.read(first), ScoreSheet.read(second))
     from gigatok.evaluation.scoring.explain import explain as compare
 
     caches = [cache] if cache else list(dict.fromkeys([*caches_of_runs(first), *caches_of_runs(second)]))
-    explanations = compare(ScoreSheet.read(first), ScoreSheet.read(second), *caches)
+    explanations = compare(*sheets, *caches)
     common = list(dict.fromkeys(item.metric for item in explanations))
     if metric is not None:
         explanations = [item for item in explanations if metric in (item.metric, item.metric.split("/")[0])]

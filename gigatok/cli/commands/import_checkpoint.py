@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+_LISTING = "'gigatok-bench models'"
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -25,19 +27,22 @@ def import_checkpoint(
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Convert a released checkpoint, name by name, to safetensors and config.json; nothing in it is executed."""
+    from gigatok.cli.options import check_folder, check_input
+
+    kind = _kind_of(name)
+    check_input(file, "pass the path of a downloaded checkpoint")
+    folder = output or Path("imported") / name
+    check_folder(folder, "--output")
     from gigatok.artifacts import file_sha256
     from gigatok.interop import load_ar, load_tokenizer, save_model
     from gigatok.interop.files import read_checkpoint, state_in
     from gigatok.interop.official import UNUSED
-    from gigatok.models import AR_MODELS, TOKENIZERS
 
-    kind = _kind_of(name, list(TOKENIZERS), list(AR_MODELS))
     preferred = ("ema", "model") if kind == "tokenizer" else ("model", "ema")
     state, found_at, removed = state_in(read_checkpoint(file), preferred)
     source_sha256 = file_sha256(file)
     model = load_tokenizer(state, name) if kind == "tokenizer" else load_ar(state, name)
     unused = {key: UNUSED[key] for key in state if key in UNUSED}
-    folder = output or Path("imported") / name
     source = {
         "file": file.name,
         "sha256": source_sha256,
@@ -58,14 +63,17 @@ def import_checkpoint(
     print(json.dumps(report, indent=2) if as_json else _report(report))
 
 
-def _kind_of(name: str, tokenizers: list[str], generators: list[str]) -> str:
+def _kind_of(name: str) -> str:
+    from gigatok.cli.files.released import RELEASED_GENERATORS, RELEASED_TOKENIZERS
     from gigatok.config import ConfigError
+    from gigatok.pipeline.naming import suggestions
 
-    if name in tokenizers:
+    if name in RELEASED_TOKENIZERS:
         return "tokenizer"
-    if name in generators:
+    if name in RELEASED_GENERATORS:
         return "generator"
-    raise ConfigError(f"--name {name!r} is unknown: use one of {', '.join([*tokenizers, *generators])}")
+    known = (*RELEASED_TOKENIZERS, *RELEASED_GENERATORS)
+    raise ConfigError(f"--name {name!r} is no size: {suggestions(name, known, _LISTING)}")
 
 
 def _report(report: dict[str, Any]) -> str:

@@ -66,8 +66,11 @@ def sample(
     """Draw images with a generator and decode them: a grid with one row for each class."""
     from gigatok.cli.files.models import check_words, open_generator, open_tokenizer, open_tokenizer_of
 
-    folder = check_words(output, ".png", device, generator, "generators")
-    _refuse_numbers(classes, folder)
+    count = _checked(generator, tokenizer, classes, cfg_schedule, precision)
+    if count is not None and classes.strip() == LIST:
+        _print_classes(class_names(count))
+        return
+    check_words(output, ".png", device, generator, "generators")
     import torch
 
     from gigatok.cli.files.images import write_grid
@@ -78,7 +81,7 @@ def sample(
     model = open_generator(generator, device)
     names = class_names(model.config.num_classes)
     if classes.strip() == LIST:
-        print("\n".join(f"{number}  {name}" for number, name in enumerate(names)))
+        _print_classes(names)
         return
     chosen = parse_classes(classes, names)
     decoder = open_tokenizer(tokenizer, device) if tokenizer else open_tokenizer_of(generator, device)
@@ -109,6 +112,34 @@ _DIGITS = 10
 _SHOWN = 40
 LIST = "list"
 """What --classes may say instead of classes."""
+
+
+def _checked(generator: str, tokenizer: str | None, classes: str, schedule: str, precision: str) -> int | None:
+    """Refuse what can be told without torch; returns how many classes the generator's description names.
+
+    Raises:
+        GigatokError: no such model, schedule, precision or class.
+    """
+    from gigatok.cli.files.models import described, find_folder, tokenizer_run_of
+    from gigatok.cli.options import check_choice
+    from gigatok.config.evaluation import EvaluateGeneratorSection
+
+    check_choice(schedule, "--cfg-schedule", EvaluateGeneratorSection, "cfg_schedule")
+    check_choice(precision, "--precision", EvaluateGeneratorSection, "precision")
+    count = described(find_folder(generator, "generators"), "num_classes")
+    if classes.strip() == LIST:
+        return count
+    if count is not None:
+        parse_classes(classes, class_names(count))
+    if tokenizer:
+        find_folder(tokenizer, "tokenizers")
+    else:
+        tokenizer_run_of(generator)
+    return count
+
+
+def _print_classes(names: Sequence[str]) -> None:
+    print("\n".join(f"{number}  {name}" for number, name in enumerate(names)))
 
 
 def class_names(count: int) -> list[str]:
@@ -160,22 +191,6 @@ def _require_class(number: int, text: str, count: int) -> None:
 
     if not 0 <= number < count:
         raise ConfigError(f"--classes: {text[:_SHOWN]} is not in 0..{count - 1}, the generator's classes")
-
-
-def _refuse_numbers(classes: str, folder: Path) -> None:
-    """Refuse numbers of classes that a generator does not have, before torch is loaded for it.
-
-    Raises:
-        ConfigError: a number is not among its classes. Names, and a description without a number, are looked at later.
-    """
-    from gigatok.config.reading import json_object_or_none
-
-    model = (json_object_or_none(folder / "config.json") or {}).get("model")
-    count = model.get("num_classes") if isinstance(model, dict) else None
-    for part in (part.strip() for part in classes.split(",")):
-        number = _number(part)
-        if number is not None and isinstance(count, int):
-            _require_class(number, part, count)
 
 
 def _check_fit(generator: ArConfig, tokenizer: TokenizerConfig) -> None:

@@ -50,18 +50,23 @@ def tokenizer(
     storage: _Storage = None,
     as_json: _Json = False,
 ) -> None:
-    """Try semantic weight, entropy weight, learning rate and alignment layer; objectives: rFID and AR validation loss.
+    """Search a tokenizer's settings for rFID and AR loss.
+
+    Tried are semantic weight, entropy weight, learning rate and alignment layer; objectives: rFID and AR validation
+    loss.
 
     Call it several times at once for several workers: no setting is trained twice. Call it again to go on; trials of
     workers that died are taken up where they stopped. Trials are runs in MLflow under a parent run of their own.
     """
     from gigatok.cli.files.project import project_root
     from gigatok.config import ConfigError, load_params
+    from gigatok.pipeline.naming import suggestions
 
     root = project_root()
     params = load_params(root / "params.yaml")
     if name not in params.tokenizers:
-        raise ConfigError(f"params.yaml has no tokenizer {name!r}: it has {', '.join(params.tokenizers)}")
+        near = suggestions(name, params.tokenizers, "params.yaml")
+        raise ConfigError(f"params.yaml has no tokenizer {name!r}: {near}")
     called = study or f"tokenizer-{name}"
     if not all(letter.isalnum() or letter in "-_." for letter in called) or called.startswith("."):
         raise ConfigError(f"--study {called!r}: use letters, digits, '-', '_' and '.'")
@@ -100,19 +105,24 @@ def guidance(
     storage: _Storage = None,
     as_json: _Json = False,
 ) -> None:
-    """Search the guidance of the best gFID, few samples first; no guidance and the whole curve are always reported.
+    """Search the guidance of the best gFID.
+
+    Few samples come first; no guidance and the whole curve are always reported.
 
     Several may run at once; a killed search goes on from what is stored. Trials are runs in MLflow under a parent run
     of their own.
     """
+    from gigatok.artifacts import Workspace
     from gigatok.cli.files.project import project_root
-    from gigatok.config import ConfigError, load_params
+    from gigatok.config import ConfigError, GigatokError, load_params
     from gigatok.config.evaluation import GuidanceSection
+    from gigatok.pipeline.naming import suggestions
 
     root = project_root()
     params = load_params(root / "params.yaml")
     if name not in params.generators:
-        raise ConfigError(f"params.yaml has no generator {name!r}: it has {', '.join(params.generators)}")
+        near = suggestions(name, params.generators, "params.yaml")
+        raise ConfigError(f"params.yaml has no generator {name!r}: {near}")
     try:
         section = GuidanceSection.model_validate({
             "kind": "study", "trials": trials, "samples": _numbers(samples, int, "--samples"),
@@ -122,7 +132,8 @@ def guidance(
         params.generator_evaluation(name).replace(guidance=section)
     except ValueError as error:
         raise ConfigError(_first_problem(error)) from None
-    from gigatok.artifacts import Workspace
+    if not Workspace(root).generator(name).weights_path.is_file():
+        raise GigatokError(f"generator {name} has no weights: 'gigatok-bench repro train_generator@{name}' makes them")
     from gigatok.pipeline.tuning.guidance import report_entries, storage_of, study_guidance
 
     report = study_guidance(name, params, Workspace(root), section, storage, minutes)

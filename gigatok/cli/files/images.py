@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import torch
 
     from gigatok.artifacts.picture_grid import Pixels
+    from gigatok.data import PreparedData
 
 _SMALL, _SCALE = 64, 3
 """Pictures up to this side, in pixels, are enlarged by this factor."""
@@ -115,21 +116,30 @@ def say_traits(traits: Sequence[Collection[str]]) -> None:
         print(f"{count} images with {trait}: {TRAIT_RULES[trait]}", file=sys.stderr)
 
 
-def some_validation_images(count: int, size: int) -> torch.Tensor:
-    """The first ``count`` validation images of the project, evenly spread: (count, 3, S, S) uint8.
+def prepared_data() -> PreparedData:
+    """The project's images, opened without torch.
 
     Raises:
-        GigatokError: nothing is prepared, or at another size.
+        GigatokError: nothing is prepared.
     """
-    import numpy as np
-
     from gigatok.artifacts import Workspace
     from gigatok.artifacts.outputs.prepared import sound_data
     from gigatok.cli.files.project import project_root
-    from gigatok.config import GigatokError
     from gigatok.data import PreparedData
 
-    data = PreparedData.open(sound_data(Workspace(project_root()).data))
+    return PreparedData.open(sound_data(Workspace(project_root()).data))
+
+
+def some_validation_images(data: PreparedData, count: int, size: int) -> torch.Tensor:
+    """``count`` of the validation images, evenly spread: (count, 3, S, S) uint8.
+
+    Raises:
+        GigatokError: they are of another size.
+    """
+    import numpy as np
+
+    from gigatok.config import GigatokError
+
     if data.summary.image_size != size:
         raise GigatokError(
             f"the project's images are {data.summary.image_size} px, the tokenizer's {size} px: pass image files"

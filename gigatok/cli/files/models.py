@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from gigatok.cli.options import check_device, check_output, choose_device
 
 if TYPE_CHECKING:
+    from gigatok.artifacts import RunFolder
     from gigatok.models import ArModel, Tokenizer
 
 
@@ -36,10 +37,27 @@ def find_folder(text: str, kind: str) -> Path:
         if run is not None and (run / "config.json").exists():
             return run
         tried.append(f"runs/{kind}/{text}/config.json")
+    stage = f"train_{kind.removesuffix('s')}@{text}"
+    made = f"'gigatok-bench repro {stage}' makes it; or " if text in _in_settings(kind) else ""
     raise GigatokError(
-        f"no model {text!r} ({' and '.join(tried)} are missing): pass a finished run's name, or a folder that "
+        f"no model {text!r} ({' and '.join(tried)} are missing): {made}pass a finished run's name, or a folder that "
         "'gigatok-bench import-checkpoint' wrote"
     )
+
+
+def _in_settings(kind: str) -> list[str]:
+    from gigatok.cli.completion import generators, tokenizers
+
+    return tokenizers("") if kind == "tokenizers" else generators("")
+
+
+def described(folder: Path, field: str) -> int | None:
+    """A number that a model's description gives, read without torch; ``None``: it has none."""
+    from gigatok.config.reading import json_object_or_none
+
+    model = (json_object_or_none(folder / "config.json") or {}).get("model")
+    value = model.get(field) if isinstance(model, dict) else None
+    return value if isinstance(value, int) else None
 
 
 def check_words(output: Path, suffix: str, device: str, model: str, kind: str) -> Path:
@@ -73,10 +91,21 @@ def open_tokenizer_of(generator: str, device: str) -> Tokenizer:
     Raises:
         GigatokError: the generator is not one of this project's.
     """
+    from gigatok.interop.native import load_tokenizer_at
+
+    run, checkpoint = tokenizer_run_of(generator)
+    return load_tokenizer_at(run, checkpoint).to(choose_device(device))
+
+
+def tokenizer_run_of(generator: str) -> tuple[RunFolder, int | Literal["final"]]:
+    """The run of that tokenizer and the step, found without torch.
+
+    Raises:
+        GigatokError: the generator is not one of this project's.
+    """
     from gigatok.artifacts import Workspace
     from gigatok.cli.files.project import project_root
     from gigatok.config import GigatokError, load_params
-    from gigatok.interop.native import load_tokenizer_at
 
     if Path(generator).name != generator:
         raise GigatokError(f"--tokenizer is needed: {generator} does not say which tokenizer it goes with")
@@ -84,4 +113,4 @@ def open_tokenizer_of(generator: str, device: str) -> Tokenizer:
     entry = load_params(root / "params.yaml").generators.get(generator)
     if entry is None:
         raise GigatokError(f"--tokenizer is needed: params.yaml has no generator {generator!r}")
-    return load_tokenizer_at(Workspace(root).tokenizer(entry.tokenizer), entry.checkpoint).to(choose_device(device))
+    return Workspace(root).tokenizer(entry.tokenizer), entry.checkpoint

@@ -90,6 +90,17 @@ def write_tokens(
     return manifest
 
 
+def check_tokens(path: Path) -> dict[str, Any]:
+    """The manifest of a token file, read without torch.
+
+    Raises:
+        GigatokError: one of both files is missing, or the manifest is none.
+    """
+    if not path.is_file():
+        raise GigatokError(f"{path} does not exist: write it with 'gigatok-bench encode'")
+    return _read_manifest(path.with_suffix(".json"))
+
+
 def read_tokens(path: Path, tokenizer_sha256: str) -> Tokens:
     """The tokens of a file that ``write_tokens`` wrote.
 
@@ -109,9 +120,7 @@ def read_tokens(path: Path, tokenizer_sha256: str) -> Tokens:
     from gigatok.artifacts.arrays import read_npz
 
     beside = path.with_suffix(".json")
-    if not path.is_file():
-        raise GigatokError(f"{path} does not exist: write it with 'gigatok-bench encode'")
-    manifest = _read_manifest(beside)
+    manifest = check_tokens(path)
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != manifest["tokens_sha256"]:
         raise GigatokError(f"{path} is not the file that {beside.name} describes: encode the images again")
