@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from gigatok.pipeline.trainings.listing import Training
 
 _SHOWN_DIFFERENCES = 12
-_NAME = 33
-"""Characters of a metric, at most: so that its verdict fits beside it."""
+_SHORTEST = 12
+"""Characters of a name that are always shown."""
 _LEGEND = (
     "differ, unclear: beyond, within both intervals, which are of the scored\n"
     "images, not of another training seed; other way: measured differently"
@@ -26,35 +26,67 @@ _WORDS = {
     "no clear difference": "unclear",
     "no interval": "no bounds",
     "measured differently": "other way",
-    "only one": "",
 }
 
 
-def print_comparison(found: Comparison) -> None:
-    from gigatok.cli.tables import table, terminal_width
+def print_comparison(
+    found: Comparison, sides: tuple[str, str] = ("A", "B"), *, columns: str | None = None, wide: bool = False
+) -> None:
+    """What two trainings were made of, their curves and scores.
 
-    for side, run in (("A", found.left), ("B", found.right)):
-        print(f"{side}  {'  '.join(cell for cell in run_cells(run)[:5] if cell)}")
-    print("\nMade of")
-    if found.differences is None:
+    Args:
+        found: both; differences are shown from the earlier to the later one.
+        sides: what to call them.
+        columns: some of the sides and ``verdict``, by comma; ``None``: all.
+        wide: lines of any length.
+    """
+    from gigatok.cli.tables import chosen, only, table, terminal_width
+
+    head = ["metric", *sides, "verdict"]
+    places = chosen(head, columns)
+    width = terminal_width(wide=wide or columns is not None)
+    labels = max(map(len, sides))
+    for side, run in zip(sides, (found.left, found.right), strict=True):
+        print(f"{side:<{labels}}  {'  '.join(cell for cell in run_cells(run)[:5] if cell)}")
+    earlier, later = reversed(sides) if found.left.when > found.right.when else sides
+    print(f"\nMade of, {earlier} -> {later}")
+    differences = found.differences_in_time
+    if differences is None:
         print("  unknown: one of them is of a version that recorded neither settings nor code")
-    elif not found.differences:
+    elif not differences:
         print("  the same settings, inputs and code")
     else:
-        print_differences(found.differences)
-    width = terminal_width()
+        print_differences(differences)
     if found.curves:
         rows = [[pair.name, *(f"{value:.4g}" for value in pair.points[-1])] for pair in found.curves]
-        print("\nCurves at their last common step\n" + table(["curve", "step", "A", "B"], rows, width))
+        print("\nCurves at their last common step\n" + table(["curve", "step", *sides], rows, width))
     if found.scores:
-        rows = [
-            [_cut(pair.metric), _value(pair.left), _value(pair.right), _WORDS[pair.verdict]] for pair in found.scores
-        ]
-        print("\nScores\n" + table(["metric", "A", "B", ""], rows, width))
+        rows = [[pair.metric, _value(pair.left), _value(pair.right), _word(pair, sides)] for pair in found.scores]
+        head, *rows = only(places, [head, *rows])
+        print("\nScores\n" + _with_cut_names(head, rows, width))
         print(_LEGEND)
 
 
-def print_previous(as_json: bool) -> None:
+def _word(pair: ScorePair, sides: tuple[str, str]) -> str:
+    if pair.verdict != "only one":
+        return _WORDS[pair.verdict]
+    return f"only {sides[pair.left is None]}"
+
+
+def _with_cut_names(head: list[str], rows: list[list[str]], width: int | None) -> str:
+    """The table; where a line has less room than it needs, names are cut, and a last line says how to see them."""
+    from gigatok.cli.tables import table
+
+    longest = max(len(row[0]) for row in rows)
+    over = max(map(len, table(head, rows, None).splitlines())) - (width or 0)
+    if width is None or over <= 0:
+        return table(head, rows, width)
+    room = max(longest - over, len(head[0]), _SHORTEST)
+    cut = [[_cut(name, room), *cells] for name, *cells in rows]
+    return table(head, cut, width) + "\n…: --wide shows names whole"
+
+
+def print_previous(*, as_json: bool, wide: bool = False) -> None:
     """Every model that has a set-aside run, a line each."""
     from gigatok.cli.files.project import project_root
     from gigatok.pipeline.trainings.previous import all_with_previous, main_score_pairs
@@ -75,13 +107,13 @@ def print_previous(as_json: bool) -> None:
         print("no model has a set-aside run: there is nothing to compare", file=sys.stderr)
         return
     for kind in dict.fromkeys(now.kind for now, _, _ in found):
-        print(_previous_table(kind, [line for line in found if line[0].kind == kind]) + "\n")
+        print(_previous_table(kind, [line for line in found if line[0].kind == kind], wide) + "\n")
     print(f"old: number of the set-aside run, runs/.old/KIND-NAME-NUMBER\n{_LEGEND}")
 
 
-def _previous_table(kind: str, found: Sequence[tuple[Training, Training, Mapping[str, ScorePair]]]) -> str:
+def _previous_table(kind: str, found: Sequence[tuple[Training, Training, Mapping[str, ScorePair]]], wide: bool) -> str:
     """Main scores before and now; names are cut to what the line leaves them."""
-    from gigatok.cli.tables import table, terminal_width
+    from gigatok.cli.tables import terminal_width
     from gigatok.pipeline.trainings.listing import MAIN_SCORES
 
     keys = MAIN_SCORES[kind]
@@ -93,16 +125,11 @@ def _previous_table(kind: str, found: Sequence[tuple[Training, Training, Mapping
             pair = pairs.get(key)
             sides: tuple[Score | None, Score | None] = (None, None) if pair is None else (pair.right, pair.left)
             rows[-1] += ["-" if side is None else _plain(side.value) for side in sides]
-            rows[-1].append(_WORDS[pair.verdict] if pair else "")
-    width = terminal_width()
-    longest = max(len(row[0]) for row in rows)
-    over = max(map(len, table(head, rows, None).splitlines())) - (width or 0)
-    if over > 0:
-        rows = [[_cut(name, max(longest - over, len(kind))), *cells] for name, *cells in rows]
-    return table(head, rows, width)
+            rows[-1].append(_word(pair, ("now", "before")) if pair else "")
+    return _with_cut_names(head, rows, terminal_width(wide=wide))
 
 
-def _cut(name: str, room: int = _NAME) -> str:
+def _cut(name: str, room: int) -> str:
     return name if len(name) <= room else name[: room - 1] + "…"
 
 

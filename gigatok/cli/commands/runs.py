@@ -66,28 +66,45 @@ def compare(
     previous: Annotated[
         bool, typer.Option("--previous", help="A line for each model: main scores before and now. Without names.")
     ] = False,
+    before: Annotated[
+        str | None,
+        typer.Option(metavar="DATE", help="Against the run of its name that was current before a date or commit."),
+    ] = None,
     as_json: _Json = False,
+    columns: Annotated[
+        str | None, typer.Option(help="Some of now, before (A, B for two names), verdict, by comma.")
+    ] = None,
+    wide: Annotated[bool, typer.Option("--wide", help="Whole names, however long a line gets.")] = False,
 ) -> None:
-    """Compare two trainings: what they were made of, their curves, and whether scores differ beyond their intervals."""
+    """Compare two trainings.
+
+    What they were made of, their curves, and whether scores differ beyond their intervals.
+    """
     from gigatok.cli.files.project import project_root
     from gigatok.config import ConfigError
     from gigatok.pipeline.trainings.comparison import compare as compare_trainings
     from gigatok.pipeline.trainings.listing import find_pair
-    from gigatok.pipeline.trainings.previous import find_with_previous
+    from gigatok.pipeline.trainings.previous import find_with_previous, find_with_run_before
 
     if previous:
-        if left is not None:
-            raise ConfigError(f"--previous compares every model that has a set-aside run: leave {left} out")
-        print_previous(as_json)
+        if left is not None or before is not None:
+            raise ConfigError(f"--previous compares every model that has a set-aside run: leave {left or before} out")
+        print_previous(as_json=as_json, wide=wide)
         return
     if left is None:
         raise ConfigError("runs compare needs a run, 'gigatok-bench runs' names them; or --previous for every model")
     root = project_root()
-    found = compare_trainings(*(find_with_previous(root, left) if right is None else find_pair(root, left, right)))
+    if before is not None:
+        if right is not None:
+            raise ConfigError(f"--before finds the other run by itself: leave {right} out")
+        pair = find_with_run_before(root, left, before)
+    else:
+        pair = find_with_previous(root, left) if right is None else find_pair(root, left, right)
+    found = compare_trainings(*pair)
     if as_json:
         print(json.dumps(found.as_json(), indent=2))
         return
-    print_comparison(found)
+    print_comparison(found, ("now", "before") if right is None else ("A", "B"), columns=columns, wide=wide)
 
 
 @runs_app.command("restore", epilog="Example: gigatok-bench runs restore .old/tokenizers-S-S-1")
@@ -98,7 +115,10 @@ def restore(
     name: Annotated[str | None, typer.Option(help="Its tokenizer or generator, where only the cache has it.")] = None,
     as_json: _Json = False,
 ) -> None:
-    """Bring a training back under its name; the one that is there is set aside, nothing is lost."""
+    """Bring a training back under its name.
+
+    The one that is there is set aside, nothing is lost.
+    """
     from gigatok.cli.files.project import project_root
     from gigatok.cli.options import shown
     from gigatok.pipeline.trainings.restore import restore as restore_training

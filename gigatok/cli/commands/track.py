@@ -27,9 +27,10 @@ def register(app: typer.Typer) -> None:
 
 @track_app.command(epilog="Example: gigatok-bench track sync")
 def sync(as_json: _Json = False) -> None:
-    """Send MLflow whatever it lacks of every run; repeating it adds nothing.
+    """Send MLflow whatever it lacks of every run.
 
-    With tracking.models: finished in params.yaml also the finished models.
+    Repeating it adds nothing. It sends with tracking.enabled: false, too, which is for runs in training alone. With
+    tracking.models: finished in params.yaml also the finished models.
     """
     from gigatok.artifacts import Workspace
     from gigatok.cli.files.project import project_root
@@ -53,7 +54,7 @@ def sync(as_json: _Json = False) -> None:
 
 @track_app.command(epilog="Example: gigatok-bench track doctor")
 def doctor(as_json: _Json = False) -> None:
-    """Close runs that MLflow shows as running although nobody trains them."""
+    """Close runs in MLflow that nobody trains any more."""
     from gigatok.cli.files.project import project_root
     from gigatok.config import load_params
     from gigatok.tracking.sync import doctor as close_dead_runs
@@ -77,7 +78,10 @@ def models(
     ] = False,
     as_json: _Json = False,
 ) -> None:
-    """Log finished models with MLflow: signature, input example, scores and data linked. Repeating adds nothing."""
+    """Log finished models with MLflow.
+
+    With signature, input example, scores and data linked. Repeating it adds nothing.
+    """
     from gigatok.artifacts import Workspace
     from gigatok.cli.files.project import project_root
     from gigatok.config import load_params

@@ -46,6 +46,17 @@ class Comparison(NamedTuple):
     scores: tuple[ScorePair, ...]
     curves: tuple[CurvePair, ...]
 
+    @property
+    def differences_in_time(self) -> tuple[Difference, ...] | None:
+        """The differences from the earlier training to the later one; ``differences`` goes from left to right."""
+        if self.differences is None or self.left.when <= self.right.when:
+            return self.differences
+        turned = {"before": "after", "after": "before"}
+        return tuple(
+            Difference.model_validate({turned.get(key, key): value for key, value in each.model_dump().items()})
+            for each in self.differences
+        )
+
     def as_json(self) -> dict[str, Any]:
         """For ``--json``."""
         differences = None if self.differences is None else [each.model_dump(mode="json") for each in self.differences]
