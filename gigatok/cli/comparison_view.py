@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from gigatok.pipeline.trainings.listing import Training
 
 _SHOWN_DIFFERENCES = 12
+_NAME = 33
+"""Characters of a metric, at most: so that its verdict fits beside it, whatever its numbers are."""
 _SHORTEST = 12
 """Characters of a name that are always shown."""
 _LEGEND = (
@@ -63,7 +65,7 @@ def print_comparison(
     if found.scores:
         rows = [[pair.metric, _value(pair.left), _value(pair.right), _word(pair, sides)] for pair in found.scores]
         head, *rows = only(places, [head, *rows])
-        print("\nScores\n" + _with_cut_names(head, rows, width))
+        print("\nScores\n" + _with_cut_names(head, rows, width, _NAME))
         print(_LEGEND)
 
 
@@ -73,17 +75,17 @@ def _word(pair: ScorePair, sides: tuple[str, str]) -> str:
     return f"only {sides[pair.left is None]}"
 
 
-def _with_cut_names(head: list[str], rows: list[list[str]], width: int | None) -> str:
-    """The table; where a line has less room than it needs, names are cut, and a last line says how to see them."""
+def _with_cut_names(head: list[str], rows: list[list[str]], width: int | None, most: int | None = None) -> str:
+    """The table; names longer than ``most``, or than a line has room for, are cut: a last line says how to see them."""
     from gigatok.cli.tables import table
 
     longest = max(len(row[0]) for row in rows)
-    over = max(map(len, table(head, rows, None).splitlines())) - (width or 0)
-    if width is None or over <= 0:
-        return table(head, rows, width)
-    room = max(longest - over, len(head[0]), _SHORTEST)
+    if width is None:
+        return table(head, rows, None)
+    over = max(map(len, table(head, rows, None).splitlines())) - width
+    room = max(min(most or longest, longest - max(over, 0)), len(head[0]), _SHORTEST)
     cut = [[_cut(name, room), *cells] for name, *cells in rows]
-    return table(head, cut, width) + "\n…: --wide shows names whole"
+    return table(head, cut, width) + ("\n…: --wide shows names whole" if longest > room else "")
 
 
 def print_previous(*, as_json: bool, wide: bool = False) -> None:

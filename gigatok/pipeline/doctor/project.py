@@ -58,7 +58,21 @@ def dvc(patient: Patient) -> Iterator[Check]:
     elif not (patient.root / "dvc.lock").exists():
         yield Check("DVC", "ok", f"{found}; nothing has run here yet")
     else:
-        yield Check("DVC", "ok", found)
+        loose = _not_committed(patient.root, "dvc.lock", "params.yaml")
+        fix = f"'git add {' '.join(loose)}' and commit: the commit then says what these results were made from"
+        text = "; ".join([found, *(f"{name} {state}" for name, state in loose.items())])
+        yield Check("DVC", "note" if loose else "ok", text, fix if loose else "")
+
+
+def _not_committed(root: Path, *names: str) -> dict[str, str]:
+    """Which of these files Git has not as they are, and how they stand; empty where there is no Git."""
+    command = ["git", "--no-optional-locks", "-C", str(root), "status", "--porcelain", "--", *names]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    marks = {Path(line[3:]).name: line[:2] for line in done.stdout.splitlines()}
+    return {name: "is not in Git" if marks[name] == "??" else "was changed" for name in names if name in marks}
 
 
 def data(patient: Patient) -> Iterator[Check]:

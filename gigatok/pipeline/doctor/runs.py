@@ -7,12 +7,14 @@ from pathlib import Path
 
 from gigatok.artifacts import RunFolder, Workspace
 from gigatok.artifacts.lock import living_owner
-from gigatok.pipeline.doctor.check import Check, Patient, size_text
+from gigatok.pipeline.doctor.check import Check, Patient, State, size_text
 from gigatok.pipeline.leftovers import leftovers
 from gigatok.pipeline.trainings.listing import Training, list_trainings
 from gigatok.tracking.record import read_record
 
 _SHOWN = 4
+_MUCH = 1e9
+"""Bytes above which unused files are worth a note."""
 _CLEAN = "'gigatok-bench clean' lists, and with --yes removes"
 
 
@@ -49,12 +51,14 @@ def left_over(patient: Patient) -> Iterator[Check]:
         yield Check(name, "note" if those else "ok", text, f"{_CLEAN} them" if those else "")
     runs = [each for each in found if each.kind in ("run", "old run")]
     if runs:
-        size = size_text(sum(each.bytes for each in runs))
-        yield Check("unused runs", "ok", f"{len(runs)}, {size}", f"{_CLEAN} them; 'gigatok-bench runs' lists them too")
+        size = sum(each.bytes for each in runs)
+        yield Check("unused runs", "note" if size > _MUCH else "ok", f"{len(runs)}, {size_text(size)}",
+                    f"{_CLEAN} them; 'gigatok-bench runs' lists them too")  # fmt: skip
     work = [each for each in found if each.kind in ("study", "cache")]
     if work:
-        size = size_text(sum(each.bytes for each in work))
-        yield Check("unused studies, samples", "ok", f"{len(work)}, {size}", f"{_CLEAN} them")
+        size = sum(each.bytes for each in work)
+        state: State = "note" if size > _MUCH else "ok"
+        yield Check("unused studies, samples", state, f"{len(work)}, {size_text(size)}", f"{_CLEAN} them")
     for name, folder, fix in (
         ("feature cache", patient.root / "runs" / "cache", "removing it costs time in the next scoring, nothing else"),
         ("experiment copies", patient.root / ".dvc" / "tmp" / "exps", "'dvc exp clean' removes what none needs"),

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -117,3 +118,31 @@ def test_an_examination_that_fails_is_a_finding(root: Path) -> None:
     assert (check.state, check.found) == ("bad", "RuntimeError: no")
     assert json.dumps([check.as_json() for check in visit(root)])
     assert len(EXAMINATIONS) == 15
+
+
+def test_settings_and_lock_that_no_commit_has_are_noted(root: Path) -> None:
+    (root / ".dvc").mkdir(exist_ok=True)
+    (root / "dvc.lock").write_text("schema: '2.0'\n")
+    git = ("git", "-C", str(root), "-c", "user.name=x", "-c", "user.email=x@y", "-c", "commit.gpgsign=false")
+    for words in (["init", "-q"], ["add", "params.yaml"], ["commit", "-qm", "x"]):
+        subprocess.run([*git, *words], check=True)
+    (check,) = found(project.dvc, root)
+    assert (check.state, "dvc.lock is not in Git" in check.found) == ("note", True)
+    assert "params.yaml" not in check.found
+    (root / "params.yaml").write_text((root / "params.yaml").read_text() + "\n# mine\n")
+    (check,) = found(project.dvc, root)
+    assert check.found.endswith("; dvc.lock is not in Git; params.yaml was changed")
+    assert "git add dvc.lock params.yaml" in check.fix
+    for words in (["add", "dvc.lock", "params.yaml"], ["commit", "-qm", "y"]):
+        subprocess.run([*git, *words], check=True)
+    assert found(project.dvc, root)[0].state == "ok"
+
+
+def test_much_that_is_unused_is_noted(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = root / "runs" / "tokenizers" / "S-S"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_bytes(b"{}")
+    RunFolder(folder).set_aside()
+    assert {each.name: each.state for each in found(runs.left_over, root)}["unused runs"] == "ok"
+    monkeypatch.setattr(runs, "_MUCH", 1)
+    assert {each.name: each.state for each in found(runs.left_over, root)}["unused runs"] == "note"
