@@ -262,3 +262,25 @@ def test_temporary_folders_that_nobody_works_in(
 
 def test_sizes() -> None:
     assert [size(count) for count in (0, 1023, 1536, 3 * 2**30)] == ["0 B", "1023 B", "1.5 KiB", "3.0 GiB"]
+
+
+def test_many_are_shown_by_reason_and_all_with_wide(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(2, 60):
+        folder = project / "runs" / ".old" / f"tokenizers-S-S-{number}"
+        folder.mkdir()
+        (folder / "config.json").write_bytes(b"x" * 2048)
+
+    def lines(*options: str) -> list[str]:
+        monkeypatch.setattr("sys.argv", ["gigatok-bench", "clean", *options])
+        with pytest.raises(SystemExit):
+            main()
+        return capsys.readouterr().out.splitlines()
+
+    short, whole = lines("--dry-run"), lines("--wide")
+    assert len(short) < 20 < 59 < len(whole)
+    assert max(map(len, short)) <= 80
+    assert any(line.split()[:5] == ["59", "old", "run", "118.0", "KiB"] for line in short)
+    assert short[-1] == whole[-1]
+    assert any("tokenizers-S-S-59" in line for line in whole)

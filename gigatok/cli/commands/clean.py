@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
     from gigatok.pipeline.leftovers import Leftover
 
+_MANY = 20
+"""Items above which they are shown by kind and reason."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -24,6 +27,9 @@ def clean(
     yes: Annotated[bool, typer.Option("--yes", help="Remove what is listed.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list it, which is the default.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, nothing else, on stdout.")] = False,
+    wide: Annotated[
+        bool, typer.Option("--wide", help="Every item in a line of its own, however many there are.")
+    ] = False,
 ) -> None:
     """List runs, studies, samples, parts of files and locks that no entry of params.yaml uses; --yes removes them.
 
@@ -41,14 +47,14 @@ def clean(
     workspace = Workspace(root)
     params = load_params(root / "params.yaml")
     if not yes:
-        _print(root, leftovers(workspace, params), removed=None, as_json=as_json)
+        _print(root, leftovers(workspace, params), removed=None, as_json=as_json, wide=wide)
         return
     with hold(workspace.pipeline_lock, f"the pipeline in {root} is being brought up to date"):
         found = [each for each in leftovers(workspace, params) if each.path != workspace.pipeline_lock]
-        _print(root, found, removed=remove(found), as_json=as_json)
+        _print(root, found, removed=remove(found), as_json=as_json, wide=wide)
 
 
-def _print(root: Path, found: list[Leftover], *, removed: list[Leftover] | None, as_json: bool) -> None:
+def _print(root: Path, found: list[Leftover], *, removed: list[Leftover] | None, as_json: bool, wide: bool) -> None:
     gone = set() if removed is None else {each.path for each in removed}
     items: list[dict[str, Any]] = [
         {
@@ -65,18 +71,38 @@ def _print(root: Path, found: list[Leftover], *, removed: list[Leftover] | None,
     if as_json:
         print(json.dumps({"items": items, "bytes": total}, indent=2))
         return
-    from gigatok.cli.tables import terminal_width, wrapped
-
-    width = max((len(item["path"]) for item in items), default=0)
-    for item in items:
-        line = f"{item['kind']:8}{item['path']:{width + 2}}{size(item['bytes']):>9}  {item['kept'] or item['why']}"
-        print("\n".join(wrapped(line, terminal_width(), rest=" " * 8)))
+    if len(items) > _MANY and not wide:
+        _print_groups(items)
+    else:
+        _print_items(items, wide)
     count = sum(not item["kept"] for item in items)
     what = "nothing is left over" if not items else f"{count} of {len(items)}, {size(total)}"
     end = (
         "" if not items else ": removed" if removed is not None else " can go: 'gigatok-bench clean --yes' removes them"
     )
     print(f"{what}{end}")
+
+
+def _print_items(items: list[dict[str, Any]], wide: bool) -> None:
+    from gigatok.cli.tables import terminal_width, wrapped
+
+    width = max((len(item["path"]) for item in items), default=0)
+    for item in items:
+        line = f"{item['kind']:8}{item['path']:{width + 2}}{size(item['bytes']):>9}  {item['kept'] or item['why']}"
+        print("\n".join(wrapped(line, terminal_width(wide=wide), rest=" " * 8)))
+
+
+def _print_groups(items: list[dict[str, Any]]) -> None:
+    """A line for each kind and reason, the largest first: how many there are, and their size together."""
+    from gigatok.cli.tables import terminal_width, wrapped
+
+    groups: dict[tuple[str, str], list[int]] = {}
+    for item in items:
+        groups.setdefault((item["kind"], item["kept"] or item["why"]), []).append(item["bytes"])
+    for (kind, why), sizes in sorted(groups.items(), key=lambda group: -sum(group[1])):
+        line = f"{len(sizes):5}  {kind:8}{size(sum(sizes)):>10}  {why}"
+        print("\n".join(wrapped(line, terminal_width(), rest=" " * 27)))
+    print("'gigatok-bench clean --wide' lists each")
 
 
 def size(count: int) -> str:
