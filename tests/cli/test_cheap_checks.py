@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from cli_harness import Command
 
+from gigatok.artifacts import file_sha256
 from gigatok.cli.files.released import RELEASED_GENERATORS, RELEASED_TOKENIZERS
 from gigatok.config.profiles import render
 from gigatok.models import AR_MODELS, TOKENIZERS
@@ -96,3 +98,43 @@ def test_a_list_of_classes_needs_no_torch(trained: Path) -> None:
 def test_the_names_of_released_sizes_are_those_of_the_models() -> None:
     assert tuple(TOKENIZERS) == RELEASED_TOKENIZERS
     assert tuple(AR_MODELS) == RELEASED_GENERATORS
+
+
+def test_every_line_of_a_groups_help_is_a_whole_one(command: Command) -> None:
+    """'their curves,...' and 'learning rate and...' used to end them."""
+    for words in ([], ["runs"], ["track"], ["tune"], ["weights"]):
+        lines = command(*words, "--help").out.partition("Commands:")[2].splitlines()
+        assert len(lines) > 2
+        assert [line for line in lines if line.endswith("...")] == []
+
+
+def test_a_wrong_option_names_the_help_of_its_command(command: Command) -> None:
+    assert "'gigatok-bench sample --help' lists" in command("sample", "S-S").err
+    assert "'gigatok-bench runs --help' lists" in command("runs", "foo").err
+    assert "'gigatok-bench --help' lists" in command("foo").err
+    assert "'gigatok-bench --quiet runs'" in command("runs", "--quiet").err
+    assert "'gigatok-bench --debug runs compare'" in command("runs", "compare", "--debug").err
+
+
+def test_an_archive_says_on_stdout_what_it_wrote(
+    command: Command, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(trained)
+    for kind in ("tokenizers", "generators"):
+        (trained / "runs" / kind / "S-S" / "summary.json").write_text("{}")
+    ended = command("archive", "deep/run.zip", "--json")
+    document = json.loads(ended.out)
+    assert (document["output"], document["files"]) == ("deep/run.zip", 6)
+    assert document["sha256"] == file_sha256(trained / "deep" / "run.zip")
+    assert command("archive", "run.zip").out == "6 files in run.zip\n"
+
+
+def test_reconstruct_prints_one_json_document(
+    command: Command, tokenizer_folder: Path, image_folder: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out.png"
+    ended = command("reconstruct", str(tokenizer_folder), str(image_folder), "--output", str(output), "--json")
+    document = json.loads(ended.out)
+    assert (document["output"], document["images"], document["unreadable"]) == (str(output), 3, 1)
+    assert document["psnr"] > 0
+    assert document["tokenizer"]["name"] == "tokenizer"

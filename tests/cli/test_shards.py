@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from cli_harness import Command
 from image_files import BASE, image_folder, section
 
+from gigatok.artifacts import file_sha256
 from gigatok.data import prepare
 
 
@@ -37,3 +39,12 @@ def test_mistakes_are_one_line(command: Command, tmp_path: Path) -> None:
         assert ended.out == ""
         assert message in ended.err
         assert len(ended.err.splitlines()) == 1
+
+
+def test_json_is_one_document_with_hashes(command: Command, tmp_path: Path) -> None:
+    folder, out = image_folder(tmp_path / "in", {"a": 5, "b": 4}), tmp_path / "out"
+    ended = command("shards", str(folder), str(out), "--per-shard", "4", "--workers", "1", "--json")
+    document = json.loads(ended.out)
+    assert (document["output"], document["images"], len(document["shards"])) == (str(out), 9, 3)
+    first = document["shards"][0]
+    assert first["sha256"] == file_sha256(out / first["name"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -24,6 +25,7 @@ def shards(
     source: Annotated[str, typer.Option(help="What IMAGES is: imagefolder or parquet.")] = "imagefolder",
     per_shard: Annotated[int, typer.Option(min=1, max=100_000, help="Images of a shard.")] = 2000,
     workers: Annotated[int | None, typer.Option(min=1, help="Shards written at a time; as many as cores.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, nothing else, on stdout.")] = False,
 ) -> None:
     """Write images, as they are encoded, to tar files (WebDataset's layout) and an index that makes any row one seek.
 
@@ -47,4 +49,7 @@ def shards(
     manifest = write_shards(found, out, images=per_shard, workers=workers or os.cpu_count() or 1, progress=say)
     print(files_text(manifest.images, manifest.linked, manifest.left_out), file=sys.stderr)
     size = sum(shard.bytes for shard in manifest.shards)
+    if as_json:
+        print(json.dumps({"output": str(out), "bytes": size, **manifest.model_dump(mode="json")}, indent=2))
+        return
     print(f"{manifest.images} images of {len(manifest.classes)} classes in {len(manifest.shards)} shards, {size} bytes")

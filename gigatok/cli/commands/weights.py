@@ -37,7 +37,10 @@ def list_weights(
     columns: Annotated[str | None, typer.Option(help=f"Some of {', '.join(_HEAD[1:])}, by comma.")] = None,
     wide: Annotated[bool, typer.Option("--wide", help="All columns, however long a line gets.")] = False,
 ) -> None:
-    """List every network's weights: what needs them, whether they are here, source, size, licence."""
+    """List every network's weights.
+
+    What needs them, whether they are here, source, size, licence.
+    """
     from gigatok.cli.tables import chosen, only, table, terminal_width
     from gigatok.pipeline.weights.manifest import find_weights
 
@@ -62,7 +65,10 @@ def fetch(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, nothing else, on stdout.")] = False,
 ) -> None:
-    """Download weights once; everything else then works without a network."""
+    """Download weights once.
+
+    Everything else then works without a network.
+    """
     from gigatok.pipeline.weights.fetch import fetch as fetch_file
     from gigatok.pipeline.weights.manifest import entry, find_weights
 
