@@ -21,6 +21,9 @@ def test_guidance_takes_storage_and_minutes(
 ) -> None:
     (tmp_path / "dvc.yaml").write_text("stages: {}\n")
     (tmp_path / "params.yaml").write_text(render("smoke"))
+    weights = tmp_path / "runs" / "generators" / "S-S" / "weights.safetensors"
+    weights.parent.mkdir(parents=True)
+    weights.write_bytes(b"")
     monkeypatch.chdir(tmp_path)
     taken: list[Any] = []
 
