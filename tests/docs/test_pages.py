@@ -95,7 +95,7 @@ def test_transcripts_are_what_the_commands_print(tmp_path: Path) -> None:
     assert len(found) >= 6
     for each in found:
         done = subprocess.run(
-            [sys.executable, "-m", "gigatok.cli.app", *each.words],
+            [*each.program, *each.words],
             cwd=tmp_path,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -23,8 +23,15 @@ PORT = "5000"
 SECONDS = 300.0
 INTERRUPTED = "^C"
 """Last line of a command that goes on until the user stops it."""
+PROGRAMS = {
+    "gigatok-bench": [sys.executable, "-m", "gigatok.cli.app"],
+    "dvc": [sys.executable, "-m", "dvc"],
+    "git": ["git"],
+}
+"""What the pages may call."""
 _UNIT = r"(?:ms|s|min|h|B|KiB|MiB|GiB|KB|MB|GB)\b"
 FACTS = (
+    ("<guidance>", r"\bscale \d+(?:\.\d+)?, (?:constant|step|linear|cosine)\b"),
     ("<date>", r"\d{4}-\d{2}-\d{2}(?:[ T]\d{2}:\d{2}(?::\d{2})?)?(?:\.\d+)?(?:Z|[+-]\d{2}:\d{2})?"),
     ("<version>", r"\b\d+\.\d+\.\d+(?:[+.]\w+)*"),
     ("<clock>", r"\b\d+:\d{2}(?::\d{2})?\b"),
@@ -47,6 +54,15 @@ class Command(NamedTuple):
     def words(self) -> list[str]:
         """What is called, without the program's name and what its output is led through."""
         return shlex.split(self.line.partition(" | ")[0])[1:]
+
+    @property
+    def program(self) -> list[str]:
+        """How to call the program: the code that is tested, DVC of this environment, or Git.
+
+        Raises:
+            KeyError: the pages play no such program.
+        """
+        return PROGRAMS[self.line.partition(" ")[0]]
 
     @property
     def interrupted(self) -> bool:
@@ -84,7 +100,7 @@ def play(session: Sequence[Command], root: Path, environment: Mapping[str, str])
 
 def _to_its_end(command: Command, root: Path, environment: Mapping[str, str]) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "gigatok.cli.app", *command.words],
+        [*command.program, *command.words],
         cwd=root,
         env=dict(environment),
         stdin=subprocess.DEVNULL,
@@ -103,7 +119,7 @@ def _until_it_waits(command: Command, root: Path, environment: Mapping[str, str]
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = str(free.getsockname()[1])
     with subprocess.Popen(
-        [sys.executable, "-m", "gigatok.cli.app", *command.words, "--port", port],
+        [*command.program, *command.words, "--port", port],
         cwd=root,
         env=dict(environment),
         stdin=subprocess.DEVNULL,
@@ -129,6 +145,12 @@ def words(output: str) -> list[str]:
     for kind, pattern in FACTS:
         output = re.sub(pattern, kind, output, flags=re.M)
     return output.split()
+
+
+def width(output: str) -> int:
+    """Characters of the longest line; one with an address or a path that nobody can break does not count."""
+    lines = (line for line in output.splitlines() if max(map(len, line.split()), default=0) < 40)
+    return max(map(len, lines), default=0)
 
 
 def rewritten(text: str, kind: str, outputs: Sequence[str]) -> str:
