@@ -1,9 +1,10 @@
-"""What the DVC page shows is what DVC prints, for a project of one stage that plays two trainings."""
+"""What DVC users do first works, for a project of one stage that plays two trainings."""
 
 from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 import re
 import shlex
@@ -91,24 +92,16 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def transcript() -> list[tuple[str, str]]:
-    """Commands of the page with what they print."""
-    (block,) = re.findall(r"^```text\n(\$ dvc .*?)^```", (ROOT / "docs" / "dvc.md").read_text(), re.M | re.S)
-    parts = re.split(r"^\$ ", block, flags=re.M)[1:]
-    return [(line, output) for line, _, output in (part.partition("\n") for part in parts)]
-
-
-def plain(text: str, root: Path) -> list[str]:
-    """Lines without what differs between machines: the project's folder, blanks at ends."""
-    lines = (line.rstrip() for line in text.replace(str(root), "/home/you/project").splitlines())
-    return [line for line in lines if line]
-
-
-def test_metrics_settings_and_plots_differ_as_the_page_shows(project: Path) -> None:
-    shown = transcript()
-    assert [line.split()[1:3] for line, _ in shown] == [["metrics", "diff"], ["params", "diff"], ["plots", "diff"]]
-    for line, output in shown:
-        assert plain(shell(project, line), project) == plain(output, project), line
+def test_metrics_settings_and_curves_differ(project: Path) -> None:
+    """What the page shows of real trainings is played in ``tests/test_pipeline.py``."""
+    sheet, setting = "runs/tokenizers/S-S/metrics.json", "train_tokenizer.loss.semantic_weight"
+    changed = json.loads(shell(project, f"dvc metrics diff --json --targets {sheet}"))[sheet]
+    for name, values in (("psnr", PSNR), ("rfid/efficientnet-lite2", RFID)):
+        assert (changed[name]["old"], changed[name]["new"]) == (values[0.5], values[0.25])
+        assert changed[name]["diff"] == pytest.approx(values[0.25] - values[0.5])
+    (values,) = json.loads(shell(project, "dvc params diff --json")).values()
+    assert (set(values), values[setting]["old"], values[setting]["new"]) == ({setting}, 0.5, 0.25)
+    shell(project, "dvc plots diff HEAD --targets runs/tokenizers/S-S/plots")
     page = (project / "dvc_plots" / "index.html").read_text()
     for revision, last in (("HEAD", 1.5), ("workspace", 1.25)):  # both curves are drawn
         assert f'"{revision}"' in page
