@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import transcripts
 import yaml
+from mlflow.tracking import MlflowClient
 
 from gigatok.cli.tables import WIDTH
 from gigatok.config import RUNGS
@@ -205,6 +206,25 @@ def test_transcripts_are_what_the_commands_print(clone: Clone, name: str) -> Non
         assert transcripts.words(now) == transcripts.words(each.output), f"{each.line}: compare with {written}"
         if each.line.startswith("gigatok-bench"):
             assert transcripts.width(now) <= WIDTH, each.line
+
+
+def test_an_experiment_in_a_copy_trains_there_and_reaches_the_projects_mlflow(clone: Clone) -> None:
+    _git(clone.folder, "add", "--all")  # the copy is made of what Git knows, dvc.lock among it
+    _git(clone.folder, "commit", "--quiet", "--allow-empty", "-m", "as it is")
+    rate, ours = "train_generator.optimizer.learning_rate", clone.sheet("generators", "S-S")
+    clone.dvc("exp", "run", "--quiet", "--temp", "-n", "warm", "-S", f"{rate}=0.00123", "train_generator@S-S")
+    client = MlflowClient(f"sqlite:///{clone.folder / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name(clone.params["tracking"]["experiment"])
+    found = client.search_runs([experiment.experiment_id], "tags.`dvc.experiment` = 'warm'")
+    (run,) = (each for each in found if each.data.tags["gigatok.kind"] == "generator")
+    assert (run.info.run_name, run.info.status) == ("S-S generator", "FINISHED")
+    assert run.data.params["optimizer.learning_rate"] == "0.00123"
+    assert client.get_run(run.data.tags["mlflow.parentRunId"]).info.run_name == "smoke-core warm"
+    history = client.get_metric_history(run.info.run_id, "ar_val_loss")
+    assert max(point.step for point in history) == clone.params["train_generator"]["steps"]
+    assert {"config.json"} <= {file.path for file in client.list_artifacts(run.info.run_id)}
+    assert not list((clone.folder / ".dvc" / "tmp" / "exps").rglob("runs"))  # the copy is gone
+    assert clone.sheet("generators", "S-S") == ours
 
 
 def _children_seconds() -> float:
