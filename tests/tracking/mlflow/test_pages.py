@@ -14,11 +14,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tracking_helpers import destination_of, finish, info, score, train
+import yaml
+from cli_harness import small_tokenizer_config
+from PIL import Image
+from tracking_helpers import client_of, destination_of, info, runs_of, score, train
 
 from gigatok.artifacts import Workspace
 from gigatok.config import load_params
 from gigatok.config.profiles import render
+from gigatok.data import prepare
+from gigatok.interop import save_model
+from gigatok.models import Tokenizer
+from gigatok.pipeline.registry.models import log_models
+from gigatok.tracking import note_artifact
 from gigatok.tracking.record import begin_record, end_record
 from gigatok.tracking.sync import sync
 
@@ -36,10 +44,12 @@ pytestmark = [
     pytest.mark.long(30),
 ]
 NAMES = ("S-S", "S-B", "B-L", "L-XL", "XL-XXL")
+GRID = 37
+"""Side of a sample grid in pixels; no icon of the pages has it."""
 SECONDS = 120.0
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """Headless Chromium that may load nothing but the server on this machine."""
     from selenium import webdriver
@@ -55,27 +65,41 @@ def browser() -> Iterator[Any]:
     driver.quit()
 
 
-@pytest.fixture
-def tracked(project: Workspace) -> Workspace:
-    """Five sizes, larger and better."""
+@pytest.fixture(scope="module")
+def tracked(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Workspace:
+    """Five sizes, larger and better, each with a sample grid at two steps; S-S is logged as a model."""
+    project = Workspace(tmp_path_factory.mktemp("pages"))
+    shutil.copy(empty_database, project.root / "mlflow.db")
     (project.root / "dvc.yaml").write_text("stages: {}\n")
-    (project.root / "params.yaml").write_text(render("smoke"))
-    section = load_params(project.root / "params.yaml").tracking
+    values = yaml.safe_load(render("smoke"))
+    values["prepare"] |= {"image_size": 16, "limit_concepts": 20}
+    values["train_tokenizer"]["model"]["num_tokens"] = 4
+    values["tracking"] = {"experiment": "gigatok"}
+    (project.root / "params.yaml").write_text(yaml.safe_dump(values))
+    params = load_params(project.root / "params.yaml")
+    prepare(params.prepare, params.base, project.data)
     for number, name in enumerate(NAMES):
         run = project.tokenizer(name)
         told = info(name, metrics={"parameters": 1000.0 * (number + 1)})
-        record = begin_record(run, told, section.experiment, destination_of(project, section).fingerprint)
+        record = begin_record(run, told, params.tracking.experiment, destination_of(project).fingerprint)
         train(run)
-        finish(run, f"weights of {name}")
+        for step in (10, 20):
+            path = run.path / "grids" / f"step-{step:07d}.png"
+            path.parent.mkdir(exist_ok=True)
+            Image.new("RGB", (GRID, GRID), (10 * step, 0, 0)).save(path)
+            note_artifact(run, path, "grids")
+        config = small_tokenizer_config()
+        save_model(run.path, Tokenizer(config), config)
         end_record(run, record, "FINISHED", None)
         score(run, 9.0 - number)
-    sync(project.runs, section)
+    sync(project.runs, params.tracking)
+    log_models(params, project, ["S-S"])
     return project
 
 
-def test_the_printed_address_opens_the_comparison_with_axes_chosen(
-    tracked: Workspace, browser: Any, screenshots: Path
-) -> None:
+@pytest.fixture(scope="module")
+def comparison(tracked: Workspace) -> Iterator[str]:
+    """The address that ``ui --compare`` prints, while its server runs."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     words = ("ui", "--port", str(port), "--compare", "s,b,l,xl,3b")
@@ -91,23 +115,82 @@ def test_the_printed_address_opens_the_comparison_with_axes_chosen(
     try:
         _wait(lambda: _answers(port))
         line = next(each for each in log.read_text().splitlines() if each.startswith("comparison: "))
-        address = line.removeprefix("comparison: ")
-        browser.get(address)
-        _wait(lambda: {"parameters", "rfid/efficientnet-lite2", *NAMES} <= _on_plot(browser))
-        _close_assistant(browser)
-        _wait(lambda: {"parameters", "rfid/efficientnet-lite2", *NAMES} <= _on_plot(browser))
-        browser.save_screenshot(str(screenshots / "mlflow-comparison.png"))
-        assert "5 matching runs" in _text(browser)
-        browser.get("about:blank")
-        browser.get(address.partition("&compareRunsMode")[0])
-        _wait(lambda: "matching runs" in _text(browser))
-        browser.save_screenshot(str(screenshots / "mlflow-runs.png"))
-        assert "workflowType=machine_learning" in browser.current_url
-        for shown in ("Run Name", "Duration", "nano-core"):  # the table of model training, not traces of GenAI
-            assert shown in _text(browser)
+        yield line.removeprefix("comparison: ")
     finally:
         process.terminate()
         process.wait(30)
+
+
+def test_the_printed_address_opens_the_comparison_with_axes_chosen(
+    comparison: str, browser: Any, screenshots: Path
+) -> None:
+    browser.get(comparison)
+    _wait(lambda: {"parameters", "rfid/efficientnet-lite2", *NAMES} <= _lines(browser))
+    _close_assistant(browser)
+    _wait(lambda: {"parameters", "rfid/efficientnet-lite2", *NAMES} <= _lines(browser))
+    browser.save_screenshot(str(screenshots / "mlflow-comparison.png"))
+    assert "5 matching runs" in _text(browser)
+
+
+def test_without_a_comparison_it_opens_the_table_of_model_training(
+    comparison: str, browser: Any, screenshots: Path
+) -> None:
+    browser.get("about:blank")
+    browser.get(comparison.partition("&compareRunsMode")[0])
+    _wait(lambda: "matching runs" in _text(browser))
+    browser.save_screenshot(str(screenshots / "mlflow-runs.png"))
+    assert "workflowType=machine_learning" in browser.current_url
+    for shown in ("Run Name", "Duration", "nano-core"):  # the table of model training, not traces of GenAI
+        assert shown in _text(browser)
+
+
+def test_a_runs_page_says_what_it_is_and_shows_its_grids(
+    tracked: Workspace, comparison: str, browser: Any, screenshots: Path
+) -> None:
+    (run,) = (each for each in runs_of(tracked) if each.info.run_name == "S-S")
+    address = f"{_experiment(comparison)}/runs/{run.info.run_id}"
+    browser.get(address)
+    _wait(lambda: "About this run" in _text(browser))
+    _close_assistant(browser)
+    text = _text(browser)
+    for shown in (
+        "Made by gigatok-bench repro train_tokenizer@S-S",
+        "optimizer.learning_rate",
+        "nano-core",
+        "Finished",
+    ):
+        assert shown in text
+    lines = text.splitlines()
+    assert lines[lines.index("rfid/efficientnet-lite2") + 1] == "9"
+    browser.save_screenshot(str(screenshots / "mlflow-run.png"))
+    browser.get(f"{address}/artifacts/grids/step-0000020.png")
+    _wait(lambda: GRID in _image_widths(browser))
+    browser.save_screenshot(str(screenshots / "mlflow-run-grids.png"))
+
+
+def test_a_models_page_has_its_scores_and_their_run(
+    tracked: Workspace, comparison: str, browser: Any, screenshots: Path
+) -> None:
+    (run,) = (each for each in runs_of(tracked) if each.info.run_name == "S-S")
+    (model,) = client_of(tracked).search_logged_models([run.info.experiment_id])
+    browser.get(f"{_experiment(comparison)}/models/{model.model_id}")
+    _wait(lambda: {"tokenizer-S-S", "rfid/efficientnet-lite2", "S-S", "Ready"} <= _lines(browser))
+    _close_assistant(browser)
+    browser.save_screenshot(str(screenshots / "mlflow-model.png"))
+    lines = _text(browser).splitlines()
+    row = lines.index("rfid/efficientnet-lite2")
+    assert lines[row + 2 : row + 4] == ["S-S", "9"]  # the run that it is of, and the score, after the data set
+    assert run.info.run_id in lines
+
+
+def _experiment(comparison: str) -> str:
+    """Address of the experiment's pages."""
+    return comparison.partition("/runs?")[0]
+
+
+def _image_widths(browser: Any) -> list[int]:
+    """Widths in pixels of what the page has loaded as images; 0 of one that cannot be shown."""
+    return [int(width) for width in browser.execute_script("return [...document.images].map(i => i.naturalWidth)")]
 
 
 def _text(browser: Any) -> str:
@@ -121,7 +204,7 @@ def _close_assistant(browser: Any) -> None:
     )
 
 
-def _on_plot(browser: Any) -> set[str]:
+def _lines(browser: Any) -> set[str]:
     """Texts of the page: axis titles and labels of points stand in lines of their own."""
     return {line.strip() for line in _text(browser).splitlines()}
 
