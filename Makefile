@@ -6,6 +6,7 @@
 # make kills   kill a training on two processes 20 times, stop one process of another, and compare what they leave (minutes)
 # make study   eight settings of tokenizer S-S tried, about ten minutes on one core, into reports/studies/
 # make study-test   one trial of a study for real, and a guidance study on its models (half a minute)
+# make experiment-test   the smoke pipeline, and 'dvc exp run --temp' with a training on it (minutes)
 # make crash-points   kill a short training before each of its operations on files, and train again (minutes)
 #
 # Variables:
@@ -23,7 +24,7 @@ FUZZ ?= 5000
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help setup repro test types tests crash-points kills study study-test bench clean-venv fuzz
+.PHONY: help setup repro test types tests crash-points kills study study-test experiment-test bench clean-venv fuzz
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile
@@ -68,6 +69,9 @@ fuzz: setup
 
 study-test: setup
 	GIGATOK_STUDIES=1 OMP_NUM_THREADS=1 $(BIN)/pytest tests/pipeline/tuning/test_real_trial.py
+
+experiment-test: setup
+	GIGATOK_EXPERIMENTS=1 OMP_NUM_THREADS=1 $(BIN)/pytest tests/test_pipeline.py
 
 study: setup
 	@OMP_NUM_THREADS=1 $(BIN)/gigatok-bench tune tokenizer S-S --trials 8 --minutes 9

@@ -208,6 +208,7 @@ def test_transcripts_are_what_the_commands_print(clone: Clone, name: str) -> Non
             assert transcripts.width(now) <= WIDTH, each.line
 
 
+@pytest.mark.skipif("GIGATOK_EXPERIMENTS" not in os.environ, reason="half a minute: make experiment-test")
 def test_an_experiment_in_a_copy_trains_there_and_reaches_the_projects_mlflow(clone: Clone) -> None:
     _git(clone.folder, "add", "--all")  # the copy is made of what Git knows, dvc.lock among it
     _git(clone.folder, "commit", "--quiet", "--allow-empty", "-m", "as it is")
