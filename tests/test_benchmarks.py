@@ -107,9 +107,12 @@ def test_new_rows_take_the_place_of_old_ones_and_the_table_tells_all() -> None:
     peaks = {"fp32": 100.0, "bf16": 200.0, "copy": 20.0}
     _merge(group, {"threads": 1, "peaks": peaks, "rows": [row("a", 2.0, 1.0), row("b", 3.0, 4.0)]}, "")
     _merge(group, {"threads": 1, "peaks": peaks, "rows": [row("b", 5.0, 4.0)]}, "busy")
+    half = row("b", 2.0, 4.0)
+    _merge(group, {"threads": 1, "peaks": peaks, "rows": [{**half, "case": "b-bf16"}, {**half, "case": "b-fp32"}]}, "")
     table = markdown({"some": group})
-    assert [stored["case"] for stored in group["rows"]] == ["a", "b"]
-    assert "| b | 5.00 (5.00 to 5.00) | 4 | 20 | not told / 3 | arithmetic 50% |" in table
+    assert [stored["case"] for stored in group["rows"]] == ["a", "b", "b-bf16", "b-fp32"]
+    assert "| b | 5.00 (5.00 to 5.00) |  | 4 | 20 | not told / 3 | arithmetic 50% |" in table
+    assert "| b-bf16 | 2.00 (2.00 to 2.00) | 2.00 | 4 | 8 |" in table
     assert "Time grows with size as size^1.00" in table
     assert "busy: b" in table
 

@@ -254,11 +254,13 @@ def test_tokens_go_to_an_npz_only(command: Command) -> None:
     assert "--output tokens is not a .npz file" in ended.err
 
 
-def test_a_device_that_is_not_there_is_named_as_it_was_given(command: Command, tokenizer_folder: Path) -> None:
+def test_a_device_that_is_not_there_is_named_as_it_was_given(
+    command: Command, tokenizer_folder: Path, image_folder: Path
+) -> None:
     for device in {"cuda", "mps"} - {"cuda" if torch.cuda.is_available() else ""}:
         if device == "mps" and torch.backends.mps.is_available():
             continue
-        ended = command("reconstruct", str(tokenizer_folder), "--device", device)
+        ended = command("reconstruct", str(tokenizer_folder), str(image_folder), "--device", device)
         assert ended.status == 2
         assert f"--device {device}: this machine has none: use auto or cpu" in ended.err
 
