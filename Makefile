@@ -6,7 +6,7 @@
 # make kills   kill a training on two processes 20 times, stop one process of another, and compare what they leave (minutes)
 # make study   eight settings of tokenizer S-S tried, about ten minutes on one core, into reports/studies/
 # make study-test   one trial of a study for real, and a guidance study on its models (half a minute)
-# make experiment-test   the smoke pipeline, and 'dvc exp run --temp' with a training on it (minutes)
+# make experiment-test   'dvc exp run' in place, in a copy and from the queue, with a training of smoke (minutes)
 # make crash-points   kill a short training before each of its operations on files, and train again (minutes)
 #
 # Variables:
@@ -71,13 +71,13 @@ study-test: setup
 	GIGATOK_STUDIES=1 OMP_NUM_THREADS=1 $(BIN)/pytest tests/pipeline/tuning/test_real_trial.py
 
 experiment-test: setup
-	GIGATOK_EXPERIMENTS=1 OMP_NUM_THREADS=1 $(BIN)/pytest tests/test_pipeline.py
+	GIGATOK_EXPERIMENTS=1 OMP_NUM_THREADS=1 $(BIN)/pytest tests/docs/test_dvc_page.py tests/test_pipeline.py
 
 study: setup
 	@OMP_NUM_THREADS=1 $(BIN)/gigatok-bench tune tokenizer S-S --trials 8 --minutes 9
 
 kills: setup
-	GIGATOK_KILLS=20 OMP_NUM_THREADS=1 $(BIN)/pytest tests/training/distributed/test_stages.py -k "killed or hangs"
+	GIGATOK_KILLS=20 OMP_NUM_THREADS=1 $(BIN)/pytest tests/training/distributed/test_stages.py -k "killed or hangs or refuses"
 
 clean-venv:
 	rm -rf .venv

@@ -137,6 +137,7 @@ def test_a_clone_that_pulls_has_everything_and_nothing_to_do(committed: Path) ->
     assert "Running stage" not in done
 
 
+@pytest.mark.skipif("GIGATOK_EXPERIMENTS" not in os.environ, reason="twenty seconds: make experiment-test")
 def test_experiments_run_here_in_a_copy_and_from_the_queue(committed: Path) -> None:
     setting = "train_tokenizer.loss.semantic_weight"
     shell(committed, f"dvc exp run --quiet -n here -S {setting}=0.5")

@@ -15,7 +15,7 @@ import yaml
 pytestmark = pytest.mark.long(25)
 
 DRIVER = Path(__file__).with_name("crash_driver.py")
-POINTS = os.environ.get("GIGATOK_CRASH_POINTS", "6")
+POINTS = os.environ.get("GIGATOK_CRASH_POINTS", "4")
 """Operations before which the process is killed in turn, spread from the first to the last; ``all``: every one;
 ``101-200``: these."""
 SHORT = {"steps": 3, "save_every": 1, "log_every": 1, "keep_steps": [2]}
