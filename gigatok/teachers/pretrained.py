@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import urllib.error
 import urllib.request
 from collections.abc import Callable
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +13,7 @@ import torch
 
 from gigatok.artifacts.weights import require_sound
 from gigatok.config import GigatokError
+from gigatok.runtime.hub_files import TIMM_FILES, downloaded
 from gigatok.teachers.weight_files import file_sha256, read_state_dict
 
 if TYPE_CHECKING:
@@ -31,19 +34,20 @@ def timm_weights(timm_name: str, weights: Path | None, *, setting: str) -> Path:
     """
     if weights is not None:
         return _given(weights, timm_name, setting)
-    from huggingface_hub import hf_hub_download, hf_hub_url, try_to_load_from_cache  # seconds, for few stages
+    from huggingface_hub import hf_hub_download, hf_hub_url  # seconds, for few stages
     from timm.models import get_pretrained_cfg
 
     config = get_pretrained_cfg(timm_name)
     if config is None or not config.hf_hub_id:
         raise GigatokError(f"{setting} is empty and timm has no download for {timm_name}: pass a local file")
-    repository, name = config.hf_hub_id, config.hf_hub_filename or "model.safetensors"
-    cached = try_to_load_from_cache(repository, name)
-    if isinstance(cached, str):
-        return Path(cached)
+    repository = config.hf_hub_id
+    names = (config.hf_hub_filename,) if config.hf_hub_filename else TIMM_FILES
+    cached = downloaded(repository, names)
+    if cached is not None:
+        return cached
 
     def fetch() -> Path:
-        _ask(hf_hub_url(repository, name))
+        name = _first(names, lambda name: _ask(hf_hub_url(repository, name)))
         return Path(hf_hub_download(repository, name))
 
     return _downloaded(fetch, timm_name, repository, setting)
@@ -111,6 +115,20 @@ def _ask(url: str) -> None:
     """Fail within seconds where there is no network: download clients retry for half a minute, or wait."""
     with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=CONNECT_TIMEOUT):
         pass
+
+
+def _first(names: tuple[str, ...], ask: Callable[[str], None]) -> str:
+    """The first name that the server has; what it says of the last one if it has none."""
+    for name in names[:-1]:
+        try:
+            ask(name)
+        except urllib.error.HTTPError as error:
+            if error.code != HTTPStatus.NOT_FOUND:
+                raise
+        else:
+            return name
+    ask(names[-1])
+    return names[-1]
 
 
 def _downloaded(fetch: Callable[[], Path], network: str, source: str, setting: str) -> Path:

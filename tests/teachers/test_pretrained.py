@@ -2,6 +2,8 @@
 
 import time
 import urllib.error
+from contextlib import nullcontext
+from email.message import Message
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ import timm.models.vision_transformer  # noqa: F401  its import is none of the s
 import torch
 
 from gigatok.config import GigatokError
+from gigatok.runtime.hub_files import TIMM_FILES
 from gigatok.teachers import load_dino_discriminator, load_perceptual, load_teacher
 from gigatok.teachers.pretrained import load_vit_weights, timm_weights, torch_hub_weights
 from gigatok.teachers.vit import build_vit
@@ -78,6 +81,44 @@ def test_caches_are_used_before_the_network(offline, tmp_path, monkeypatch):
     assert torch_hub_weights("https://example.org/x-0123abcd.pth", None, network="x", setting="s") == cached
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda repository, name: f"/{repository}/{name}")
     assert timm_weights(TINY, None, setting="s") == Path(f"/timm/{TINY}/model.safetensors")
+    assert not offline
+
+
+@pytest.mark.parametrize("there", ["model.safetensors", "open_clip_model.safetensors", "pytorch_model.bin"])
+def test_the_file_that_the_repository_has_is_downloaded(offline, monkeypatch, there):
+    """CLIP's repositories have no ``model.safetensors``; of several files the preferred one comes."""
+
+    def answer(request, timeout):
+        if not request.full_url.endswith((f"/{there}", "/open_clip_pytorch_model.bin")):
+            raise urllib.error.HTTPError(request.full_url, 404, "Not Found", Message(), None)
+        return nullcontext()
+
+    monkeypatch.setattr("urllib.request.urlopen", answer)
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda repository, name: f"/{repository}/{name}")
+    assert timm_weights(TINY, None, setting="s") == Path(f"/timm/{TINY}/{there}")
+
+
+@pytest.mark.parametrize("code", [401, 404, 503])
+def test_what_the_server_answers_is_said(offline, monkeypatch, code):
+    """Only a file that is not there makes it ask for the next one."""
+    asked = []
+
+    def refuse(request, timeout):
+        asked.append(request.full_url)
+        raise urllib.error.HTTPError(request.full_url, code, "refused", Message(), None)
+
+    monkeypatch.setattr("urllib.request.urlopen", refuse)
+    with pytest.raises(GigatokError, match=f"HTTP Error {code}: refused.*set s to a local file"):
+        timm_weights(TINY, None, setting="s")
+    assert len(asked) == (len(TIMM_FILES) if code == 404 else 1)
+
+
+def test_a_cached_file_is_found_under_any_of_its_names(offline, monkeypatch):
+    monkeypatch.setattr(
+        "huggingface_hub.try_to_load_from_cache",
+        lambda repository, name: f"/{repository}/{name}" if name == "pytorch_model.bin" else None,
+    )
+    assert timm_weights(TINY, None, setting="s") == Path(f"/timm/{TINY}/pytorch_model.bin")
     assert not offline
 
 

@@ -13,9 +13,7 @@ import yaml
 
 from gigatok.artifacts import file_sha256
 from gigatok.config import ConfigError, Params, Section
-
-TIMM_FILES = ("model.safetensors", "open_clip_pytorch_model.bin", "pytorch_model.bin")
-"""Names under which Hugging Face keeps a network's weights, the preferred one first."""
+from gigatok.runtime.hub_files import downloaded
 
 
 class Origin(Section):
@@ -28,6 +26,8 @@ class Origin(Section):
     url: str | None = None
     timm: str | None = None
     repository: str | None = None
+    file: str | None = None
+    """Of several files with the network's weights in ``repository`` the one that size and SHA-256 are known of."""
 
     def describe(self) -> str:
         """Where to get it, for people."""
@@ -143,13 +143,7 @@ def place(file: WeightFile) -> Path | None:
     if origin.kind == "hub":
         path = hub_folder() / str(origin.url).rsplit("/", 1)[-1]
         return path if path.is_file() else None
-    from huggingface_hub import try_to_load_from_cache
-
-    for name in TIMM_FILES:
-        cached = try_to_load_from_cache(str(origin.repository), name)
-        if isinstance(cached, str):
-            return Path(cached)
-    return None
+    return downloaded(str(origin.repository))
 
 
 def hub_folder() -> Path:
@@ -161,6 +155,8 @@ def hub_folder() -> Path:
 
 def problem_of(file: WeightFile, path: Path, *, check: bool = True) -> str:
     """What is wrong with a file from its origin; empty: nothing."""
+    if file.origin.file not in (None, path.name):  # the same weights in another form
+        return ""
     size = path.stat().st_size
     if file.bytes is not None and size != file.bytes:
         return f"has {size:,} bytes, not {file.bytes:,}"

@@ -12,6 +12,7 @@ from gigatok.pipeline.weights import fetch as fetch_module
 from gigatok.pipeline.weights import manifest as manifest_module
 from gigatok.pipeline.weights.fetch import fetch
 from gigatok.pipeline.weights.manifest import entry, find_weights, manifest, needed_by, place, problem_of
+from gigatok.runtime.hub_files import TIMM_FILES
 
 
 def params(profile: str, **changes: object) -> Params:
@@ -92,9 +93,9 @@ def test_a_download_that_fails_says_what_helps(hub: Path, monkeypatch: pytest.Mo
 
 def test_a_damaged_download_is_named_and_replaced(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     content = b"weights"
-    file = entry("vgg16").replace(sha256=hashlib.sha256(content).hexdigest()[:8])
+    file = entry("vgg16").replace(bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
     path = hub / "vgg16-397923af.pth"
-    path.write_bytes(b"half")
+    path.write_bytes(b"damaged")
     assert problem_of(file, path).startswith("its SHA-256 does not begin with")
 
     def download(_: object) -> Path:
@@ -105,6 +106,24 @@ def test_a_damaged_download_is_named_and_replaced(hub: Path, monkeypatch: pytest
     assert fetch(file) == (path, True)
     assert fetch(file) == (path, False)  # once; then offline
     assert manifest_module.hub_folder() == hub
+
+
+def test_another_form_of_the_same_weights_is_taken_unchecked(tmp_path: Path) -> None:
+    file = entry("clip-b32")
+    for name, said in ((str(file.origin.file), "has 1 bytes, not 605,143,284"), ("pytorch_model.bin", "")):
+        (tmp_path / name).write_bytes(b"x")
+        assert problem_of(file, tmp_path / name) == said
+
+
+def test_whole_hashes_agree_with_those_in_the_names_of_files() -> None:
+    """torch's addresses carry the first eight digits; of Hugging Face's networks the file is named that is meant."""
+    for file in manifest():
+        assert file.sha256 is None or len(file.sha256) == 64
+        assert (file.sha256 is None) == (file.bytes is None)
+        if file.origin.kind == "hub":
+            assert Path(str(file.origin.url)).stem.rsplit("-", 1)[-1] == str(file.sha256)[:8]
+        elif file.origin.kind == "timm":
+            assert file.origin.file in ((None,) if file.sha256 is None else TIMM_FILES)
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
