@@ -115,8 +115,8 @@ def test_estimates_follow_the_pace_of_long_stages() -> None:
     assert estimates.seconds()["train@b"] == pytest.approx(60.0)
     estimates.ended("train@a", 1.0)  # too short to tell
     assert estimates.seconds()["train@b"] == pytest.approx(60.0)
-    # a stage of another kind keeps its own pace
-    assert estimates.seconds()["report"] == pytest.approx(45.0)
+    # a stage of another kind goes half the way
+    assert estimates.seconds()["report"] == pytest.approx(15.0 * 3**0.5)
     estimates.ended("report", 7.5)
     assert estimates.seconds()["report"] == pytest.approx(7.5)
     assert estimates.seconds()["train@b"] == pytest.approx(60.0)
@@ -171,6 +171,24 @@ def test_time_left_is_a_range_that_narrows_with_what_is_known() -> None:
     assert estimates.spans() == {"train@a": (50, 200), "train@b": (100, 400), "report": (34, 48)}
     estimates.ended("train@a", 100.0)
     assert estimates.spans()["train@b"] == (150, 280)
+
+
+def test_a_running_stage_tells_of_its_sisters_before_it_ends() -> None:
+    """Else trainings, most of the time, are guessed by the pace of small stages until the first of them ends."""
+    estimates = Estimates(
+        {"teacher": 40.0, "train@a": 100.0, "train@b": 200.0, "score@a": 50.0},
+        ["teacher", "train@a", "train@b", "score@a"],
+    )
+    estimates.ended("teacher", 10.0)
+    assert estimates.spans()["train@b"] == (50, 200)  # half of what formulas say, not a quarter
+    estimates.under_way({"train@a": 300.0})
+    assert estimates.spans()["train@b"] == pytest.approx((390, 960))
+    assert estimates.spans()["score@a"] == (12.5, 50)  # an ended stage is the better witness
+    estimates.under_way({"train@a": 150.0})  # what was told before is forgotten
+    assert estimates.seconds()["train@b"] == pytest.approx(300.0)
+    estimates.ended("train@a", 110.0)
+    estimates.under_way({"train@b": 900.0})
+    assert estimates.seconds()["train@b"] == pytest.approx(220.0)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -35,9 +36,10 @@ def _read(logs: Path) -> dict[str, tuple[float, float]]:
         return {}
 
 
-MEASURED, PACED, GUESSED = (0.85, 1.2), (0.75, 1.4), (0.5, 2.0)
+MEASURED, PACED, UNDER_WAY, GUESSED = (0.85, 1.2), (0.75, 1.4), (0.65, 1.6), (0.5, 2.0)
 """From what share to what multiple of an estimate a duration may be: of a stage that ran here before under the same
-settings, of one whose kind has shown its pace in this run, and of one that only formulas tell of."""
+settings, of one whose kind has ended once in this run, of one whose kind runs and has shown its pace, and of one that
+only formulas tell of."""
 
 
 class Span(NamedTuple):
@@ -62,11 +64,18 @@ class Estimates:
         fallback = statistics.median(expected.values()) if expected else 1.0
         self._expected = {name: max(0.1, expected.get(name, fallback)) for name in names}
         self._ratios: dict[str, list[float]] = {}
+        self._running: dict[str, list[float]] = {}
 
     def ended(self, name: str, seconds: float) -> None:
         """Learn from a finished stage. Only long ones tell how fast the machine is."""
         if seconds > 5.0:
             self._ratios.setdefault(_kind(name), []).append(seconds / self._expected[name])
+
+    def under_way(self, projected: Mapping[str, float]) -> None:
+        """Learn from running stages: the seconds that the pace of each points to. What was told before is forgotten."""
+        self._running = {}
+        for name, seconds in projected.items():
+            self._running.setdefault(_kind(name), []).append(seconds / self._expected[name])
 
     def seconds(self) -> dict[str, float]:
         """Expected seconds by stage on this machine."""
@@ -76,14 +85,24 @@ class Estimates:
         """The same with its doubt."""
         found = {}
         for name, value in self.seconds().items():
-            sure = MEASURED if name in self._measured else PACED if _kind(name) in self._ratios else GUESSED
+            sure = MEASURED if name in self._measured else self._doubt(_kind(name))
             found[name] = Span(value * sure[0], value * sure[1])
         return found
 
+    def _doubt(self, kind: str) -> tuple[float, float]:
+        return PACED if kind in self._ratios else UNDER_WAY if kind in self._running else GUESSED
+
     def _pace(self, kind: str) -> float:
-        """How much longer than expected stages of a kind take; of all kinds where none has ended."""
-        ratios = self._ratios.get(kind) or [ratio for each in self._ratios.values() for ratio in each]
-        return statistics.median(ratios) if ratios else 1.0
+        """How much longer than expected stages of a kind take.
+
+        A kind of which none has ended or runs goes half the way (as a ratio) with the others: the machine's speed is
+        common to all, the errors of formulas are not.
+        """
+        own = self._ratios.get(kind) or self._running.get(kind)
+        if own:
+            return statistics.median(own)
+        others = [ratio for each in (self._ratios or self._running).values() for ratio in each]
+        return math.sqrt(statistics.median(others)) if others else 1.0
 
 
 def _kind(name: str) -> str:

@@ -191,6 +191,8 @@ class _Run:
         self.display.ended(name, note, self._view())
 
     def _view(self) -> View:
+        projected = {name: process.progress.projected for name, process in self.running.items()}
+        self.estimates.under_way({name: whole for name, whole in projected.items() if whole is not None})
         seconds = self.estimates.seconds()
         rows = [
             Row(name=name, progress=process.progress, left=process.progress.seconds_left(seconds[name]))

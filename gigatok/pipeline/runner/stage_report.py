@@ -66,9 +66,24 @@ class StageReport:
 
     def seconds_left(self, estimate: float) -> float:
         """Seconds to the stage's end: from its own pace once it has one, before that from ``estimate``."""
-        if self._first and self.step is not None and self.total:
-            since, first = self._first
-            spent, made = time.monotonic() - since, self.step - first
-            if made > 0 and spent > 2.0:
-                return max(0.0, spent / made * (self.total - self.step))
-        return max(0.0, estimate - self.elapsed)
+        pace = self._pace(2.0)
+        if pace is None or self.step is None or self.total is None:
+            return max(0.0, estimate - self.elapsed)
+        return max(0.0, pace * (self.total - self.step))
+
+    @property
+    def projected(self) -> float | None:
+        """Seconds that the whole stage takes at its pace, steps of an earlier start included; ``None``: too early to
+        say."""
+        pace = self._pace(15.0)
+        if pace is None or self.total is None or self._first is None:
+            return None
+        return self._first[0] - self.started + pace * self.total
+
+    def _pace(self, least: float) -> float | None:
+        """Seconds a step of the present phase, once it has been seen for ``least`` seconds."""
+        if self._first is None or self.step is None or not self.total:
+            return None
+        since, first = self._first
+        spent, made = time.monotonic() - since, self.step - first
+        return spent / made if made > 0 and spent > least else None
