@@ -25,6 +25,7 @@ import yaml
 from torch import Tensor
 
 from gigatok.config import Params, parse_params
+from gigatok.config.launch import Recompute
 from gigatok.config.profiles import render
 from gigatok.config.sections import TrainTokenizerSection
 from gigatok.models.ar import ArModel
@@ -56,19 +57,19 @@ class Step(NamedTuple):
     precision: str = "bf16"
     tf32: bool = False
     fsdp: bool = False
-    recompute: bool = False
+    recompute: Recompute = "none"
     compile: bool = False
 
 
 STEPS = (
     *(Step("tokenizer", "S-S", 8, "fp32", tf32=tf32) for tf32 in (False, True)),
     *(Step("tokenizer", "S-S", images) for images in (8, 32)),
-    Step("tokenizer", "S-S", 32, recompute=True),
+    *(Step("tokenizer", "S-S", 32, recompute=again) for again in ("norms", "blocks")),
     Step("tokenizer", "S-S", 32, compile=True),
-    Step("tokenizer", "B-L", 16, fsdp=True, recompute=True),
-    Step("tokenizer", "XL-XXL", 8, fsdp=True, recompute=True),
+    Step("tokenizer", "B-L", 16, fsdp=True, recompute="blocks"),
+    Step("tokenizer", "XL-XXL", 8, fsdp=True, recompute="blocks"),
     *(Step("generator", "GPT-B", 64, compile=compiled) for compiled in (False, True)),
-    Step("generator", "GPT-XXL", 16, fsdp=True, recompute=True),
+    Step("generator", "GPT-XXL", 16, fsdp=True, recompute="blocks"),
 )
 SAMPLED = tuple((rows, precision, compiled) for rows in (1, 32, 256) for precision in ("fp32", "bf16")
                 for compiled in (False, True))  # fmt: skip
@@ -121,7 +122,9 @@ def plan(found: dict[str, Any]) -> None:
         step = Step(**{name: row[name] for name in Step._fields})
         planned = _planned(params, step)
         row["planned_gib"] = planned.total(_layout(step)) / 2**30
-        if known and not step.recompute and not step.tf32:  # else it is not the plan's number of operations, or peak
+        if (
+            known and step.recompute == "none" and not step.tf32
+        ):  # else it is not the plan's number of operations, or peak
             speed = planned.one.flops * row["images_per_second"]
             row["utilisation"] = speed / known[-1].flops(step.precision)  # type: ignore[arg-type]
 

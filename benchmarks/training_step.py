@@ -1,8 +1,8 @@
 """One training step of S-S with all its losses: python benchmarks/training_step.py [--cases 128px-fp32 ...].
 
 Reconstruction, LPIPS on VGG16, adversary, entropy and alignment, as in the paper; weights are random, which changes no
-time. Plain is the textbook forward pass, the quantizer that keeps whole matrices, LPIPS whose target pass keeps a graph
-like every other, and an update tensor by tensor.
+time. Ours recomputes norms (``launch.recompute: norms``). Plain is the textbook forward pass, the quantizer that keeps
+whole matrices, LPIPS whose target pass keeps a graph like every other, and an update tensor by tensor.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from gigatok.models import TOKENIZERS, Tokenizer
 from gigatok.models.discriminator import PatchGan
 from gigatok.models.quantizer import rotation_trick
 from gigatok.teachers.lpips import STAGES, Lpips, VggFeatures
+from gigatok.training.distributed.wrap import Parallel
 from gigatok.training.tokenizer_recipe import TokenizerRecipe
 
 BATCH = 2
@@ -45,7 +46,8 @@ def case(side: int, precision: str) -> Case:
         torch.manual_seed(0)
         tokenizers.append(Tokenizer(TOKENIZERS["S-S"].replace(image_size=side), TEMPERATURE))
     targets = torch.randn(BATCH, tokenizers[0].config.grid ** 2, 768)
-    recipe = TokenizerRecipe(tokenizers[0], section, PatchGan(), perceptual)
+    spread = Parallel(recompute="norms", precision=section.precision)
+    recipe = TokenizerRecipe(tokenizers[0], section, PatchGan(), perceptual, spread)
     after = 1 + section.loss.discriminator.start_step
     textbook = _Textbook(tokenizers[1], PatchGan(), perceptual, section)
 

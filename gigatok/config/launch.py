@@ -10,6 +10,9 @@ from gigatok.config.base import ConfigError, Section
 from gigatok.config.bounds import BatchSize, Count
 from gigatok.config.sections import TrainGeneratorSection, TrainTokenizerSection
 
+Recompute = Literal["none", "norms", "blocks"]
+RECOMPUTED: tuple[Recompute, ...] = ("none", "norms", "blocks")
+"""From what takes least time to what takes least memory."""
 STATE_BYTES = 16
 """Bytes of a parameter in training: fp32 weight, gradient and AdamW's two averages."""
 LARGEST_SHARE = 1 / 3
@@ -35,8 +38,10 @@ class LaunchSection(Section):
     ``auto``: ``ddp`` where all of that takes less than a third of the GPU's memory."""
     micro_batch: BatchSize | None = None
     """Images of one forward pass on one process; gradients are added up. ``None``: its whole share of the batch."""
-    recompute: Literal["none", "blocks"] = "none"
-    """``blocks``: activations inside a transformer block or CNN level are computed again in the backward pass."""
+    recompute: Recompute = "none"
+    """What is computed again in the backward pass instead of kept. ``norms``: norms and activation functions in front
+    of a convolution or product, for little time; ``blocks``: all activations inside a transformer block or CNN level,
+    for about a third more time."""
     compile: bool = False
     """Compile each block in training, and a generator's sampling step, with ``torch.compile``."""
     tf32: bool = False

@@ -8,7 +8,7 @@ predicts token i. There are no biases, no rotary positions and no query-key norm
 
 from __future__ import annotations
 
-from typing import cast
+from typing import ClassVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -99,6 +99,8 @@ class Attention(nn.Module):
 class FeedForward(nn.Module):
     """SwiGLU: down(silu(gate x) * up x), ``ffn_width`` wide."""
 
+    light: ClassVar[tuple[str, ...]] = ("leave",)
+
     def __init__(self, config: ArConfig) -> None:
         super().__init__()
         hidden = ffn_width(config.width, config.ffn_multiple_of)
@@ -109,7 +111,11 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, n, D) -> (B, n, D)."""
-        return F.dropout(self.down(F.silu(self.gate(x)) * self.up(x)), self.dropout, self.training)
+        return F.dropout(self.leave(self.gate(x), self.up(x)), self.dropout, self.training)
+
+    def leave(self, gate: Tensor, up: Tensor) -> Tensor:
+        """(B, n, ``ffn_width``) each -> (B, n, D)."""
+        return cast(Tensor, self.down(F.silu(gate) * up))
 
 
 class Block(nn.Module):

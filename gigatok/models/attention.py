@@ -6,7 +6,7 @@ of the latent map.
 
 from __future__ import annotations
 
-from typing import NamedTuple, cast
+from typing import ClassVar, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -67,6 +67,8 @@ class Attention(nn.Module):
 class FeedForward(nn.Module):
     """Linear, exact (erf) GELU, linear; hidden width 4D."""
 
+    light: ClassVar[tuple[str, ...]] = ("leave",)
+
     def __init__(self, width: int) -> None:
         super().__init__()
         self.up = nn.Linear(width, 4 * width)
@@ -74,7 +76,11 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, N, D) -> (B, N, D)."""
-        return cast(Tensor, self.down(F.gelu(self.up(x))))
+        return self.leave(self.up(x))
+
+    def leave(self, h: Tensor) -> Tensor:
+        """(B, N, 4D) before the GELU -> (B, N, D)."""
+        return cast(Tensor, self.down(F.gelu(h)))
 
 
 def flatten_map(x: Tensor) -> Tensor:
@@ -117,3 +123,12 @@ def blocks(module: nn.Module) -> list[nn.Module]:
     for child in module.children():
         found += list(child) if isinstance(child, nn.ModuleList) else blocks(child)
     return found
+
+
+def light(module: nn.Module) -> list[tuple[nn.Module, str]]:
+    """Methods whose inputs alone need be kept for the backward pass: as pairs of a module and the method's name.
+
+    Each ends in one product or convolution. What comes before it (norm, activation function) is cheap to compute again,
+    and autograd stops there: the product's inputs are all it wants. A class names its methods in ``light``.
+    """
+    return [(part, name) for part in module.modules() for name in getattr(part, "light", ())]

@@ -7,7 +7,7 @@ Letters: B batch, C channels, H and W pixels, h and w positions of the latent ma
 
 from __future__ import annotations
 
-from typing import cast
+from typing import ClassVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -43,6 +43,8 @@ def depth_to_space(x: Tensor, factor: int) -> Tensor:
 class ResidualBlock(nn.Module):
     """Two normalised 3x3 convolutions beside the input, which passes a 1x1 convolution if channels change."""
 
+    light: ClassVar[tuple[str, ...]] = ("enter", "leave")
+
     def __init__(self, channels_in: int, channels_out: int, groups: int) -> None:
         super().__init__()
         self.norm1 = nn.GroupNorm(groups, channels_in, NORM_EPS)
@@ -53,9 +55,16 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, channels_in, H, W) -> (B, channels_out, H, W)."""
-        h = self.conv1(F.silu(self.norm1(x)))
-        h = self.conv2(F.silu(self.norm2(h)))
+        h = self.leave(self.enter(x))
         return cast(Tensor, self.shortcut(x) + h)
+
+    def enter(self, x: Tensor) -> Tensor:
+        """The first normalised convolution: (B, channels_in, H, W) -> (B, channels_out, H, W)."""
+        return cast(Tensor, self.conv1(F.silu(self.norm1(x))))
+
+    def leave(self, h: Tensor) -> Tensor:
+        """The second: (B, channels_out, H, W) -> the same shape."""
+        return cast(Tensor, self.conv2(F.silu(self.norm2(h))))
 
 
 def _blocks(channels_in: int, channels_out: int, count: int, groups: int) -> nn.ModuleList:

@@ -8,7 +8,7 @@ from gigatok.planning.flops import generator_flops, tokenizer_flops
 
 if TYPE_CHECKING:
     from gigatok.config import Params
-    from gigatok.config.launch import LaunchSection
+    from gigatok.config.launch import LaunchSection, Recompute
     from gigatok.planning.memory import Layout, StepMemory, Strategy
 
 SMALL_FLOPS = 30e9
@@ -119,8 +119,7 @@ def _problems(params: Params, run: _Run, hardware: Hardware, strategy: Strategy)
     """A line if the run does not fit."""
     from gigatok.planning.memory import Layout
 
-    recompute = run.launch.recompute == "blocks"
-    memory = _memory(params, run, hardware, recompute=recompute)
+    memory = _memory(params, run, hardware, recompute=run.launch.recompute)
     layout = Layout(
         strategy=strategy,
         processes=run.world,
@@ -138,15 +137,17 @@ def _problems(params: Params, run: _Run, hardware: Hardware, strategy: Strategy)
 
 def _remedy(params: Params, run: _Run, hardware: Hardware, memory: StepMemory, layout: Layout) -> str:
     """What to set: the first change that is enough."""
+    from gigatok.config.launch import RECOMPUTED
+
     capacity = _tensors(run, hardware)
     divisor = _divisor(run, memory.largest_micro_batch(capacity, layout, run.share))
     if divisor:
         return f"set launch.micro_batch to {divisor}{_groups(params, run, divisor)}"
-    if run.launch.recompute == "none":
-        again = _memory(params, run, hardware, recompute=True)
+    for recompute in RECOMPUTED[RECOMPUTED.index(run.launch.recompute) + 1 :]:
+        again = _memory(params, run, hardware, recompute=recompute)
         divisor = _divisor(run, again.largest_micro_batch(capacity, layout, run.share))
         if divisor:
-            both = f"set launch.recompute to blocks and launch.micro_batch to {divisor}"
+            both = f"set launch.recompute to {recompute} and launch.micro_batch to {divisor}"
             return both + _groups(params, run, divisor)
     if hardware.gpus:
         return "not even one image fits: set launch.strategy to fsdp, and launch.processes or launch.nodes to more GPUs"
@@ -171,7 +172,7 @@ def _groups(params: Params, run: _Run, micro_batch: int) -> str:
     return ""
 
 
-def _memory(params: Params, run: _Run, hardware: Hardware, *, recompute: bool) -> StepMemory:
+def _memory(params: Params, run: _Run, hardware: Hardware, *, recompute: Recompute) -> StepMemory:
     from gigatok.planning.disk import ImageCounts
     from gigatok.planning.memory import heaviest_step
     from gigatok.planning.runs import Planner

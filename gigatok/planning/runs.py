@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from gigatok.config import Params, fingerprint
+from gigatok.config.launch import RECOMPUTED, Recompute
 from gigatok.config.sections import TrainGeneratorSection, TrainTokenizerSection
 from gigatok.models import Tokenizer
 from gigatok.models.ar import ArModel
@@ -57,7 +58,7 @@ class LayoutPlan:
 
     strategy: Strategy
     processes: int
-    recompute: bool
+    recompute: Recompute
     micro_batch: int
     """The largest one that fits and divides a GPU's share of the batch; 1 if none fits."""
     largest_micro_batch: int
@@ -80,7 +81,8 @@ class LayoutPlan:
         return {
             "strategy": self.strategy,
             "processes": self.processes,
-            "recompute": self.recompute,
+            "recompute": self.recompute != "none",
+            "recomputed": self.recompute,
             "micro_batch": self.micro_batch,
             "largest_micro_batch": self.largest_micro_batch,
             "fits": self.fits,
@@ -168,38 +170,38 @@ class Planner:
         """The training of tokenizer ``name``."""
         section, entry = self.params.tokenizer_training(name), self.params.tokenizers[name]
         heaviest, last = heaviest_step(section), section.steps - 1
-        at_end = self._tokenizer(name, 1, last, recompute=False)
-        memories = [self.tokenizer_memory(name, heaviest, recompute=recompute) for recompute in (False, True)]
+        at_end = self._tokenizer(name, 1, last, recompute="none")
+        memories = {each: self.tokenizer_memory(name, heaviest, recompute=each) for each in RECOMPUTED}
         config = self.params.tokenizer_model(name, alignment_dim=1)
         shortcut = section.loss.shortcut.image_end_step if section.loss.shortcut else 0
         flops = float(at_end.flops) * section.steps
-        flops += float(max(memories[0].one.flops - at_end.flops, 0)) * min(shortcut, section.steps)
+        flops += float(max(memories["none"].one.flops - at_end.flops, 0)) * min(shortcut, section.steps)
         kept, ema = len(section.keep_steps), section.ema_decay > 0
         disk = run_disk(at_end.parameters, adversary=at_end.adversary_parameters, ema=ema, kept=kept)
         disk["indices"] = indices_bytes(config, self.images, section.token_crops)
         work = _Work("tokenizer", name, f"{entry.encoder}-{entry.decoder}", section, at_end, flops, disk)
-        return self._plan(work, (memories[0], memories[1]))
+        return self._plan(work, memories)
 
     def generator(self, name: str) -> RunPlan:
         """The training of generator ``name``."""
         section, entry = self.params.generator_training(name), self.params.generators[name]
-        memories = [self.generator_memory(name, recompute=recompute) for recompute in (False, True)]
-        one = memories[0].one
+        memories = {each: self.generator_memory(name, recompute=each) for each in RECOMPUTED}
+        one = memories["none"].one
         disk = run_disk(one.parameters, ema=section.ema_decay > 0, kept=len(section.keep_steps))
         flops = float(one.flops) * section.steps
-        return self._plan(_Work("generator", name, entry.size, section, one, flops, disk), (memories[0], memories[1]))
+        return self._plan(_Work("generator", name, entry.size, section, one, flops, disk), memories)
 
-    def tokenizer_memory(self, name: str, step: int, *, recompute: bool) -> StepMemory:
+    def tokenizer_memory(self, name: str, step: int, *, recompute: Recompute) -> StepMemory:
         """Memory of one step of a tokenizer's training."""
         one, two = (self._tokenizer(name, batch, step, recompute=recompute) for batch in (1, 2))
         return StepMemory(one, two, self.params.tokenizer_training(name).precision)
 
-    def generator_memory(self, name: str, *, recompute: bool) -> StepMemory:
+    def generator_memory(self, name: str, *, recompute: Recompute) -> StepMemory:
         """Memory of one step of a generator's training."""
         one, two = (self._generator(name, batch, recompute=recompute) for batch in (1, 2))
         return StepMemory(one, two, self.params.generator_training(name).precision)
 
-    def _tokenizer(self, name: str, batch: int, step: int, *, recompute: bool) -> StepTrace:
+    def _tokenizer(self, name: str, batch: int, step: int, *, recompute: Recompute) -> StepTrace:
         section, teacher = self.params.tokenizer_training(name), self.params.tokenizer_teacher(name)
         regularized = section.loss.semantic_weight > 0
         live = None if teacher.cache or not regularized else teacher
@@ -212,7 +214,7 @@ class Planner:
             )
         return self._traces[key]
 
-    def _generator(self, name: str, batch: int, *, recompute: bool) -> StepTrace:
+    def _generator(self, name: str, batch: int, *, recompute: Recompute) -> StepTrace:
         section = self.params.generator_training(name)
         source = self.params.tokenizer_model(self.params.generators[name].tokenizer, alignment_dim=1)
         config = self.params.generator_model(
@@ -227,7 +229,7 @@ class Planner:
     def _shortcut(section: TrainTokenizerSection, step: int) -> bool:
         return section.loss.shortcut is not None and step < section.loss.shortcut.image_end_step
 
-    def _plan(self, work: _Work, memories: tuple[StepMemory, StepMemory]) -> RunPlan:
+    def _plan(self, work: _Work, memories: Mapping[Recompute, StepMemory]) -> RunPlan:
         section, cluster = work.section, self.cluster
         utilisation = cluster.utilisation or UTILISATION[work.kind]
         hours = training_hours(
@@ -246,9 +248,9 @@ class Planner:
             steps=section.steps,
             precision=section.precision,
             layouts=tuple(
-                layout_plan(memory, strategy, bool(recompute), section.batch_size, cluster)
+                layout_plan(memory, strategy, recompute, section.batch_size, cluster)
                 for strategy in cluster.strategies
-                for recompute, memory in enumerate(memories)
+                for recompute, memory in memories.items()
             ),
             utilisation=utilisation,
             hours=hours,
@@ -259,7 +261,7 @@ class Planner:
 
 
 def layout_plan(
-    memory: StepMemory, strategy: Strategy, recompute: bool, batch_size: int, cluster: Cluster
+    memory: StepMemory, strategy: Strategy, recompute: Recompute, batch_size: int, cluster: Cluster
 ) -> LayoutPlan:
     """Memory of one strategy: of the largest micro-batch that fits and divides a GPU's share of the batch."""
     processes = 1 if strategy == "single" else cluster.world

@@ -21,10 +21,11 @@ from torch.utils.checkpoint import checkpoint
 from torch.utils.flop_counter import FlopCounterMode
 
 from gigatok.config import ArConfig, TokenizerConfig
+from gigatok.config.launch import Recompute
 from gigatok.config.sections import OptimizerSection, TeacherSection, TrainGeneratorSection, TrainTokenizerSection
 from gigatok.losses import hinge_discriminator_loss, hinge_generator_loss, semantic_loss
 from gigatok.models.ar import ArModel
-from gigatok.models.attention import blocks
+from gigatok.models.attention import blocks, light
 from gigatok.models.tokenizer import Tokenizer
 from gigatok.optim import Ema, build_adamw
 from gigatok.planning.flops import attention_counters
@@ -72,7 +73,7 @@ class _Setting(NamedTuple):
     """How the step is taken."""
 
     precision: Precision
-    recompute: bool
+    recompute: Recompute
     device: Literal["cpu", "cuda"]
 
     @contextmanager
@@ -89,17 +90,21 @@ class _Setting(NamedTuple):
         return _CudaNorms() if self.device == "cuda" and self.precision != "fp32" else nullcontext()
 
     def wrap(self, module: nn.Module) -> None:
-        """Recompute blocks in the backward pass where that is asked for."""
-        if not self.recompute:
-            return
-        for block in blocks(module):
-            block.forward = partial(
+        """Compute again in the backward pass what is asked for."""
+        parts = {
+            "none": [],
+            "norms": light(module),
+            "blocks": [(block, "forward") for block in blocks(module)],
+        }
+        for part, name in parts[self.recompute]:
+            again = partial(
                 checkpoint,
-                block.forward,
+                getattr(part, name),
                 use_reentrant=False,
                 preserve_rng_state=False,
                 context_fn=lambda: (nullcontext(), self.norms()),
             )
+            setattr(part, name, again)
 
 
 def trace_tokenizer(
@@ -109,7 +114,7 @@ def trace_tokenizer(
     *,
     batch: int,
     step: int,
-    recompute: bool = False,
+    recompute: Recompute = "none",
     device: Literal["cpu", "cuda"] = "cpu",
 ) -> StepTrace:
     """One step of a tokenizer's training.
@@ -118,7 +123,7 @@ def trace_tokenizer(
         teacher: the semantic encoder that computes targets while training; ``None`` where they are stored or not used.
         batch: images of one forward pass on one process.
         step: which one: the shortcut ends and the adversary starts at steps that the settings give.
-        recompute: whether activations inside a block are computed again in the backward pass.
+        recompute: what is computed again in the backward pass, as ``launch.recompute`` has it.
         device: whose choice of number formats and kernels is followed.
     """
     setting = _Setting(section.precision, recompute, device)
@@ -165,7 +170,7 @@ def trace_generator(
     section: TrainGeneratorSection,
     *,
     batch: int,
-    recompute: bool = False,
+    recompute: Recompute = "none",
     device: Literal["cpu", "cuda"] = "cpu",
 ) -> StepTrace:
     """A step of the AR model; arguments as for ``trace_tokenizer``."""

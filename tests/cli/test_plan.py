@@ -21,13 +21,14 @@ def test_a_plan_as_json(command: Command) -> None:
     assert tokenizer["gpu_hours"] == pytest.approx(2 * tokenizer["hours"])
     assert tokenizer["disk"]["weights"] == 4 * tokenizer["parameters"]
     assert document["shared_disk"]["pixels"] > 0
-    strategies = [(each["strategy"], each["recompute"]) for each in tokenizer["layouts"]]
-    assert strategies == [(name, again) for name in ("single", "ddp", "fsdp") for again in (False, True)]
+    strategies = [(each["strategy"], each["recomputed"]) for each in tokenizer["layouts"]]
+    assert strategies == [(name, again) for name in ("single", "ddp", "fsdp") for again in ("none", "norms", "blocks")]
+    assert all(each["recompute"] is (each["recomputed"] != "none") for each in tokenizer["layouts"])
     for layout in tokenizer["layouts"]:
         assert layout["fits"]
         assert layout["bytes"]["total"] == sum(size for part, size in layout["bytes"].items() if part != "total")
         assert layout["bytes"]["total"] <= document["gpu"]["usable"]
-    ddp, fsdp = tokenizer["layouts"][2], tokenizer["layouts"][4]
+    ddp, fsdp = tokenizer["layouts"][3], tokenizer["layouts"][6]
     assert fsdp["bytes"]["optimizer"] == pytest.approx(ddp["bytes"]["optimizer"] / 2, abs=1)
 
 

@@ -92,13 +92,21 @@ def test_one_image_and_two_tell_any_batch(section, memory):
 
 
 def test_recomputation_keeps_less_and_computes_more(section, memory):
-    again = StepMemory(trace(section, 1, recompute=True), trace(section, 2, recompute=True), "fp32")
+    again = StepMemory(trace(section, 1, recompute="blocks"), trace(section, 2, recompute="blocks"), "fp32")
     layout = Layout(micro_batch=16)
 
     assert again.by_part(layout)["activations"] < 0.6 * memory.by_part(layout)["activations"]
     assert again.total(layout) < 0.7 * memory.total(layout)  # what is computed again is dropped block by block
     assert again.one.intervals[-1, PARTS.index("working")] < 0.01 * memory.total(Layout(micro_batch=1))
     assert again.one.flops > 1.15 * memory.one.flops
+
+
+def test_norms_computed_again_keep_less_and_cost_no_product(section, memory):
+    again = StepMemory(trace(section, 1, recompute="norms"), trace(section, 2, recompute="norms"), "fp32")
+    layout = Layout(micro_batch=16)
+
+    assert again.by_part(layout)["activations"] < 0.7 * memory.by_part(layout)["activations"]
+    assert again.one.flops == memory.one.flops
 
 
 @pytest.mark.parametrize("accumulates", [False, True])

@@ -111,6 +111,7 @@ def plan(
 def _print_plan(plans: list[RunPlan], params: Params, cluster: Cluster, gpu: str) -> None:
     machine = f"{cluster.world} {gpu}" + (f" on {cluster.nodes} nodes" if cluster.nodes > 1 else "")
     print(f"Profile {params.profile} on {machine}: {cluster.capacity / _GIB:.1f} GiB for tensors on each; GiB below")
+    print("norms, blocks: what the backward pass computes again (launch.recompute)")
     for each in plans:
         _print_run(each, params)
 
@@ -175,7 +176,7 @@ def _print_run(plan: RunPlan, params: Params) -> None:
 
 
 def _layout_line(layout: LayoutPlan) -> str:
-    name = _NAMES[layout.strategy] + (", recompute" if layout.recompute else "")
+    name = _NAMES[layout.strategy] + ("" if layout.recompute == "none" else f", {layout.recompute}")
     cells = [sum(layout.parts.get(part, 0) for part in parts) / _GIB for parts in _COLUMNS.values()]
     numbers = "".join(f"{_number(cell):>6}" for cell in cells)
     largest = f"{layout.largest_micro_batch:>8}" if layout.fits else "    none"

@@ -92,7 +92,7 @@ def spread(launch: LaunchSection, processes: Processes, precision: Any, paramete
         processes,
         strategy=_strategy(launch, processes.device, precision, parameters),
         micro_batch=launch.micro_batch,
-        recompute=launch.recompute == "blocks",
+        recompute=launch.recompute,
         compile=launch.compile,
         precision=precision,
     )

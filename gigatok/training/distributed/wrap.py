@@ -17,7 +17,8 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
 
-from gigatok.models.attention import blocks
+from gigatok.config.launch import Recompute
+from gigatok.models.attention import blocks, light
 from gigatok.training.distributed.setup import ALONE, Processes
 
 FORWARD_METHODS = ("encode", "encode_continuous", "decode", "reconstruct", "encoder_features", "decoder_features")
@@ -33,8 +34,9 @@ class Parallel(NamedTuple):
     strategy: Literal["ddp", "fsdp"] = "ddp"
     micro_batch: int | None = None
     """Images of one forward pass on one process; ``None``: its whole share of the batch."""
-    recompute: bool = False
-    """Whether activations inside a block are computed again in the backward pass instead of kept."""
+    recompute: Recompute = "none"
+    """What is computed again in the backward pass instead of kept: nothing, norms and activation functions before a
+    product or convolution, or all activations inside a block."""
     compile: bool = False
     """Whether ``torch.compile`` compiles each block."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
@@ -56,11 +58,15 @@ class Parallel(NamedTuple):
     def wrap(self, module: nn.Module) -> nn.Module:
         """What is called in the place of ``module`` in training. Its parameters stay its own; under FSDP2 they become
         DTensors, so an optimizer is made afterwards."""
+        if self.recompute == "norms" and not self.compile:  # compiled, a block decides by itself what to keep
+            for part, name in light(module):
+                again = partial(checkpoint, getattr(part, name), use_reentrant=False, preserve_rng_state=False)
+                setattr(part, name, again)
         for block in blocks(module):
             # its forward alone: dynamo does not look into the hooks of FSDP2, nor into ``checkpoint``
             if self.compile:
                 block.forward = torch.compile(block.forward)
-            if self.recompute:
+            if self.recompute == "blocks":
                 block.forward = partial(checkpoint, block.forward, use_reentrant=False)
         if self.sharded:
             _shard(module, self.precision, self.processes)

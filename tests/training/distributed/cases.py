@@ -36,7 +36,7 @@ class Case(NamedTuple):
     kind: str = "tokenizer"
     strategy: str = "ddp"
     micro_batches: int = 1
-    recompute: bool = False
+    recompute: str = "none"
     dropout: float = 0.0
     batch: int = BATCH
     save_at: int | None = None

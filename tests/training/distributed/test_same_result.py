@@ -99,8 +99,9 @@ def test_saving_changes_no_result(alone: dict[str, Any], spread: dict[Any, Any],
 
 
 @pytest.mark.parametrize("kind", ["tokenizer", "generator"])
-def test_recomputation_changes_no_bit(alone: dict[str, Any], kind: str) -> None:
-    found = cases.train(Case(kind, recompute=True))
+@pytest.mark.parametrize("recompute", ["norms", "blocks"])
+def test_recomputation_changes_no_bit(alone: dict[str, Any], kind: str, recompute: str) -> None:
+    found = cases.train(Case(kind, recompute=recompute))
     assert found.losses == alone[kind].losses
     assert all(torch.equal(found.weights[name], value) for name, value in alone[kind].weights.items())
 

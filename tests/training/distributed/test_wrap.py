@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,9 +14,13 @@ import torch.distributed as dist
 from torch._dynamo.testing import CompileCounterWithBackend
 from torch.distributed.tensor import DTensor
 from torch.nn.functional import scaled_dot_product_attention
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from gigatok.config import ArConfig
+from gigatok.config.launch import Recompute
 from gigatok.models.ar import ArModel
+from gigatok.models.attention import FeedForward, light
+from gigatok.models.cnn import ResidualBlock
 from gigatok.training.distributed.setup import Processes
 from gigatok.training.distributed.wrap import Parallel
 
@@ -79,10 +85,10 @@ def compiler(monkeypatch: pytest.MonkeyPatch) -> Iterator[CompileCounterWithBack
     torch._dynamo.reset()
 
 
-@pytest.mark.parametrize("recompute", [False, True], ids=["kept", "recomputed"])
+@pytest.mark.parametrize("recompute", ["none", "norms", "blocks"])
 @pytest.mark.parametrize("sharded", [False, True], ids=["whole", "sharded"])
 def test_blocks_are_compiled_and_gradients_stay(
-    alone: Processes, compiler: CompileCounterWithBackend, sharded: bool, recompute: bool
+    alone: Processes, compiler: CompileCounterWithBackend, sharded: bool, recompute: Recompute
 ) -> None:
     expected = gradients(Parallel())
     kind = Sharded if sharded else Parallel
@@ -94,3 +100,53 @@ def test_blocks_are_compiled_and_gradients_stay(
     assert found.keys() == expected.keys()
     for name, value in expected.items():
         torch.testing.assert_close(found[name], value, rtol=1e-5, atol=1e-7, msg=name)
+
+
+class Calls(TorchDispatchMode):
+    """How often each operator runs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.of = Counter[str]()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.of[str(func.overloadpacket)] += 1
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("kind", ["residual", "wider", "feed-forward", "swiglu"])
+def test_norms_are_computed_again_and_no_product_is(kind: str, precision: torch.dtype) -> None:
+    """The backward pass has the same bits, from the inputs of the methods alone."""
+    made: dict[str, Any] = {
+        "residual": lambda: (ResidualBlock(8, 8, 2), torch.randn(2, 8, 6, 6)),
+        "wider": lambda: (ResidualBlock(4, 8, 2), torch.randn(2, 4, 6, 6)),
+        "feed-forward": lambda: (FeedForward(8), torch.randn(2, 5, 8)),
+        "swiglu": lambda: (model().blocks[0].ffn, torch.randn(2, 4, 16)),
+    }
+    found = []
+    for recompute in ("none", "norms"):
+        torch.manual_seed(0)
+        module, x = made[kind]()
+        Parallel(recompute=recompute).wrap(module)  # type: ignore[arg-type]
+        x.requires_grad_()
+        with Calls() as calls:
+            with torch.autocast("cpu", precision, enabled=precision != torch.float32):
+                out = module(x)
+            out.float().square().sum().backward()
+        gradients = [parameter.grad for parameter in (x, *module.parameters())]
+        found.append((gradients, {name: n for name, n in calls.of.items() if name.split(".")[1] in HEAVY}, calls.of))
+    (plain, heavy, light_calls), (again, heavy_again, more_calls) = found
+    assert heavy
+    assert heavy == heavy_again
+    assert light_calls.total() < more_calls.total()
+    assert all(torch.equal(a, b) for a, b in zip(plain, again, strict=True))
+
+
+HEAVY = ("convolution", "convolution_backward", "mm", "addmm", "bmm")
+
+
+def test_every_method_that_is_computed_again_is_there() -> None:
+    parts = light(torch.nn.ModuleList([ResidualBlock(4, 4, 2), FeedForward(8), model()]))
+    assert [type(part).__name__ for part, _ in parts] == ["ResidualBlock", "ResidualBlock"] + 3 * ["FeedForward"]
+    assert all(callable(getattr(part, name)) for part, name in parts)
