@@ -228,7 +228,7 @@ def _generator_side(
             continue
         losses.append(F.mse_loss(decoded, images))
         if perceptual is not None:
-            with memory.part("perceptual"):
+            with memory.part("perceptual"), setting.autocast():
                 losses.append(perceptual(decoded, images).mean())
         memory.mark()
     if discriminator is not None:

@@ -60,12 +60,16 @@ class PerceptualNetwork(FrozenNetwork):
     """A distance between images: weighted squared differences of unit channel vectors, summed over maps."""
 
     def forward(self, images: Tensor, targets: Tensor) -> Tensor:
-        """(B, 3, H, W) in [-1, 1] twice -> (B,) distances, at least 0, symmetric; differentiable in both."""
-        distances = [
-            self.weigh(index, (unit_channels(a) - unit_channels(b)).square())
-            for index, (a, b) in enumerate(zip(self.maps(images), self.maps(targets), strict=True))
-        ]
-        return torch.stack(distances).sum(0)
+        """(B, 3, H, W) in [-1, 1] twice -> (B,) distances, at least 0, symmetric; differentiable in both.
+
+        Under autocast the network runs in half precision, the distances of its maps in float32 all the same.
+        """
+        pairs = list(zip(self.maps(images), self.maps(targets), strict=True))
+        with torch.autocast(images.device.type, enabled=False):
+            distances = [
+                self.weigh(index, (unit_channels(a) - unit_channels(b)).square()) for index, (a, b) in enumerate(pairs)
+            ]
+            return torch.stack(distances).sum(0)
 
     def maps(self, images: Tensor) -> Sequence[Tensor]:
         """(B, 3, H, W) -> the feature maps that are compared, (B, C_i, H_i, W_i) each."""

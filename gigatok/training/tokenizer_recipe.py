@@ -61,7 +61,7 @@ class TokenizerRecipe:
         self.update = Update(tokenizer, self.optimizer, scaler, section.optimizer.gradient_clip)
         self.adversary = Adversary(discriminator.train(), section, parallel) if discriminator is not None else None
         self.ema = Ema(tokenizer, section.ema_decay) if section.ema_decay else None
-        self.codes = RecentCodes(section.model.codebook_size)
+        self.codes = RecentCodes(section.model.codebook_size, device=self.device)
 
     def step(self, step: int, images: Tensor, targets: Tensor | None) -> dict[str, Tensor]:
         """Update on this process's share of one batch.
@@ -127,7 +127,7 @@ class TokenizerRecipe:
         if weights.l1_weight:
             add("l1", l1_loss(out.reconstruction, images), weights.l1_weight)
         if self.perceptual is not None:
-            add("perceptual", self.perceptual(out.reconstruction, images).mean(), weights.perceptual_weight)
+            add("perceptual", self._perceived(out.reconstruction, images), weights.perceptual_weight)
         add("codebook", out.codebook.codebook_loss, weights.codebook_weight)
         add("commitment", out.codebook.commitment_loss, weights.commitment_weight)
         if out.codebook.entropy_loss is not None:
@@ -146,9 +146,16 @@ class TokenizerRecipe:
         if out.shortcut is not None:
             add("shortcut_l2", l2_loss(out.shortcut, images), shortcut.image_weight)
             if self.perceptual is not None:
-                add("shortcut_perceptual", self.perceptual(out.shortcut, images).mean(), shortcut.image_weight)
+                add("shortcut_perceptual", self._perceived(out.shortcut, images), shortcut.image_weight)
         if step < shortcut.feature_end_step:
             add("shortcut_feature", feature_loss(out.decoder_map, out.encoder_map), shortcut.feature_weight)
+
+    def _perceived(self, made: Tensor, images: Tensor) -> Tensor:
+        """Mean perceptual distance. Its network runs in the forward pass's precision, as the official code's does."""
+        assert self.perceptual is not None
+        with autocast(self.device, self.section.precision):
+            distances: Tensor = self.perceptual(made, images)
+            return distances.mean()
 
     @torch.no_grad()
     def _restart_codes(self, step: int, images: Tensor) -> None:

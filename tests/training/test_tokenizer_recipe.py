@@ -13,16 +13,49 @@ from gigatok.config import Params
 from gigatok.models.discriminator import PatchGan
 from gigatok.models.tokenizer import Tokenizer
 from gigatok.optim import learning_rate
+from gigatok.teachers.base import PerceptualNetwork
 from gigatok.training.precision import as_stored
 from gigatok.training.tokenizer_recipe import TokenizerRecipe
 
 
-def recipe(project: Any, **changes: Any) -> TokenizerRecipe:
+def recipe(project: Any, perceptual: PerceptualNetwork | None = None, **changes: Any) -> TokenizerRecipe:
     params: Params = project.params(changes, {})
     section = params.tokenizer_training("T")
     torch.manual_seed(0)
     tokenizer = Tokenizer(params.tokenizer_model("T", alignment_dim=1), entropy_temperature=None)
-    return TokenizerRecipe(tokenizer, section, PatchGan(4, 1), None)
+    return TokenizerRecipe(tokenizer, section, PatchGan(4, 1), perceptual)
+
+
+class Perceived(PerceptualNetwork):
+    """One convolution whose maps are noted, and a head of another."""
+
+    def __init__(self) -> None:
+        super().__init__("perceived", "sha")
+        self.conv, self.head = torch.nn.Conv2d(3, 4, 3), torch.nn.Conv2d(4, 1, 1)
+        self.requires_grad_(False)
+        self.types: list[torch.dtype] = []
+
+    def maps(self, images: Tensor) -> list[Tensor]:
+        found = self.conv(images)
+        self.types.append(found.dtype)
+        return [found]
+
+    def weigh(self, index: int, squares: Tensor) -> Tensor:
+        weighed = self.head(squares)
+        self.types.append(weighed.dtype)
+        return weighed.mean((1, 2, 3))
+
+
+@pytest.mark.parametrize(("precision", "expected"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
+def test_the_perceptual_network_has_the_precision_of_training_and_its_distances_have_not(
+    project: Any, images: Tensor, precision: str, expected: torch.dtype
+) -> None:
+    network = Perceived()
+    training = recipe(project, network, precision=precision)
+    terms = training.step(0, images, None)
+    assert network.types == [expected, expected, torch.float32]
+    assert terms["perceptual"].dtype == torch.float32
+    assert terms["perceptual"] != 0
 
 
 @pytest.fixture
