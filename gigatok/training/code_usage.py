@@ -17,20 +17,21 @@ class RecentCodes:
     Args:
         codebook_size: number of codes K.
         window: indices looked back on.
+        device: of the indices to come: counting there, a step does not wait for a GPU.
     """
 
-    def __init__(self, codebook_size: int, window: int = WINDOW) -> None:
+    def __init__(self, codebook_size: int, window: int = WINDOW, device: torch.device | str = "cpu") -> None:
         self.codebook_size = codebook_size
-        self._ring = torch.zeros(window, dtype=torch.int64)
+        self._ring = torch.zeros(window, dtype=torch.int64, device=device)
         self._seen = 0
-        self._marked = torch.zeros(codebook_size, dtype=torch.bool)
+        self._marked = torch.zeros(codebook_size, dtype=torch.bool, device=device)
 
     def add(self, indices: Tensor) -> None:
         """Count ``indices`` (any shape) among the recent ones."""
-        flat = indices.detach().reshape(-1).cpu()
+        flat = indices.detach().reshape(-1).to(self._ring.device)
         self._marked[flat] = True
         flat = flat[-self._ring.numel() :]
-        places = torch.arange(self._seen, self._seen + flat.numel()) % self._ring.numel()
+        places = torch.arange(self._seen, self._seen + flat.numel(), device=flat.device) % self._ring.numel()
         self._ring[places] = flat
         self._seen += flat.numel()
 
@@ -61,8 +62,8 @@ class RecentCodes:
         return float(torch.special.entr(shares).sum().exp())
 
     def state_dict(self) -> dict[str, Any]:
-        """Ring and position."""
-        return {"ring": self._ring.clone(), "seen": self._seen, "marked": self._marked.clone()}
+        """Ring and position, in the host's memory."""
+        return {"ring": self._ring.clone().cpu(), "seen": self._seen, "marked": self._marked.clone().cpu()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from ``state_dict()``."""
