@@ -29,7 +29,8 @@ def pair_up(samples: EvaluationSet, reference: EvaluationSet) -> tuple[Evaluatio
         named, array = (samples, reference) if theirs is None else (reference, samples)
         rows = _rows(named, len(array.images) if array.images is not None else 0)
         if named is samples:
-            return samples.reordered([rows.index(row) for row in range(len(rows))], None), "name"
+            place_of = {row: place for place, row in enumerate(rows)}
+            return samples.reordered([place_of[row] for row in range(len(rows))], None), "name"
         return samples.reordered(rows, reference.names), "name"
     found = dict(_partners(theirs, ours))
     place = {name: row for row, name in enumerate(ours)}
