@@ -92,16 +92,17 @@ class _Entropy(torch.autograd.Function):
         grad_vectors, grad_codes_t = torch.empty_like(vectors), torch.zeros_like(codes_t)
         grad_square = torch.zeros_like(half_square)
         for rows in _chunks(vectors, codes):
+            # d/d logit_j = p_j (s_j - log p_j - sum_k p_k (s_k - log p_k)); what is constant in a row cancels.
             if kept:
-                logits, shares = (each.clone() for each in kept[2:])  # a second backward pass reads them again
+                logits, shares = kept[2:]  # stay as they are: a second backward pass reads them again
+                inner = slope - logits
             else:
                 logits = _similarity(vectors[rows], codes_t, half_square).mul_(2 / ctx.temperature)
                 logits.sub_(logits.amax(1, keepdim=True))
                 shares = logits.softmax(1)
-            # d/d logit_j = p_j (s_j - log p_j - sum_k p_k (s_k - log p_k)); what is constant in a row cancels.
-            inner = torch.sub(slope, logits, out=logits)
+                inner = torch.sub(slope, logits, out=logits)
             inner -= torch.linalg.vecdot(shares, inner).unsqueeze(1)
-            grad = shares.mul_(inner)
+            grad = inner.mul_(shares)
             grad_vectors[rows] = (codes_t @ grad.t()).t()
             grad_codes_t += vectors[rows].t() @ grad
             grad_square += grad.sum(0)
