@@ -136,3 +136,21 @@ def test_the_example_of_a_loss_is_one() -> None:
     images = torch.arange(32.0).view(1, 2, 4, 4)
     assert edge_loss(images, images + 3) == 0  # edges do not see a constant
     assert edge_loss(2 * images, images) == pytest.approx((4 + 1) / 2)
+
+
+def test_tests_that_pages_name_exist() -> None:
+    """A page that says which test holds a statement is wrong once the test has another name."""
+    names, files = set[str](), set[str]()
+    for page in PAGES:
+        text = page.read_text()
+        names |= set(re.findall(r"`(test_\w+)`", text))
+        files |= set(re.findall(r"`((?:\w+/)+test_\w+\.py)`", text))
+    known = {
+        name
+        for file in ROOT.glob("tests/**/test_*.py")
+        for name in re.findall(r"^def (test_\w+)", file.read_text(), re.M)
+    }
+    assert names
+    assert names <= known, names - known
+    assert files
+    assert not {file for file in files if not (ROOT / "tests" / file.removeprefix("tests/")).exists()}

@@ -105,7 +105,7 @@ def test_norms_computed_again_keep_less_and_cost_no_product(section, memory):
     again = StepMemory(trace(section, 1, recompute="norms"), trace(section, 2, recompute="norms"), "fp32")
     layout = Layout(micro_batch=16)
 
-    assert again.by_part(layout)["activations"] < 0.7 * memory.by_part(layout)["activations"]
+    assert again.by_part(layout)["activations"] < 0.75 * memory.by_part(layout)["activations"]
     assert again.one.flops == memory.one.flops
 
 

@@ -63,7 +63,7 @@ def memberships(
 ) -> Memberships:
     """What ``precision_recall`` averages, sample by sample, and the recall that is left without groups of samples.
 
-    Each distance is computed once for all of them.
+    Distances within a set are computed once for all of them, those between the sets once in each direction.
 
     Args:
         real_radii: ``squared_radii(real, ...)``, where several sets are compared with one; ``None``: computed

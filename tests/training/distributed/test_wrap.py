@@ -102,6 +102,13 @@ def test_blocks_are_compiled_and_gradients_stay(
         torch.testing.assert_close(found[name], value, rtol=1e-5, atol=1e-7, msg=name)
 
 
+@pytest.mark.parametrize("recompute", ["norms", "blocks"])
+def test_shards_are_gathered_for_what_is_computed_again(alone: Processes, recompute: Recompute) -> None:
+    expected, found = gradients(Parallel()), gradients(Sharded(alone, recompute=recompute))
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], value) for name, value in expected.items())
+
+
 class Calls(TorchDispatchMode):
     """How often each operator runs."""
 
