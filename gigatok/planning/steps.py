@@ -91,12 +91,10 @@ class _Setting(NamedTuple):
 
     def wrap(self, module: nn.Module) -> None:
         """Compute again in the backward pass what is asked for."""
-        parts = {
-            "none": [],
-            "norms": light(module),
-            "blocks": [(block, "forward") for block in blocks(module)],
-        }
-        for part, name in parts[self.recompute]:
+        parts = [] if self.recompute == "none" else light(module)
+        if self.recompute == "blocks":
+            parts += [(block, "forward") for block in blocks(module)]
+        for part, name in parts:
             again = partial(
                 checkpoint,
                 getattr(part, name),

@@ -36,7 +36,7 @@ class Parallel(NamedTuple):
     """Images of one forward pass on one process; ``None``: its whole share of the batch."""
     recompute: Recompute = "none"
     """What is computed again in the backward pass instead of kept: nothing, norms and activation functions before a
-    product or convolution, or all activations inside a block."""
+    product or convolution, or all activations inside a block (where those of norms are not kept meanwhile, either)."""
     compile: bool = False
     """Whether ``torch.compile`` compiles each block."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
@@ -58,7 +58,7 @@ class Parallel(NamedTuple):
     def wrap(self, module: nn.Module) -> nn.Module:
         """What is called in the place of ``module`` in training. Its parameters stay its own; under FSDP2 they become
         DTensors, so an optimizer is made afterwards."""
-        if self.recompute == "norms" and not self.compile:  # compiled, a block decides by itself what to keep
+        if self.recompute != "none" and not self.compile:  # compiled, a block decides by itself what to keep
             for part, name in light(module):
                 again = partial(checkpoint, getattr(part, name), use_reentrant=False, preserve_rng_state=False)
                 setattr(part, name, again)
