@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from scipy import stats
 
 from gigatok.cli.app import app
 from gigatok.paper.results.metrics import find_metric, full_name
@@ -15,8 +16,12 @@ from gigatok.paper.text import compact
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-QUOTED = ("psnr", "rfid", "gfid_best_cfg", "ar_val_loss", "linear_probe_accuracy")
-"""Metrics of the README's table, in the order of its columns."""
+QUOTED = {
+    "psnr": ".2f", "rfid": ".1f", "gfid": ".1f", "gfid_best_cfg": ".1f", "ar_val_loss": ".3f",
+    "linear_probe_accuracy": ".1f",
+}  # fmt: skip
+"""Metrics of the README's table, in the order of its columns, and the format of their spread."""
+TRAININGS = 3
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -59,10 +64,15 @@ def test_quoted_numbers_are_the_reports() -> None:
     for name, cells in quoted:
         metrics = rows[name]["metrics"]
         expected = [compact(rows[name]["params"])]
-        for key in QUOTED:
-            metric = find_metric(key)
+        for key, digits in QUOTED.items():
+            metric, whole = find_metric(key), full_name(metrics, key)
             assert metric is not None
-            expected.append(metric.text(metrics[full_name(metrics, key)]))
+            score = rows[name]["scores"][whole]
+            assert score["protocol"]["interval_method"] == "Student's t"
+            half = (score["interval"][1] - score["interval"][0]) / 2
+            spread = half * TRAININGS**0.5 / stats.t.ppf(0.975, TRAININGS - 1)
+            percent = 100 if metric.text(0.5).endswith("%") else 1
+            expected.append(f"{metric.text(metrics[whole])} ± {spread * percent:{digits}}")
         assert cells.split(" | ") == expected
     floors = rows["S-S"]["floors"]
     (baseline,) = re.findall(
