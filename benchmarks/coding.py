@@ -44,7 +44,7 @@ def case(way: Literal["encode", "decode"], side: int, dtype: torch.dtype) -> Cas
     with FlopCounterMode(display=False) as counter:
         textbook()
     kind = "bf16" if dtype == torch.bfloat16 else "fp32"
-    return Case(ours, textbook, agree, float(counter.get_total_flops()), None, dtype, f"side, {way}, {kind}", side)
+    return Case(ours, textbook, agree, float(counter.get_total_flops()), None, dtype, {f"side, {way}, {kind}": side})
 
 
 CASES: dict[str, Callable[[], Case]] = {

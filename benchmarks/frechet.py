@@ -32,8 +32,7 @@ def case(dims: int) -> Case:
         ours=lambda: frechet_distance(*first, *second),
         plain=plain,
         agree=lambda a, b: abs(a - b) < 1e-6 * abs(b),
-        growth="dimensions",
-        size=dims,
+        growth={"dimensions": dims},
     )
 
 

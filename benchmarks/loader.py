@@ -82,7 +82,7 @@ def case(side: int, decoding: Literal["full", "reduced"]) -> Case:
             return torch.equal(first, second)
         return (first.float() - second.float()).abs().mean().item() < NEAR
 
-    return Case(ours, textbook, agree, growth=f"side, {decoding}", size=side)
+    return Case(ours, textbook, agree, growth={f"side, {decoding}": side})
 
 
 CASES: dict[str, Callable[[], Case]] = {

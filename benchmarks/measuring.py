@@ -1,4 +1,4 @@
-"""How every benchmark measures: pairs in turn, ratios with their spread, memory in a process of its own.
+"""How every benchmark measures: pairs in turn, ratios with their spread, peak memory, the machine's peaks beside it.
 
 A file of benchmarks names its cases and calls ``main``; ``run.py`` gathers them. Ours and the plain implementation
 run in turn, so that what else the machine does falls on both. One thread is timed by its own CPU time, which other
@@ -8,26 +8,21 @@ processes disturb least; more threads by the wall clock, which wants a quiet mac
 from __future__ import annotations
 
 import argparse
-import ctypes
-import gc
 import json
 import math
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from functools import cache
 from typing import Any, NamedTuple
 
 import torch
+from resident import peak, return_freed_memory, settled
+from torch import Tensor
 
-from gigatok.runtime.device import M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, keep_freed_memory
+from gigatok.runtime.device import keep_freed_memory, limit_threads
 
-STATUS = Path("/proc/self/status")
-CLEAR = Path("/proc/self/clear_refs")
-GLIBC_LARGEST_THRESHOLD = 32 * 2**20
-"""Up to which glibc raises its own threshold as a program frees larger and larger blocks."""
+Clock = Callable[[], float]
 
 
 class Case(NamedTuple):
@@ -36,19 +31,30 @@ class Case(NamedTuple):
     ours: Callable[[], Any]
     plain: Callable[[], Any]
     agree: Callable[[Any, Any], bool]
-    """Whether the two results are the same, as far as rounding allows."""
+    """Whether the two results are the same, as far as rounding allows. Asked once, after the first run of each."""
     flops: float | None = None
     """Floating-point operations of the work that cannot be avoided; its share of the measured peak is reported."""
     read: float | None = None
     """Bytes that must at least be read from memory."""
     dtype: torch.dtype = torch.float32
-    growth: str | None = None
-    """What ``size`` counts. Cases with the same word tell how time grows with it."""
-    size: float = 1.0
+    growth: Mapping[str, float] = {}
+    """Families of cases that tell how time grows with something, and how much of that something this case has."""
+    once: Callable[[], Any] | None = None
+    """What ours makes ready before its first run and keeps; its time is a figure of its own."""
+    keeps: bool = False
+    """Whether a run leaves what all later ones need, such as an optimizer's state: peak memory then includes it."""
 
 
-SLOW = 10.0
-"""Seconds a pair: what takes longer needs no warm-up, and its first run counts as one of the repeats."""
+SLOW = 4.0
+"""Seconds a pair: what takes longer needs no warm-up, and the two pairs that tell its memory count as repeats."""
+ENOUGH = 1.0
+"""Seconds: quick cases are repeated more often than asked for, until their repeats have taken this ..."""
+MOST = 9
+"""... but no more often than this."""
+KINDS = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float64: "fp64"}
+SIDE = 1024
+COPIED = 2**26
+"""Floats of the copy: 256 MB, more than a cache holds."""
 Cases = Mapping[str, Callable[[], Case]]
 
 
@@ -58,45 +64,69 @@ def main(title: str, cases: Cases) -> None:
     parser.add_argument("--cases", nargs="*", default=list(cases), help=f"of {', '.join(cases)}")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--memory", choices=("ours", "plain"), help="peak memory of one run of the first case alone")
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    if options.memory:
-        print(json.dumps(_peak_memory(cases[options.cases[0]](), options.memory)))
-        return
-    peaks = machine_peaks(options.threads)
-    rows = [_row(name, cases[name](), options, peaks) for name in options.cases]
-    print(json.dumps({"title": title, "threads": options.threads, "peaks": peaks, "rows": rows}))
+    for name in options.cases:
+        if name not in cases:
+            parser.error(f"case {name!r} is unknown: choose among {', '.join(cases)}")
+    limit_threads(options.threads)
+    clock = clock_of(options.threads)
+    rows = [{"case": name, **measured(name, cases[name], clock, options.repeats)} for name in options.cases]
+    print(json.dumps({"title": title, "threads": options.threads, "rows": rows}))
 
 
-def return_freed_memory() -> None:
-    """Have the C library map blocks above 32 MiB afresh and return them when freed, as glibc does by itself in the end.
-
-    Undoes ``keep_freed_memory``, which our stages call and a textbook program does not.
-    """
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, TypeError, AttributeError):
-        return
-    mallopt(M_MMAP_THRESHOLD, GLIBC_LARGEST_THRESHOLD)
-    mallopt(M_TRIM_THRESHOLD, 2 * GLIBC_LARGEST_THRESHOLD)
-
-
-def clock_of(threads: int) -> Callable[[], float]:
+def clock_of(threads: int) -> Clock:
     """CPU time for one thread, the wall clock for several."""
     return time.process_time if threads == 1 else time.perf_counter
 
 
-def machine_peaks(threads: int) -> dict[str, float]:
-    """What this machine reaches now: a product of 1,024 x 1,024 matrices (GFLOP/s), a copy (GB/s read and written)."""
-    clock = clock_of(threads)
+def measured(name: str, make: Callable[[], Case], clock: Clock, repeats: int) -> dict[str, Any]:
+    """What the report says of one case.
+
+    Raises:
+        SystemExit: the two implementations disagree.
+    """
+    case = make()
+    earlier = machine_peaks(clock)
+    before = settled()
+    once = None if case.once is None else _run(case.once, True, clock, False).seconds
+    pairs, memory = _pairs(name, case, clock, repeats, before)
+    later = machine_peaks(clock)
+    peaks = {kind: max(earlier[kind], later[kind]) for kind in earlier}  # the machine's speed drifts
+    ratios = [pair.plain.seconds / pair.ours.seconds for pair in pairs]
+    best = min(pair.ours.seconds for pair in pairs)
+    return {
+        "seconds": {
+            "ours": statistics.median(pair.ours.seconds for pair in pairs),
+            "plain": statistics.median(pair.plain.seconds for pair in pairs),
+        },
+        "times_faster": {"median": statistics.median(ratios), "least": min(ratios), "most": max(ratios)},
+        "repeats": len(pairs),
+        "once_seconds": once,
+        "peak_memory_mb": memory,
+        "share_of_peak": {
+            "arithmetic": case.flops / best / 1e9 / peaks[KINDS[case.dtype]] if case.flops else None,
+            "memory": case.read / best / 1e9 / peaks["copy"] if case.read else None,
+        },
+        "peaks": peaks,
+        "growth": dict(case.growth),
+    }
+
+
+def machine_peaks(clock: Clock) -> dict[str, float]:
+    """What this machine reaches now: a product of two matrices (GFLOP/s), a copy (GB/s read and written)."""
     found = {}
-    for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
-        a = torch.randn(1024, 1024).to(dtype)
-        found[name] = 2 * 1024**3 / _fastest(lambda a=a: a @ a, clock, 6) / 1e9
-    source, target = torch.zeros(2**26), torch.zeros(2**26)
-    found["copy"] = 2 * 4 * 2**26 / _fastest(lambda: target.copy_(source), clock, 4) / 1e9
+    for dtype, kind in KINDS.items():
+        a = torch.ones(SIDE, SIDE, dtype=dtype)
+        found[kind] = 2 * SIDE**3 / _fastest(lambda a=a: a @ a, clock, 6) / 1e9
+    source, target = _copied()
+    found["copy"] = 2 * 4 * COPIED / _fastest(lambda: target.copy_(source), clock, 4) / 1e9
     return found
+
+
+@cache
+def _copied() -> tuple[Tensor, Tensor]:
+    """Both written: pages never written are all one page of zeros, which is read from the cache."""
+    return torch.ones(COPIED), torch.ones(COPIED)
 
 
 def exponent(sizes: list[float], seconds: list[float]) -> float:
@@ -106,7 +136,7 @@ def exponent(sizes: list[float], seconds: list[float]) -> float:
     return slope
 
 
-def _fastest(work: Callable[[], Any], clock: Callable[[], float], repeats: int) -> float:
+def _fastest(work: Callable[[], Any], clock: Clock, repeats: int) -> float:
     spent = []
     for _ in range(repeats):
         begin = clock()
@@ -115,75 +145,60 @@ def _fastest(work: Callable[[], Any], clock: Callable[[], float], repeats: int) 
     return min(spent)
 
 
+class _Run(NamedTuple):
+    """What one run returned, its time, and MB resident right before and at most; ``None`` where not asked for."""
+
+    result: Any
+    seconds: float
+    before: float | None
+    most: float | None
+
+
 class _Pair(NamedTuple):
-    """What both returned, and the time it took them."""
-
-    ours: Any
-    plain: Any
-    seconds_ours: float
-    seconds_plain: float
+    ours: _Run
+    plain: _Run
 
 
-def _pair(case: Case, clock: Callable[[], float]) -> _Pair:
-    keep_freed_memory()  # as every stage does
-    begin = clock()
-    ours = case.ours()
-    between = clock()
-    return_freed_memory()
-    again = clock()
-    plain = case.plain()
-    return _Pair(ours, plain, between - begin, clock() - again)
-
-
-def _row(name: str, case: Case, options: argparse.Namespace, peaks: dict[str, float]) -> dict[str, Any]:
-    clock = clock_of(options.threads)
-    warm = _pair(case, clock)
-    if not case.agree(warm.ours, warm.plain):
+def _pairs(
+    name: str, case: Case, clock: Clock, repeats: int, before: float | None
+) -> tuple[list[_Pair], dict[str, float | None]]:
+    """The pairs that are timed, and peak memory; ``before``: MB resident before anything ran or was made ready."""
+    first = _pair(case, clock, metered=True)
+    if not case.agree(first.ours.result, first.plain.result):
         raise SystemExit(f"{name}: the two implementations disagree, so their times mean nothing")
-    ours, plain = [], []
-    if warm.seconds_ours + warm.seconds_plain > SLOW:
-        ours, plain = [warm.seconds_ours], [warm.seconds_plain]
-    while len(ours) < options.repeats:
-        pair = _pair(case, clock)
-        ours.append(pair.seconds_ours)
-        plain.append(pair.seconds_plain)
-    ratios = [theirs / own for own, theirs in zip(ours, plain, strict=True)]
-    best = min(ours)
-    kind = "bf16" if case.dtype == torch.bfloat16 else "fp32"
-    memory = {which: _memory_of(name, which, options.threads) for which in ("ours", "plain")}
-    return {
-        "case": name,
-        "seconds": {"ours": statistics.median(ours), "plain": statistics.median(plain)},
-        "times_faster": {"median": statistics.median(ratios), "least": min(ratios), "most": max(ratios)},
-        "repeats": options.repeats,
-        "peak_memory_mb": memory,
-        "share_of_peak": {
-            "arithmetic": case.flops / best / 1e9 / peaks[kind] if case.flops else None,
-            "memory": case.read / best / 1e9 / peaks["copy"] if case.read else None,
-        },
-        "growth": case.growth,
-        "size": case.size,
-    }
+    first = _Pair(*(run._replace(result=None) for run in first))
+    second = _pair(case, clock, metered=True)
+    kept = {"ours": _above(first.plain.before, before), "plain": _above(second.ours.before, first.plain.before)}
+    memory = {}
+    for which, run in second._asdict().items():
+        needed = _above(run.most, run.before)
+        memory[which] = needed if needed is None else needed + (kept[which] or 0.0) * case.keeps
+    pairs = [first, second] if first.ours.seconds + first.plain.seconds > SLOW else []
+    while len(pairs) < repeats or (_spent(pairs) < ENOUGH and len(pairs) < MOST):
+        pairs.append(_pair(case, clock, metered=False))
+    return pairs, memory
 
 
-def _memory_of(name: str, which: str, threads: int) -> float | None:
-    command = [sys.executable, sys.argv[0], "--cases", name, "--memory", which, "--threads", str(threads)]
-    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+def _spent(pairs: list[_Pair]) -> float:
+    return sum(pair.ours.seconds + pair.plain.seconds for pair in pairs)
 
 
-def _peak_memory(case: Case, which: str) -> float | None:
-    """MB that one run needs on top of its inputs and weights; ``None`` where the system does not tell."""
-    work = case.ours if which == "ours" else case.plain
-    if not (CLEAR.exists() and STATUS.exists()):
-        return None
-    gc.collect()
-    if which == "ours":
+def _above(more: float | None, less: float | None) -> float | None:
+    return None if more is None or less is None else max(0.0, more - less)
+
+
+def _pair(case: Case, clock: Clock, metered: bool) -> _Pair:
+    return _Pair(_run(case.ours, True, clock, metered), _run(case.plain, False, clock, metered))
+
+
+def _run(work: Callable[[], Any], ours: bool, clock: Clock, metered: bool) -> _Run:
+    """Ours keeps freed memory, as every stage does."""
+    if ours:
         keep_freed_memory()
-    CLEAR.write_text("5")  # the highest value so far starts again from the present one
-    before = _status("VmRSS")
-    work()
-    return (_status("VmHWM") - before) / 1024
-
-
-def _status(field: str) -> int:
-    return next(int(line.split()[1]) for line in STATUS.read_text().splitlines() if line.startswith(field))
+    else:
+        return_freed_memory()
+    before = settled() if metered else None
+    begin = clock()
+    result = work()
+    seconds = clock() - begin
+    return _Run(result, seconds, before, peak() if metered else None)

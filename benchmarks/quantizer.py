@@ -45,7 +45,7 @@ def case(vectors: int, codes: int) -> Case:
         return (first[0] == second[0]).float().mean().item() > 0.999 and bool(close)
 
     grows = (vectors, codes) in GROWTH
-    return Case(ours, plain, agree, growth="codes" if grows else None, size=codes)
+    return Case(ours, plain, agree, growth={"codes": codes} if grows else {})
 
 
 CASES: dict[str, Callable[[], Case]] = {f"{n}-vectors-{k}-codes": partial(case, n, k) for n, k in SHAPES}

@@ -47,8 +47,7 @@ def case(batch: int, dtype: torch.dtype, tokens: int, growth: str, size: float) 
         flops=2.0 * batch * tokens * (2 * blocks + head),
         read=(blocks + head) * tokens * ar.head.weight.element_size(),
         dtype=dtype,
-        growth=growth,
-        size=size,
+        growth={growth: size},
     )
 
 

@@ -88,33 +88,107 @@ def test_growth_is_the_exponent_of_a_power_law() -> None:
     assert exponent([1, 2, 4, 8], [3 * size**1.5 for size in (1, 2, 4, 8)]) == pytest.approx(1.5)
 
 
-def test_new_rows_take_the_place_of_old_ones_and_the_table_tells_all() -> None:
-    from run import _merge, markdown
+def _about(began: str, note: str = "", dirty: bool = False) -> dict[str, Any]:
+    machine = {"processor": "a processor", "cores": 2, "torch": "1", "numpy": "2", "scipy": "3"}
+    return {"run": {"began": began, "commit": "0123456789abcdef", "dirty": dirty}, "machine": machine, "note": note}
 
-    def row(case: str, ratio: float, size: float) -> dict[str, Any]:
-        return {
-            "case": case,
-            "seconds": {"ours": size, "plain": ratio * size},
-            "times_faster": {"median": ratio, "least": ratio, "most": ratio},
-            "repeats": 1,
-            "peak_memory_mb": {"ours": None, "plain": 3.0},
-            "share_of_peak": {"arithmetic": 0.5, "memory": None},
-            "growth": "size",
-            "size": size,
-        }
 
-    group: dict[str, Any] = {"title": "Some work", "rows": []}
-    peaks = {"fp32": 100.0, "bf16": 200.0, "copy": 20.0}
-    _merge(group, {"threads": 1, "peaks": peaks, "rows": [row("a", 2.0, 1.0), row("b", 3.0, 4.0)]}, "")
-    _merge(group, {"threads": 1, "peaks": peaks, "rows": [row("b", 5.0, 4.0)]}, "busy")
-    half = row("b", 2.0, 4.0)
-    _merge(group, {"threads": 1, "peaks": peaks, "rows": [{**half, "case": "b-bf16"}, {**half, "case": "b-fp32"}]}, "")
-    table = markdown({"some": group})
-    assert [stored["case"] for stored in group["rows"]] == ["a", "b", "b-bf16", "b-fp32"]
-    assert "| b | 5.00 (5.00 to 5.00) |  | 4 | 20 | not told / 3 | arithmetic 50% |" in table
-    assert "| b-bf16 | 2.00 (2.00 to 2.00) | 2.00 | 4 | 8 |" in table
+def _result(*rows: tuple[str, float, float]) -> dict[str, Any]:
+    """Of cases, how many times faster, and sizes, which are seconds too."""
+    return {
+        "title": "Some work",
+        "threads": 1,
+        "rows": [
+            {
+                "case": case,
+                "seconds": {"ours": size, "plain": ratio * size},
+                "times_faster": {"median": ratio, "least": ratio, "most": ratio},
+                "repeats": 1,
+                "once_seconds": 0.25 if case == "a" else None,
+                "peak_memory_mb": {"ours": None, "plain": 3.0},
+                "share_of_peak": {"arithmetic": 0.5, "memory": None},
+                "peaks": {"fp32": 100.0 * size, "copy": 20.0},
+                "growth": {"size": size},
+            }
+            for case, ratio, size in rows
+        ],
+    }
+
+
+def test_rows_of_one_run_tell_all() -> None:
+    from run import markdown, merge
+
+    stored: dict[str, Any] = {}
+    merge(stored, "some", _result(("a", 2.0, 1.0), ("b-fp32", 2.0, 4.0), ("b-bf16", 3.0, 2.0)), _about("1"), True)
+    table = markdown(stored)
+    assert "| a | 2.00 (2.00 to 2.00) |  | 1 | 2 | 0.25 | not told / 3 | arithmetic 50% |" in table
+    assert "| b-bf16 | 3.00 (3.00 to 3.00) | 4.00 | 2 | 6 |  |" in table
     assert "Time grows with size as size^1.00" in table
+    where = "a processor, 1 of 2 cores, torch 1, numpy 2, scipy 3; fp32 100 to 400 GFLOP/s, copy 20 GB/s\n"
+    assert f"- 1, commit 0123456789ab; {where}" in table
+
+
+def test_rows_of_other_runs_are_told_apart_and_end_with_a_whole_run() -> None:
+    from run import markdown, merge
+
+    stored: dict[str, Any] = {}
+    merge(stored, "some", _result(("a", 2.0, 1.0), ("b", 3.0, 4.0)), _about("1"), False)
+    merge(stored, "some", _result(("b", 5.0, 64.0)), _about("2", "busy", dirty=True), False)
+    assert [row["times_faster"]["median"] for row in stored["some"]["rows"]] == [2.0, 5.0]
+    table = markdown(stored)
+    assert "Time grows with" not in table  # each run has one size
+    assert "commit 0123456789ab with changes" in table
     assert "busy: b" in table
+    merge(stored, "other", _result(("c", 2.0, 1.0)), _about("3"), True)
+    merge(stored, "some", _result(("a", 2.0, 1.0)), _about("3"), True)
+    assert {name: [row["case"] for row in group["rows"]] for name, group in stored.items()} == {
+        "other": ["c"],
+        "some": ["a"],
+    }
+
+
+def test_a_case_runs_in_the_file_that_has_it() -> None:
+    from run import DEFAULT, FILES, choose
+
+    assert choose([], None) == {name: DEFAULT.get(name) for name in FILES}
+    assert choose(["frechet", "quantizer"], ["256-dimensions"]) == {"frechet": ["256-dimensions"]}
+    with pytest.raises(ValueError, match="case 'none' is unknown: choose among frechet: 256-dimensions, "):
+        choose(["frechet"], ["none"])
+    with pytest.raises(ValueError, match="file 'none' is unknown: choose among sampling, "):
+        choose(["none"], None)
+
+
+def test_a_row_has_memory_with_what_runs_leave_behind_and_what_was_made_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    import measuring
+    from measuring import Case, clock_of, measured
+
+    monkeypatch.setattr(measuring, "SIDE", 64)
+    monkeypatch.setattr(measuring, "COPIED", 2**12)
+    monkeypatch.setattr(measuring, "ENOUGH", 0.0)
+    ready: list[torch.Tensor] = []
+    held: list[torch.Tensor] = []
+
+    def work(megabytes: int) -> float:
+        return float(torch.ones(megabytes * 2**18).sum())
+
+    def leaving() -> float:
+        held[:] = [torch.ones(20 * 2**18)]  # 20 MB
+        return work(30)
+
+    case = Case(
+        leaving, lambda: work(30), lambda a, b: a == b, flops=1.0, dtype=torch.float64, growth={"size": 2},
+        once=lambda: ready.append(torch.ones(40 * 2**18)), keeps=True,
+    )  # fmt: skip
+    row = measured("case", lambda: case, clock_of(1), 2)
+    assert row["growth"] == {"size": 2}
+    assert row["repeats"] == 2
+    assert row["once_seconds"] > 0
+    assert set(row["peaks"]) == {"fp32", "bf16", "fp64", "copy"}
+    if row["peak_memory_mb"]["ours"] is not None:
+        assert row["peak_memory_mb"]["ours"] == pytest.approx(40 + 20 + 30, abs=25)  # a moment both of what is left
+        assert row["peak_memory_mb"]["plain"] == pytest.approx(30, abs=5)
+    with pytest.raises(SystemExit, match="case: the two implementations disagree"):
+        measured("case", lambda: case._replace(agree=lambda a, b: a != b), clock_of(1), 2)
 
 
 def test_both_training_steps_have_the_same_error() -> None:
