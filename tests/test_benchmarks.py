@@ -12,6 +12,7 @@ from gigatok.config import ArConfig, CnnConfig, TokenizerConfig, TransformerSize
 from gigatok.models import Tokenizer
 from gigatok.models.ar import ArModel
 from gigatok.models.quantizer import VectorQuantizer
+from gigatok.sampling.decoder import Decoder
 from gigatok.sampling.generate import Sampler
 from gigatok.sampling.spec import SampleSpec
 
@@ -189,6 +190,31 @@ def test_a_row_has_memory_with_what_runs_leave_behind_and_what_was_made_ready(mo
         assert row["peak_memory_mb"]["plain"] == pytest.approx(30, abs=5)
     with pytest.raises(SystemExit, match="case: the two implementations disagree"):
         measured("case", lambda: case._replace(agree=lambda a, b: a != b), clock_of(1), 2)
+
+
+def test_the_textbook_knows_tokens_that_a_broken_model_drew(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sampling
+    from plain.sampler import intervals, sample
+
+    torch.manual_seed(0)
+    ar = ArModel(
+        ArConfig(width=64, depth=2, heads=2, ffn_multiple_of=16, codebook_size=400, num_tokens=12, num_classes=6)
+    ).eval()
+    for parameter in (*ar.blocks.parameters(), ar.head.weight):
+        if parameter.dim() == 2:
+            torch.nn.init.normal_(parameter, std=0.5)
+    ar = ar.bfloat16()
+    classes, uniforms = torch.tensor([0, 3, 5]), torch.rand(3, 12, dtype=torch.float64)
+    least, most = intervals(ar, classes, sample(ar, classes, uniforms, sampling.CFG_SCALE), sampling.CFG_SCALE)
+    assert ((least <= uniforms) & (uniforms < most)).all()
+
+    def missed() -> float:
+        drawn = Sampler(ar, SampleSpec.of(cfg_scale=sampling.CFG_SCALE), 12)(classes, uniforms)
+        return sampling.missed(ar, classes, uniforms, drawn)
+
+    assert missed() < sampling.NEAR
+    monkeypatch.setattr(Decoder, "_attend", lambda self, number, qkv: qkv.chunk(3, dim=-1)[2])  # no earlier token
+    assert missed() > 2 * sampling.NEAR
 
 
 def test_both_training_steps_have_the_same_error() -> None:
