@@ -9,6 +9,7 @@ import torch
 from measuring import Case, main
 from plain.quantizer import quantize
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from gigatok.models.quantizer import VectorQuantizer
 
@@ -16,7 +17,8 @@ DIM = 8
 TEMPERATURE = 0.01
 SHAPES = [(1024, 16_384), (4096, 16_384), (1024, 1024), (1024, 256), (1024, 64), (4096, 4096)]
 """Vectors and codes: the paper's, then those of small runs, where starting each block counts."""
-GROWTH = {(1024, 64), (1024, 256), (1024, 1024), (1024, 16_384)}
+VECTORS, CODES = 1024, 16_384
+"""Of all cases that tell how time grows with codes, and with vectors."""
 
 
 def case(vectors: int, codes: int) -> Case:
@@ -33,8 +35,8 @@ def case(vectors: int, codes: int) -> Case:
 
     def plain() -> tuple[Tensor, Tensor]:
         leaf = z.clone().requires_grad_()
-        indices, loss = quantize(leaf, quantizer.codebook, TEMPERATURE)
-        return indices, _gradients(loss, leaf)
+        found = quantize(leaf, quantizer.codebook, TEMPERATURE)
+        return found.indices, _gradients(found.codebook_loss + found.commitment_loss + found.entropy_loss, leaf)
 
     def _gradients(loss: Tensor, leaf: Tensor) -> Tensor:
         found = torch.autograd.grad(loss, (leaf, quantizer.codebook))
@@ -44,8 +46,11 @@ def case(vectors: int, codes: int) -> Case:
         close = torch.linalg.vector_norm(first[1] - second[1]) < 1e-3 * torch.linalg.vector_norm(second[1])
         return (first[0] == second[0]).float().mean().item() > 0.999 and bool(close)
 
-    grows = (vectors, codes) in GROWTH
-    return Case(ours, plain, agree, growth={"codes": codes} if grows else {})
+    with FlopCounterMode(display=False) as counter:
+        plain()
+    growth: dict[str, float] = {"codes": codes} if vectors == VECTORS else {}
+    growth |= {"vectors": vectors} if codes == CODES else {}
+    return Case(ours, plain, agree, flops=float(counter.get_total_flops()), growth=growth)
 
 
 CASES: dict[str, Callable[[], Case]] = {f"{n}-vectors-{k}-codes": partial(case, n, k) for n, k in SHAPES}

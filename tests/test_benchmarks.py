@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -15,6 +16,12 @@ from gigatok.models.quantizer import VectorQuantizer
 from gigatok.sampling.decoder import Decoder
 from gigatok.sampling.generate import Sampler
 from gigatok.sampling.spec import SampleSpec
+from gigatok.teachers.lpips import Lpips
+from gigatok.training.distributed.adversary import Adversary
+from gigatok.training.update import Update
+
+if TYPE_CHECKING:
+    from measuring import Case
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
@@ -43,23 +50,18 @@ def test_the_plain_quantizer_has_the_same_losses() -> None:
     torch.manual_seed(0)
     quantizer = VectorQuantizer(64, 4, entropy_temperature=0.1)
     z = torch.randn(20, 4)
-    indices, loss = quantize(z, quantizer.codebook, 0.1)
+    expected = quantize(z, quantizer.codebook, 0.1)
     out = quantizer(z.unsqueeze(0))
-    assert torch.equal(out.indices.flatten(), indices)
-    torch.testing.assert_close(out.codebook_loss + out.commitment_loss + out.entropy_loss, loss)
+    assert torch.equal(out.indices.flatten(), expected.indices)
+    for name in ("codebook_loss", "commitment_loss", "entropy_loss"):
+        torch.testing.assert_close(getattr(out, name), getattr(expected, name))
 
 
 def test_the_plain_tokenizer_codes_and_decodes_the_same() -> None:
     from plain import tokenizer as plain
 
     torch.manual_seed(0)
-    size = TransformerSize(width=32, depth=2, heads=2)
-    cnn = CnnConfig(channels=16, multipliers=(1, 2), latent_channels=16, groups=4, patch=2)
-    tokenizer = Tokenizer(
-        TokenizerConfig(
-            image_size=32, num_tokens=16, encoder=size, decoder=size, cnn=cnn, codebook_size=50, alignment_layer=1
-        )
-    ).eval()
+    tokenizer = Tokenizer(_small_tokenizer()).eval()
     images = torch.rand(2, 3, 32, 32) * 2 - 1
     indices = plain.encode(tokenizer, images)
     assert torch.equal(tokenizer.encode(images), indices)
@@ -67,6 +69,14 @@ def test_the_plain_tokenizer_codes_and_decodes_the_same() -> None:
     out = tokenizer(images)
     textbook = plain.forward(tokenizer, images, lambda z: out.codebook.z_q)
     torch.testing.assert_close(out.alignment, textbook.alignment, atol=1e-5, rtol=1e-4)
+
+
+def _small_tokenizer() -> TokenizerConfig:
+    size = TransformerSize(width=32, depth=2, heads=2)
+    cnn = CnnConfig(channels=16, multipliers=(1, 2), latent_channels=16, groups=4, patch=2)
+    return TokenizerConfig(
+        image_size=32, num_tokens=16, encoder=size, decoder=size, cnn=cnn, codebook_size=50, alignment_layer=1
+    )
 
 
 def test_the_plain_loader_cuts_the_same_crops(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,8 +227,38 @@ def test_the_textbook_knows_tokens_that_a_broken_model_drew(monkeypatch: pytest.
     assert missed() > 2 * sampling.NEAR
 
 
-def test_both_training_steps_have_the_same_error() -> None:
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_both_training_steps_do_the_same(precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
     import training_step
 
-    case = training_step.case(32, "fp32")
-    assert case.agree(case.ours(), case.plain())
+    if precision == "bf16":  # the count of operations, which takes longest, is the same
+        monkeypatch.setattr(training_step, "trace_tokenizer", lambda *_, **__: SimpleNamespace(flops=1))
+    case = _training_step(precision)
+    ours, plain = case.ours(), case.plain()
+    assert case.agree(ours, plain)
+
+
+@pytest.mark.parametrize("broken", ["backward pass", "update", "discriminator", "perceptual loss"])
+def test_a_training_step_that_leaves_something_out_is_seen(broken: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import training_step
+
+    monkeypatch.setattr(training_step, "trace_tokenizer", lambda *_, **__: SimpleNamespace(flops=1))  # takes longest
+    case = _training_step("bf16")
+    if broken == "backward pass":
+        monkeypatch.setattr(Update, "add", lambda self, loss: None)
+    elif broken == "update":
+        monkeypatch.setattr(torch.optim.AdamW, "step", lambda self, closure=None: None)
+    elif broken == "discriminator":
+        monkeypatch.setattr(Adversary, "step", lambda self, rate, real, fakes: {})
+    else:
+        monkeypatch.setattr(Lpips, "weigh", lambda self, index, squares: squares.mean((1, 2, 3)))
+    ours = case.ours()
+    monkeypatch.undo()
+    assert not case.agree(ours, case.plain())
+
+
+def _training_step(precision: str) -> Case:
+    """Of a tokenizer small enough for a test."""
+    import training_step
+
+    return training_step.case(32, precision, _small_tokenizer())
