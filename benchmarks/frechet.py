@@ -10,12 +10,16 @@ from collections.abc import Callable
 from functools import partial
 
 import numpy as np
+import torch
 from measuring import Case, main
 from scipy import linalg
 
 from gigatok.evaluation import frechet_distance, gaussian
 
 DIMS = (256, 512, 1024, 2048)
+OPERATIONS = 2 / 3 + 4 + 4 / 3
+"""Times dimensions cubed: two Cholesky factors, two products, and the reduction to tridiagonal form that eigenvalues
+take (LAPACK Working Note 41). A matrix square root takes several times as many."""
 
 
 def case(dims: int) -> Case:
@@ -32,6 +36,8 @@ def case(dims: int) -> Case:
         ours=lambda: frechet_distance(*first, *second),
         plain=plain,
         agree=lambda a, b: abs(a - b) < 1e-6 * abs(b),
+        flops=OPERATIONS * dims**3,
+        dtype=torch.float64,
         growth={"dimensions": dims},
     )
 
