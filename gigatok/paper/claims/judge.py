@@ -14,7 +14,7 @@ from gigatok.paper.claims.comparisons import Contrast, Correlation
 from gigatok.paper.claims.verdict import ONE_TRAINING, Outcome, Scale, Verdict
 from gigatok.paper.results.correlation import MIN_PAIRS, correlate_pairs
 from gigatok.paper.results.metrics import find_metric, own_to_each_run
-from gigatok.paper.results.statistics import LEVEL, POWER, difference, holm, smallest_detectable
+from gigatok.paper.results.statistics import LEVEL, POWER, difference, holm
 from gigatok.paper.results.trainings import Trainings, noise_of_images
 
 TrainingsOf = Callable[[str, str], Trainings | None]
@@ -107,9 +107,7 @@ def _tested(finding: Finding, left: Trainings, right: Trainings, factor: int, ru
         reason = "no spread over trainings"
         verdict = Verdict("undecided", finding.verdict.scale, reason)
         return replace(finding, verdict=verdict, text=f"{finding.text}; {reason}")
-    least = smallest_detectable(
-        found.standard_error, found.freedom, comparisons=rule.comparisons, level=rule.level, power=rule.power
-    )
+    least = found.detectable(comparisons=rule.comparisons, level=rule.level, power=rule.power)
     low, high = (factor * end for end in found.interval)
     counts = " and ".join(str(len(side)) for side in finding.seeds)
     text = (

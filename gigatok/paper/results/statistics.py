@@ -11,6 +11,10 @@ Two sources of noise enter a standard error:
 - images: where all runs are scored on the same images, the spread over seeds does not hold what other images would
   change. That comes from paired differences, image by image (``image_variance``). Samples are drawn anew for every
   training, so for them the spread over seeds holds the images' noise already.
+
+More noise never makes a verdict stronger: the variance over images is well known, so joining it to the seeds' raises
+the degrees of freedom, which can lower p although the error grows. The test with the noise of images and the one of
+seeds alone are both made, and the weaker one counts.
 """
 
 from __future__ import annotations
@@ -43,17 +47,44 @@ class Noise(NamedTuple):
     """Degrees of freedom of its estimate."""
 
 
+class Spread(NamedTuple):
+    """How well a difference is known."""
+
+    error: float
+    """Standard error."""
+    freedom: float
+    """Satterthwaite's degrees of freedom of it."""
+
+
 class Difference(NamedTuple):
     """Left minus right, as means over training seeds."""
 
     effect: float
-    standard_error: float
-    freedom: float
-    """Satterthwaite's degrees of freedom."""
+    spread: Spread
+    """Over trainings and images."""
+    of_trainings: Spread
+    """Over trainings alone."""
     interval: tuple[float, float]
-    """Two-sided, at ``1 - LEVEL``, of this comparison alone."""
+    """Two-sided, at ``1 - LEVEL``, of this comparison alone: the wider one of both spreads."""
     p: float
-    """Two-sided, of this comparison alone."""
+    """Two-sided, of this comparison alone: the larger one of both spreads."""
+
+    @property
+    def standard_error(self) -> float:
+        """Over trainings and images."""
+        return self.spread.error
+
+    @property
+    def freedom(self) -> float:
+        """Degrees of freedom of ``standard_error``."""
+        return self.spread.freedom
+
+    def detectable(self, *, comparisons: int = 1, level: float = LEVEL, power: float = POWER) -> float:
+        """``smallest_detectable`` of the weaker one of both tests."""
+        return max(
+            smallest_detectable(each.error, each.freedom, comparisons=comparisons, level=level, power=power)
+            for each in {self.spread, self.of_trainings}
+        )
 
 
 def difference(
@@ -83,6 +114,35 @@ def against_constant(
     if len(values) < 2:
         raise GigatokError(f"{len(values)} trainings: a difference from {constant:g} needs at least 2")
     return _compared(float(np.mean(values)) - constant, [_mean_noise(values)], images, level)
+
+
+class Tested(NamedTuple):
+    """Welch's test of one difference, or of many at once."""
+
+    error: Floats
+    freedom: Floats
+    half: Floats
+    """Half of the two-sided interval."""
+    p: Floats
+    """Two-sided."""
+
+
+def welch(effect: npt.ArrayLike, parts: Sequence[tuple[npt.ArrayLike, npt.ArrayLike]], level: float = LEVEL) -> Tested:
+    """Student's test of an effect whose squared error is a sum of parts, with Satterthwaite's degrees of freedom.
+
+    Args:
+        effect: (...) true value 0 under the hypothesis
+        parts: variance (...) and degrees of freedom of each part; at least one variance is above 0
+    """
+    from scipy.stats import t
+
+    terms = [(np.asarray(variance, dtype=np.float64), np.asarray(freedom, dtype=np.float64))
+             for variance, freedom in parts]  # fmt: skip
+    variance = np.asarray(sum(each for each, _ in terms))
+    freedom = np.asarray(variance**2 / sum(each**2 / known for each, known in terms))
+    error = np.sqrt(variance)
+    half, p = t.isf(level / 2, freedom) * error, 2 * t.sf(np.abs(effect) / error, freedom)
+    return Tested(error, freedom, np.asarray(half), np.asarray(p))
 
 
 def image_variance(left: npt.ArrayLike, right: npt.ArrayLike) -> Noise:
@@ -182,17 +242,15 @@ def _shared_noise(values: Floats) -> float:
 
 
 def _compared(effect: float, trainings: Sequence[Noise], images: Noise | None, level: float) -> Difference | None:
-    from scipy.stats import t
-
     if not any(part.variance for part in trainings):
-        return None if effect else Difference(0.0, 0.0, np.inf, (0.0, 0.0), 1.0)
-    parts = [*trainings, *([images] if images else [])]
-    variance = sum(part.variance for part in parts)
-    freedom = float(variance**2 / sum(part.variance**2 / part.freedom for part in parts))
-    error = float(np.sqrt(variance))
-    half = float(t.isf(level / 2, freedom)) * error
-    p = 2 * float(t.sf(abs(effect) / error, freedom))
-    return Difference(effect, error, freedom, (effect - half, effect + half), p)
+        none = Spread(0.0, np.inf)
+        return None if effect else Difference(0.0, none, none, (0.0, 0.0), 1.0)
+    alone = welch(effect, trainings, level)
+    whole = welch(effect, [*trainings, images], level) if images else alone
+    half = max(float(alone.half), float(whole.half))
+    spread, of_trainings = (Spread(float(each.error), float(each.freedom)) for each in (whole, alone))
+    p = max(float(alone.p), float(whole.p))
+    return Difference(effect, spread, of_trainings, (effect - half, effect + half), p)
 
 
 @cache
