@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from gigatok.artifacts import ProtocolDifference, Score, protocol_differences
 from gigatok.paper.claims.comparisons import Contrast, Correlation
 from gigatok.paper.claims.verdict import ONE_TRAINING, Outcome, Scale, Verdict
-from gigatok.paper.results.correlation import MIN_PAIRS, correlate_pairs
+from gigatok.paper.results.correlation import TESTED_PAIRS, Correlated, correlate_pairs, demanded
 from gigatok.paper.results.metrics import find_metric, own_to_each_run
 from gigatok.paper.results.statistics import LEVEL, POWER, difference, holm
 from gigatok.paper.results.trainings import Trainings, noise_of_images
@@ -46,6 +46,8 @@ class Finding:
     """Two-sided, of this comparison alone."""
     corrected_p: float | None = None
     """After Holm's correction over the claim: what decides."""
+    at_most: bool = False
+    """Whether the p-values are upper bounds: the smallest that the draws of a correlation can give."""
     smallest_detectable: float | None = None
     """The true difference that these runs would have shown with 80% power at the corrected level; for a correlation
     the value itself."""
@@ -121,7 +123,7 @@ def correlate(claim: Correlation, trainings: TrainingsOf, scale: Scale, rule: Ru
     """Pearson's correlation over the pairs that were run, and its p-value against the claim's bound."""
     pairs = [(trainings(*a), trainings(*b)) for a, b in claim.pairs]
     known = [(a, b) for a, b in pairs if a and b]
-    if len(known) < MIN_PAIRS:
+    if len(known) < min(TESTED_PAIRS, len(pairs)):
         missing = [b.run for (_, b), pair in zip(claim.pairs, pairs, strict=True) if not (pair[0] and pair[1])]
         text = f"{claim.text}: {len(known)} of {len(pairs)} pairs, {', '.join(missing)} not run"
         return Finding(contrast=claim, verdict=Verdict("not run", scale), text=text)
@@ -131,30 +133,49 @@ def correlate(claim: Correlation, trainings: TrainingsOf, scale: Scale, rule: Ru
         return Finding(contrast=claim, verdict=verdict, text=f"{claim.text}: {unusable}")
     first, second = ([each.score.value for each in side] for side in zip(*known, strict=True))
     noise = [[each.standard_error for each in pair] for pair in known]
-    above = claim.direction == ">"
-    found = correlate_pairs(
-        first,
-        second,
-        noise=noise,
-        bound=claim.bound,
-        above=above,
-        level=rule.level / rule.comparisons,
-        power=rule.power,
-    )
-    text = f"{claim.text}: r {found.r:+.2f} [{found.interval[0]:+.2f}, {found.interval[1]:+.2f}], R2 {found.r**2:.2f}"
-    text += f" over {found.pairs} pairs, p {found.p:.2g}; {_showable(found.smallest_detectable, above)}"
-    text += f" (paper: {claim.paper})" if claim.paper else ""
-    reason = _one_training(claim, known)
+    above, level = claim.direction == ">", rule.level / rule.comparisons
+    found = correlate_pairs(first, second, noise=noise, bound=claim.bound, above=above, level=level, power=rule.power)
+    few, once = _few_pairs(found.pairs), _one_training(claim, known)
+    reason = few or (ONE_TRAINING if once else "")
+    said = f"; {few or once}" if reason else ""
     return Finding(
         contrast=claim,
-        verdict=Verdict("undecided", scale, ONE_TRAINING),
-        text=f"{text}; {reason}" if reason else text,
+        verdict=Verdict("undecided", scale, reason),
+        text=f"{claim.text}: {_correlated(found, claim, level)}{said}",
         effect=found.r,
         interval=found.interval,
         p=None if reason else found.p,
+        at_most=found.at_most and not reason,
         smallest_detectable=found.smallest_detectable,
         seeds=(_all_seeds(pair[0] for pair in known), _all_seeds(pair[1] for pair in known)),
     )
+
+
+def _correlated(found: Correlated, claim: Correlation, level: float) -> str:
+    """The numbers of a correlation, and what so many pairs demand."""
+    (low, high), above = found.interval, claim.direction == ">"
+    text = f"r {found.r:+.2f} [{low:+.2f}, {high:+.2f}], R2 {found.r**2:.2f} over {found.pairs} pairs"
+    if found.smallest_detectable is not None:
+        extreme = "smallest" if above else "largest"
+        text += f", p {chance_text(found.p, at_most=found.at_most)}; {extreme} that they could have shown "
+        text += f"{found.smallest_detectable:+.2f}"
+    least = demanded(found.pairs, bound=claim.bound, above=above, level=level)
+    if least is None:
+        text += f"; no r of {found.pairs} pairs passes"
+    else:
+        square = f" (R2 {least**2:.3f})" if above else ""
+        text += f"; at p {level:.2g} {found.pairs} pairs demand r {claim.direction} {least:+.3f}{square}"
+    return f"{text} (paper: {claim.paper})" if claim.paper else text
+
+
+def chance_text(p: float, *, at_most: bool = False) -> str:
+    """A p-value in two digits; ``at most`` where it is only the smallest that could be told."""
+    return f"{'at most ' if at_most else ''}{p:.2g}"
+
+
+def _few_pairs(count: int) -> str:
+    """Why so few pairs are not tested; empty: they are."""
+    return f"{count} pairs, a test needs {TESTED_PAIRS}" if count < TESTED_PAIRS else ""
 
 
 def on_the_papers_side(finding: Finding) -> bool:
@@ -168,8 +189,8 @@ def _decided(finding: Finding, corrected: float, level: float) -> Finding:
     outcome: Outcome = "no clear difference"
     if corrected < level:
         outcome = "confirmed" if on_the_papers_side(finding) else "contradicted"
-    verdict, text = Verdict(outcome, finding.verdict.scale), f"{finding.text}; corrected p {corrected:.2g}"
-    return replace(finding, verdict=verdict, corrected_p=corrected, text=text)
+    verdict, chance = Verdict(outcome, finding.verdict.scale), chance_text(corrected, at_most=finding.at_most)
+    return replace(finding, verdict=verdict, corrected_p=corrected, text=f"{finding.text}; corrected p {chance}")
 
 
 def _undecidable(left: Trainings, right: Trainings) -> str | None:
@@ -218,12 +239,6 @@ def _listed(differences: Sequence[ProtocolDifference]) -> str:
 
 def _all_seeds(side: Iterable[Trainings]) -> tuple[int | None, ...]:
     return tuple(dict.fromkeys(seed for each in side for seed in each.seeds))
-
-
-def _showable(detectable: float | None, above: bool) -> str:
-    if detectable is None:
-        return f"{MIN_PAIRS} pairs can show none"
-    return f"{'smallest' if above else 'largest'} that they could have shown {detectable:+.2f}"
 
 
 def _change(effect: float, factor: int) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gigatok.paper.claims.judge import trained_again
+from gigatok.paper.claims.judge import chance_text, trained_again
 from gigatok.paper.claims.verdict import ONE_TRAINING, Outcome, Scale, Verdict
-from gigatok.paper.results.correlation import MIN_PAIRS
+from gigatok.paper.results.correlation import TESTED_PAIRS
 from gigatok.paper.results.predictors import Prediction
 from gigatok.paper.results.statistics import LEVEL
 
@@ -14,14 +14,23 @@ from gigatok.paper.results.statistics import LEVEL
 def best_predictor(found: Sequence[Prediction], scale: Scale) -> tuple[str, Verdict, str]:
     """Statement, verdict and numbers: whether any predictor's correlation with gFID is beyond chance."""
     statement = "A measurement of the tokenizer alone predicts guided gFID over the tokenizers of the suite."
-    known = [(each, each.found, each.corrected_p) for each in found if each.found and each.corrected_p is not None]
+    known = [
+        (each, each.found, each.corrected_p)
+        for each in found
+        if each.found and each.corrected_p is not None and each.found.pairs >= TESTED_PAIRS
+    ]
     if not known:
-        return statement, Verdict("not run", scale), f"Needs {MIN_PAIRS} tokenizers with generators, and a predictor."
+        return (
+            statement,
+            Verdict("not run", scale),
+            f"Needs {TESTED_PAIRS} tokenizers with generators, and a predictor.",
+        )
     known.sort(key=lambda each: -abs(each[1].r))
     sure = [each for each, _, p in known if p < LEVEL]
     best = f"The closest is {sure[0].label}" if sure else "None is beyond chance"
     parts = [
-        f"{each.label} r {one.r:+.2f} [{one.interval[0]:+.2f}, {one.interval[1]:+.2f}], corrected p {p:.2g}"
+        f"{each.label} r {one.r:+.2f} [{one.interval[0]:+.2f}, {one.interval[1]:+.2f}], corrected p "
+        f"{chance_text(p, at_most=one.at_most)}"
         for each, one, p in known
     ]
     text = f"{best}. Over {known[0][1].pairs} tokenizers: {'; '.join(parts)}."

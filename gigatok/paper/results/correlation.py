@@ -14,8 +14,11 @@ from gigatok.paper.results.statistics import LEVEL, POWER
 
 Floats = npt.NDArray[np.float64]
 
-DRAWS = 2000
+DRAWS = 20_000
 MIN_PAIRS = 3
+"""So many have a correlation other than +-1."""
+TESTED_PAIRS = 4
+"""Fewer are described and not tested: Fisher's transform has no error for three."""
 _LARGEST = 1 - 1e-12
 """Fisher's transform of 1 is infinite."""
 
@@ -27,10 +30,12 @@ class Correlated(NamedTuple):
     interval: tuple[float, float]
     """Two-sided, at ``1 - LEVEL``; -1 to 1 for three pairs, which exclude nothing by Fisher's transform."""
     p: float
-    """Two-sided, of the bound."""
+    """Two-sided, of the bound; 1 for three pairs."""
     pairs: int
     smallest_detectable: float | None
     """The correlation beyond the bound that so many pairs find with the stated power; ``None``: they find none."""
+    at_most: bool = False
+    """Whether ``p`` is only the smallest that the draws can give: none of them crossed the bound."""
 
 
 def correlate_pairs(
@@ -65,14 +70,37 @@ def correlate_pairs(
     r = float(np.clip(np.asarray(np.corrcoef(values.T))[0, 1], -1, 1))
     drawn = None if noise is None else _drawn(values, np.asarray(noise, dtype=np.float64), seed)
     of_noise = 0.0 if drawn is None else float(np.arctanh(drawn).var())
-    error = np.inf if count <= MIN_PAIRS else float(np.sqrt(1 / (count - 3) + of_noise))
+    error = np.inf if count < TESTED_PAIRS else float(np.sqrt(1 / (count - 3) + of_noise))
+    alone, (of_draws, at_most) = _chance(r, count, bound, error), _noise_chance(r, bound, drawn)
     return Correlated(
         r,
         _interval(r, error),
-        max(_chance(r, count, bound, error), _noise_chance(r, bound, drawn)),
+        max(alone, of_draws),
         count,
         _detectable(error, bound, above, level, power),
+        at_most and of_draws > alone,
     )
+
+
+def demanded(pairs: int, *, bound: float = 0.0, above: bool = True, level: float = LEVEL) -> float | None:
+    """The r beyond which so many pairs without noise refute the bound; ``None``: no r does.
+
+    Args:
+        above: whether a correlation above the bound is of interest
+        level: two-sided
+    """
+    from scipy.stats import norm, t
+
+    if pairs < MIN_PAIRS:
+        return None
+    if bound == 0:
+        critical = float(t.isf(level / 2, pairs - 2))
+        r = critical / float(np.sqrt(pairs - 2 + critical**2))
+        return r if above else -r
+    if pairs < TESTED_PAIRS:
+        return None
+    shift = float(norm.isf(level / 2) / np.sqrt(pairs - 3))
+    return float(np.tanh(_fisher(bound) + (shift if above else -shift)))
 
 
 def correlation(known: Sequence[tuple[Score, Score]], seed: int = 0) -> Correlated:
@@ -117,18 +145,23 @@ def _chance(r: float, count: int, bound: float, error: float) -> float:
     """Two-sided p-value of r, of the pairs alone."""
     from scipy.stats import norm, t
 
+    if not np.isfinite(error):
+        return 1.0
     if bound == 0:
         statistic = abs(r) * np.sqrt((count - 2) / max(1 - r * r, 1e-24))
         return 2 * float(t.sf(statistic, count - 2))
-    return 1.0 if not np.isfinite(error) else 2 * float(norm.sf(abs(_fisher(r) - _fisher(bound)) / error))
+    return 2 * float(norm.sf(abs(_fisher(r) - _fisher(bound)) / error))
 
 
-def _noise_chance(r: float, bound: float, drawn: Floats | None) -> float:
-    """Two-sided chance that the noise of the values takes the correlation to the other side of the bound."""
+def _noise_chance(r: float, bound: float, drawn: Floats | None) -> tuple[float, bool]:
+    """Two-sided chance that the noise of the values takes the correlation to the other side of the bound.
+
+    The second value says whether no draw did, so that the chance is at most the first.
+    """
     if drawn is None:
-        return 0.0
-    other = drawn <= bound if r > bound else drawn >= bound
-    return min(1.0, 2 * float((other.sum() + 1) / (DRAWS + 1)))
+        return 0.0, False
+    other = int((drawn <= bound if r > bound else drawn >= bound).sum())
+    return min(1.0, 2 * (other + 1) / (DRAWS + 1)), other == 0
 
 
 def _detectable(error: float, bound: float, above: bool, level: float, power: float) -> float | None:

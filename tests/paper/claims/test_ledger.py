@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import yaml
@@ -21,6 +23,7 @@ from gigatok.config.experiments import PROBED, checkpoints, suite_entries
 from gigatok.config.profiles import render
 from gigatok.evaluation.metrics.names import ENCODER_PROBE, encoder_probe_at
 from gigatok.paper.claims.catalogue import CLAIMS, decoder_claim
+from gigatok.paper.claims.comparisons import Correlation, Point
 from gigatok.paper.claims.judge import judge
 from gigatok.paper.claims.ledger import (
     check_claims,
@@ -183,11 +186,12 @@ def with_larger(runs, values):
 
 
 def probing(large, spread, seeds=3):
-    """Verdict on figure 6's gFID where S-S, S-L and B-L have 118, 102 and 94 under the small AR model."""
+    """Verdict on figure 6's gFID over as many sizes as are given, 118, 102, ... under the small AR model."""
     claim = next(each for each in CLAIMS if each.key == "ar-probing").correlations[0]
-    values = {}
-    for (small, big), gfid in zip(claim.pairs, zip((118.0, 102.0, 94.0), large, strict=True), strict=True):
-        values |= {small.run: gfid[0], big.run: gfid[1]}
+    names = ("S-S", "S-L", "B-L", "XL-XXL")[: len(large)]
+    pairs = tuple((Point(name, "gfid"), Point(f"{name}-GPT-XL", "gfid")) for name in names)
+    values = dict(zip(names, (118.0, 102.0, 94.0, 80.0), strict=False))
+    values |= {f"{name}-GPT-XL": gfid for name, gfid in zip(names, large, strict=True)}
 
     def trainings(run, metric):
         shifts = [spread * shift for shift in (-1, 0, 1)[:seeds]]
@@ -195,33 +199,57 @@ def probing(large, spread, seeds=3):
         mean = float(np.mean([each.value for each in singles]))
         return Trainings(run, Score(metric=metric, value=mean, interval=(mean - 0.001, mean + 0.001)), singles)
 
-    return judge([claim], trainings, "proxy")[0]
+    return judge([replace(claim, pairs=pairs)], trainings, "proxy")[0]
 
 
 @pytest.mark.parametrize(
     ("large", "spread", "verdict"),
     [
-        ((120.0, 104.0, 96.0), 0.001, "confirmed"),
-        ((100.0, 116.0, 124.0), 0.001, "contradicted"),
-        ((120.0, 104.0, 96.0), 60.0, "no clear difference"),  # the luck of the trainings alone could make it
-        ((120.0, 111.3, 105.0), 0.001, "no clear difference"),  # R2 0.99, the paper's own, over its three sizes
+        ((120.0, 104.0, 96.0, 82.0), 0.001, "confirmed"),
+        ((82.0, 96.0, 104.0, 120.0), 0.001, "contradicted"),
+        ((120.0, 104.0, 96.0, 82.0), 60.0, "no clear difference"),  # the luck of the trainings alone could make it
+        ((120.0, 100.0, 112.0, 92.0), 0.001, "no clear difference"),  # r 0.84 over four sizes
     ],
 )
 def test_ar_probing_is_judged_by_trainings_and_by_chance(large, spread, verdict):
     finding = probing(large, spread)
     assert finding.verdict.outcome == verdict
     assert "paper: R2 0.99" in finding.text
-    assert "3 pairs can show none" in finding.text
+    assert "at p 0.05 4 pairs demand r > +0.950 (R2 0.902)" in finding.text
+
+
+def test_three_pairs_decide_nothing_however_close_to_a_line():
+    finding = probing((120.0, 104.0, 96.0), 0.001)
+    assert (finding.verdict.outcome, finding.verdict.reason) == ("undecided", "3 pairs, a test needs 4")
+    assert finding.effect == pytest.approx(1.0)
+    assert (finding.p, finding.corrected_p, finding.smallest_detectable) == (None, None, None)
+    assert "at p 0.05 3 pairs demand r > +0.997 (R2 0.994)" in finding.text
+    assert finding.text.endswith("3 pairs, a test needs 4")
+
+
+def test_a_chance_that_the_draws_cannot_tell_is_called_an_upper_bound():
+    assert not probing((120.0, 104.0, 96.0, 82.0), 60.0).at_most
+    names = [f"size{place}" for place in range(12)]
+    values = {name: float(place) for place, name in enumerate(names)}
+
+    def trainings(run, metric):
+        score = Score(metric=metric, value=values[run])
+        return Trainings(run, score, (score, score.replace(value=values[run] + 0.001)))
+
+    pairs = tuple((Point(name, "rfid"), Point(name, "gfid")) for name in names)
+    sure = judge([Correlation("it rises", pairs)], trainings, "proxy")[0]
+    assert sure.at_most
+    assert "; corrected p at most 0.0001" in sure.text
 
 
 def test_a_correlation_over_recipes_that_were_trained_once_is_undecided(runs):
-    finding = probing((120.0, 104.0, 96.0), 0.001, seeds=1)
+    finding = probing((120.0, 104.0, 96.0, 82.0), 0.001, seeds=1)
     assert (finding.verdict.outcome, finding.verdict.reason) == ("undecided", "one training")
-    assert finding.effect == pytest.approx(1.0)
+    assert finding.effect == pytest.approx(1.0, abs=1e-3)
     assert finding.p is None
-    assert finding.text.endswith("one training of 3 of 3 pairs")
+    assert finding.text.endswith("one training of 4 of 4 pairs")
     with_larger(runs, {name: (gfid, 0.001) for name, gfid in zip(("S-S", "S-L", "B-L"), (120, 104, 96), strict=True)})
-    assert entries(runs)["ar-probing"].findings[0].verdict.reason == "one training"
+    assert entries(runs)["ar-probing"].findings[0].verdict.reason == "3 pairs, a test needs 4"
 
 
 def test_ar_probing_without_larger_models_is_not_run(runs):

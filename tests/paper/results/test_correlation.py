@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import norm, pearsonr
 
 from gigatok.config import GigatokError
-from gigatok.paper.results.correlation import correlate_pairs
+from gigatok.paper.results.correlation import DRAWS, correlate_pairs, demanded
 from gigatok.paper.results.statistics import LEVEL, POWER
 
 X, Y = [1.0, 2.0, 4.0, 7.0, 8.0], [2.0, 1.0, 5.0, 6.0, 9.0]
@@ -28,6 +28,38 @@ def test_an_end_of_the_interval_is_a_bound_that_is_just_not_refuted() -> None:
 def test_three_pairs_refute_no_bound_and_have_no_interval() -> None:
     found = correlate_pairs([1.0, 2.0, 3.0], [1.0, 2.1, 2.9], bound=0.9)
     assert (found.p, found.interval, found.smallest_detectable) == (1.0, (-1.0, 1.0), None)
+
+
+def test_three_pairs_on_a_line_show_nothing() -> None:
+    found = correlate_pairs([1.0, 2.0, 3.0], [1.0, 2.0, 3.0], noise=np.full((3, 2), 1e-6))
+    assert (found.r, found.p, found.smallest_detectable) == (pytest.approx(1.0), 1.0, None)
+
+
+@pytest.mark.parametrize(("count", "level"), [(4, 0.05), (9, 0.05 / 6)])
+@pytest.mark.parametrize("bound", [0.0, 0.6])
+def test_the_demanded_correlation_is_just_beyond_chance(count: int, level: float, bound: float) -> None:
+    least = demanded(count, bound=bound, level=level)
+    assert least is not None
+    first, second = np.random.default_rng(4).standard_normal((2, count))
+    first = (first - first.mean()) / first.std()
+    second -= second.mean() + first * (first @ second) / count
+    line = least * first + np.sqrt(1 - least**2) * second / second.std()
+    assert correlate_pairs(first.tolist(), line.tolist(), bound=bound).p == pytest.approx(level)
+
+
+def test_few_pairs_demand_much() -> None:
+    assert demanded(3, level=0.025) ** 2 == pytest.approx(0.9985, abs=1e-4)  # more than the paper's own R2 of 0.99
+    assert demanded(4) == pytest.approx(0.95, abs=1e-3)
+    assert demanded(4, above=False) == -demanded(4)
+    assert demanded(3, bound=0.8) is None
+    assert demanded(4, bound=0.8, above=False) < 0
+
+
+def test_a_chance_below_what_the_draws_can_tell_is_an_upper_bound() -> None:
+    sure = correlate_pairs(list(range(9)), list(range(9)), noise=np.full((9, 2), 1e-3))
+    assert (sure.p, sure.at_most) == (pytest.approx(2 / (DRAWS + 1)), True)
+    assert not correlate_pairs(X, Y).at_most
+    assert not correlate_pairs(X, Y, noise=np.full((5, 2), 3.0)).at_most
 
 
 def test_noise_widens_the_interval_and_can_explain_a_correlation() -> None:
