@@ -10,15 +10,19 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from gigatok.artifacts import ProtocolDifference, Score, protocol_differences
+from gigatok.config import RUNGS
 from gigatok.paper.claims.comparisons import Contrast, Correlation
 from gigatok.paper.claims.verdict import ONE_TRAINING, Outcome, Scale, Verdict
 from gigatok.paper.results.correlation import TESTED_PAIRS, Correlated, correlate_pairs, demanded
 from gigatok.paper.results.metrics import find_metric, own_to_each_run
-from gigatok.paper.results.statistics import LEVEL, POWER, difference, holm
+from gigatok.paper.results.statistics import LEVEL, POWER, detectable_by_design, difference, holm
 from gigatok.paper.results.trainings import Trainings, noise_of_images
+from gigatok.paper.tables.noise import Spread
 
 TrainingsOf = Callable[[str, str], Trainings | None]
 """(run, metric) -> its trainings; ``None``: not run."""
+NoiseOf = Callable[[str], Spread | None]
+"""metric -> its spread pooled over all recipes of the suite; ``None``: no recipe was trained twice."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +33,8 @@ class Rule:
     power: float = POWER
     comparisons: int = 1
     """Of the claim: what Holm's correction asks of the first of them is the level over their number."""
+    noise: NoiseOf | None = None
+    """Where the spread over all recipes is known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +57,10 @@ class Finding:
     smallest_detectable: float | None = None
     """The true difference that these runs would have shown with 80% power at the corrected level; for a correlation
     the value itself."""
+    pooled_detectable: float | None = None
+    """The same of as many trainings whose spread is the one pooled over all recipes of the suite."""
+    ladder: float | None = None
+    """The metric's difference between the largest and the smallest tokenizer, as a size to be seen."""
     seeds: tuple[tuple[int | None, ...], tuple[int | None, ...]] = ((), ())
     """Training seeds on the left and on the right."""
 
@@ -62,13 +72,14 @@ def judge(
     *,
     level: float = LEVEL,
     power: float = POWER,
+    noise: NoiseOf | None = None,
 ) -> tuple[Finding, ...]:
     """All comparisons of a claim, each with its verdict.
 
     The correction counts every comparison of the claim, whether it was run or not: what was run must not change how
     strict the test is.
     """
-    rule = Rule(level=level, power=power, comparisons=len(contrasts))
+    rule = Rule(level=level, power=power, comparisons=len(contrasts), noise=noise)
     found = [
         compare(each, trainings, scale, rule) if isinstance(each, Contrast) else correlate(each, trainings, scale, rule)
         for each in contrasts
@@ -110,13 +121,27 @@ def _tested(finding: Finding, left: Trainings, right: Trainings, factor: int, ru
         verdict = Verdict("undecided", finding.verdict.scale, reason)
         return replace(finding, verdict=verdict, text=f"{finding.text}; {reason}")
     least = found.detectable(comparisons=rule.comparisons, level=rule.level, power=rule.power)
+    known = rule.noise(left.score.metric) if rule.noise else None
+    counts, strict = (len(left.singles), len(right.singles)), (rule.comparisons, rule.level, rule.power)
+    pooled = _by_all_recipes(known, counts, *strict) if known else None
     low, high = (factor * end for end in found.interval)
-    counts = " and ".join(str(len(side)) for side in finding.seeds)
-    text = (
-        f"{finding.text} [{low:+.4g}, {high:+.4g}] over {counts} trainings, p {found.p:.2g}; smallest difference "
-        f"that they could have shown {factor * least:.3g}"
+    text = f"{finding.text} [{low:+.4g}, {high:+.4g}] over {counts[0]} and {counts[1]} trainings, p {found.p:.2g}"
+    text += f"; smallest difference that they could have shown {factor * least:.3g}"
+    text += f", by the spread over all recipes {factor * pooled:.3g}" if pooled else ""
+    return replace(
+        finding,
+        text=text,
+        interval=found.interval,
+        p=found.p,
+        smallest_detectable=least,
+        pooled_detectable=pooled,
+        ladder=known.ladder if known else None,
     )
-    return replace(finding, text=text, interval=found.interval, p=found.p, smallest_detectable=least)
+
+
+def _by_all_recipes(known: Spread, counts: tuple[int, int], comparisons: int, level: float, power: float) -> float:
+    spread, images = known.over_trainings, known.of_images
+    return detectable_by_design(spread, counts, images=images, comparisons=comparisons, level=level, power=power)
 
 
 def correlate(claim: Correlation, trainings: TrainingsOf, scale: Scale, rule: Rule) -> Finding:
@@ -190,7 +215,23 @@ def _decided(finding: Finding, corrected: float, level: float) -> Finding:
     if corrected < level:
         outcome = "confirmed" if on_the_papers_side(finding) else "contradicted"
     verdict, chance = Verdict(outcome, finding.verdict.scale), chance_text(corrected, at_most=finding.at_most)
-    return replace(finding, verdict=verdict, corrected_p=corrected, text=f"{finding.text}; corrected p {chance}")
+    found = replace(finding, verdict=verdict, corrected_p=corrected, text=f"{finding.text}; corrected p {chance}")
+    return replace(found, text=f"{found.text}; {unseen(found)}") if is_unseen(found) else found
+
+
+def is_unseen(finding: Finding) -> bool:
+    """Whether there is no clear difference, and these runs could not have shown one of the ladder's size."""
+    least = finding.smallest_detectable if finding.pooled_detectable is None else finding.pooled_detectable
+    unclear = finding.verdict.outcome == "no clear difference"
+    return unclear and finding.ladder is not None and least is not None and least > abs(finding.ladder)
+
+
+def unseen(finding: Finding) -> str:
+    """What runs that are blind for a difference as large as the ladder's have to say."""
+    shown = find_metric(finding.contrast.metric) if isinstance(finding.contrast, Contrast) else None
+    size = _change(abs(finding.ladder or 0.0), 100 if shown and shown.percent else 1).lstrip("+")
+    smallest, *_, largest = RUNGS.values()
+    return f"could not have seen one of that size ({size}, as {largest} and {smallest} differ)"
 
 
 def _undecidable(left: Trainings, right: Trainings) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ from gigatok.artifacts import write_bytes
 from gigatok.config import Params
 from gigatok.paper.claims.catalogue import Claim, all_claims
 from gigatok.paper.claims.criteria_note import criteria_note
-from gigatok.paper.claims.judge import Finding, judge, on_the_papers_side
+from gigatok.paper.claims.judge import Finding, NoiseOf, is_unseen, judge, on_the_papers_side
 from gigatok.paper.claims.verdict import OUTCOMES, Verdict, joined, scale_of
+from gigatok.paper.results.metrics import find_metric
 from gigatok.paper.results.pedigree import scale_label
 from gigatok.paper.results.reader import Results
 from gigatok.paper.results.trainings import Trainings, read_trainings
+from gigatok.paper.tables.noise import Spread, metric_spread
 from gigatok.paper.text import markdown_table
 
 
@@ -31,12 +34,15 @@ class CheckedClaim:
 
 TEST = (
     "two recipes differ when the means of their trainings do: Welch's test over training seeds, with the noise of the "
-    "validation images from pairs of equal images, at 5% after Holm's correction over the comparisons of the claim. "
-    "One training of a recipe decides nothing, whatever the difference. Each comparison states its effect, its 95% "
-    "interval and the smallest difference that its runs could have shown (80% power), which tells 'no clear "
-    "difference' from 'could not have seen one'. A correlation is tested against its bound over pairs of recipes, "
-    "with the noise of their scores. A claim is confirmed when all its comparisons are, contradicted when one is. At "
-    "proxy scale a verdict is about the proxy alone, not about the paper."
+    "validation images from pairs of equal images where that weakens it, at 5% after Holm's correction over the "
+    "comparisons of the claim. One training of a recipe decides nothing, whatever the difference. Each comparison "
+    "states its effect and the 95% interval of this comparison alone, which may leave out 0 where the corrected p "
+    "decides nothing. It states the smallest difference that its runs could have shown (80% power), from its own "
+    "spreads, of few trainings, and from the spread over all recipes of the suite. Where the latter exceeds the "
+    "difference between the smallest and the largest tokenizer, 'no clear difference' says that the runs could not "
+    "have seen one of that size. A correlation is tested against its bound over at least four pairs of recipes, with "
+    "the noise of their scores. A claim is confirmed when all its comparisons are, contradicted when one is. At proxy "
+    "scale a verdict is about the proxy alone, not about the paper."
 )
 """How claims are decided, in words."""
 
@@ -47,12 +53,23 @@ def check_claims(results: Results) -> list[CheckedClaim]:
     def trainings(name: str, metric: str) -> Trainings | None:
         return read_trainings(results, name, metric)
 
-    scale = scale_of(results.params)
+    scale, noise = scale_of(results.params), noise_of(results)
     checked = []
     for claim in all_claims(results.params):
-        findings = judge(claim.comparisons, trainings, scale, level=claim.level, power=claim.power)
+        findings = judge(claim.comparisons, trainings, scale, level=claim.level, power=claim.power, noise=noise)
         checked.append(CheckedClaim(claim, joined([each.verdict for each in findings], scale), findings))
     return checked
+
+
+def noise_of(results: Results) -> NoiseOf:
+    """Spreads over all recipes by metric, each worked out once."""
+
+    @cache
+    def known(metric: str) -> Spread | None:
+        shown = find_metric(metric)
+        return metric_spread(results, shown) if shown else None
+
+    return known
 
 
 def contradictions(entries: list[CheckedClaim]) -> list[CheckedClaim]:
@@ -145,6 +162,10 @@ def _comparison(finding: Finding) -> dict[str, Any]:
         "p": finding.p,
         "corrected_p": finding.corrected_p,
         "smallest_detectable": finding.smallest_detectable,
+        "smallest_detectable_pooled": finding.pooled_detectable,
+        "ladder": finding.ladder,
+        "at_most": finding.at_most,
+        "could_not_have_seen": is_unseen(finding),
         "seeds": {"left": list(left), "right": list(right)},
         "text": finding.text,
     }

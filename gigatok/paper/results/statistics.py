@@ -47,43 +47,46 @@ class Noise(NamedTuple):
     """Degrees of freedom of its estimate."""
 
 
-class Spread(NamedTuple):
+class StandardError(NamedTuple):
     """How well a difference is known."""
 
     error: float
-    """Standard error."""
     freedom: float
-    """Satterthwaite's degrees of freedom of it."""
+    """Satterthwaite's degrees of freedom."""
+
+    def detectable(self, *, comparisons: int = 1, level: float = LEVEL, power: float = POWER) -> float:
+        """``smallest_detectable`` of it."""
+        return smallest_detectable(self.error, self.freedom, comparisons=comparisons, level=level, power=power)
 
 
 class Difference(NamedTuple):
     """Left minus right, as means over training seeds."""
 
     effect: float
-    spread: Spread
+    whole: StandardError
     """Over trainings and images."""
-    of_trainings: Spread
+    of_trainings: StandardError
     """Over trainings alone."""
     interval: tuple[float, float]
-    """Two-sided, at ``1 - LEVEL``, of this comparison alone: the wider one of both spreads."""
+    """Two-sided, at ``1 - LEVEL``, of this comparison alone: the wider one by both errors."""
     p: float
-    """Two-sided, of this comparison alone: the larger one of both spreads."""
+    """Two-sided, of this comparison alone: the larger one by both errors."""
 
     @property
     def standard_error(self) -> float:
         """Over trainings and images."""
-        return self.spread.error
+        return self.whole.error
 
     @property
     def freedom(self) -> float:
         """Degrees of freedom of ``standard_error``."""
-        return self.spread.freedom
+        return self.whole.freedom
 
     def detectable(self, *, comparisons: int = 1, level: float = LEVEL, power: float = POWER) -> float:
         """``smallest_detectable`` of the weaker one of both tests."""
         return max(
-            smallest_detectable(each.error, each.freedom, comparisons=comparisons, level=level, power=power)
-            for each in {self.spread, self.of_trainings}
+            each.detectable(comparisons=comparisons, level=level, power=power)
+            for each in {self.whole, self.of_trainings}
         )
 
 
@@ -122,9 +125,8 @@ class Tested(NamedTuple):
     error: Floats
     freedom: Floats
     half: Floats
-    """Half of the two-sided interval."""
+    """Half of the interval, which is two-sided as p is."""
     p: Floats
-    """Two-sided."""
 
 
 def welch(effect: npt.ArrayLike, parts: Sequence[tuple[npt.ArrayLike, npt.ArrayLike]], level: float = LEVEL) -> Tested:
@@ -136,8 +138,7 @@ def welch(effect: npt.ArrayLike, parts: Sequence[tuple[npt.ArrayLike, npt.ArrayL
     """
     from scipy.stats import t
 
-    terms = [(np.asarray(variance, dtype=np.float64), np.asarray(freedom, dtype=np.float64))
-             for variance, freedom in parts]  # fmt: skip
+    terms = [(np.asarray(size, dtype=np.float64), np.asarray(known, dtype=np.float64)) for size, known in parts]
     variance = np.asarray(sum(each for each, _ in terms))
     freedom = np.asarray(variance**2 / sum(each**2 / known for each, known in terms))
     error = np.sqrt(variance)
@@ -213,6 +214,34 @@ def smallest_detectable(
     return standard_error * float(found)
 
 
+def detectable_by_design(
+    spread: float,
+    counts: tuple[int, int],
+    *,
+    images: Noise | None = None,
+    comparisons: int = 1,
+    level: float = LEVEL,
+    power: float = POWER,
+) -> float:
+    """The true difference that so many trainings find with the stated power, whatever their own spreads will be.
+
+    Welch's degrees of freedom, of equal true spreads, are fewer than all trainings have together: one less gives the
+    stated power within 0.04 for three to six trainings a side, by simulation.
+
+    Args:
+        spread: true standard deviation of one training's score, on both sides
+        counts: trainings on the left and on the right, at least 2 each
+        images: what other images change in the difference; the weaker one of the tests with and without it counts
+        comparisons: as in ``smallest_detectable``
+    """
+    trainings = Noise(spread**2 * sum(1 / count for count in counts), sum(counts) - 3)
+    if trainings.variance == 0:
+        return 0.0
+    tests = [welch(0.0, parts, level) for parts in ([trainings], [trainings, *([images] if images else [])])]
+    errors = {StandardError(float(each.error), float(each.freedom)) for each in tests}
+    return max(each.detectable(comparisons=comparisons, level=level, power=power) for each in errors)
+
+
 def power_at(shift: float, freedom: float, *, level: float = LEVEL) -> float:
     """Chance that a two-sided t test rejects when the true difference is ``shift`` standard errors.
 
@@ -243,14 +272,14 @@ def _shared_noise(values: Floats) -> float:
 
 def _compared(effect: float, trainings: Sequence[Noise], images: Noise | None, level: float) -> Difference | None:
     if not any(part.variance for part in trainings):
-        none = Spread(0.0, np.inf)
+        none = StandardError(0.0, np.inf)
         return None if effect else Difference(0.0, none, none, (0.0, 0.0), 1.0)
     alone = welch(effect, trainings, level)
     whole = welch(effect, [*trainings, images], level) if images else alone
     half = max(float(alone.half), float(whole.half))
-    spread, of_trainings = (Spread(float(each.error), float(each.freedom)) for each in (whole, alone))
+    joined, of_trainings = (StandardError(float(each.error), float(each.freedom)) for each in (whole, alone))
     p = max(float(alone.p), float(whole.p))
-    return Difference(effect, spread, of_trainings, (effect - half, effect + half), p)
+    return Difference(effect, joined, of_trainings, (effect - half, effect + half), p)
 
 
 @cache

@@ -24,7 +24,7 @@ from gigatok.config.profiles import render
 from gigatok.evaluation.metrics.names import ENCODER_PROBE, encoder_probe_at
 from gigatok.paper.claims.catalogue import CLAIMS, decoder_claim
 from gigatok.paper.claims.comparisons import Correlation, Point
-from gigatok.paper.claims.judge import judge
+from gigatok.paper.claims.judge import is_unseen, judge
 from gigatok.paper.claims.ledger import (
     check_claims,
     contradictions,
@@ -105,6 +105,38 @@ def test_trainings_that_spread_more_than_they_differ_show_no_clear_difference(tm
     assert found.verdict.outcome == "no clear difference"
 
 
+def test_no_clear_difference_that_could_not_have_been_seen_says_so(tmp_path):
+    params = write_trainings(tmp_path, (-40, 0, 40))
+    found = entries(tmp_path, params)["dilemma"].findings[0]
+    assert found.ladder == pytest.approx(52 - 70)
+    assert found.pooled_detectable > 18
+    assert found.text.endswith("could not have seen one of that size (18, as XL-XXL and S-S differ)")
+    assert is_unseen(found)
+
+
+def test_no_clear_difference_that_would_have_been_seen_does_not_say_so(tmp_path):
+    params = write_trainings(tmp_path, (-1, 0, 1))
+    for seed, shift in (("", -1), ("-seed1", 0), ("-seed2", 1)):
+        write_tokenizer(tmp_path, f"B-L-no-sem{seed}", rfid=71.5 + shift, psnr=17)
+    found = entries(tmp_path, params)["dilemma"].findings[0]
+    assert found.verdict.outcome == "no clear difference"
+    assert found.pooled_detectable < 18
+    assert "could not have seen" not in found.text
+    assert f"by the spread over all recipes {found.pooled_detectable:.3g}" in found.text
+
+
+def test_the_pooled_difference_does_not_swing_with_the_luck_of_three_trainings(tmp_path):
+    params = write_trainings(tmp_path, (-2, 0, 2))
+    for seed, shift in (("", -0.05), ("-seed1", 0), ("-seed2", 0.05)):
+        for name in ("B-L", "S-S"):
+            write_generator(tmp_path, f"{name}{seed}", gfid=100 + shift, loss=5)
+    found = entries(tmp_path, params)
+    lucky, usual = found["cure"].findings[1], found["dilemma"].findings[1]
+    assert lucky.smallest_detectable < usual.smallest_detectable / 3
+    # The claims have 7 and 3 comparisons: the same spread, another level.
+    assert lucky.pooled_detectable > usual.pooled_detectable
+
+
 def test_the_correction_is_over_all_comparisons_of_the_claim(trained):
     for key in ("dilemma", "cure"):
         findings = entries(*trained)[key].findings
@@ -171,6 +203,7 @@ def test_json_has_what_a_reader_needs_to_judge_again(trained):
     assert comparison["seeds"] == {"left": [0, 1, 2], "right": [0, 1, 2]}
     assert set(comparison) == {
         "verdict", "reason", "effect", "interval", "p", "corrected_p", "smallest_detectable", "seeds", "text",
+        "smallest_detectable_pooled", "ladder", "at_most", "could_not_have_seen",
     }  # fmt: skip
     assert None not in comparison.values()
 

@@ -12,6 +12,7 @@ from gigatok.paper.results.statistics import (
     POWER,
     Noise,
     against_constant,
+    detectable_by_design,
     difference,
     holm,
     image_variance,
@@ -162,6 +163,12 @@ def test_noise_of_images_never_makes_a_verdict_stronger() -> None:
     assert noisy.interval[0] <= plain.interval[0]
     assert noisy.interval[1] >= plain.interval[1]
     assert noisy.detectable() >= plain.detectable()
+
+
+def test_noise_of_images_never_makes_a_difference_easier_to_show() -> None:
+    least = [detectable_by_design(1.0, (3, 3), images=Noise(each, np.inf)) for each in (0.0, 0.01, 0.3, 3.0)]
+    assert min(least) == least[0]
+    assert least[-1] > 1.4 * least[0]
 
 
 def test_more_noise_of_images_only_weakens_whatever_the_trainings_are() -> None:

@@ -9,7 +9,7 @@ from fake_runs import fake_params, write_core, write_generator, write_trainings
 from gigatok.artifacts import ScoreSheet
 from gigatok.config.repeats import generators_repeated
 from gigatok.paper.results.reader import Results
-from gigatok.paper.results.statistics import power_at
+from gigatok.paper.results.statistics import Noise, detectable_by_design, power_at
 from gigatok.paper.tables.noise import OF_GENERATORS, SEEDS, noise_head, noise_rows, spreads, write_noise
 
 
@@ -29,8 +29,20 @@ def test_spreads_are_pooled_over_recipes(found):
 
 
 def test_the_smallest_difference_is_found_with_the_power_that_is_stated(found):
-    error = 2.0 * np.sqrt(2 / SEEDS)
-    assert power_at(found["rfid"].detectable / error, 2 * (SEEDS - 1)) == pytest.approx(0.8)
+    error, images = 2.0 * np.sqrt(2 / SEEDS), found["rfid"].of_images.variance
+    assert found["rfid"].detectable == pytest.approx(
+        detectable_by_design(2.0, (SEEDS, SEEDS), images=Noise(images, np.inf))
+    )
+    assert power_at(found["gfid"].detectable / (error / 2), 2 * SEEDS - 3) == pytest.approx(0.8)
+
+
+def test_noise_of_images_that_the_test_adds_is_in_the_table(found):
+    assert found["gfid"].of_images is None  # samples are drawn anew
+    assert found["rfid"].of_images.variance > 0
+    place = noise_head(list(found.values())).index("Images in a difference")
+    rows = {row[0]: row for row in noise_rows(list(found.values()))}
+    assert float(rows["rFID"][place]) == pytest.approx(np.sqrt(found["rfid"].of_images.variance), rel=1e-4)
+    assert rows["gFID"][place] == "-"
 
 
 def test_the_ladder_is_the_largest_rung_minus_the_smallest(found):

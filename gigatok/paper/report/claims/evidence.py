@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gigatok.paper.claims.comparisons import Contrast
-from gigatok.paper.claims.judge import Finding
+from gigatok.paper.claims.judge import Finding, is_unseen, unseen
 from gigatok.paper.claims.verdict import Verdict
 from gigatok.paper.results.metric import Metric
 from gigatok.paper.results.metrics import find_metric
@@ -28,8 +28,12 @@ class Evidence:
     interval: str
     corrected_p: str
     smallest_detectable: str
+    pooled_detectable: str
+    """The same by the spread over all recipes."""
     trainings: str
     verdict: str
+    unseen: str
+    """Says of no clear difference that these runs could not have shown one; empty elsewhere."""
     look: str
     """Style in which the verdict is shown."""
 
@@ -63,10 +67,12 @@ def _row(finding: Finding, results: Results) -> Evidence:
         values=_values(contrast, results) if isinstance(contrast, Contrast) else _pairs(finding),
         effect=_signed(finding.effect, column),
         interval=NONE if low is None else f"{_signed(low, column, unit=False)} to {_signed(high, column, unit=False)}",
-        corrected_p=NONE if finding.corrected_p is None else _chance(finding.corrected_p),
+        corrected_p=_chance(finding),
         smallest_detectable=_size(finding.smallest_detectable, column),
+        pooled_detectable=_size(finding.pooled_detectable, column),
         trainings=_trainings(finding),
         verdict=str(finding.verdict),
+        unseen=unseen(finding) if is_unseen(finding) else "",
         look=look(finding.verdict),
     )
 
@@ -103,8 +109,11 @@ def _size(value: float | None, column: Metric | None) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
-def _chance(p: float) -> str:
-    return "below 0.001" if p < 0.001 else f"{p:.2g}"
+def _chance(finding: Finding) -> str:
+    p = finding.corrected_p
+    if p is None:
+        return NONE
+    return "below 0.001" if p < 0.001 else f"{'at most ' if finding.at_most else ''}{p:.2g}"
 
 
 def _trainings(finding: Finding) -> str:

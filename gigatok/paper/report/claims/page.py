@@ -12,8 +12,9 @@ from gigatok.artifacts import Score
 from gigatok.paper.claims.catalogue import Claim, all_claims
 from gigatok.paper.claims.comparisons import Correlation
 from gigatok.paper.claims.criteria import criteria_sha256, read_criteria
+from gigatok.paper.claims.judge import is_unseen
 from gigatok.paper.claims.ledger import CheckedClaim, on_side
-from gigatok.paper.claims.verdict import ONE_TRAINING, Verdict
+from gigatok.paper.claims.verdict import ONE_TRAINING
 from gigatok.paper.report.claims.evidence import comparison_text, evidence, look
 from gigatok.paper.report.claims.figures import PAPERS, figure_of, picture_files
 from gigatok.paper.report.claims.needs import claim_needs, command, seeds_command
@@ -79,7 +80,7 @@ def claim_values(page: ClaimPage) -> dict[str, Any]:
         "verdict": str(verdict),
         "outcome": verdict.outcome,
         "look": look(verdict),
-        "meaning": _meaning(verdict),
+        "meaning": _meaning(entry),
         "on_side": on_side(entry),
         "evidence": evidence(entry.findings, results),
         "criteria": [comparison_text(each) for each in claim.comparisons],
@@ -94,18 +95,25 @@ def claim_values(page: ClaimPage) -> dict[str, Any]:
     }
 
 
-def _meaning(verdict: Verdict) -> str:
+def _meaning(entry: CheckedClaim) -> str:
+    verdict = entry.verdict
     if verdict.outcome == "undecided":
         one = "each recipe was trained once, so no difference tells anything about the recipe"
         return f"Not tested: {one if verdict.reason == ONE_TRAINING else verdict.reason}."
-    return _MEANING.get(verdict.outcome, "")
+    unclear = [each for each in entry.findings if each.verdict.outcome == "no clear difference"]
+    blind = sum(map(is_unseen, unclear))
+    if verdict.outcome != "no clear difference" or not blind:
+        return _MEANING.get(verdict.outcome, "")
+    some = f"{blind} of the {len(unclear)} that do not" if len(unclear) > 1 else "It"
+    return f"{_MEANING[verdict.outcome]} {some} could not have shown one as large as the ladder's."
 
 
 def _strictness(claim: Claim) -> str:
     count = len(claim.comparisons)
     return (
-        f"All must hold at {claim.level:.0%} after Holm's correction over {count} comparison{'s' * (count > 1)}. "
-        f"The smallest detectable difference is the one that these runs would find with {claim.power:.0%} power."
+        f"All must hold at {claim.level:.0%} after Holm's correction over {count} comparison{'s' * (count > 1)}; "
+        f"an interval is of its comparison alone. The smallest detectable difference is the one that these runs would "
+        f"find with {claim.power:.0%} power."
     )
 
 
