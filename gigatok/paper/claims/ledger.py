@@ -17,6 +17,7 @@ from gigatok.paper.claims.judge import Finding, NoiseOf, is_unseen, judge, on_th
 from gigatok.paper.claims.verdict import OUTCOMES, Verdict, joined, scale_of
 from gigatok.paper.results.metrics import find_metric
 from gigatok.paper.results.pedigree import scale_label
+from gigatok.paper.results.predictors import recipes
 from gigatok.paper.results.reader import Results
 from gigatok.paper.results.trainings import Trainings, read_trainings
 from gigatok.paper.tables.noise import Spread, metric_spread
@@ -132,16 +133,23 @@ def ledger_markdown(entries: list[CheckedClaim], params: Params, runs_root: Path
 
 def seeds_note(params: Params) -> str:
     """What the intervals cover: scored images only, or training seeds too."""
-    several = [name for name, entry in params.tokenizers.items() if len(entry.seeds) > 1]
+    names = recipes(params)
+    several = [name for name in names if len(params.tokenizers[name].seeds) > 1]
+    once = [name for name in names if name not in several]
     command = f"`gigatok-bench profile {params.profile} --suite {params.suite} --seeds 0,1,2`"
     if not several:
         return (
             "Every recipe was trained once. Intervals of such scores cover the choice of evaluation images, not "
             f"training runs. For several trainings: {command}."
         )
+    note = (
+        f"{', '.join(several)} have means over several trainings, as far as they were run, with Student's t intervals."
+    )
+    if not once:
+        return note
     return (
-        f"{', '.join(several)} have means over several trainings, with Student's t intervals. The others were trained "
-        "once: their intervals cover the choice of evaluation images, not training runs."
+        f"{note} The settings train {', '.join(once)} once: intervals of their scores cover the choice of evaluation "
+        "images, not training runs."
     )
 
 

@@ -21,6 +21,8 @@ from gigatok.artifacts import Score, ScoreSheet
 from gigatok.config import parse_params
 from gigatok.config.experiments import PROBED, checkpoints, suite_entries
 from gigatok.config.profiles import render
+from gigatok.config.repeats import repeated
+from gigatok.config.suites import CORE_TOKENIZERS, default_generators
 from gigatok.evaluation.metrics.names import ENCODER_PROBE, encoder_probe_at
 from gigatok.paper.claims.catalogue import CLAIMS, decoder_claim
 from gigatok.paper.claims.comparisons import Correlation, Point
@@ -30,6 +32,7 @@ from gigatok.paper.claims.ledger import (
     contradictions,
     ledger_document,
     ledger_markdown,
+    seeds_note,
     tally,
     write_ledger,
 )
@@ -361,7 +364,16 @@ def test_each_run_may_have_its_own_best_guidance(trained):
 def test_ledger_says_what_its_intervals_cover(trained):
     runs, params = trained
     assert "Seeds: Every recipe was trained once." in ledger_markdown([], full_params(), runs)
-    assert "have means over several trainings" in ledger_markdown([], params, runs)
+    note = ledger_markdown([], params, runs)
+    assert "have means over several trainings" in note
+    assert "once" not in note.partition("Seeds: ")[2].partition("Criteria")[0]  # no recipe was
+
+
+def test_recipes_with_one_training_are_named():
+    tokenizers, generators = repeated(CORE_TOKENIZERS, default_generators(CORE_TOKENIZERS), [0, 1], ["S-S"])
+    note = seeds_note(fake_params(tokenizers=tokenizers, generators=generators))
+    assert note.startswith("S-S have means over several trainings")
+    assert "The settings train S-B, S-L, B-L, L-XL, XL-XXL, S-S-no-sem, S-L-no-sem, B-L-no-sem once:" in note
 
 
 def test_every_comparison_names_a_metric_that_a_reader_knows():
