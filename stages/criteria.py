@@ -12,7 +12,7 @@ from gigatok.paper.claims.criteria import fix_criteria
 def main(params: Params, workspace: Workspace) -> None:
     """Write ``runs/criteria.json``, or leave it where nothing has changed."""
     record = fix_criteria(workspace.runs, params, datetime.now(UTC))
-    print(f"criteria of {len(record.versions[-1].claims)} claims, fixed {record.versions[-1].date:%Y-%m-%d %H:%M} UTC")
+    print(f"{len(record.versions[-1].claims)} criteria, fixed {record.versions[-1].date:%Y-%m-%d %H:%M} UTC")
 
 
 if __name__ == "__main__":

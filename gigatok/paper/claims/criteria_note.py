@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from gigatok.config import Params
 from gigatok.paper.claims.catalogue import Claim, all_claims
-from gigatok.paper.claims.criteria import criteria_sha256, read_criteria
+from gigatok.paper.claims.criteria import (
+    STATEMENTS_KEY,
+    TEST_KEY,
+    CriteriaRecord,
+    criteria_of,
+    read_criteria,
+)
 from gigatok.paper.results.reader import Results
 
 _NAMED = 4
@@ -20,25 +26,57 @@ def criteria_note(runs_root: Path, params: Params) -> str:
     record = read_criteria(runs_root)
     if record is None:
         return "Criteria: not recorded before these runs ('dvc repro criteria' records them)."
-    claims, last = all_claims(params), record.versions[-1].claims
-    other = [claim.key for claim in claims if last.get(claim.key) != criteria_sha256(claim)]
-    if other:
-        return f"Criteria: those of {', '.join(other)} are not the recorded ones: run 'dvc repro criteria'."
-    results, first = Results(runs_root, params), record.versions[0].date
-    changed = [claim for claim in claims if record.since(claim.key) != first]
-    unchanged = [claim for claim in claims if claim not in changed]
-    whole = "unchanged since" if not changed else f"unchanged since for {len(unchanged)} of {len(claims)} claims"
-    parts = [f"Criteria fixed on {first:%Y-%m-%d}, {whole}.", *_late(unchanged, first, results)]
-    for claim in changed:
-        since = record.since(claim.key)
-        late = _trained_before([claim], since, results)
+    results, now, last = Results(runs_root, params), criteria_of(params), record.versions[-1].claims
+    runs = {claim.key: _runs(claim) for claim in all_claims(params)}
+    everything = list(dict.fromkeys(name for names in runs.values() for name in names))
+    runs |= {STATEMENTS_KEY: everything, TEST_KEY: everything}
+    first, start = record.versions[0].date, record.versions[0].claims
+    other = [key for key in now if last.get(key) != now[key]]
+    changed = [key for key in now if key not in other and record.since(key) != first]
+    unchanged = [key for key in now if key not in other and key not in changed]
+    parts = [f"Criteria fixed on {first:%Y-%m-%d}, {_since(unchanged, now)}.", *_late(unchanged, runs, first, results)]
+    for since, keys in _by_date(changed, record).items():
+        late = _trained_before(_all(keys, runs), since, results)
         after = f", after {_named(late)} had been trained" if late else ", before any of its runs was trained"
-        parts.append(f"Those of {claim.key} changed on {since:%Y-%m-%d}{after}.")
+        for verb, these in (
+            ("changed", [key for key in keys if key in start]),
+            ("were first recorded", [key for key in keys if key not in start]),
+        ):
+            parts += [f"Those of {_keys(these)} {verb} on {since:%Y-%m-%d}{after}."] if these else []
+    if other:
+        late = _trained_before(_all(other, runs), datetime.max.replace(tzinfo=UTC), results)
+        before = f" {_named(late)} had been trained before they stood." if late else ""
+        parts.append(
+            f"But those of {_keys(other)} are not the recorded ones: run 'dvc repro criteria' to record them.{before}"
+        )
     return " ".join(parts)
 
 
-def _late(claims: Sequence[Claim], since: datetime, results: Results) -> list[str]:
-    late = _trained_before(claims, since, results)
+def _since(unchanged: Sequence[str], now: Mapping[str, str]) -> str:
+    if len(unchanged) == len(now):
+        return "unchanged since"
+    claims = [sum(key not in (STATEMENTS_KEY, TEST_KEY) for key in keys) for keys in (unchanged, now)]
+    return f"unchanged since for {claims[0]} of {claims[1]} claims"
+
+
+def _keys(keys: Sequence[str]) -> str:
+    named = {STATEMENTS_KEY: "the statements", TEST_KEY: "the test"}
+    return ", ".join(named.get(key, key) for key in keys)
+
+
+def _by_date(keys: Sequence[str], record: CriteriaRecord) -> dict[datetime, list[str]]:
+    found: dict[datetime, list[str]] = {}
+    for key in keys:
+        found.setdefault(record.since(key), []).append(key)
+    return found
+
+
+def _all(keys: Sequence[str], runs: Mapping[str, Sequence[str]]) -> list[str]:
+    return list(dict.fromkeys(name for key in keys for name in runs[key]))
+
+
+def _late(keys: Sequence[str], runs: Mapping[str, Sequence[str]], since: datetime, results: Results) -> list[str]:
+    late = _trained_before(_all(keys, runs), since, results)
     return [f"They were recorded after {_named(late)} had been trained."] if late else []
 
 
@@ -47,10 +85,10 @@ def _named(runs: Sequence[str]) -> str:
     return ", ".join(runs[:_NAMED]) + more
 
 
-def _trained_before(claims: Sequence[Claim], since: datetime, results: Results) -> list[str]:
-    """Runs of the claims whose training had ended before that date."""
+def _trained_before(names: Sequence[str], since: datetime, results: Results) -> list[str]:
+    """Those of the runs whose training had ended before that date."""
     found: dict[str, None] = {}
-    for name in (name for claim in claims for name in _runs(claim)):
+    for name in names:
         for kind in ("tokenizer", "generator"):
             run = results.run(kind, name)
             ends = [_time(each.provenance.get("finished")) for each in (run.repeats or (run,)) if each.sheet]

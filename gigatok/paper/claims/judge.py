@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from gigatok.artifacts import ProtocolDifference, Score, protocol_differences
 from gigatok.config import RUNGS
 from gigatok.paper.claims.comparisons import Contrast, Correlation
-from gigatok.paper.claims.verdict import ONE_TRAINING, Outcome, Scale, Verdict
+from gigatok.paper.claims.verdict import NO_SPREAD, ONE_TRAINING, Outcome, Scale, Verdict
 from gigatok.paper.results.correlation import TESTED_PAIRS, Correlated, correlate_pairs, demanded
 from gigatok.paper.results.metrics import find_metric, own_to_each_run
 from gigatok.paper.results.statistics import LEVEL, POWER, detectable_by_design, difference, holm
@@ -117,9 +117,8 @@ def _tested(finding: Finding, left: Trainings, right: Trainings, factor: int, ru
     """The finding with the numbers of its test, where both sides have several trainings."""
     found = difference(left.values, right.values, images=noise_of_images(left, right), level=rule.level)
     if found is None:
-        reason = "no spread over trainings"
-        verdict = Verdict("undecided", finding.verdict.scale, reason)
-        return replace(finding, verdict=verdict, text=f"{finding.text}; {reason}")
+        verdict = Verdict("undecided", finding.verdict.scale, NO_SPREAD)
+        return replace(finding, verdict=verdict, text=f"{finding.text}; {NO_SPREAD}")
     least = found.detectable(comparisons=rule.comparisons, level=rule.level, power=rule.power)
     known = rule.noise(left.score.metric) if rule.noise else None
     counts, strict = (len(left.singles), len(right.singles)), (rule.comparisons, rule.level, rule.power)

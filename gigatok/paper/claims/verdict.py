@@ -13,6 +13,8 @@ Scale = Literal["proxy", "paper"]
 
 ONE_TRAINING = "one training"
 """Reason of ``undecided``: no spread over seeds is known, so no difference says anything about the recipe."""
+NO_SPREAD = "no spread over trainings"
+"""Reason of ``undecided``: all trainings score alike, so that chance cannot be judged."""
 
 
 @dataclass(frozen=True)

@@ -9,19 +9,10 @@ from gigatok.config import Params
 from gigatok.config.repeats import repeat_name
 from gigatok.paper.results.correlation import MIN_PAIRS, Correlated, correlate_pairs
 from gigatok.paper.results.metrics import PAPER_GFID, find_metric
+from gigatok.paper.results.predicting import PREDICTORS
 from gigatok.paper.results.reader import Results
 from gigatok.paper.results.statistics import LEVEL, holm
 from gigatok.paper.results.trainings import Trainings, read_trainings
-
-PREDICTORS = (
-    "rfid",
-    "rfid_perturbed",
-    "psnr",
-    "effective_codebook_size",
-    "first_token_entropy",
-    "determined_share",
-)
-"""Measured without a generator, in seconds a tokenizer. Fixed before the runs: all of them enter the correction."""
 
 
 class Spot(NamedTuple):

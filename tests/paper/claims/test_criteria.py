@@ -79,6 +79,55 @@ def test_a_change_before_any_run_is_said_to_be_one(runs, monkeypatch):
     assert "changed on 2026-03-09, before any of its runs was trained." in said(runs, fake_params())
 
 
+def of_an_earlier_version(runs):
+    """The record as it was before statements and test were in it."""
+    record = fix_criteria(runs, fake_params(), FIRST)
+    claims = {key: each for key, each in record.versions[0].claims.items() if key not in ("statements", "test")}
+    version = {"date": FIRST.isoformat(), "claims": claims}
+    write_json(criteria_path(runs), {"schema": 1, "versions": [version]})
+
+
+def test_a_record_without_statements_is_read_and_says_what_it_lacks(runs):
+    finished(runs, "tokenizers", "S-S", datetime(2026, 3, 5, tzinfo=UTC))
+    of_an_earlier_version(runs)
+    assert said(runs, fake_params()) == (
+        "Criteria fixed on 2026-03-01, unchanged since for 10 of 10 claims. But those of the statements, the test are "
+        "not the recorded ones: run 'dvc repro criteria' to record them. S-S had been trained before they stood."
+    )
+    fix_criteria(runs, fake_params(), SECOND)
+    assert said(runs, fake_params()) == (
+        "Criteria fixed on 2026-03-01, unchanged since for 10 of 10 claims. Those of the statements, the test were "
+        "first recorded on 2026-03-09, after S-S had been trained."
+    )
+
+
+def test_statements_and_predictors_are_criteria_and_their_words_are_not(monkeypatch):
+    before, one = criteria.statements_sha256(), criteria.STATEMENTS[-1]
+    for changes, same in (
+        ({"text": "other words"}, True),
+        ({"predictors": ("psnr",)}, False),
+        ({"target": "kid"}, False),
+    ):
+        changed = (*criteria.STATEMENTS[:-1], replace(one, **changes))
+        with monkeypatch.context() as patch:
+            patch.setattr(criteria, "STATEMENTS", changed)
+            assert (criteria.statements_sha256() == before) is same
+
+
+def test_another_trend_or_level_of_the_statements_is_a_change(runs, monkeypatch):
+    fix_criteria(runs, fake_params(), FIRST)
+    finished(runs, "tokenizers", "B-L", datetime(2026, 3, 5, tzinfo=UTC))
+    monkeypatch.setattr(criteria, "STATEMENTS_LEVEL", 0.1)
+    fix_criteria(runs, fake_params(), SECOND)
+    assert "Those of the statements changed on 2026-03-09, after B-L had been trained." in said(runs, fake_params())
+
+
+def test_another_test_is_a_change(runs, monkeypatch):
+    fix_criteria(runs, fake_params(), FIRST)
+    monkeypatch.setitem(criteria.TEST_RULE, "least pairs", 5)
+    assert "those of the test are not the recorded ones" in said(runs, fake_params())
+
+
 def test_criteria_recorded_after_the_runs_are_not_called_fixed_before(runs):
     finished(runs, "tokenizers", "S-S", datetime(2026, 2, 1, tzinfo=UTC))
     fix_criteria(runs, fake_params(), FIRST)

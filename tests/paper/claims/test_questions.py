@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from fake_runs import (
     EXTRACTOR,
@@ -14,11 +15,16 @@ from fake_runs import (
 )
 
 from gigatok.artifacts import ScoreSheet
+from gigatok.paper.claims import questions
+from gigatok.paper.claims.answer import Asked, decided
 from gigatok.paper.claims.ledger import check_claims
-from gigatok.paper.claims.questions import answers, beats_floors, beats_kmeans, trend
+from gigatok.paper.claims.questions import answers
+from gigatok.paper.claims.statements import GFID_FALLS, RFID_FALLS
+from gigatok.paper.claims.verdict import Verdict
 from gigatok.paper.results.metrics import find_metric
 from gigatok.paper.results.predictors import predictions, recipes
 from gigatok.paper.results.reader import Results
+from gigatok.paper.results.statistics import holm
 from gigatok.paper.tables.scaling_rows import losing_to, series_rows
 
 
@@ -46,6 +52,23 @@ def said(runs, params=None):
     return answers(rows(runs, params), params, check_claims(Results(runs, params)), predictions(Results(runs, params)))
 
 
+def alone(asked):
+    """The verdict on a statement as if it were the only one."""
+    return decided([asked], count=1)[0]
+
+
+def beats_floors(rows, scale):
+    return alone(questions.beats_floors(rows, scale))
+
+
+def beats_kmeans(rows, scale):
+    return alone(questions.beats_kmeans(rows, scale))
+
+
+def trend(rows):
+    return alone(questions.trend(RFID_FALLS, rows, "proxy"))
+
+
 def test_floors_all_beaten_by_one_training_each(runs):
     found = beats_floors(rows(runs), "proxy")
     assert str(found.verdict) == "undecided (one training)"
@@ -57,6 +80,29 @@ def test_floors_all_beaten_by_several_trainings(trained):
     # PSNR and the probe are equal in all trainings here, so that chance cannot be judged for them
     assert found.verdict.outcome == "undecided"
     assert found.text.startswith("All 36 comparisons")
+
+
+def test_no_spread_is_not_called_one_training(trained):
+    found = beats_floors(rows(*trained), "proxy")
+    assert str(found.verdict) == "undecided (no spread over trainings)"
+
+
+def test_comparisons_beyond_chance_are_counted_and_have_their_test(tmp_path):
+    params = write_trainings(tmp_path, (-40, 0, 40))
+    for name in params.tokenizers:  # every metric moves with the training
+        shift = {"1": 1, "2": -1}.get(name[-1], 0) if "-seed" in name else 0
+        write_tokenizer(tmp_path, name, rfid=60 + 100 * shift, psnr=17 + 0.01 * shift)
+    compared = beats_floors(rows(tmp_path, params), "proxy").compared
+    assert len(compared) == 36
+    psnr = next(each for each in compared if each.metric.key == "psnr")
+    rfid = next(each for each in compared if each.metric.key == "rfid")
+    assert psnr.sure
+    assert not rfid.sure
+    assert rfid.found.interval[0] < 60 - 310 < rfid.found.interval[1]
+    assert rfid.smallest_detectable > 250
+    assert rfid.corrected_p >= rfid.found.p
+    sure = sum(each.sure for each in compared)
+    assert f"; beyond chance: {sure} of 36 won" in beats_floors(rows(tmp_path, params), "proxy").text
 
 
 def test_a_lost_floor_is_named_with_both_numbers(runs):
@@ -123,19 +169,60 @@ def test_generation_is_judged_by_the_papers_guided_gfid(runs):
 
 def test_a_trend_is_one_comparison_of_trainings(trained):
     runs, params = trained
-    found = trend("", rungs(runs, params), "rfid", "proxy")
+    found = trend(rungs(runs, params))
     assert found.verdict.outcome == "confirmed"
     assert "rFID of XL-XXL < S-S" in found.text
     for seed, rfid in (("", 80), ("-seed1", 81), ("-seed2", 79)):
         write_tokenizer(runs, f"XL-XXL{seed}", rfid=rfid, psnr=17)
-    assert trend("", rungs(runs, params), "rfid", "proxy").verdict.outcome == "contradicted"
+    assert trend(rungs(runs, params)).verdict.outcome == "contradicted"
     for seed, rfid in (("", 70), ("-seed1", 71), ("-seed2", 69)):
         write_tokenizer(runs, f"XL-XXL{seed}", rfid=rfid, psnr=17)
-    assert trend("", rungs(runs, params), "rfid", "proxy").verdict.outcome == "no clear difference"
+    assert trend(rungs(runs, params)).verdict.outcome == "no clear difference"
+
+
+def asked(p, outcome="confirmed", **changes):
+    return Asked(
+        statement="",
+        text="Numbers.",
+        otherwise=Verdict("no clear difference", "proxy"),
+        leaning=outcome,
+        p=p,
+        **changes,
+    )
+
+
+def test_statements_are_corrected_together():
+    found = decided([asked(0.009), asked(0.02), asked(None), asked(0.011, "contradicted"), asked(0.9)])
+    assert [each.verdict.outcome for each in found] == [
+        "confirmed", "no clear difference", "no clear difference", "contradicted", "no clear difference",
+    ]  # fmt: skip
+    assert [each.corrected_p for each in found] == pytest.approx([0.045, 0.06, None, 0.045, 1.0])
+    assert found[0].text == "Numbers. Corrected over the 5 statements: p 0.045."
+    assert decided([asked(0.02)])[0].verdict.outcome == "no clear difference"  # what could not be asked counts too
+
+
+def test_one_comparison_has_no_stronger_verdict_as_a_statement_than_in_a_claim(trained):
+    assert decided([asked(0.001, of_claim=0.26)])[0].verdict.outcome == "no clear difference"
+    runs, params = trained
+    findings = [finding for claim in check_claims(Results(runs, params)) for finding in claim.findings]
+    same = questions.trend(GFID_FALLS, rungs(runs, params), "proxy", findings)
+    (of_cure,) = [each for each in findings if each.contrast == GFID_FALLS.contrast]
+    assert same.of_claim == of_cure.corrected_p
+    assert decided([same])[0].corrected_p >= of_cure.corrected_p
+
+
+def test_chance_of_a_wrong_statement_stays_at_the_level():
+    """Comparisons of all statements without any true difference, by their p-values."""
+    random = np.random.default_rng(0)
+    wrong = 0
+    for _ in range(2000):
+        statements = [asked(min(holm(random.uniform(size=count).tolist()))) for count in (30, 18, 1, 1, 6)]
+        wrong += any(each.verdict.outcome == "confirmed" for each in decided(statements))
+    assert wrong / 2000 <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 2000)
 
 
 def test_a_trend_of_one_training_is_undecided(runs):
-    assert str(trend("", rungs(runs), "rfid", "proxy").verdict) == "undecided (one training)"
+    assert str(trend(rungs(runs)).verdict) == "undecided (one training)"
 
 
 def test_the_scale_is_a_field_of_every_verdict(runs):
