@@ -25,6 +25,8 @@ from gigatok.paper.figures.scaling import plotted_columns, write_scaling_plots
 from gigatok.paper.figures.style import FORMATS
 from gigatok.paper.report.claims.figures import claim_files, write_claim_figures
 from gigatok.paper.report.claims.page import ClaimPage
+from gigatok.paper.report.claims.statements import NAME as STATEMENTS
+from gigatok.paper.report.claims.statements import write_statements
 from gigatok.paper.report.content import Page, PaperContent
 from gigatok.paper.report.dvc_plots import dvc_plot_files, write_dvc_plots
 from gigatok.paper.report.manifest import NAME as MANIFEST
@@ -79,11 +81,13 @@ def build_report(runs_root: Path, params: Params, out: Path) -> Path:
             write_rung(row, params, classes, figures / f"rung-{row.size}.png")
     paper = build_paper(results, out)
     write_headline(rows, params, figures)
+    statements = answers(rows, params, paper.claims, paper.predictions)
+    write_statements(statements, out)
     page = Page(
         params=params,
         rows=rows,
         own=own,
-        statements=answers(rows, params, paper.claims, paper.predictions),
+        statements=statements,
         paper=paper,
         figures=figures,
         spent=spent(results, all_needs(params)),
@@ -127,6 +131,7 @@ def report_files(params: Params) -> list[str]:
         "index.html",
         RUNS_FILE,
         MANIFEST,
+        STATEMENTS,
         *claim_files(all_claims(params)),
         *(f"tables/scaling.{kind}" for kind in ("csv", "json", "md")),
         *(f"tables/by-{group}.{kind}" for group in ("class", "designer") for kind in ("csv", "md")),

@@ -6,6 +6,7 @@ from typing import Any
 
 from gigatok.config import Params
 from gigatok.paper.claims.ledger import TEST, seeds_note
+from gigatok.paper.report.claims.statements import FAMILY
 from gigatok.paper.report.content import PaperContent
 from gigatok.paper.report.footnotes import Footnotes
 from gigatok.paper.tables.cells import LABELS, PaperCell
@@ -35,6 +36,7 @@ def paper_context(content: PaperContent, params: Params, footnotes: Footnotes) -
         "third_party": {"table": SYSTEMS, "title": THIRD_PARTY, "columns": COLUMNS, "rows": third_party_cells()},
         "claims_scale": scale,
         "claims_test": TEST[0].upper() + TEST[1:],
+        "statements_test": FAMILY,
         "claims_seeds": seeds_note(params),
         "claims_criteria": content.criteria,
     }
