@@ -8,8 +8,8 @@ from pathlib import Path
 
 from gigatok.config import Params
 from gigatok.evaluation.timing.times import TimingTable
+from gigatok.paper.claims.answer import Answer
 from gigatok.paper.claims.ledger import CheckedClaim
-from gigatok.paper.claims.questions import Answer
 from gigatok.paper.figures.written import WrittenFigure
 from gigatok.paper.report.claims.page import ClaimPage
 from gigatok.paper.report.manifest import OtherReport

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from gigatok.config import Params
+from gigatok.paper.claims.answer import Answer
 from gigatok.paper.claims.ledger import CheckedClaim
-from gigatok.paper.claims.questions import Answer
 from gigatok.paper.claims.verdict import ONE_TRAINING, Outcome
 from gigatok.paper.report.claims.evidence import look
 from gigatok.paper.report.summary.costs import Spent, all_needs, hours, planned_gpu_hours, replication
