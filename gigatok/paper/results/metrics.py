@@ -88,6 +88,13 @@ SCALING_METRICS = (
         what="the same of samples with the guidance of the lowest gFID",
     ),
     Metric(
+        key="frechet_ratio_mean",
+        owner="generator",
+        label="FDr, mean",
+        better="lower",
+        what="mean of FDr without guidance over all extractors of the settings",
+    ),
+    Metric(
         key="inception_score", owner="generator", label="IS", better="higher", what="inception score of the samples"
     ),
     Metric(
@@ -134,6 +141,20 @@ SCALING_METRICS = (
         label="MIND of reconstructions",
         better="lower",
         what="Monge inception distance (sliced Wasserstein), reconstructions to originals",
+    ),
+    Metric(
+        key=f"{RECONSTRUCTION}frechet_ratio",
+        owner="tokenizer",
+        label="FDr of reconstructions",
+        better="lower",
+        what="rFID over the Frechet distance of two disjoint real sets of as many images",
+    ),
+    Metric(
+        key=f"{RECONSTRUCTION}frechet_ratio_mean",
+        owner="tokenizer",
+        label="FDr of reconstructions, mean",
+        better="lower",
+        what="mean of it over all extractors of the settings",
     ),
     Metric(
         key="ar_val_loss",
@@ -252,6 +273,10 @@ OTHER_METRICS = (
 """Metrics of score sheets and figures that the scaling table does not show."""
 
 
+_LEADING = ("rfid/", "gfid/")
+"""Begin the metrics that only the extractor of the settings (``reference.extractor``) gives."""
+
+
 def find_metric(key: str) -> Metric | None:
     """The column of a metric name or key; ``None`` for metrics that no table shows."""
     base = key.split("/")[0]
@@ -272,6 +297,13 @@ def own_to_each_run(metric: str) -> tuple[str, ...]:
 def full_name(values: Iterable[str] | Mapping[str, object], key: str) -> str | None:
     """The full metric name for a column key: ``rfid`` finds ``rfid/efficientnet-lite2``.
 
-    With several extractors the alphabetically first counts, so that tables do not depend on file order.
+    Of several extractors the one of rFID or gFID among the same values counts: a further extractor
+    (``reference.more_extractors``) measures ``rfd`` and ``gfd``, so that one column never mixes extractors. Where that
+    does not decide, the alphabetically first counts, so that tables do not depend on file order.
     """
-    return min((name for name in values if name == key or name.startswith(f"{key}/")), default=None)
+    names = list(values)
+    found = sorted(name for name in names if name == key or name.startswith(f"{key}/"))
+    if len(found) < 2:
+        return found[0] if found else None
+    leading = {name.partition("/")[2] for name in names if name.startswith(_LEADING)}
+    return next((name for name in found if name.partition("/")[2] in leading), found[0])
