@@ -8,6 +8,9 @@ BEST_GUIDANCE = "_best_cfg"
 REAL = "real_"
 """Begins the metrics of real images in the place of a model's (sheet ``reference``): ``real_rfid/<extractor>``."""
 
+REST = "_rest"
+"""Ends the name, before guidance and extractor, where real images were compared with all others of the set."""
+
 
 def encoder_probe_at(step: int) -> str:
     """``ENCODER_PROBE`` of the weights that were kept after ``step`` updates."""

@@ -26,7 +26,7 @@ from gigatok.evaluation.patch_kmeans import PatchKMeans
 from gigatok.evaluation.protocols import EvaluationProtocol, find_protocol
 from gigatok.evaluation.scoring.feature_reference import FeatureReference
 from gigatok.evaluation.scoring.perceptual import perceptual_score
-from gigatok.evaluation.scoring.real_sets import disjoint_distance, disjoint_scores
+from gigatok.evaluation.scoring.real_sets import disjoint_distance, disjoint_scores, rest_distance, rest_scores
 from gigatok.evaluation.scoring.records import (
     feature_protocol,
     feature_scores,
@@ -113,17 +113,22 @@ def _real_scores(
     count: int,
     device: torch.device,
 ) -> list[Score]:
-    """Distances between disjoint sets of real images: with as many images as are reconstructed, and as are sampled."""
+    """Distances between disjoint sets of real images: with as many images as are reconstructed, and as are sampled.
+
+    Those of the latter number also against all others, as samples are compared with the whole set.
+    """
     seed, samples = params.base.seed, params.evaluate_generator.samples
     scores = [
         *disjoint_scores(features.pool, count, "reconstructions", protocol, seed),
         *disjoint_scores(features.pool, samples, "samples", protocol, seed),
+        *rest_scores(features.pool, samples, protocol, seed),
     ]
     for other in further_extractors(params.reference, device)[0]:
         pool = stored_features(other, images, workspace, params.reference.batch_size).pool
         plain = feature_protocol(other, reference="", reference_count=None, count=count)
         scores.append(disjoint_distance(pool, count, "rfd", plain, seed))
         scores.append(disjoint_distance(pool, samples, "gfd", plain, seed))
+        scores.append(rest_distance(pool, samples, plain, seed))
     return scores
 
 

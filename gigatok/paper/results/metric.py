@@ -22,6 +22,8 @@ class Metric:
     unit: str = ""
     percent: bool = False
     """The stored value is a share in [0, 1]; shown times 100."""
+    superseded_by: str = ""
+    """Key of the metric that tells the same better: tables leave this one out where every row has that one."""
 
     def text(self, value: float) -> str:
         """The value as printed in tables: four significant digits at most, never in exponent form."""

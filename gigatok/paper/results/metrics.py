@@ -4,11 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from gigatok.evaluation.metrics.names import has_best_guidance, with_best_guidance
+from gigatok.evaluation.metrics.names import REST, has_best_guidance, with_best_guidance
 from gigatok.paper.results.metric import Metric, Owner
 
 RECONSTRUCTION = "reconstruction_"
 """Prefix of a tokenizer's metrics that would otherwise be called like the samples'."""
+
+
+def _ratio(key: str, label: str, what: str, owner: Owner = "generator", superseded_by: str = "") -> Metric:
+    return Metric(key=key, owner=owner, label=label, better="lower", what=what, superseded_by=superseded_by)
+
+
+_RATIO, _TO_REST = "frechet_ratio", f"frechet_ratio{REST}"
+_SAMPLE_RATIOS = (
+    _ratio(_TO_REST, "FDr", "gFID without guidance over that of as many real images against the rest of the real ones"),
+    _ratio(with_best_guidance(_TO_REST), "FDr, guided", "the same of samples with the guidance of the lowest gFID"),
+    _ratio(f"{_TO_REST}_mean", "FDr, mean", "mean of FDr without guidance over all extractors of the settings"),
+    _ratio(_RATIO, "FDr, equal sets", "gFID without guidance over the distance of two real sets of as many images each",
+           superseded_by=_TO_REST),
+    _ratio(with_best_guidance(_RATIO), "FDr, equal sets, guided", "the same with the guidance of the lowest gFID",
+           superseded_by=with_best_guidance(_TO_REST)),
+    _ratio(f"{_RATIO}_mean", "FDr, equal sets, mean", "mean of it without guidance over all extractors",
+           superseded_by=f"{_TO_REST}_mean"),
+)  # fmt: skip
+_RECONSTRUCTION_RATIOS = (
+    _ratio(
+        f"{RECONSTRUCTION}{_RATIO}", "FDr of reconstructions", "rFID over the distance of two equal sets", "tokenizer"
+    ),
+    _ratio(f"{RECONSTRUCTION}{_RATIO}_mean", "FDr of reconstructions, mean", "over all extractors", "tokenizer"),
+)
 SCALING_METRICS = (
     Metric(
         key="rfid",
@@ -73,27 +97,7 @@ SCALING_METRICS = (
         better="lower",
         what="Monge inception distance, samples with the guidance of the lowest gFID to real images",
     ),
-    Metric(
-        key="frechet_ratio",
-        owner="generator",
-        label="FDr",
-        better="lower",
-        what="gFID without guidance over the Frechet distance of two disjoint real sets of as many images",
-    ),
-    Metric(
-        key=with_best_guidance("frechet_ratio"),
-        owner="generator",
-        label="FDr, guided",
-        better="lower",
-        what="the same of samples with the guidance of the lowest gFID",
-    ),
-    Metric(
-        key="frechet_ratio_mean",
-        owner="generator",
-        label="FDr, mean",
-        better="lower",
-        what="mean of FDr without guidance over all extractors of the settings",
-    ),
+    *_SAMPLE_RATIOS,
     Metric(
         key="inception_score", owner="generator", label="IS", better="higher", what="inception score of the samples"
     ),
@@ -142,20 +146,7 @@ SCALING_METRICS = (
         better="lower",
         what="Monge inception distance (sliced Wasserstein), reconstructions to originals",
     ),
-    Metric(
-        key=f"{RECONSTRUCTION}frechet_ratio",
-        owner="tokenizer",
-        label="FDr of reconstructions",
-        better="lower",
-        what="rFID over the Frechet distance of two disjoint real sets of as many images",
-    ),
-    Metric(
-        key=f"{RECONSTRUCTION}frechet_ratio_mean",
-        owner="tokenizer",
-        label="FDr of reconstructions, mean",
-        better="lower",
-        what="mean of it over all extractors of the settings",
-    ),
+    *_RECONSTRUCTION_RATIOS,
     Metric(
         key="ar_val_loss",
         owner="generator",

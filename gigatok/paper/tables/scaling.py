@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from gigatok.config import Params
-from gigatok.evaluation.metrics.names import BEST_GUIDANCE, REAL
 from gigatok.paper.results.metric import Metric
 from gigatok.paper.results.metrics import SCALING_METRICS, full_name
 from gigatok.paper.results.pedigree import RESUMED, resumed, resumption_lines
 from gigatok.paper.results.run import command_for
+from gigatok.paper.tables.real_sets import equal_set_notes, real_text
 from gigatok.paper.tables.scaling_rows import ScalingRow, floor_names, floor_values
 from gigatok.paper.text import NOT_RUN, compact, significant
 
@@ -21,8 +21,16 @@ _LEAD = ("Size", "Tokenizer", "Semantic", "Params")
 
 
 def shown_columns(rows: Sequence[ScalingRow]) -> list[Metric]:
-    """Columns that at least one row has a value for; all of the core ones where nothing ran yet."""
-    found = [column for column in SCALING_METRICS if any(full_name(row.metrics, column.key) for row in rows)]
+    """Columns that at least one row has a value for; all of the core ones where nothing ran yet.
+
+    One that another tells better is left out where each of its rows has the other.
+    """
+    named = {each.key: {row.name for row in rows if full_name(row.metrics, each.key)} for each in SCALING_METRICS}
+    found = [
+        column
+        for column in SCALING_METRICS
+        if named[column.key] and not named[column.key] <= named.get(column.superseded_by, set())
+    ]
     return found or [column for column in SCALING_METRICS if column.key in ("rfid", "gfid", "psnr", "ar_val_loss")]
 
 
@@ -45,7 +53,7 @@ def table_notes(rows: Sequence[ScalingRow]) -> list[str]:
     )
     sheets = [run.sheet for row in rows for run in (row.tokenizer_run, row.generator_run) if run.sheet]
     biased = dict.fromkeys(sheet.few_samples for sheet in sheets if sheet.few_samples)
-    return [*notes, *(f"{few.describe()}." for few in biased), *resumption_lines(scores)]
+    return [*notes, *(f"{few.describe()}." for few in biased), *equal_set_notes(rows), *resumption_lines(scores)]
 
 
 def header(column: Metric) -> str:
@@ -67,15 +75,8 @@ def floor_cells(rows: Sequence[ScalingRow], columns: Sequence[Metric]) -> list[t
     for name in floor_names(rows):
         values = floor_values(rows, name)
         found.append((name, [_range(values.get(column.key, []), column) for column in columns]))
-    real = [_real_text(rows, column) for column in columns]
+    real = [real_text(rows, column) for column in columns]
     return [*found, ("two disjoint real sets", real)] if any(real) else found
-
-
-def _real_text(rows: Sequence[ScalingRow], column: Metric) -> str:
-    """What real images score in the place of a model's, with their number; blank where that was not measured."""
-    scores = {score.metric: score for row in rows for score in row.reference_run.scores}
-    name = full_name(scores, f"{REAL}{column.key.removesuffix(BEST_GUIDANCE)}")
-    return f"{column.text(scores[name].value)} (n {scores[name].protocol.sample_count:,})" if name else ""
 
 
 def row_command(row: ScalingRow, params: Params) -> str:

@@ -48,7 +48,9 @@ def test_all_scores_are_there_with_intervals(project) -> None:
         "recall_best_cfg/tiny",
         "inception_score_best_cfg/tiny",
         "frechet_ratio/tiny",
+        "frechet_ratio_rest/tiny",
         "frechet_ratio_best_cfg/tiny",
+        "frechet_ratio_rest_best_cfg/tiny",
         "ar_val_loss",
         "linear_probe_accuracy",
     ]
@@ -66,6 +68,8 @@ def test_all_scores_are_there_with_intervals(project) -> None:
     real = ScoreSheet.read(project.workspace.reference / "summary.json").value("real_gfid")
     assert sheet.value("frechet_ratio") == pytest.approx(sheet.value("gfid") / real)
     assert sheet.value("frechet_ratio_best_cfg") == pytest.approx(sheet.value("gfid_best_cfg") / real)
+    rest = ScoreSheet.read(project.workspace.reference / "summary.json").value("real_gfid_rest")
+    assert sheet.value("frechet_ratio_rest") == pytest.approx(sheet.value("gfid") / rest)
     with np.load(project.workspace.generator("S-S").details_path) as details:
         for metric in ("ar_val_loss", "linear_probe_accuracy"):
             values = details[f"images/{metric}"]

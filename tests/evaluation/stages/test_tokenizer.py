@@ -38,10 +38,14 @@ def test_reference_holds_floors_with_intervals(project) -> None:
         assert floor.provenance.run == "reference"
 
 
+RESTS = ("gfid_rest", "mind_rest")
+
+
 def test_reference_holds_what_real_images_score(project) -> None:
     found = {score.metric: score for score in sheet(project.workspace.reference).scores}
     assert set(found) == {
-        f"real_{name}/tiny" for name in ("rfid", "reconstruction_kid", "reconstruction_mind", "gfid", "kid", "mind")
+        f"real_{name}/tiny"
+        for name in ("rfid", "reconstruction_kid", "reconstruction_mind", "gfid", "kid", "mind", *RESTS)
     }
     with np.load(project.workspace.reference / "features.npz") as arrays:
         real, reconstructed = arrays["samples"], len(arrays["validation"])
@@ -51,6 +55,10 @@ def test_reference_holds_what_real_images_score(project) -> None:
         assert found[metric].value == pytest.approx(frechet_distance(*gaussian(first), *gaussian(second)), rel=1e-6)
         assert (found[metric].protocol.sample_count, found[metric].protocol.reference_count) == (count, count)
         assert found[metric].protocol.reference == "two disjoint sets of training images"
+    rest = found["real_gfid_rest/tiny"]
+    whole = frechet_distance(*gaussian(real[rows[:20]]), *gaussian(real[rows[20:]]))
+    assert rest.value == pytest.approx(whole, rel=1e-6)
+    assert (rest.protocol.sample_count, rest.protocol.reference_count) == (20, len(real) - 20)
 
 
 def test_every_score_of_a_tokenizer_has_an_interval(project) -> None:

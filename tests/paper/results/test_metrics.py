@@ -69,9 +69,9 @@ def two_extractors(tmp_path: Path) -> tuple[Path, ScalingRow]:
 @pytest.mark.parametrize(
     ("label", "key", "text"),
     [
-        ("FDr", "frechet_ratio", "5.000"),
-        ("FDr, guided", "frechet_ratio_best_cfg", "4.900"),
-        ("FDr, mean", "frechet_ratio_mean", "6.500"),
+        ("FDr, equal sets", "frechet_ratio", "5.000"),
+        ("FDr, equal sets, guided", "frechet_ratio_best_cfg", "4.900"),
+        ("FDr, equal sets, mean", "frechet_ratio_mean", "6.500"),
         ("FDr of reconstructions", "reconstruction_frechet_ratio", "2.500"),
         ("FDr of reconstructions, mean", "reconstruction_frechet_ratio_mean", "3.250"),
     ],

@@ -12,7 +12,8 @@ from fake_runs import EXTRACTOR, fake_params, write_core, write_tokenizer
 from gigatok.artifacts import FewSamples, ScoreSheet
 from gigatok.paper.results.metrics import SCALING_METRICS, find_metric, full_name
 from gigatok.paper.results.reader import Results
-from gigatok.paper.tables.scaling import floor_cells, scaling_csv, scaling_json, shown_columns
+from gigatok.paper.tables.real_sets import equal_set_notes
+from gigatok.paper.tables.scaling import floor_cells, scaling_csv, scaling_json, shown_columns, table_notes
 from gigatok.paper.tables.scaling_files import scaling_markdown, write_scaling_table
 from gigatok.paper.tables.scaling_rows import scaling_rows, series_rows
 
@@ -125,3 +126,41 @@ def test_real_images_stand_under_their_columns_with_their_number(tmp_path):
     found = {column.key: text for column, text in zip(columns, cells, strict=True) if text}
     assert name == "two disjoint real sets"
     assert found == {"rfid": "12.00 (n 567)", "gfid": "9.000 (n 567)", "gfid_best_cfg": "9.000 (n 567)"}
+    assert equal_set_notes(rows) == []  # samples were compared with 567 images, too
+
+
+def with_real_sets(runs, real, ratios):
+    """Suite ``core`` with 567 samples against 2,268 images, its real sets by name and size, and ratios by name."""
+    write_core(runs)
+    path = runs / "reference" / "summary.json"
+    sheet = ScoreSheet.read(path)
+    like = sheet.floors[0].replace(floor=None, floor_kind=None)
+    scores = [
+        like.replace(metric=f"{name}/{EXTRACTOR}", value=9, protocol=like.protocol.replace(reference_count=count))
+        for name, count in real.items()
+    ]
+    sheet.model_copy(update={"scores": tuple(scores)}).write(path)
+    for folder in (runs / "generators").iterdir():
+        sheet = ScoreSheet.read(folder / "summary.json")
+        whole = [each.replace(protocol=each.protocol.replace(reference_count=2268)) for each in sheet.scores]
+        more = [whole[0].replace(metric=f"{name}/{EXTRACTOR}") for name in ratios]
+        sheet.model_copy(update={"scores": (*whole, *more)}).write(folder / "summary.json")
+    return series_rows(Results(runs, fake_params()))
+
+
+def test_ratios_to_equal_sets_are_shown_with_what_they_lack(tmp_path):
+    rows = with_real_sets(tmp_path, {"real_gfid": 567}, ["frechet_ratio"])
+    assert [each.label for each in shown_columns(rows) if "FDr" in each.label] == ["FDr, equal sets"]
+    (note,) = equal_set_notes(rows)
+    assert "567 images each, while samples are compared with 2,268" in note
+    assert "up to about 1.6 times too high" in note  # 2/567 over 1/567 + 1/2268
+    assert note in table_notes(rows)
+
+
+def test_ratios_to_the_rest_take_their_place(tmp_path):
+    rows = with_real_sets(tmp_path, {"real_gfid": 567, "real_gfid_rest": 1701}, ["frechet_ratio", "frechet_ratio_rest"])
+    assert [each.label for each in shown_columns(rows) if "FDr" in each.label] == ["FDr"]
+    assert equal_set_notes(rows) == []
+    gfid = find_metric("gfid")
+    assert gfid is not None
+    assert dict(floor_cells(rows, [gfid]))["two disjoint real sets"] == ["9.000 (n 567 to 1,701)"]
