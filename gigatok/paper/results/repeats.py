@@ -37,9 +37,9 @@ def averaged(read: Callable[[Kind, str], Run], kind: Kind, name: str, params: Pa
     """The run ``name``; where ``seeds`` asks for repeats that are there, its scores are means over them.
 
     A run that the settings do not have counts as not run: what lies in its folder was made with others.
-    A mean has Student's t interval over the seeds in the place of the single runs' own. Its floors, pictures and
-    curves stay those of the first seed. The unit is the tokenizer's training: of several generators on its tokens the
-    mean counts, once.
+    A mean has Student's t interval over the seeds in the place of the single runs' own. So has a floor that every seed
+    has. Pictures and curves stay those of the first seed. The unit is the tokenizer's training: of several generators
+    on its tokens the mean counts, once.
 
     Args:
         read: kind and name -> what the run's folder holds.
@@ -70,18 +70,25 @@ def _over_generators(read: Callable[[Kind, str], Run], kind: Kind, name: str, pa
         return run
     others = {seed: read(kind, generator_repeat_name(name, seed)) for seed in entry.seeds[1:]}
     runs = {entry.seeds[0]: run} | {seed: each for seed, each in others.items() if each.sheet is not None}
-    return run if len(runs) < 2 else _means(run, runs, _over_samples)
+    return run if len(runs) < 2 else replace(_means(run, runs, _over_samples), same_tokens=tuple(runs.values()))
 
 
 def _means(run: Run, runs: dict[int, Run], mean: Callable[[dict[int, Score]], Score]) -> Run:
-    """``run`` with the means of its scores over ``runs`` by seed, as far as they have them."""
+    """``run`` with means over ``runs`` by seed: of its scores as far as they have them, of its floors where all do."""
     assert run.sheet is not None
     named = {seed: {score.metric: score for score in each.scores} for seed, each in runs.items()}
     scores = tuple(
         mean({seed: scores[score.metric] for seed, scores in named.items() if score.metric in scores})
         for score in run.scores
     )
-    return replace(run, sheet=run.sheet.model_copy(update={"scores": scores}))
+    floors = {seed: {(score.metric, score.floor): score for score in each.floors} for seed, each in runs.items()}
+    of_all = tuple(
+        mean({seed: each[floor.metric, floor.floor] for seed, each in floors.items()})
+        if all((floor.metric, floor.floor) in each for each in floors.values())
+        else floor
+        for floor in run.floors
+    )
+    return replace(run, sheet=run.sheet.model_copy(update={"scores": scores, "floors": of_all}))
 
 
 def _over_samples(scores: dict[int, Score]) -> Score:

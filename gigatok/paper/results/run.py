@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import numpy.typing as npt
 
 from gigatok.artifacts import RunFolder, Score, ScoreSheet
@@ -43,6 +44,8 @@ class Run:
     """Run whose weights are others than those that a sheet, left aside for it, is of."""
     repeats: tuple[Run, ...] = ()
     """The single trainings, where the scores are means over several."""
+    same_tokens: tuple[Run, ...] = ()
+    """The generators on one training's tokens, where the scores are means over several."""
 
     @property
     def scores(self) -> tuple[Score, ...]:
@@ -82,8 +85,17 @@ class Run:
 
     @property
     def details(self) -> dict[str, npt.NDArray[Any]]:
-        """Values image by image, under ``images/<metric>`` (docs/protocols.md). Raises as ``arrays``."""
-        return self.arrays(RunFolder(self.folder).details_path.name)
+        """Values image by image, under ``images/<metric>`` (docs/protocols.md). Raises as ``arrays``.
+
+        Of scores that are means over generators on the same tokens they are means, too, as their noise is; without a
+        value that a generator lacks, or has of another number of images.
+        """
+        file = RunFolder(self.folder).details_path.name
+        if not self.same_tokens:
+            return self.arrays(file)
+        found = [run.arrays(file) for run in self.same_tokens]
+        alike = [name for name in found[0] if len({each[name].shape if name in each else None for each in found}) == 1]
+        return {name: np.asarray(np.mean([each[name] for each in found], axis=0, dtype=np.float64)) for name in alike}
 
     @property
     def pictures(self) -> TokenizerPictures | None:

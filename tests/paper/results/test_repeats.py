@@ -146,3 +146,61 @@ def test_a_number_names_all_runs_behind_it(generators):
     ]  # fmt: skip
     assert runs_behind("tokenizer", "S-S", generators[1]) == ["S-S", "S-S-seed1", "S-S-seed2"]
     assert runs_behind("generator", "S-B", generators[1]) == ["S-B"]
+
+
+def set_floor(runs, name, value):
+    """The gFID of shuffled tokens of one generator."""
+    path = runs / "generators" / name / "summary.json"
+    sheet = ScoreSheet.read(path)
+    floors = [each.replace(value=value) if each.floor == "shuffled tokens" else each for each in sheet.floors]
+    sheet.model_copy(update={"floors": tuple(floors)}).write(path)
+
+
+def shuffled(results, name="S-S"):
+    (found,) = [each for each in results.run("generator", name).floors if each.floor == "shuffled tokens"]
+    return found
+
+
+def test_a_floor_that_every_seed_has_is_a_mean_over_them(repeats):
+    for name, value in {"S-S": 240.0, "S-S-seed1": 246.0, "S-S-seed2": 243.0}.items():
+        set_floor(repeats[0], name, value)
+    found = shuffled(Results(*repeats))
+    assert found.value == pytest.approx(243.0)
+    assert (found.floor_kind, found.protocol.interval_over) == ("floor", "training seeds")
+    row = tokenizer_row(Results(*repeats), "S-S")
+    assert row.floors[f"gfid/{EXTRACTOR}"] == pytest.approx(243.0)
+
+
+def test_a_floor_that_one_seed_lacks_stays_the_first_seeds(repeats):
+    set_floor(repeats[0], "S-S", 250.0)
+    path = repeats[0] / "generators" / "S-S-seed2" / "summary.json"
+    sheet = ScoreSheet.read(path)
+    sheet.model_copy(update={"floors": ()}).write(path)
+    assert shuffled(Results(*repeats)).value == 250.0
+
+
+def test_a_floor_over_generators_on_the_same_tokens_counts_once(generators):
+    set_floor(generators[0], "S-S-gen100", 260.0)  # the others have 240
+    assert shuffled(Results(*generators)).value == pytest.approx((250 + 240 + 240) / 3)
+
+
+def write_details(runs, name, values, **more):
+    arrays = {"images/ar_val_loss": np.asarray(values), **more}
+    path = runs / "generators" / name / "details.npz"
+    np.savez(path, **arrays)
+
+
+def test_images_of_a_mean_over_generators_are_means_over_them(generators):
+    names = ("S-S", "S-S-gen100", "S-S-seed1", "S-S-seed1-gen101", "S-S-seed2", "S-S-seed2-gen102")
+    for place, name in enumerate(names):
+        write_details(generators[0], name, [1.0 + place, 2.0 + place])
+    found = read_trainings(Results(*generators), "S-S", "ar_val_loss")
+    assert found.images.tolist() == [[1.5, 2.5], [3.5, 4.5], [5.5, 6.5]]
+
+
+def test_without_the_images_of_one_generator_there_are_none_of_the_mean(generators):
+    for name in ("S-S", "S-S-seed1", "S-S-seed1-gen101", "S-S-seed2", "S-S-seed2-gen102"):
+        write_details(generators[0], name, [1.0, 2.0])
+    assert read_trainings(Results(*generators), "S-S", "ar_val_loss").images is None
+    write_details(generators[0], "S-S-gen100", [1.0, 2.0, 3.0])
+    assert read_trainings(Results(*generators), "S-S", "ar_val_loss").images is None
