@@ -14,7 +14,6 @@ from gigatok.paper.results.pedigree import lasting_pedigree
 from gigatok.paper.tables.scaling import cell, header, is_incomplete, row_command, table_notes, why_missing
 from gigatok.paper.tables.scaling_rows import ScalingRow, is_baseline, losing_to
 from gigatok.paper.tables.scaling_view import (
-    LEAD,
     baseline_cells,
     best,
     first_columns,
@@ -24,7 +23,13 @@ from gigatok.paper.tables.scaling_view import (
     parameters,
 )
 
-_HINTS = ("name on the command line", "encoder-decoder", "parameters of the whole tokenizer")
+_LEAD = (
+    ("Size", "name on the command line", True),
+    ("Tokenizer", "encoder-decoder", False),
+    ("Params", "parameters of the whole tokenizer", False),
+)
+"""Headings before the metrics, what they are, and whether only the switch shows them."""
+_SHOWN = sum(not more for _, _, more in _LEAD)
 
 
 def scaling_values(page: Page) -> dict[str, Any]:
@@ -40,7 +45,7 @@ def scaling_values(page: Page) -> dict[str, Any]:
     marked = [each["mark"] for group in body for row in group["rows"] for each in row["cells"]]
     return {
         "head": [
-            *({"text": text, "hint": hint, "more": False} for text, hint in zip(LEAD, _HINTS, strict=True)),
+            *({"text": text, "hint": hint, "more": more} for text, hint, more in _LEAD),
             *(
                 {
                     "text": header(column),
@@ -50,8 +55,8 @@ def scaling_values(page: Page) -> dict[str, Any]:
                 for place, column in enumerate(columns)
             ),
         ],
-        "shown": len(LEAD) + len(first),
-        "all": len(LEAD) + len(columns),
+        "shown": _SHOWN + len(first),
+        "all": len(_LEAD) + len(columns),
         "groups": body,
         "baselines": [
             {"name": name, "cells": [_shown(text, place, len(first)) for place, text in enumerate(cells)]}

@@ -11,11 +11,13 @@ from gigatok.paper.tables.scaling import cell, floor_cells, header, shown_column
 from gigatok.paper.tables.scaling_rows import ScalingRow
 from gigatok.paper.text import NOT_RUN, compact, markdown_table
 
-LEAD = ("Size", "Tokenizer", "Params")
-FIRST = ("rfid", PAPER_GFID, "psnr", "ar_val_loss", "linear_probe_accuracy")
-"""Columns of the first view, behind ``LEAD``: eight in all."""
+NONE = "-"
+LEAD = ("Tokenizer", "Params")
+FURTHER_LEAD = ("Size", "Tokenizer")
+FIRST = ("rfid", "gfid", PAPER_GFID, "psnr", "ar_val_loss", "linear_probe_accuracy")
+"""Columns of the first view, behind ``LEAD``: eight in all. gFID stands without guidance first, with it beside."""
 _AT_A_TIME = 6
-"""Columns of each further table, behind size and tokenizer: eight in all."""
+"""Columns of each further table, behind ``FURTHER_LEAD``: eight in all."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +38,9 @@ def groups(rows: Sequence[ScalingRow]) -> list[Group]:
 
 
 def first_columns(rows: Sequence[ScalingRow]) -> list[Metric]:
-    """The columns of the first view; gFID without guidance where none was measured with it."""
+    """The columns of the first view, as far as they were measured."""
     shown = {column.key: column for column in shown_columns(rows)}
-    keys = ["gfid" if key == PAPER_GFID and key not in shown else key for key in FIRST]
-    return [shown[key] for key in keys if key in shown]
+    return [shown[key] for key in FIRST if key in shown]
 
 
 def other_columns(rows: Sequence[ScalingRow]) -> list[Metric]:
@@ -68,19 +69,22 @@ def interval(row: ScalingRow, column: Metric) -> str:
 
 def first_markdown(rows: Sequence[ScalingRow]) -> str:
     """The first view as a Markdown table."""
-    return _markdown(rows, first_columns(rows), params=True)
+    return _markdown(rows, first_columns(rows), LEAD)
 
 
 def other_markdown(rows: Sequence[ScalingRow]) -> list[str]:
     """The other columns as Markdown tables of eight columns."""
     columns = other_columns(rows)
     parts = [columns[at : at + _AT_A_TIME] for at in range(0, len(columns), _AT_A_TIME)]
-    return [_markdown(rows, part, params=False) for part in parts]
+    return [_markdown(rows, part, FURTHER_LEAD) for part in parts]
 
 
 def baseline_cells(rows: Sequence[ScalingRow], columns: Sequence[Metric]) -> list[tuple[str, list[str]]]:
-    """Baselines, and what two sets of real images score, by name; without those that have no value in these columns."""
-    return [(name, cells) for name, cells in floor_cells(rows, columns) if any(cells)]
+    """Baselines, and what two sets of real images score, by name; without those that have no value in these columns.
+
+    A dash stands where one has no value, so that it is not taken for one that was left out.
+    """
+    return [(name, [cell or NONE for cell in cells]) for name, cells in floor_cells(rows, columns) if any(cells)]
 
 
 def parameters(row: ScalingRow) -> str:
@@ -88,21 +92,24 @@ def parameters(row: ScalingRow) -> str:
     return compact(row.params) if row.params is not None else NOT_RUN
 
 
-def _markdown(rows: Sequence[ScalingRow], columns: Sequence[Metric], *, params: bool) -> str:
-    lead = LEAD if params else LEAD[:2]
-    blank = [""] * (len(lead) - 2)
+def _markdown(rows: Sequence[ScalingRow], columns: Sequence[Metric], lead: Sequence[str]) -> str:
+    def named(name: str, size: str = "", params: str = "") -> list[str]:
+        known = {"Size": size, "Tokenizer": name, "Params": params}
+        return [known[each] for each in lead]
+
+    blank = [""] * len(columns)
     bold = {column.key: best(rows, column) for column in columns}
     body: list[list[str]] = []
     for group in groups(rows):
-        body.append(["", f"**{group.title}**", *blank, *("" for _ in columns)])
+        body.append([*named(f"**{group.title}**"), *blank])
         for row in group.rows:
-            names = [row.size or "-", row.name, *([parameters(row)] if params else [])]
+            names = named(row.name, row.size or NONE, parameters(row))
             body.append([*names, *(_text(row, column, row.name in bold[column.key]) for column in columns)])
     baselines = baseline_cells(rows, columns)
     if baselines:
-        body.append(["", "**Baselines**", *blank, *("" for _ in columns)])
-        body += [["", *(f"*{text}*" if text else "" for text in (name, *blank, *cells))] for name, cells in baselines]
-    return markdown_table([*lead, *(header(column) for column in columns)], body, left=2)
+        body.append([*named("**Baselines**"), *blank])
+        body += [[*named(f"*{name}*"), *(f"*{cell}*" for cell in cells)] for name, cells in baselines]
+    return markdown_table([*lead, *(header(column) for column in columns)], body, left=lead.index("Tokenizer") + 1)
 
 
 def _text(row: ScalingRow, column: Metric, bold: bool) -> str:

@@ -119,7 +119,7 @@ def test_nothing_run_gives_commands_and_no_numbers_under_an_escaped_title(tmp_pa
     build_report(tmp_path / "runs", fake_params(report={"title": "<script>alert(1)</script>"}), tmp_path / "out")
     text = (tmp_path / "out" / "README.md").read_text()
     assert "0 of 9 tokenizers" in text
-    assert "| s | S-S | not run | not run | not run | not run | not run |" in text
+    assert "| S-S | not run | not run | not run | not run | not run |" in text
     assert "`gigatok-bench scaling --sizes 3b`" in text
     assert "`dvc repro evaluate_tokenizer@S-L evaluate_generator@S-L`" in text
     written = sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.*"))

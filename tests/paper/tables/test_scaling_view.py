@@ -85,6 +85,33 @@ def test_baselines_stand_under_the_rows_where_they_have_a_value(rows: list[Scali
     assert psnr is not None
     assert [name for name, _ in baseline_cells(rows, [psnr])] == ["mean image", "k-means patches"]
     lines = first_markdown(rows).splitlines()
-    assert lines.index("|  | **Baselines** |" + "  |" * 6) > next(
+    assert lines.index("| **Baselines** |" + "  |" * 7) > next(
         place for place, line in enumerate(lines) if "B-L-no-sem" in line
     )
+
+
+def test_gfid_stands_without_guidance_first_and_with_it_beside(rows: list[ScalingRow]) -> None:
+    assert [each.key for each in first_columns(rows)][:3] == ["rfid", "gfid", "gfid_best_cfg"]
+    assert first_markdown(rows).startswith("| Tokenizer | Params | rFID ↓ | gFID ↓ | gFID, guided ↓ | PSNR (dB) ↑ |")
+
+
+def test_a_baseline_without_a_value_has_a_dash(rows: list[ScalingRow]) -> None:
+    psnr, gfid = find_metric("psnr"), find_metric("gfid")
+    assert psnr is not None
+    assert gfid is not None
+    assert dict(baseline_cells(rows, [psnr, gfid]))["k-means patches"] == ["21.90", "-"]
+    assert "k-means patches" not in dict(baseline_cells(rows, [gfid]))
+
+
+def test_a_floor_stands_under_a_limit_where_one_is_stored(rows: list[ScalingRow]) -> None:
+    limit, rfid = find_metric("rfid_infinity"), find_metric("rfid")
+    assert limit is not None
+    assert rfid is not None
+    name = "rfid_infinity/efficientnet-lite2"
+    row = rows[0]
+    scores = {**row.scores, name: row.scores["rfid/efficientnet-lite2"].replace(metric=name)}
+    floor = row.floor_scores[0].replace(metric=name, value=44.0, floor="k-means patches", floor_kind="baseline")
+    same = {**vars(row), "metrics": {**row.metrics, name: 70.0}, "scores": scores}
+    for floors, cell in (((*row.floor_scores, floor), "44.00"), (row.floor_scores, "-")):
+        cells = dict(baseline_cells([ScalingRow(**{**same, "floor_scores": floors})], [rfid, limit]))
+        assert cells["k-means patches"] == ["48.00", cell]
