@@ -88,7 +88,6 @@ def plot_metric(
     Where no series has two points there is no axis of parameters: points stand side by side.
     ``mixed``: its scores were measured differently, which the plot says.
     """
-    axes.set_title(_title(column))
     axes.set_ylabel("%" if column.percent else column.unit)
     groups = [
         ("with semantic regularization", style.WITH, _measured([row for row in rows if row.semantic], column)),

@@ -52,9 +52,9 @@ def headline(page: Page, notes: Footnotes) -> PageFigure:
         notes,
         f"{STEM}.svg",
         title="Reconstruction and generation against size",
-        alt="rFID and guided gFID against tokenizer parameters, with and without semantic regularization",
-        caption="Reconstruction (rFID) and generation (gFID, guided) against tokenizer size, lower is better. The "
-        "paper's question: does a larger tokenizer help both?",
+        alt="rFID, gFID and guided gFID against tokenizer parameters, with and without semantic regularization",
+        caption="Reconstruction (rFID) and generation (gFID without guidance, then with each run's own best) against "
+        "tokenizer size, lower is better. The paper's question: does a larger tokenizer help both?",
         scores=[score for key in METRICS for score in _scores(page.rows, key)],
     )
 

@@ -38,6 +38,7 @@ def write_panels(
     nothing: str,
     xlabel: str = "",
     row: float = ROW,
+    legend_at: int | None = None,
 ) -> Path:
     """Write a figure of panels, its legend, and sentences under them; returns the PNG.
 
@@ -46,6 +47,7 @@ def write_panels(
         nothing: the sentence that stands in the place of a figure without panels
         xlabel: of every panel
         row: inches of a row of panels
+        legend_at: place among an odd number of panels, from 0, that stays free for the legend; ``None``: the last
     """
     single = len(panels) == 1
     width = style.COLUMN + 0.9 if single else style.WIDTH
@@ -60,12 +62,14 @@ def write_panels(
         + (0.25 if len(panels) % 2 == 0 else 0.0)
     )
     with style.figure(width, height) as drawing:
+        spare = len(panels) % 2 == 1 and not single
+        free = len(panels) if legend_at is None or not spare else legend_at
         for place, panel in enumerate(panels):
-            axes = drawing.add_subplot(rows, 1 if single else _COLUMNS, place + 1)
+            axes = drawing.add_subplot(rows, 1 if single else _COLUMNS, place + 1 + (place >= free))
             axes.set_title(printable(panel.title))
             axes.set_xlabel(xlabel)
             panel.draw(axes)
-        _legend(drawing, rows, spare=len(panels) % 2 == 1 and not single)
+        _legend(drawing, rows, free if spare else None)
         if said:
             drawing.supxlabel(said, x=0.008, ha="left", fontsize=style.SMALLEST, color=FAINT, linespacing=1.25)
         style.save(drawing, stem)
@@ -90,15 +94,15 @@ def write_sentence(stem: Path, sentence: str) -> None:
         style.save(drawing, stem)
 
 
-def _legend(drawing: Figure, rows: int, *, spare: bool) -> None:
-    """In the free place after an odd number of panels, else above them; a legend of several lines makes room."""
+def _legend(drawing: Figure, rows: int, free: int | None) -> None:
+    """In the free place that an odd number of panels leaves, else above them; a legend of several lines makes room."""
     named = style.legend_entries(drawing)
     if not named:
         return
-    if not spare:
+    if free is None:
         lines = style.legend_above(drawing)
         drawing.set_figheight(drawing.get_figheight() + _LEGEND * (lines - 1))
         return
-    axes = drawing.add_subplot(rows, _COLUMNS, rows * _COLUMNS)
+    axes = drawing.add_subplot(rows, _COLUMNS, free + 1)
     axes.set_axis_off()
     axes.legend(list(named.values()), list(named), loc="center left", labelspacing=0.9)
