@@ -11,10 +11,12 @@ from pydantic import ConfigDict, Field, ValidationError
 
 from gigatok.artifacts import write_json
 from gigatok.artifacts.files import file_sha256
-from gigatok.config import GigatokError, Params, Section, describe
+from gigatok.config import GigatokError, Params, Section, describe, load_params
 
 NAME = "manifest.json"
 PAGE = "index.html"
+_SETTINGS, _CLAIMS = "params.yaml", "claims.md"
+"""What a folder holds, beside tables, that keeps the results of a run without pages."""
 
 
 class ManifestFile(Section):
@@ -49,12 +51,25 @@ class OtherReport(NamedTuple):
     trainings: int
     link: str
     """Folder relative to the report that links there, ``/`` at its end."""
+    claims_alone: bool = False
+    """Whether the folder holds no pages, but claims, tables and the settings of its run."""
 
     @property
     def name(self) -> str:
-        """``profile nano, suite core, 3 trainings each``."""
+        """``profile nano, suite core, 3 trainings each``; with the folder's name where it has no pages."""
         often = f", {self.trainings} trainings each" if self.trainings > 1 else ""
-        return f"profile {self.profile}, suite {self.suite}{often}"
+        folder = f" ({self.link.rstrip('/').rpartition('/')[2]}: claims and tables)" if self.claims_alone else ""
+        return f"profile {self.profile}, suite {self.suite}{often}{folder}"
+
+    @property
+    def readme(self) -> str:
+        """What a README links to."""
+        return f"{self.link}{_CLAIMS if self.claims_alone else 'README.md'}"
+
+    @property
+    def page(self) -> str:
+        """What a page links to."""
+        return f"{self.link}{_CLAIMS if self.claims_alone else PAGE}"
 
 
 def write_manifest(out: Path, params: Params, files: Iterable[str], timed: Iterable[str]) -> Manifest:
@@ -68,10 +83,14 @@ def write_manifest(out: Path, params: Params, files: Iterable[str], timed: Itera
         name: ManifestFile(sha256=file_sha256(out / name), size=(out / name).stat().st_size, times=name in with_times)
         for name in sorted(files)
     }
-    seeds = [len(entry.seeds) for entry in params.tokenizers.values()]
-    manifest = Manifest(profile=params.profile, suite=params.suite, trainings=max([1, *seeds]), files=found)
+    manifest = Manifest(profile=params.profile, suite=params.suite, trainings=_trainings(params), files=found)
     write_json(out / NAME, manifest.model_dump(mode="json", by_alias=True))
     return manifest
+
+
+def _trainings(params: Params) -> int:
+    """Training seeds of a recipe, at most."""
+    return max([1, *(len(entry.seeds) for entry in params.tokenizers.values())])
 
 
 def read_manifest(folder: Path) -> Manifest | None:
@@ -109,28 +128,32 @@ def changed_files(folder: Path) -> list[str]:
 
 
 def other_reports(out: Path) -> list[OtherReport]:
-    """Reports beside, above or below the folder ``out`` that have a manifest.
+    """Reports beside, above or below the folder ``out``: with pages and a manifest, or with settings and claims alone.
 
     A project has its current report in ``reports/`` and keeps others in folders of it, ``reports/mini`` say.
 
-    One with a damaged manifest is left out: it must not keep this report from being written.
+    One with a damaged manifest or settings that cannot be read is left out: it must not keep this report from being
+    written.
     """
     top = out.resolve()
     above = top.parent.name == "reports"
     folders = [(top.parent, "../")] if above else []
     parent = top.parent if above else top
-    inner = sorted(path.parent for path in parent.glob(f"*/{NAME}") if path.parent != top)
+    inner = sorted(path for path in parent.glob("*") if path.is_dir() and path != top)
     folders += [(path, f"{'../' if above else ''}{path.name}/") for path in inner]
-    found = [(_readable(path), path, link) for path, link in folders]
-    return [
-        OtherReport(manifest.profile, manifest.suite, manifest.trainings, link)
-        for manifest, path, link in found
-        if manifest is not None and (path / PAGE).is_file()
-    ]
+    known = [found for path, link in folders if (found := _report_in(path, link)) is not None]
+    return sorted(known, key=lambda each: each.claims_alone)
 
 
-def _readable(folder: Path) -> Manifest | None:
+def _report_in(folder: Path, link: str) -> OtherReport | None:
     try:
-        return read_manifest(folder)
+        manifest = read_manifest(folder)
+        if manifest is not None:
+            known = OtherReport(manifest.profile, manifest.suite, manifest.trainings, link)
+            return known if (folder / PAGE).is_file() else None
+        if not (folder / _SETTINGS).is_file() or not (folder / _CLAIMS).is_file():
+            return None
+        params = load_params(folder / _SETTINGS)
     except GigatokError:
         return None
+    return OtherReport(params.profile, params.suite, _trainings(params), link, claims_alone=True)

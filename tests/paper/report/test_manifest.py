@@ -8,9 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import yaml
 from fake_runs import fake_params
 
 from gigatok.config import GigatokError
+from gigatok.config.repeats import repeated
+from gigatok.config.suites import CORE_TOKENIZERS, default_generators
 from gigatok.paper.report.manifest import NAME, changed_files, other_reports, read_manifest, write_manifest
 
 
@@ -78,3 +81,23 @@ def test_a_damaged_neighbour_is_left_out(tmp_path: Path) -> None:
     top = a_report(tmp_path / "reports")
     (a_report(top / "mini", "mini") / NAME).write_text("{")
     assert other_reports(top) == []
+
+
+def test_a_folder_of_settings_claims_and_tables_is_a_neighbour_too(tmp_path: Path) -> None:
+    top = a_report(tmp_path / "reports")
+    kept = top / "64-tokens"
+    kept.mkdir()
+    write_settings(kept / "params.yaml", [0, 1, 2])
+    assert other_reports(top) == []  # no claims there
+    (kept / "claims.md").write_text("# Claims\n")
+    (found,) = other_reports(top)
+    assert (found.readme, found.page) == ("64-tokens/claims.md", "64-tokens/claims.md")
+    assert found.name == "profile nano, suite core, 3 trainings each (64-tokens: claims and tables)"
+    (kept / "params.yaml").write_text("profile: [")
+    assert other_reports(top) == []
+
+
+def write_settings(path: Path, seeds: Sequence[int]) -> None:
+    tokenizers, generators = repeated(CORE_TOKENIZERS, default_generators(CORE_TOKENIZERS), list(seeds), ["S-S"])
+    params = fake_params(tokenizers=tokenizers, generators=generators)
+    path.write_text(yaml.safe_dump(params.model_dump(mode="json", exclude_unset=True)))
