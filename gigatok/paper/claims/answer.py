@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gigatok.paper.claims.baselines import Compared
-from gigatok.paper.claims.judge import chance_text
+from gigatok.paper.claims.judge import Finding, chance_text
 from gigatok.paper.claims.statements import STATEMENTS, STATEMENTS_LEVEL
 from gigatok.paper.claims.verdict import Outcome, Verdict
 from gigatok.paper.results.statistics import holm
@@ -29,6 +29,10 @@ class Asked:
     of_claim: float | None = None
     """Corrected p that a claim with the same comparison has: a statement is never decided more strongly."""
     compared: tuple[Compared, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    numbers: str = ""
+    plainly: str = ""
+    """These three as an ``Answer`` has them."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,14 @@ class Answer:
     """Over all statements; ``None``: it cannot be decided, or a claim says it."""
     compared: tuple[Compared, ...] = ()
     """Every comparison with a baseline."""
+    findings: tuple[Finding, ...] = ()
+    """The comparisons behind it, where it rests on single ones."""
+    numbers: str = ""
+    """Effect and chance in a few words, where it rests on many."""
+    plainly: str = ""
+    """What the first screen says in the place of verdict and statement, where these would read backwards."""
+    link: str = ""
+    """Page with its comparisons, from the report's folder."""
 
 
 def decided(asked: Sequence[Asked], count: int = len(STATEMENTS)) -> list[Answer]:
@@ -57,10 +69,12 @@ def decided(asked: Sequence[Asked], count: int = len(STATEMENTS)) -> list[Answer
 
 def _decided(asked: Asked, corrected: float, count: int) -> Answer:
     if asked.p is None:
-        return Answer(asked.statement, asked.otherwise, asked.text, compared=asked.compared)
+        return Answer(
+            asked.statement, asked.otherwise, asked.text, None, asked.compared, asked.findings, plainly=asked.plainly
+        )
     p = max(corrected, asked.of_claim or 0.0)
     verdict = Verdict(asked.leaning, asked.otherwise.scale) if p < STATEMENTS_LEVEL else asked.otherwise
     text = f"{asked.text} Corrected over the {count} statements: p {chance_text(p, at_most=asked.at_most)}."
     if asked.of_claim is not None:
         text = text[:-1] + ", not below that of the same comparison in a claim."
-    return Answer(asked.statement, verdict, text, p, asked.compared)
+    return Answer(asked.statement, verdict, text, p, asked.compared, asked.findings, asked.numbers, asked.plainly)

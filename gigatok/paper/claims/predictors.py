@@ -37,4 +37,6 @@ def best_predictor(found: Sequence[Prediction], scale: Scale) -> Asked:
         return Asked(statement=PREDICTED.text, text=text, otherwise=Verdict("undecided", scale, ONE_TRAINING))
     _, one, p = min(known, key=lambda each: each[2])
     otherwise = Verdict("no clear difference", scale)
-    return Asked(statement=PREDICTED.text, text=text, otherwise=otherwise, p=p, at_most=one.at_most)
+    first, closest, _ = known[0]
+    numbers = f"{first.label}, r {closest.r:+.2f} over {closest.pairs} tokenizers" if sure else ""
+    return Asked(statement=PREDICTED.text, text=text, otherwise=otherwise, p=p, at_most=one.at_most, numbers=numbers)

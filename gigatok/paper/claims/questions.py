@@ -42,10 +42,9 @@ def answers(
 
 
 def quoted(claim: CheckedClaim) -> Answer:
-    """A checked claim in the words of the ledger."""
-    parts = [f"{finding.verdict}: {finding.text}" for finding in claim.findings if finding.effect is not None]
-    numbers = f" {'; '.join(parts)}." if parts else ""
-    return Answer(claim.claim.text, claim.verdict, f"{on_side(claim)[0].upper()}{on_side(claim)[1:]}.{numbers}")
+    """A checked claim; its comparisons stand on its own page, and are not repeated here."""
+    text, page = f"{on_side(claim)[0].upper()}{on_side(claim)[1:]}.", f"claims/{claim.claim.key}.html"
+    return Answer(claim.claim.text, claim.verdict, text, findings=claim.findings, link=page)
 
 
 def beats_floors(rows: Sequence[ScalingRow], scale: Scale) -> Asked:
@@ -57,9 +56,10 @@ def beats_floors(rows: Sequence[ScalingRow], scale: Scale) -> Asked:
     if not lost:
         names = _and(sorted({each.baseline for each in found}))
         text = f"All {len(found)} comparisons with {names} are won{_unsure(found, 'them')}."
-    else:
-        text = f"{len(lost)} of {len(found)} comparisons lost{_unsure(found, 'the others')}. {losses(found)}"
-    return _together(FLOORS, found, text, scale)
+        return _together(FLOORS, found, text, scale)
+    text = f"{len(lost)} of {len(found)} comparisons lost{_unsure(found, 'the others')}. {losses(found)}"
+    plainly = f"Trivial baselines win {len(lost)} of {len(found)} comparisons."
+    return _together(FLOORS, found, text, scale, plainly)
 
 
 def beats_kmeans(rows: Sequence[ScalingRow], scale: Scale) -> Asked:
@@ -70,12 +70,16 @@ def beats_kmeans(rows: Sequence[ScalingRow], scale: Scale) -> Asked:
     lost = [each for each in found if not each.wins]
     if not lost:
         text = f"In all {len(found)} comparisons the trained tokenizer is better{_unsure(found, 'them')}."
-    elif len(lost) == len(found):
+        return _together(KMEANS, found, text, scale)
+    if len(lost) == len(found):
         text = f"k-means still wins all {len(lost)} comparisons{_unsure(found, '')}. {losses(found)}"
     else:
         how = f"{len(lost)} of {len(found)} comparisons{_unsure(found, 'the others')}"
         text = f"k-means still wins {how}. {losses(found)}"
-    return _together(KMEANS, found, text, scale)
+    plainly = (
+        f"K-means over patches at the same rate wins {len(lost)} of {len(found)} comparisons with trained tokenizers."
+    )
+    return _together(KMEANS, found, text, scale, plainly)
 
 
 def trend(statement: Statement, rows: Sequence[ScalingRow], scale: Scale, findings: Sequence[Finding] = ()) -> Asked:
@@ -103,6 +107,7 @@ def trend(statement: Statement, rows: Sequence[ScalingRow], scale: Scale, findin
         leaning="confirmed" if (finding.effect or 0.0) < 0 else "contradicted",
         p=finding.p,
         of_claim=_in_claims(contrast, findings),
+        findings=(finding,),
     )
 
 
@@ -121,7 +126,7 @@ def _not_run(statement: Statement, text: str, scale: Scale) -> Asked:
     return Asked(statement=statement.text, text=text, otherwise=Verdict("not run", scale))
 
 
-def _together(statement: Statement, found: Sequence[Compared], text: str, scale: Scale) -> Asked:
+def _together(statement: Statement, found: Sequence[Compared], text: str, scale: Scale, plainly: str = "") -> Asked:
     """All must be won beyond chance; one that is lost beyond chance contradicts."""
     lost = [each.corrected_p for each in found if not each.wins and each.corrected_p is not None]
     reasons = dict.fromkeys(each.reason for each in found if each.reason)
@@ -134,6 +139,8 @@ def _together(statement: Statement, found: Sequence[Compared], text: str, scale:
         leaning="contradicted" if lost else "confirmed",
         p=min(lost) if lost else None if reasons else max(won),
         compared=tuple(found),
+        numbers="" if lost or plainly else f"All {len(found)} comparisons are won, each beyond chance",
+        plainly=plainly,
     )
 
 

@@ -153,12 +153,23 @@ def test_half_a_metric_is_no_contest(runs, metric):
     assert beats_floors(rows(runs), "proxy").text.startswith("All 36 comparisons")
 
 
-def test_dilemma_and_cure_are_the_checked_claims(trained):
+def test_dilemma_and_cure_are_the_checked_claims_and_lead_to_their_pages(trained):
     found = {each.statement: each for each in said(*trained)}
     for claim in check_claims(Results(*trained))[:2]:
         quoted = found[claim.claim.text]
-        assert quoted.verdict == claim.verdict
-        assert all(finding.text in quoted.text for finding in claim.findings)
+        assert (quoted.verdict, quoted.findings) == (claim.verdict, claim.findings)
+        assert quoted.link == f"claims/{claim.claim.key}.html"
+        assert quoted.text.endswith("on the paper's side.")  # the comparisons are not repeated
+
+
+def test_lost_contests_are_told_plainly(trained):
+    runs, params = trained
+    answer = beats_kmeans(rows(runs, params), "proxy")
+    assert answer.text.startswith("k-means still wins all 18 comparisons.")
+    assert answer.plainly == (
+        "K-means over patches at the same rate wins 18 of 18 comparisons with trained tokenizers."
+    )
+    assert (beats_floors(rows(runs, params), "proxy").plainly) == ""
 
 
 def test_generation_is_judged_by_the_papers_guided_gfid(runs):
