@@ -14,6 +14,7 @@ from gigatok.paper.report.claims.evidence import look
 from gigatok.paper.report.summary.costs import Spent, all_needs, hours, planned_gpu_hours, replication
 from gigatok.paper.results.departures import differences
 from gigatok.paper.results.metrics import PAPER_GFID, find_metric, full_name
+from gigatok.paper.results.predictors import recipes
 from gigatok.paper.tables.scaling import is_incomplete
 from gigatok.paper.tables.scaling_rows import ScalingRow
 from gigatok.paper.text import compact
@@ -81,8 +82,9 @@ def what_was_run(rows: Sequence[ScalingRow], params: Params) -> str:
     counts = [len(params.tokenizers[row.tokenizer].seeds) or 1 for row in rows if row.tokenizer in params.tokenizers]
     low, high = min(counts, default=1), max(counts, default=1)
     often = "once" if high == 1 else f"with {high} seeds" if low == high else f"with {low} to {high} seeds"
-    more = len(params.tokenizers) - len(rows)
-    beside = f" The settings hold {more} further trainings for ablations and repeats." if more > 0 else ""
+    shown = {row.tokenizer for row in rows}
+    more = sum(name not in shown for name in recipes(params))
+    beside = f" The settings hold {more} further recipe{'s' * (more > 1)} for ablations." if more else ""
     return (
         f"{done} of {len(rows)} tokenizers of the scaling series were run with their generators{span}; each recipe "
         f"was trained {often}.{beside}"

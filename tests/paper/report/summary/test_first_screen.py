@@ -74,7 +74,14 @@ def test_ablations_of_the_full_suite_are_counted(tmp_path: Path) -> None:
     params = full_params()
     rows = series_rows(Results(tmp_path, params))
     more = len(params.tokenizers) - len(rows)
-    assert f"The settings hold {more} further trainings" in what_was_run(rows, params)
+    assert f"The settings hold {more} further recipes for ablations." in what_was_run(rows, params)
+
+
+def test_repeats_are_no_further_recipes(tmp_path: Path) -> None:
+    params = write_trainings(tmp_path, [0.0, 0.5, 1.2])
+    assert len(params.tokenizers) == 27
+    text = what_was_run(series_rows(Results(tmp_path, params)), params)
+    assert text.endswith("each recipe was trained with 3 seeds.")
 
 
 def test_every_claim_is_found_or_not_found(tmp_path: Path) -> None:
