@@ -36,7 +36,7 @@ from gigatok.paper.report.page_figures import (
 )
 from gigatok.paper.report.paper_section import paper_context
 from gigatok.paper.report.scaling_section import scaling_values
-from gigatok.paper.report.summary.first_screen import first_screen, scale_sentence, verdict_counts
+from gigatok.paper.report.summary.first_screen import decides_nothing, first_screen, scale_sentence, verdict_counts
 from gigatok.paper.report.templating import render
 from gigatok.paper.results.departures import aids, differences
 from gigatok.paper.tables.scaling_files import HOW_TO_READ
@@ -148,12 +148,20 @@ def _common(page: Page, notes: Footnotes) -> dict[str, Any]:
         "dirty": _dirty(page),
         "first": first_screen(page.rows, page.params, page.paper.claims, page.statements, page.spent),
         "others": page.others,
+        "decides_nothing": decides_nothing(page.rows, page.paper.claims, page.statements),
+        "repeated_reports": [each for each in page.others if each.trainings > 1],
         "studies": [(each.link, study(notes, each)) for each in page.studies],
         "headline": shown,
         "counts": verdict_counts(page.paper.claims),
         "claims": [each.values for each in page.paper.claim_pages],
         "statements": [
-            {"statement": each.statement, "verdict": str(each.verdict), "look": look(each.verdict), "text": each.text}
+            {
+                "statement": each.statement,
+                "verdict": str(each.verdict),
+                "look": look(each.verdict),
+                "text": each.text,
+                "link": each.link,
+            }
             for each in page.statements
         ],
         "scaling": scaling,

@@ -115,6 +115,17 @@ def test_both_say_scale_floors_protocol_help_and_licences(report, name):
         assert part in text
 
 
+def test_a_report_of_single_trainings_says_first_that_it_decides_nothing(report):
+    lines = (report / "README.md").read_text().splitlines()
+    assert lines[2].startswith("**This report decides nothing: each recipe was trained once")
+    assert "This report decides nothing" in (report / "index.html").read_text()
+
+
+def test_commands_of_a_claims_runs_stand_on_its_page_alone(report):
+    assert "gigatok-bench repro evaluate_" not in (report / "README.md").read_text()
+    assert "gigatok-bench repro evaluate_tokenizer@B-L-no-sem" in (report / "claims" / "dilemma.html").read_text()
+
+
 def test_nothing_run_gives_commands_and_no_numbers_under_an_escaped_title(tmp_path):
     build_report(tmp_path / "runs", fake_params(report={"title": "<script>alert(1)</script>"}), tmp_path / "out")
     text = (tmp_path / "out" / "README.md").read_text()

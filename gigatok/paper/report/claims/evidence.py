@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gigatok.paper.claims.comparisons import Contrast
-from gigatok.paper.claims.judge import Finding, is_unseen, unseen
-from gigatok.paper.claims.verdict import Verdict
+from gigatok.paper.claims.judge import Finding, chance_text, is_unseen, unseen
+from gigatok.paper.claims.verdict import Outcome, Verdict
 from gigatok.paper.results.metric import Metric
 from gigatok.paper.results.metrics import find_metric
 from gigatok.paper.results.reader import Results
 from gigatok.paper.results.trainings import read_trainings
 
 NONE = "-"
+_TOLD = 3
+"""Comparisons of a claim that the first screen tells, at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +58,29 @@ def comparison_text(contrast: object) -> str:
     column = find_metric(contrast.metric)
     how = "lower" if contrast.direction == "<" else "higher"
     return f"{column.label if column else contrast.metric} of {contrast.left} is {how} than that of {contrast.right}"
+
+
+def deciding_numbers(findings: Sequence[Finding], outcome: Outcome) -> str:
+    """Effect and chance of the comparisons that made a verdict: ``rFID, XL-XXL minus S-S: -73.8 (p 0.014)``.
+
+    Args:
+        outcome: of the whole; of a contradicted claim the comparisons that contradict it are told
+    """
+    told = [_told(each) for each in findings if each.verdict.outcome == outcome and each.effect is not None]
+    more = f"; {len(told) - _TOLD} more on its page" if len(told) > _TOLD else ""
+    return f"{'; '.join(told[:_TOLD])}{more}"
+
+
+def _told(finding: Finding) -> str:
+    contrast = finding.contrast
+    p = finding.p if finding.corrected_p is None else finding.corrected_p
+    corrected = "corrected " if p != finding.p else ""
+    chance = f" ({corrected}p {chance_text(p, at_most=finding.at_most)})" if p is not None else ""
+    if not isinstance(contrast, Contrast):
+        return f"r {finding.effect:+.2f}{chance}"
+    column = find_metric(contrast.metric)
+    label = column.label if column else contrast.metric
+    return f"{label}, {contrast.left} minus {contrast.right}: {_signed(finding.effect, column)}{chance}"
 
 
 def _row(finding: Finding, results: Results) -> Evidence:

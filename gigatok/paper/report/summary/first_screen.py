@@ -8,12 +8,13 @@ from typing import NamedTuple
 
 from gigatok.config import Params
 from gigatok.paper.claims.answer import Answer
+from gigatok.paper.claims.judge import chance_text
 from gigatok.paper.claims.ledger import CheckedClaim
-from gigatok.paper.claims.verdict import ONE_TRAINING, Outcome
-from gigatok.paper.report.claims.evidence import look
+from gigatok.paper.claims.verdict import ONE_TRAINING, Outcome, Verdict
+from gigatok.paper.report.claims.evidence import deciding_numbers, look
 from gigatok.paper.report.summary.costs import Spent, all_needs, hours, planned_gpu_hours, replication
 from gigatok.paper.results.departures import differences
-from gigatok.paper.results.metrics import PAPER_GFID, find_metric, full_name
+from gigatok.paper.results.metrics import PAPER_GFID, find_metric, full_name, owner
 from gigatok.paper.results.predictors import recipes
 from gigatok.paper.tables.scaling import is_incomplete
 from gigatok.paper.tables.scaling_rows import ScalingRow
@@ -21,6 +22,10 @@ from gigatok.paper.text import compact
 
 _FIRST: tuple[Outcome, ...] = ("contradicted", "confirmed", "no clear difference", "undecided", "not run")
 """Which claim a reader with one minute should open: the first that was decided."""
+
+
+BEST = ("rfid", "gfid", PAPER_GFID)
+"""Metrics of which the best tokenizer is named."""
 
 
 class Said(NamedTuple):
@@ -34,6 +39,8 @@ class Said(NamedTuple):
     """What a test decided, shown before the sentence."""
     look: str = ""
     """Style of the outcome."""
+    numbers: str = ""
+    """Effect and chance behind the outcome."""
 
 
 class Block(NamedTuple):
@@ -54,7 +61,7 @@ def first_screen(
     return [
         Block("What was run", (Said(what_was_run(rows, params)),)),
         Block("What was found", tuple(found(rows, claims, statements))),
-        Block("What was not found", tuple(not_found(claims))),
+        Block("What was not found", tuple(not_found(claims, rows))),
         Block("What it cost", (Said(cost(spent)),)),
         Block("Look at next", tuple(look_next(claims, params))),
     ]
@@ -92,17 +99,65 @@ def what_was_run(rows: Sequence[ScalingRow], params: Params) -> str:
 
 
 def found(rows: Sequence[ScalingRow], claims: Sequence[CheckedClaim], statements: Sequence[Answer]) -> list[Said]:
-    """Everything that a test decided, then the best scores beside a trivial baseline."""
-    links = {each.claim.text: f"claims/{each.claim.key}.html" for each in claims}
-    decided = [(each.claim.text, each.verdict) for each in claims]
-    decided += [(each.statement, each.verdict) for each in statements if each.statement not in links]
+    """Everything that a test decided, with its numbers, then the best means over trainings beside their baselines."""
+    quoted = {each.claim.text for each in claims}
     said = [
-        Said(_short(text), links.get(text, "#statements"), outcome=verdict.outcome, look=look(verdict))
-        for text, verdict in decided
-        if verdict.outcome in ("confirmed", "contradicted")
+        Said(
+            _short(each.claim.text),
+            f"claims/{each.claim.key}.html",
+            outcome=each.verdict.outcome,
+            look=look(each.verdict),
+            numbers=deciding_numbers(each.findings, each.verdict.outcome),
+        )
+        for each in claims
+        if _is_decided(each.verdict)
     ]
-    said += [Said(text) for key in ("rfid", PAPER_GFID) if (text := best_sentence(rows, key))]
-    return said or [Said("Nothing yet: no run has scores.")]
+    said += [_stated(each) for each in statements if each.statement not in quoted and _is_decided(each.verdict)]
+    said += [Said(text) for key in BEST if _is_repeated(rows, key) and (text := best_sentence(rows, key))]
+    if said:
+        return said
+    if not any(row.metrics for row in rows):
+        return [Said("Nothing yet: no run has scores.")]
+    once = "each recipe was trained once, and one training decides nothing"
+    why = once if trained_once(rows) else "no claim and no statement was decided"
+    return [Said(f"Nothing: {why}.")]
+
+
+def decides_nothing(rows: Sequence[ScalingRow], claims: Sequence[CheckedClaim], statements: Sequence[Answer]) -> bool:
+    """Whether the report is one of single trainings, whose numbers no test has judged."""
+    verdicts = [*(each.verdict for each in claims), *(each.verdict for each in statements)]
+    return any(row.metrics for row in rows) and trained_once(rows) and not any(map(_is_decided, verdicts))
+
+
+def trained_once(rows: Sequence[ScalingRow]) -> bool:
+    """Whether there is one training of every recipe."""
+    return not any(run.repeats for row in rows for run in (row.tokenizer_run, row.generator_run))
+
+
+def _is_decided(verdict: Verdict) -> bool:
+    return verdict.outcome in ("confirmed", "contradicted")
+
+
+def _stated(answer: Answer) -> Said:
+    if answer.plainly:
+        return Said(answer.plainly, "#statements")
+    outcome = answer.verdict.outcome
+    told = [deciding_numbers([each], each.verdict.outcome) for each in answer.findings]
+    numbers = answer.numbers or "; ".join(filter(None, told))
+    if answer.corrected_p is not None:
+        chance = f"p {chance_text(answer.corrected_p)} over all statements"
+        numbers = f"{numbers}; {chance}" if numbers else chance
+    return Said(_short(answer.statement), "#statements", outcome=outcome, look=look(answer.verdict), numbers=numbers)
+
+
+def _is_repeated(rows: Sequence[ScalingRow], key: str) -> bool:
+    """Whether every score of a column is a mean over trainings."""
+    run = [row.generator_run if owner(key) == "generator" else row.tokenizer_run for row in rows if _name(row, key)]
+    return bool(run) and all(each.repeats for each in run)
+
+
+def _name(row: ScalingRow, key: str) -> str | None:
+    return full_name(row.metrics, key)
 
 
 def best_sentence(rows: Sequence[ScalingRow], key: str) -> str:
@@ -120,8 +175,8 @@ def best_sentence(rows: Sequence[ScalingRow], key: str) -> str:
     return f"{extreme} {column.label}: {best}, {column.text(value)}{known}."
 
 
-def not_found(claims: Sequence[CheckedClaim]) -> list[Said]:
-    """Claims without a decision, by reason."""
+def not_found(claims: Sequence[CheckedClaim], rows: Sequence[ScalingRow] = ()) -> list[Said]:
+    """Claims without a decision, by reason; then which single trainings scored best, which is no finding."""
     named: dict[str, list[CheckedClaim]] = {}
     for each in claims:
         one = each.verdict.outcome == "undecided" and ONE_TRAINING in each.verdict.reason
@@ -138,6 +193,8 @@ def not_found(claims: Sequence[CheckedClaim]) -> list[Said]:
         known = named.get(reason, [])
         names = ", ".join(each.claim.key for each in known)
         said += [Said(text.format(count=len(known), all=len(claims), names=names), "#claims")] if known else []
+    single = [text for key in BEST if not _is_repeated(rows, key) and (text := best_sentence(rows, key))]
+    said += [Said(f"{text} Of one training each: another one may change the order.") for text in single]
     return said or [Said("Nothing was left open: every claim was decided.")]
 
 

@@ -6,11 +6,19 @@ from pathlib import Path
 
 from fake_runs import fake_params, full_params, write_core, write_trainings
 
+from gigatok.artifacts import ScoreSheet
 from gigatok.config import Params
 from gigatok.paper.claims.ledger import check_claims
 from gigatok.paper.claims.questions import answers
 from gigatok.paper.report.summary.costs import all_needs, spent
-from gigatok.paper.report.summary.first_screen import Said, first_screen, not_found, scale_sentence, what_was_run
+from gigatok.paper.report.summary.first_screen import (
+    Said,
+    decides_nothing,
+    first_screen,
+    not_found,
+    scale_sentence,
+    what_was_run,
+)
 from gigatok.paper.results.predictors import predictions
 from gigatok.paper.results.reader import Results
 from gigatok.paper.tables.scaling_rows import series_rows
@@ -34,6 +42,10 @@ def test_what_tests_decided_comes_first_with_a_link_to_its_evidence(tmp_path: Pa
     assert "Lowest rFID: XL-XXL, 52.57 (mean image 310.0, k-means patches 48.00)." in [
         each.text for each in said["What was found"]
     ]
+    assert first.numbers.split("; ")[0].startswith("rFID, B-L-no-sem minus S-S-no-sem: -12 (corrected p ")
+    assert first.numbers.count("p ") >= 3
+    fall = next(each for each in said["What was found"] if each.text.startswith("rFID falls"))
+    assert fall.numbers.startswith("rFID, XL-XXL minus S-S: -18 (")
     (run,), (cost,) = said["What was run"], said["What it cost"]
     assert "9 of 9 tokenizers of the scaling series were run" in run.text
     assert "550K to 8M parameters; each recipe was trained with 3 seeds." in run.text
@@ -45,10 +57,17 @@ def test_what_tests_decided_comes_first_with_a_link_to_its_evidence(tmp_path: Pa
 def test_one_training_decides_nothing_and_says_what_would(tmp_path: Path) -> None:
     write_core(tmp_path)
     said = screen(fake_params(), tmp_path)
-    once, lacking = said["What was not found"]
+    once, lacking, *lowest = said["What was not found"]
     assert once.text == "Undecided, since each recipe was trained once (2 of 10 claims): dilemma, cure."
     assert lacking.text.startswith("Not run, or not all of it (8 of 10 claims)")
-    assert not any(each.outcome for each in said["What was found"])
+    (nothing,) = said["What was found"]
+    assert nothing.text == "Nothing: each recipe was trained once, and one training decides nothing."
+    assert all(each.text.endswith("Of one training each: another one may change the order.") for each in lowest)
+    assert [each.text.split(",")[0] for each in lowest] == [
+        "Lowest rFID: XL-XXL",
+        "Lowest gFID: XL-XXL",
+        "Lowest gFID",  # guided
+    ]
     assert [each.command for each in said["Look at next"] if each.command] == [
         "gigatok-bench profile nano --suite core --seeds 0,1,2 && make repro",
         "gigatok-bench profile nano --suite full && make repro",
@@ -82,6 +101,33 @@ def test_repeats_are_no_further_recipes(tmp_path: Path) -> None:
     assert len(params.tokenizers) == 27
     text = what_was_run(series_rows(Results(tmp_path, params)), params)
     assert text.endswith("each recipe was trained with 3 seeds.")
+
+
+def test_k_means_that_wins_is_told_without_a_verdict_that_reads_backwards(tmp_path: Path) -> None:
+    params = write_trainings(tmp_path, [0.0, 0.5, 1.2])
+    for path in (tmp_path / "tokenizers").iterdir():  # so that PSNR spreads over trainings, too
+        sheet = ScoreSheet.read(path / "summary.json")
+        shift = len(path.name) % 7 / 100 + ("seed2" in path.name) / 50
+        scores = [each.replace(value=each.value + shift) if each.metric == "psnr" else each for each in sheet.scores]
+        sheet.model_copy(update={"scores": tuple(scores)}).write(path / "summary.json")
+    found = {each.text: each for each in screen(params, tmp_path)["What was found"]}
+    told = found["K-means over patches at the same rate wins 18 of 18 comparisons with trained tokenizers."]
+    assert (told.outcome, told.link) == ("", "#statements")
+    assert not any(each.startswith("The trained tokenizers beat") for each in found)
+
+
+def decided_nothing(params: Params, runs: Path) -> bool:
+    results = Results(runs, params)
+    rows, claims = series_rows(results), check_claims(results)
+    return decides_nothing(rows, claims, answers(rows, params, claims, predictions(results)))
+
+
+def test_a_report_of_single_trainings_decides_nothing(tmp_path: Path) -> None:
+    assert not decided_nothing(fake_params(), tmp_path)  # nothing was run
+    write_core(tmp_path / "once")
+    assert decided_nothing(fake_params(), tmp_path / "once")
+    params = write_trainings(tmp_path / "often", [0.0, 0.5, 1.2])
+    assert not decided_nothing(params, tmp_path / "often")
 
 
 def test_every_claim_is_found_or_not_found(tmp_path: Path) -> None:
