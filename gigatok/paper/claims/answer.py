@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gigatok.paper.claims.baselines import Compared
 from gigatok.paper.claims.judge import Finding, chance_text
@@ -44,6 +44,8 @@ class Answer:
     text: str
     corrected_p: float | None = None
     """Over all statements; ``None``: it cannot be decided, or a claim says it."""
+    at_most: bool = False
+    """Whether that is an upper bound."""
     compared: tuple[Compared, ...] = ()
     """Every comparison with a baseline."""
     findings: tuple[Finding, ...] = ()
@@ -69,12 +71,23 @@ def decided(asked: Sequence[Asked], count: int = len(STATEMENTS)) -> list[Answer
 
 def _decided(asked: Asked, corrected: float, count: int) -> Answer:
     if asked.p is None:
-        return Answer(
-            asked.statement, asked.otherwise, asked.text, None, asked.compared, asked.findings, plainly=asked.plainly
-        )
+        return _answer(asked)
     p = max(corrected, asked.of_claim or 0.0)
     verdict = Verdict(asked.leaning, asked.otherwise.scale) if p < STATEMENTS_LEVEL else asked.otherwise
     text = f"{asked.text} Corrected over the {count} statements: p {chance_text(p, at_most=asked.at_most)}."
     if asked.of_claim is not None:
         text = text[:-1] + ", not below that of the same comparison in a claim."
-    return Answer(asked.statement, verdict, text, p, asked.compared, asked.findings, asked.numbers, asked.plainly)
+    return replace(_answer(asked), verdict=verdict, text=text, corrected_p=p, numbers=asked.numbers)
+
+
+def _answer(asked: Asked) -> Answer:
+    """What is known before the decision."""
+    return Answer(
+        statement=asked.statement,
+        verdict=asked.otherwise,
+        text=asked.text,
+        at_most=asked.at_most,
+        compared=asked.compared,
+        findings=asked.findings,
+        plainly=asked.plainly,
+    )

@@ -104,8 +104,9 @@ def _meaning(entry: CheckedClaim) -> str:
     blind = sum(map(is_unseen, unclear))
     if verdict.outcome != "no clear difference" or not blind:
         return _MEANING.get(verdict.outcome, "")
-    some = f"{blind} of the {len(unclear)} that do not" if len(unclear) > 1 else "It"
-    return f"{_MEANING[verdict.outcome]} {some} could not have shown one as large as the ladder's."
+    which = f"{blind} of the {len(unclear)} without one" if len(unclear) > 1 else "That one"
+    ends = "as large as that between the smallest and the largest tokenizer"
+    return f"{_MEANING[verdict.outcome]} {which} could not have shown a difference {ends}."
 
 
 def _strictness(claim: Claim) -> str:

@@ -61,7 +61,7 @@ def first_screen(
     return [
         Block("What was run", (Said(what_was_run(rows, params)),)),
         Block("What was found", tuple(found(rows, claims, statements))),
-        Block("What was not found", tuple(not_found(claims, rows))),
+        Block("What was not found", tuple(not_found(claims, rows, statements))),
         Block("What it cost", (Said(cost(spent)),)),
         Block("Look at next", tuple(look_next(claims, params))),
     ]
@@ -141,11 +141,13 @@ def _is_decided(verdict: Verdict) -> bool:
 def _stated(answer: Answer) -> Said:
     if answer.plainly:
         return Said(answer.plainly, "#statements")
+    if answer.verdict.outcome == "no clear difference":
+        return Said(f"Tested, without a clear difference: {answer.statement} {answer.text}", "#statements")
     outcome = answer.verdict.outcome
     told = [deciding_numbers([each], each.verdict.outcome) for each in answer.findings]
     numbers = answer.numbers or "; ".join(filter(None, told))
     if answer.corrected_p is not None:
-        chance = f"p {chance_text(answer.corrected_p)} over all statements"
+        chance = f"p {chance_text(answer.corrected_p, at_most=answer.at_most)} over all statements"
         numbers = f"{numbers}; {chance}" if numbers else chance
     return Said(_short(answer.statement), "#statements", outcome=outcome, look=look(answer.verdict), numbers=numbers)
 
@@ -175,8 +177,10 @@ def best_sentence(rows: Sequence[ScalingRow], key: str) -> str:
     return f"{extreme} {column.label}: {best}, {column.text(value)}{known}."
 
 
-def not_found(claims: Sequence[CheckedClaim], rows: Sequence[ScalingRow] = ()) -> list[Said]:
-    """Claims without a decision, by reason; then which single trainings scored best, which is no finding."""
+def not_found(
+    claims: Sequence[CheckedClaim], rows: Sequence[ScalingRow] = (), statements: Sequence[Answer] = ()
+) -> list[Said]:
+    """Claims without a decision, by reason; statements that chance may explain; which single trainings scored best."""
     named: dict[str, list[CheckedClaim]] = {}
     for each in claims:
         one = each.verdict.outcome == "undecided" and ONE_TRAINING in each.verdict.reason
@@ -193,6 +197,9 @@ def not_found(claims: Sequence[CheckedClaim], rows: Sequence[ScalingRow] = ()) -
         known = named.get(reason, [])
         names = ", ".join(each.claim.key for each in known)
         said += [Said(text.format(count=len(known), all=len(claims), names=names), "#claims")] if known else []
+    quoted = {each.claim.text for each in claims}
+    unclear = [each for each in statements if each.verdict.outcome == "no clear difference"]
+    said += [_stated(each) for each in unclear if each.statement not in quoted]
     single = [text for key in BEST if not _is_repeated(rows, key) and (text := best_sentence(rows, key))]
     said += [Said(f"{text} Of one training each: another one may change the order.") for text in single]
     return said or [Said("Nothing was left open: every claim was decided.")]
