@@ -131,6 +131,7 @@ def _together(statement: Statement, found: Sequence[Compared], text: str, scale:
     lost = [each.corrected_p for each in found if not each.wins and each.corrected_p is not None]
     reasons = dict.fromkeys(each.reason for each in found if each.reason)
     otherwise = Verdict("undecided", scale, "; ".join(reasons)) if reasons else Verdict("no clear difference", scale)
+    sure = sum(each.sure for each in found)
     won = [each.corrected_p for each in found if each.corrected_p is not None]
     return Asked(
         statement=statement.text,
@@ -139,7 +140,7 @@ def _together(statement: Statement, found: Sequence[Compared], text: str, scale:
         leaning="contradicted" if lost else "confirmed",
         p=min(lost) if lost else None if reasons else max(won),
         compared=tuple(found),
-        numbers="" if lost or plainly else f"All {len(found)} comparisons are won, each beyond chance",
+        numbers="" if lost or plainly else f"All {len(found)} comparisons are won, {sure} beyond chance among them",
         plainly=plainly,
     )
 
@@ -153,7 +154,7 @@ def _unsure(found: Sequence[Compared], which: str) -> str:
         all_lost = sum(not each.wins for each in found)
         said = [f"{won} of {len(found) - all_lost} won"] if len(found) > all_lost else []
         said += [f"{lost} of {all_lost} lost"] if all_lost else []
-        parts.append(f"beyond chance: {' and '.join(said)}")
+        parts.append(f"beyond chance among them: {' and '.join(said)}")
     close = sum(each.wins and each.inside for each in found)
     parts += [f"in {close} of {which} the interval holds the baseline's value"] if close else []
     return "".join(f"; {each}" for each in parts)

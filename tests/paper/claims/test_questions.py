@@ -102,7 +102,7 @@ def test_comparisons_beyond_chance_are_counted_and_have_their_test(tmp_path):
     assert rfid.smallest_detectable > 250
     assert rfid.corrected_p >= rfid.found.p
     sure = sum(each.sure for each in compared)
-    assert f"; beyond chance: {sure} of 36 won" in beats_floors(rows(tmp_path, params), "proxy").text
+    assert f"; beyond chance among them: {sure} of 36 won" in beats_floors(rows(tmp_path, params), "proxy").text
 
 
 def test_a_lost_floor_is_named_with_both_numbers(runs):
@@ -165,7 +165,7 @@ def test_dilemma_and_cure_are_the_checked_claims_and_lead_to_their_pages(trained
 def test_lost_contests_are_told_plainly(trained):
     runs, params = trained
     answer = beats_kmeans(rows(runs, params), "proxy")
-    assert answer.text.startswith("k-means still wins all 18 comparisons; beyond chance: ")
+    assert answer.text.startswith("k-means still wins all 18 comparisons; beyond chance among them: ")
     assert answer.plainly == (
         "K-means over patches at the same rate wins 18 of 18 comparisons with trained tokenizers."
     )
@@ -208,7 +208,7 @@ def test_statements_are_corrected_together():
         "confirmed", "no clear difference", "no clear difference", "contradicted", "no clear difference",
     ]  # fmt: skip
     assert [each.corrected_p for each in found] == pytest.approx([0.045, 0.06, None, 0.045, 1.0])
-    assert found[0].text == "Numbers. Corrected over the 5 statements: p 0.045."
+    assert found[0].text == "Numbers. Corrected over the 5 statements as well: p 0.045."
     assert decided([asked(0.02)])[0].verdict.outcome == "no clear difference"  # what could not be asked counts too
 
 

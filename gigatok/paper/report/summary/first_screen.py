@@ -141,14 +141,14 @@ def _is_decided(verdict: Verdict) -> bool:
 def _stated(answer: Answer) -> Said:
     if answer.plainly:
         return Said(answer.plainly, "#statements")
-    if answer.verdict.outcome == "no clear difference":
-        return Said(f"Tested, without a clear difference: {answer.statement} {answer.text}", "#statements")
     outcome = answer.verdict.outcome
     told = [deciding_numbers([each], each.verdict.outcome) for each in answer.findings]
     numbers = answer.numbers or "; ".join(filter(None, told))
     if answer.corrected_p is not None:
         chance = f"p {chance_text(answer.corrected_p, at_most=answer.at_most)} over all statements"
         numbers = f"{numbers}; {chance}" if numbers else chance
+    if outcome == "no clear difference":
+        return Said(f"Tested, without a clear difference: {_short(answer.statement)}", "#statements", numbers=numbers)
     return Said(_short(answer.statement), "#statements", outcome=outcome, look=look(answer.verdict), numbers=numbers)
 
 
