@@ -127,5 +127,7 @@ def _gpus(run: Run, params: Params) -> int:
     if params.base.device == "cpu":
         return 0
     seen = {match[1] for point in read_journal(run.folder / SYSTEM_JOURNAL) if (match := _GPU_SEEN.match(point.name))}
-    launch = params.tokenizer_launch(run.name) if run.kind == "tokenizer" else params.generator_launch(run.name)
+    launch = params.launch  # of a run that these settings do not have, such as one of another suite
+    if run.name in (params.tokenizers if run.kind == "tokenizer" else params.generators):
+        launch = params.tokenizer_launch(run.name) if run.kind == "tokenizer" else params.generator_launch(run.name)
     return min(len(seen), launch.processes if launch.processes != "auto" else len(seen)) * launch.nodes

@@ -72,6 +72,16 @@ def test_gpu_time_is_known_from_the_machines_journal(tmp_path: Path) -> None:
     assert on_cpu.gpu_hours == 0
 
 
+def test_runs_of_another_suite_that_are_there_count_too(tmp_path: Path) -> None:
+    """The report of suite core beside runs of suite full: claims need runs that its settings do not have."""
+    params = fake_params().replace(base={**fake_params().base.model_dump(), "device": "auto"})
+    write_core(tmp_path)
+    name = next(iter(params.tokenizers))
+    fewer = params.replace(tokenizers={}, generators={})
+    needs = [("tokenizer", name)]
+    assert spent(Results(tmp_path, fewer), needs) == spent(Results(tmp_path, params), needs)
+
+
 def test_a_generator_needs_its_tokenizer_and_a_mean_all_its_seeds(tmp_path: Path) -> None:
     params = full_params()
     large = with_ar_model("S-S", "GPT-XL")
