@@ -12,10 +12,10 @@ from gigatok.paper.tables.scaling_rows import ScalingRow
 from gigatok.paper.text import NOT_RUN, compact, markdown_table
 
 NONE = "-"
-LEAD = ("Tokenizer", "Params")
+LEAD = ("Size", "Tokenizer", "Params")
 FURTHER_LEAD = ("Size", "Tokenizer")
 FIRST = ("rfid", "gfid", PAPER_GFID, "psnr", "ar_val_loss", "linear_probe_accuracy")
-"""Columns of the first view, behind ``LEAD``: eight in all. gFID stands without guidance first, with it beside."""
+"""Columns of the first view, behind ``LEAD``: nine in all. gFID stands without guidance first, with it beside."""
 _AT_A_TIME = 6
 """Columns of each further table, behind ``FURTHER_LEAD``: eight in all."""
 

@@ -29,10 +29,12 @@ def test_markdown_has_a_row_a_rung_and_says_which_scale(rows):
     text = scaling_markdown(rows, fake_params())
     lines = text.splitlines()
     assert "not comparable with the paper" in lines[0]
-    assert lines[2].startswith("| Tokenizer | Params | rFID ↓ | gFID ↓ | gFID, guided ↓ |")
-    assert lines[4].startswith("| **With semantic regularization** |")
-    assert lines[5].startswith("| S-S | 550K | 70.00 [68.60, 71.40] | 120.0 [117.6, 122.4] | 116.0 [113.7, 118.3] |")
-    assert lines[6].startswith("| XL-XXL | 8M | **52.00** [50.96, 53.04] | **95.00** [")
+    assert lines[2].startswith("| Size | Tokenizer | Params | rFID ↓ | gFID ↓ | gFID, guided ↓ |")
+    assert lines[4].startswith("|  | **With semantic regularization** |")
+    assert lines[5].startswith(
+        "| s | S-S | 550K | 70.00 [68.60, 71.40] | 120.0 [117.6, 122.4] | 116.0 [113.7, 118.3] |"
+    )
+    assert lines[6].startswith("| 3b | XL-XXL | 8M | **52.00** [50.96, 53.04] | **95.00** [")
 
 
 def test_rough_values_and_few_images_are_said(tmp_path):

@@ -24,6 +24,8 @@ _FIRST: tuple[Outcome, ...] = ("contradicted", "confirmed", "no clear difference
 """Which claim a reader with one minute should open: the first that was decided."""
 
 
+_DECIDED: tuple[Outcome, ...] = ("confirmed", "contradicted")
+
 BEST = ("rfid", "gfid", PAPER_GFID)
 """Metrics of which the best tokenizer is named."""
 
@@ -112,6 +114,7 @@ def found(rows: Sequence[ScalingRow], claims: Sequence[CheckedClaim], statements
         for each in claims
         if _is_decided(each.verdict)
     ]
+    said += [part for each in claims if not _is_decided(each.verdict) for part in _in_part(each)]
     said += [_stated(each) for each in statements if each.statement not in quoted and _is_decided(each.verdict)]
     said += [Said(text) for key in BEST if _is_repeated(rows, key) and (text := best_sentence(rows, key))]
     if said:
@@ -135,7 +138,19 @@ def trained_once(rows: Sequence[ScalingRow]) -> bool:
 
 
 def _is_decided(verdict: Verdict) -> bool:
-    return verdict.outcome in ("confirmed", "contradicted")
+    return verdict.outcome in _DECIDED
+
+
+def _in_part(claim: CheckedClaim) -> list[Said]:
+    """Comparisons that were decided although the claim as a whole was not."""
+    said = []
+    for outcome in _DECIDED:
+        count = sum(each.verdict.outcome == outcome for each in claim.findings)
+        verb = "is" if count == 1 else "are"
+        text = f"{count} of {len(claim.findings)} comparisons of the claim '{claim.claim.key}' {verb} {outcome}."
+        numbers = deciding_numbers(claim.findings, outcome)
+        said += [Said(text, f"claims/{claim.claim.key}.html", numbers=numbers)] if count else []
+    return said
 
 
 def _stated(answer: Answer) -> Said:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from fake_runs import fake_params, full_params, write_core, write_trainings
@@ -16,6 +17,7 @@ from gigatok.paper.report.summary.first_screen import (
     Said,
     decides_nothing,
     first_screen,
+    found,
     not_found,
     scale_sentence,
     what_was_run,
@@ -146,3 +148,19 @@ def test_statements_that_chance_may_explain_are_told_as_not_found(tmp_path: Path
     texts = [each.text for each in screen(params, tmp_path)["What was not found"]]
     assert any(text.startswith("Tested, without a clear difference: rFID falls from the smallest") for text in texts)
     assert not any(each.text.startswith("rFID falls") for each in screen(params, tmp_path)["What was found"])
+
+
+def test_what_is_decided_of_an_undecided_claim_is_told(tmp_path: Path) -> None:
+    """All comparisons of a claim must hold; those that do are findings of their own."""
+    params = write_trainings(tmp_path, [0.0, 0.5, 1.2])
+    results = Results(tmp_path, params)
+    rows, claims = series_rows(results), check_claims(results)
+    (whole,) = (each for each in claims if each.claim.key == "dilemma")
+    assert whole.verdict.outcome == "confirmed"
+    unclear = replace(whole.findings[0], verdict=replace(whole.verdict, outcome="no clear difference"))
+    part = replace(whole, findings=(unclear, *whole.findings[1:]), verdict=unclear.verdict)
+    (told,) = found(rows, [part], [])[:1]
+    count = len(whole.findings)
+    assert told.text == f"{count - 1} of {count} comparisons of the claim 'dilemma' are confirmed."
+    assert told.link == "claims/dilemma.html"
+    assert told.numbers.count("minus") == count - 1
