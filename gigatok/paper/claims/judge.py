@@ -44,6 +44,8 @@ class Finding:
     contrast: Contrast | Correlation
     verdict: Verdict
     text: str
+    alone: str = ""
+    """The text without the correction over the claim; empty where there is none."""
     effect: float | None = None
     """Left minus right, or the correlation."""
     interval: tuple[float, float] | None = None
@@ -214,7 +216,8 @@ def _decided(finding: Finding, corrected: float, level: float) -> Finding:
     if corrected < level:
         outcome = "confirmed" if on_the_papers_side(finding) else "contradicted"
     verdict, chance = Verdict(outcome, finding.verdict.scale), chance_text(corrected, at_most=finding.at_most)
-    found = replace(finding, verdict=verdict, corrected_p=corrected, text=f"{finding.text}; corrected p {chance}")
+    text = f"{finding.text}; corrected p {chance}"
+    found = replace(finding, verdict=verdict, corrected_p=corrected, text=text, alone=finding.text)
     return replace(found, text=f"{found.text}; {unseen(found)}") if is_unseen(found) else found
 
 

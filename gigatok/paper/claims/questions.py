@@ -102,7 +102,7 @@ def trend(statement: Statement, rows: Sequence[ScalingRow], scale: Scale, findin
     undecided = finding.verdict.outcome == "undecided"
     return Asked(
         statement=statement.text,
-        text=f"Falls at {sum(steps)} of {len(steps)} steps: {path}. {_alone(finding)}.",
+        text=f"Falls at {sum(steps)} of {len(steps)} steps: {path}. {finding.alone or finding.text}.",
         otherwise=finding.verdict if undecided else Verdict("no clear difference", scale),
         leaning="confirmed" if (finding.effect or 0.0) < 0 else "contradicted",
         p=finding.p,
@@ -115,11 +115,6 @@ def _in_claims(contrast: Contrast, findings: Sequence[Finding]) -> float | None:
     """The largest corrected p that claims have of the same comparison."""
     known = [each.corrected_p for each in findings if each.contrast == contrast and each.corrected_p is not None]
     return max(known, default=None)
-
-
-def _alone(finding: Finding) -> str:
-    """The numbers of a comparison, without a correction over it alone."""
-    return finding.text.partition("; corrected p")[0]
 
 
 def _not_run(statement: Statement, text: str, scale: Scale) -> Asked:
