@@ -55,7 +55,7 @@ class RecentCodes:
         Raises:
             ValueError: nothing was added yet.
         """
-        counts = self.counts().double()
+        counts = self.counts().cpu().double()  # Apple's GPUs have no float64
         if counts.sum() == 0:
             raise ValueError("perplexity of no indices: add() some first")
         shares = counts / counts.sum()
