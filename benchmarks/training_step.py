@@ -2,7 +2,7 @@
 
 Reconstruction, LPIPS on VGG16, adversary, entropy and alignment, as in the paper; weights are random, which changes no
 time. Ours recomputes norms (``launch.recompute: norms``). Plain is the textbook forward pass, the quantizer that keeps
-whole matrices, LPIPS as published, all losses under autocast in bf16 as in the official code, and an update tensor by
+whole matrices, LPIPS as published, all losses under autocast in bf16 as in LlamaGen, and an update tensor by
 tensor.
 """
 

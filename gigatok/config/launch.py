@@ -41,7 +41,7 @@ class LaunchSection(Section):
     recompute: Recompute = "none"
     """What is computed again in the backward pass instead of kept. ``norms``: norms and activation functions in front
     of a convolution or product, for little time; ``blocks``: all activations inside a transformer block or CNN level,
-    for about a third more time."""
+    for a sixth to a third more time."""
     compile: bool = False
     """Compile each block in training, and a generator's sampling step, with ``torch.compile``."""
     tf32: bool = False

@@ -151,7 +151,7 @@ class TokenizerRecipe:
             add("shortcut_feature", feature_loss(out.decoder_map, out.encoder_map), shortcut.feature_weight)
 
     def _perceived(self, made: Tensor, images: Tensor) -> Tensor:
-        """Mean perceptual distance. Its network runs in the forward pass's precision, as the official code's does."""
+        """Mean perceptual distance. Its network runs in the forward pass's precision, as LlamaGen's training has it."""
         assert self.perceptual is not None
         with autocast(self.device, self.section.precision):
             distances: Tensor = self.perceptual(made, images)
