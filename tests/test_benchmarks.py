@@ -84,13 +84,13 @@ def test_the_plain_loader_cuts_the_same_crops(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(loader, "IMAGES", 4)
     loader.folder.cache_clear()
-    for decoding in ("full", "reduced"):
-        case = loader.case(32, decoding)
+    for way in loader.WAYS:
+        case = loader.case(32, way)
         ours, plain = case.ours(), case.plain()
         assert ours.shape == plain.shape == (4, 3, 32, 32)
         assert case.agree(ours, plain)
         assert not case.agree(ours, 255 - plain)
-        assert torch.equal(ours, plain) == (decoding == "full")
+        assert torch.equal(ours, plain) == (way == "full")
 
 
 def test_growth_is_the_exponent_of_a_power_law() -> None:

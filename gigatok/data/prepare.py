@@ -141,7 +141,8 @@ def prepare(section: PrepareSection, base: BaseSection, out: Path, progress: Pro
         validation=_counts(kept, "validation", source.classes, packed["validation"]),
         corrupt=corrupt,
         jpeg_decoding=section.jpeg_decoding,
-        data_sha256=_with_decoding(digest, section),
+        resizing=section.resizing,
+        data_sha256=_with_pixels(digest, section),
         left_out=dict(source.left_out),
         linked=source.linked,
         traits=traits,
@@ -163,11 +164,12 @@ def _digests(path: Path) -> dict[str, str | int]:
     return {"sha256": sha256.hexdigest(), "md5": md5.hexdigest(), "bytes": size}
 
 
-def _with_decoding(digest: str, section: PrepareSection) -> str:
+def _with_pixels(digest: str, section: PrepareSection) -> str:
     """``digest``, or another where training sees other pixels of the same bytes."""
-    if section.jpeg_decoding == "full":
-        return digest
-    return hashlib.sha256(f"{digest} {section.jpeg_decoding}".encode()).hexdigest()
+    for value, usual in ((section.jpeg_decoding, "full"), (section.resizing, "pillow")):
+        if value != usual:
+            digest = hashlib.sha256(f"{digest} {value}".encode()).hexdigest()
+    return digest
 
 
 def _select(source: Source, section: PrepareSection, seed: int) -> list[_Entry]:

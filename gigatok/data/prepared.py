@@ -18,23 +18,14 @@ from pydantic import ValidationError
 
 from gigatok.config import GigatokError, Section, describe
 from gigatok.config.reading import read_json, reason
-from gigatok.config.sections import JpegDecoding
+from gigatok.config.sections import JpegDecoding, Resizing
 from gigatok.data.emoji import EmojiReader
 from gigatok.data.image_files import FileReader, files_text
-from gigatok.data.images import TRAIT_RULES, decode_reduced, decode_rgb
+from gigatok.data.images import TRAIT_RULES, decode_rgb
 from gigatok.data.parquet import ParquetReader
 from gigatok.data.shards.read import ShardReader, reader_of
 from gigatok.data.source import Reader, Split
-from gigatok.data.transforms import (
-    Pixels,
-    center_crop,
-    random_crop_flip,
-    random_side,
-    random_window,
-    random_window_of_part,
-    resize_shorter_side,
-    ten_crop,
-)
+from gigatok.data.transforms import Pixels, center_crop, ten_crop, training_crop
 
 if TYPE_CHECKING:
     import torch
@@ -93,17 +84,20 @@ class DataSummary(Section):
     or an animation (the first frame is taken)."""
     jpeg_decoding: JpegDecoding = "full"
     """As ``prepare.jpeg_decoding``; absent from the file where it is ``full``."""
+    resizing: Resizing = "pillow"
+    """As ``prepare.resizing``; absent from the file where it is ``pillow``."""
     data_sha256: str
     """Over every image's id, label, side and content (pixels where packed, else encoded bytes), and over
-    ``jpeg_decoding`` where it is not ``full``."""
+    ``jpeg_decoding`` and ``resizing`` where they are not the usual ones."""
     files: dict[str, dict[str, str | int]] = {}
     """Name of a file beside this one -> its ``sha256``, ``md5`` and ``bytes``; empty in files of earlier versions."""
 
     def as_json(self) -> dict[str, Any]:
         """The file's content."""
         values = self.model_dump()
-        if self.jpeg_decoding == "full":  # as before there was a choice: equal data have equal files
-            del values["jpeg_decoding"]
+        for name, usual in (("jpeg_decoding", "full"), ("resizing", "pillow")):
+            if values[name] == usual:  # as before there was a choice: equal data have equal files
+                del values[name]
         return values
 
     def describe(self) -> str:
@@ -132,6 +126,7 @@ class ImageSet:
         image_size: int,
         packed: Pixels | None = None,
         jpeg: JpegDecoding = "full",
+        resizing: Resizing = "pillow",
     ) -> None:
         self.ids, self.labels = ids, labels
         # As Arrow text, a million paths stay small, also when loader processes get a copy.
@@ -139,7 +134,8 @@ class ImageSet:
         self._reader = reader
         self.image_size = image_size
         self._packed = packed
-        self._jpeg = jpeg
+        self._jpeg: JpegDecoding = jpeg
+        self._resizing: Resizing = resizing
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -179,14 +175,7 @@ class ImageSet:
         data = self._reader(location)
         if seed is None:
             return center_crop(decode_rgb(data, location), self.image_size)
-        generator = np.random.default_rng(seed)
-        if self._jpeg == "full":
-            return random_crop_flip(decode_rgb(data, location), self.image_size, generator)
-        side = random_side(self.image_size, generator)
-        found = decode_reduced(data, location, side)
-        if found.box is None:
-            return random_window(np.asarray(resize_shorter_side(found.picture, side)), self.image_size, generator)
-        return random_window_of_part(found.picture, found.box, found.whole, side, self.image_size, generator)
+        return training_crop(data, location, self.image_size, np.random.default_rng(seed), self._jpeg, self._resizing)
 
     def ten_crops(self, rows: npt.NDArray[np.integer]) -> torch.Tensor:
         """uint8 ``(B, 10, 3, S, S)`` from the source images: see ``transforms.ten_crop`` for the order."""
@@ -272,6 +261,7 @@ def _image_set(root: Path, split: Split, summary: DataSummary, index: pa.Table) 
         image_size=summary.image_size,
         packed=packed,
         jpeg=summary.jpeg_decoding,
+        resizing=summary.resizing,
     )
 
 

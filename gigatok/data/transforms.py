@@ -6,10 +6,17 @@ the ``size`` in pixels. Sources: SPEC section 7; openai/guided-diffusion, ``imag
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from gigatok.config.sections import JpegDecoding, Resizing
+from gigatok.data.images import decode_reduced, decode_rgb
+
+Box = tuple[float, float, float, float]
+"""Left, top, right and bottom, in pixels."""
 Pixels = npt.NDArray[np.uint8]
 
 LARGEST_SCALE = 1.25
@@ -18,8 +25,27 @@ TEN_CROP_SCALE = 1.1
 """Shorter side before ten crops, as a multiple of the crop."""
 
 
-Box = tuple[float, float, float, float]
-"""Left, top, right and bottom, in pixels."""
+def training_crop(
+    data: bytes, location: str, size: int, generator: np.random.Generator, jpeg: JpegDecoding, resizing: Resizing
+) -> Pixels:
+    """``random_crop_flip`` of an encoded picture, its pixels got at in the way that the settings name.
+
+    Raises:
+        CorruptImageError: as ``images.decode_rgb``.
+    """
+    if jpeg == "full" and resizing == "pillow":
+        return random_crop_flip(decode_rgb(data, location), size, generator)
+    side = random_side(size, generator)
+    if jpeg == "reduced":
+        picture, whole, box = decode_reduced(data, location, side)
+    else:
+        picture, box = decode_rgb(data, location), None
+        whole = picture.size
+    if resizing == "torch":
+        return random_window_by_torch(picture, box, whole, side, size, generator)
+    if box is None:
+        return random_window(np.asarray(resize_shorter_side(picture, side)), size, generator)
+    return random_window_of_part(picture, box, whole, side, size, generator)
 
 
 def resize_shorter_side(picture: Image.Image, size: int) -> Image.Image:
@@ -77,13 +103,44 @@ def random_window_of_part(
     """
     shape = _resized(whole, side)
     top, left = _corner(shape, size, generator)
-    while min(picture.size) >= 2 * side:  # 1/8 is the least part that there is
-        half = (picture.width // 2, picture.height // 2)
-        picture, box = picture.resize(half, resample=Image.Resampling.BOX, box=box), (0.0, 0.0, *half)
+    picture, box = _halved(picture, box, side)
     x, y = box[2] / shape[0], box[3] / shape[1]
     window = (left * x, top * y, min((left + size) * x, box[2]), min((top + size) * y, box[3]))
     pixels = np.asarray(picture.resize((size, size), resample=Image.Resampling.BICUBIC, box=window))
     return _mirrored(pixels, generator)
+
+
+def random_window_by_torch(
+    picture: Image.Image, box: Box | None, whole: tuple[int, int], side: int, size: int, generator: np.random.Generator
+) -> Pixels:
+    """The same draws, resized by torch: Pillow's bicubic filter, with weights of 16 bits and vector instructions.
+
+    Of photographs one value in two hundred differs from Pillow's, by a grey level or two; more where black and white
+    pixels meet in a picture that Pillow resizes by columns first, since both clip between the two directions. Arguments
+    as ``random_window_of_part``; ``box`` is ``None`` where ``picture`` is the whole one.
+    """
+    import torch  # here: whoever only names a crop need not wait for it
+    from torch.nn.functional import interpolate
+
+    shape = _resized(whole, side)
+    top, left = _corner(shape, size, generator)
+    picture, filled = _halved(picture, box or (0.0, 0.0, *map(float, picture.size)), side)
+    planes = torch.from_numpy(np.array(picture))[None].permute(0, 3, 1, 2)  # channels last: torch is twice as fast then
+    # Of a part, the last column may hold less than a pixel of the whole, so the factor is given and not the size; a
+    # hair more, since the size is rounded down.
+    factors = (math.nextafter(shape[1] / filled[3], math.inf), math.nextafter(shape[0] / filled[2], math.inf))
+    resized = interpolate(planes, scale_factor=factors, mode="bicubic", antialias=True)[0]
+    window = resized[:, top : top + size, left : left + size].permute(1, 2, 0)
+    pixels: Pixels = (window.flip(1) if generator.random() < 0.5 else window.contiguous()).numpy()
+    return pixels
+
+
+def _halved(picture: Image.Image, box: Box, side: int) -> tuple[Image.Image, Box]:
+    """A picture, and what of it counts, while its shorter side is at least twice ``side``: 1/8 is the least part."""
+    while min(picture.size) >= 2 * side:
+        half = (picture.width // 2, picture.height // 2)
+        picture, box = picture.resize(half, resample=Image.Resampling.BOX, box=box), (0.0, 0.0, *map(float, half))
+    return picture, box
 
 
 def _corner(shape: tuple[int, int], size: int, generator: np.random.Generator) -> tuple[int, int]:

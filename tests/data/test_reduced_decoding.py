@@ -23,7 +23,11 @@ from gigatok.data.transforms import (
     random_window,
     random_window_of_part,
     resize_shorter_side,
+    training_crop,
 )
+
+NEXT = 2
+"""Grey levels by which a resized pixel may differ: a rounding after each direction."""
 
 
 def smooth(width: int, height: int) -> Image.Image:
@@ -74,9 +78,52 @@ def test_other_files_are_read_as_before(kind: str, mode: str) -> None:
         np.testing.assert_array_equal(np.asarray(found.picture), np.asarray(whole))
 
 
-def prepared(folder: Path, out: Path, decoding: str) -> ImageSet:
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    st.integers(20, 200),
+    st.integers(20, 200),
+    st.integers(8, 80),
+    st.integers(0, 99),
+    st.sampled_from(["JPEG", "PNG"]),
+    st.sampled_from(["RGB", "L"]),
+)
+def test_torch_cuts_the_same_windows_to_a_grey_level(
+    width: int, height: int, size: int, seed: int, kind: str, mode: str
+) -> None:
+    """In noise it matters which direction comes first, since pixels are clipped between the two: torch takes rows,
+    Pillow with columns in some pictures."""
+    for picture, largest, mean in ((smooth(width, height), NEXT, 0.5), (noise(seed, width, height), 40, 1.0)):
+        data = encoded(picture.convert(mode), kind)
+        pillow, torch = (
+            training_crop(data, "x", size, np.random.default_rng(seed), "full", way) for way in ("pillow", "torch")
+        )
+        assert (torch.dtype, torch.shape) == (np.uint8, (size, size, 3))
+        differences = np.abs(torch.astype(int) - pillow)
+        assert differences.max() <= largest
+        assert differences.mean() <= mean
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(st.integers(60, 300), st.integers(60, 300), st.integers(16, 60), st.integers(0, 99))
+def test_torch_resizes_parts_as_pillow_does(width: int, height: int, size: int, seed: int) -> None:
+    """A part of 1/8 that holds a quarter of a pixel more than the whole."""
+    data = encoded(smooth(width, height), "JPEG")
+    pillow, torch = (
+        training_crop(data, "x", size, np.random.default_rng(seed), "reduced", way) for way in ("pillow", "torch")
+    )
+    assert np.abs(torch.astype(int) - pillow).max() <= NEXT
+
+
+def prepared(folder: Path, out: Path, decoding: str, resizing: str = "pillow") -> ImageSet:
     """Training images of ``folder``."""
-    settings = section(folder, augmentation="crop-flip", jpeg_decoding=decoding, validation_fraction=0.2, image_size=32)
+    settings = section(
+        folder,
+        augmentation="crop-flip",
+        jpeg_decoding=decoding,
+        resizing=resizing,
+        validation_fraction=0.2,
+        image_size=32,
+    )
     prepare(settings, BASE, out)
     return PreparedData.open(out).train
 
@@ -102,10 +149,25 @@ def test_crops_are_the_same_windows_and_the_record_says_so(tmp_path: Path) -> No
     assert summaries["reduced"]["data_sha256"] != summaries["full"]["data_sha256"]
 
 
-def test_it_is_refused_where_it_has_no_effect() -> None:
+def test_resizing_is_recorded_and_makes_other_data(tmp_path: Path) -> None:
+    (tmp_path / "in" / "a").mkdir(parents=True)
+    for number in range(10):
+        (tmp_path / "in" / "a" / f"{number}.jpg").write_bytes(encoded(smooth(90 + number, 70), "JPEG"))
+    ways = {"plain": ("full", "pillow"), "torch": ("full", "torch"), "both": ("reduced", "torch")}
+    sets = {name: prepared(tmp_path / "in", tmp_path / name, *way) for name, way in ways.items()}
+    rows, seeds = np.arange(8), np.arange(8)
+    plain, torch, _ = (images.crops(rows, seeds).numpy().astype(int) for images in sets.values())
+    assert 0 < np.abs(plain - torch).max() <= NEXT
+    centre = [images.batch(rows).numpy() for images in sets.values()]
+    np.testing.assert_array_equal(centre[0], centre[1])
+    summaries = {name: json.loads((tmp_path / name / "summary.json").read_text()) for name in sets}
+    assert [summary.get("resizing") for summary in summaries.values()] == [None, "torch", "torch"]
+    assert len({summary["data_sha256"] for summary in summaries.values()}) == 3
+
+
+@pytest.mark.parametrize(("name", "value"), [("jpeg_decoding", "reduced"), ("resizing", "torch")])
+def test_it_is_refused_where_it_has_no_effect(name: str, value: str) -> None:
     values = yaml.safe_load(render("smoke"))
-    values["prepare"]["jpeg_decoding"] = "reduced"
-    with pytest.raises(
-        ConfigError, match="jpeg_decoding 'reduced' acts on the crops of augmentation 'crop-flip' alone"
-    ):
+    values["prepare"][name] = value
+    with pytest.raises(ConfigError, match=f"{name} '{value}' acts on the crops of augmentation 'crop-flip' alone"):
         parse_params(values)
