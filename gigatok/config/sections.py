@@ -56,7 +56,7 @@ class PrepareSection(Section):
     """``reduced``: training crops of ``crop-flip`` decode a JPEG at 1/2, 1/4 or 1/8 of its size where the crop is no
     larger. Faster, with pixels that differ by some grey levels (docs/performance.md): another data set to a run."""
     resizing: Resizing = "pillow"
-    """``torch``: training crops of ``crop-flip`` are resized by torch's bicubic filter, Pillow's with weights of 16 bits.
+    """``torch``: training crops of ``crop-flip`` are resized by torch's bicubic filter, Pillow's with 16-bit weights.
     Faster; one value in two hundred differs by a grey level (docs/performance.md): another data set to a run."""
     max_corrupt_share: Share = 0.001
     """Share of unreadable images above which the stage fails."""

@@ -89,7 +89,8 @@ def test_mini_is_larger_than_nano() -> None:
     assert mini.train_generator.steps > nano.train_generator.steps
     assert mini.train_tokenizer.model.cnn.channels > nano.train_tokenizer.model.cnn.channels
     for size, small in nano.train_tokenizer.model.sizes.items():
-        assert mini.train_tokenizer.model.sizes[size].width > small.width
+        assert mini.train_tokenizer.model.sizes[size].width >= small.width
+    assert mini.train_tokenizer.model.sizes["XXL"].width > nano.train_tokenizer.model.sizes["XXL"].width
 
 
 @pytest.mark.parametrize("profile", ["smoke", "nano", "mini", "paper"])
