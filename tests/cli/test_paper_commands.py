@@ -15,6 +15,7 @@ from cli_harness import Command
 from gigatok.config import parse_params
 from gigatok.evaluation.timing.times import TimingTable
 from gigatok.paper.claims.catalogue import CLAIMS
+from gigatok.paper.claims.statements import STATEMENTS
 from gigatok.pipeline.params_file import lost_settings, rendered
 from gigatok.pipeline.plan import planned_stages
 from gigatok.pipeline.runner import Graph, Stage
@@ -71,6 +72,9 @@ def test_verify_json_has_effects(command: Command, project: Path) -> None:
     assert dilemma["comparisons"][0]["smallest_detectable"] is None
     assert (dilemma["verdict"], dilemma["reason"], dilemma["verdict_scale"]) == ("undecided", "one training", "proxy")
     assert document["criteria"].startswith("Criteria: not recorded")
+    beside = document["beside_the_claims"]
+    assert [each["statement"] for each in beside["statements"]] == [each.key for each in STATEMENTS]
+    assert (beside["level"], beside["correction"]) == (0.05, "holm")
 
 
 def test_verify_is_a_table_on_a_terminal(command: Command, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

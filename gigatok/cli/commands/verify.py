@@ -52,9 +52,13 @@ def verify(
 
     root = project_root()
     params = load_params(root / "params.yaml")
-    entries = check_claims(Results(root / "runs", params))
+    results = Results(root / "runs", params)
+    entries = check_claims(results)
     if as_json:
-        print(json.dumps(ledger_document(entries, params, root / "runs"), indent=2))
+        from gigatok.paper.claims.statements_document import statements_document
+
+        document = ledger_document(entries, params, root / "runs")
+        print(json.dumps({**document, "beside_the_claims": statements_document(results)}, indent=2))
     else:
         print_ledger(entries, params, root / "runs", wide=wide)
     failed = contradictions(entries)

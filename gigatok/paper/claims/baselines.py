@@ -30,6 +30,8 @@ class Compared:
     wins: bool
     inside: bool
     """Whether the run's own interval holds the baseline's value."""
+    seeds: tuple[int | None, ...] = ()
+    """Of the run's trainings."""
     found: Difference | None = None
     """Run minus baseline; ``None``: cannot be tested."""
     reason: str = ""
@@ -78,6 +80,8 @@ def row_trainings(row: ScalingRow, metric: str) -> Trainings | None:
 
 
 def _tested(compared: Compared, trainings: Trainings | None) -> Compared:
+    if trainings is not None:
+        compared = replace(compared, seeds=trainings.seeds)
     if trainings is None or len(trainings.singles) < 2:
         return replace(compared, reason=ONE_TRAINING)
     found = against_constant(trainings.values, compared.constant, images=noise_against_constant(trainings))

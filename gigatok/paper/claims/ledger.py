@@ -103,7 +103,7 @@ def ledger_document(entries: Sequence[CheckedClaim], params: Params, runs_root: 
                 "level": entry.claim.level,
                 "correction": entry.claim.correction,
                 "power": entry.claim.power,
-                "comparisons": [_comparison(finding) for finding in entry.findings],
+                "comparisons": [comparison_document(finding) for finding in entry.findings],
             }
             for entry in entries
         ],
@@ -160,7 +160,8 @@ def write_ledger(results: Results, path: Path) -> list[CheckedClaim]:
     return entries
 
 
-def _comparison(finding: Finding) -> dict[str, Any]:
+def comparison_document(finding: Finding) -> dict[str, Any]:
+    """A comparison with all that its verdict rests on."""
     left, right = finding.seeds
     return {
         "verdict": finding.verdict.outcome,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from fake_runs import (
@@ -19,9 +21,10 @@ from gigatok.paper.claims import questions
 from gigatok.paper.claims.answer import Asked, decided
 from gigatok.paper.claims.ledger import check_claims
 from gigatok.paper.claims.questions import answers
-from gigatok.paper.claims.statements import GFID_FALLS, RFID_FALLS
+from gigatok.paper.claims.statements import GFID_FALLS, RFID_FALLS, STATEMENTS
+from gigatok.paper.claims.statements_document import statements_document
 from gigatok.paper.claims.verdict import Verdict
-from gigatok.paper.results.metrics import find_metric
+from gigatok.paper.results.metrics import PAPER_GFID, find_metric
 from gigatok.paper.results.predictors import predictions, recipes
 from gigatok.paper.results.reader import Results
 from gigatok.paper.results.statistics import holm
@@ -287,3 +290,24 @@ def test_losing_names_the_floors(tmp_path):
     rfid = find_metric("rfid")
     assert rfid is not None
     assert [floor.floor for floor in losing_to(row, rfid)] == ["mean image", "k-means patches"]
+
+
+def test_the_document_has_what_a_reader_needs_to_decide_again(trained):
+    runs, params = trained
+    document = statements_document(Results(runs, params))
+    by_key = {each["statement"]: each for each in document["statements"]}
+    assert list(by_key) == [each.key for each in STATEMENTS]
+    found = {each.statement: each for each in said(runs, params)}
+    for each in by_key.values():
+        answer = found[each["text"]]
+        assert (each["verdict"], each["corrected_p"]) == (answer.verdict.outcome, answer.corrected_p)
+        assert (len(each["comparisons"]), len(each["baselines"])) == (len(answer.findings), len(answer.compared))
+    (trend,) = by_key["rfid-falls"]["comparisons"]
+    assert trend["seeds"] == {"left": [0, 1, 2], "right": [0, 1, 2]}
+    floor = next(each for each in by_key["floors"]["baselines"] if each["p"] is not None)
+    assert floor["seeds"] == [0, 1, 2]
+    assert floor["effect"] == pytest.approx(floor["value"] - floor["baseline_value"])
+    assert floor["interval"][0] <= floor["effect"] <= floor["interval"][1]
+    assert document["predictors"]["target"] == PAPER_GFID
+    assert {each["metric"] for each in document["predictors"]["correlations"]} >= {"rfid", "effective_codebook_size"}
+    json.dumps(document)
