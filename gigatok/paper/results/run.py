@@ -83,7 +83,7 @@ class Run:
         make_sound(path, self.sheet.files.get(file), fix=_AGAIN)
         return read_npz(path, fix=_AGAIN).arrays
 
-    @property
+    @cached_property
     def details(self) -> dict[str, npt.NDArray[Any]]:
         """Values image by image, under ``images/<metric>`` (docs/protocols.md). Raises as ``arrays``.
 
