@@ -99,9 +99,8 @@ def _train(name: str, params: Params, workspace: Workspace, processes: Processes
         return
     model = ArModel(config).to(device)
     counts = [sum(p.numel() for p in module.parameters()) for module in (model, tokenizer)]
-    recipe = GeneratorRecipe(
-        model, section, spread(params.generator_launch(name), processes, section.precision, counts[0])
-    )
+    parallel = spread(params.generator_launch(name), processes, section.precision, counts[0])
+    recipe = GeneratorRecipe(model, section, parallel, seed=params.base.seed)
     plan = RunPlan.of(request, section, start)
     cursor = BatchCursor(len(tokens.labels), section.batch_size, params.base.seed)
     crops = np.random.default_rng([params.base.seed, 2])
