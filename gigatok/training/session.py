@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Self
 from torch import Tensor
 
 from gigatok.artifacts import (
+    DOUBTFUL,
     Journal,
     Resumption,
     RunFolder,
@@ -173,7 +174,7 @@ class TrainingSession:
                 self._progress.update(done, loss=values.get("loss"), images_per_second=speed)
 
     def after_step(self, done: int, terms: Mapping[str, Tensor], rows: Iterable[int] = ()) -> None:
-        """Let the watchdog look, save when due, stop if asked to. A lost run goes back once to its last saved state.
+        """Let the watchdog look, save when due, stop if asked to. A lost run goes back once to its last sound state.
 
         Args:
             done: updates made.
@@ -203,7 +204,7 @@ class TrainingSession:
             self._save(done)
 
     def _roll_back(self, done: int, lost: TrainingDivergedError, rows: Iterable[int]) -> None:
-        """Go back to the last saved state, once.
+        """Go back, once, to the last state that was saved while nothing looked wrong.
 
         Raises:
             TrainingDivergedError: there is none, or the run was here before.
@@ -211,7 +212,8 @@ class TrainingSession:
         if self.processes.main:
             write_json(self.run.path / "lost.json", {"step": done, "reason": str(lost), "rows": [int(r) for r in rows]})
         self._saved()
-        restored = None if self._rolled_back else load_state(self.run.state_dir, self._objects, self.processes)
+        states = self.run.state_dir
+        restored = None if self._rolled_back else load_state(states, self._objects, self.processes, doubtful=False)
         if restored is None:
             raise lost
         self._rolled_back = True
@@ -223,7 +225,8 @@ class TrainingSession:
 
     def _save(self, done: int) -> None:
         """Copy the state; it is written while the next steps are made."""
-        self._saver.start(self._objects, {"step": done, "seconds": self.seconds(), **self._identified})
+        doubt = {DOUBTFUL: True} if self._watchdog.doubts else {}
+        self._saver.start(self._objects, {"step": done, "seconds": self.seconds(), **doubt, **self._identified})
 
     def _saved(self) -> None:
         """Wait, on all processes, until the last state is on disk."""
