@@ -21,22 +21,21 @@ from gigatok.artifacts import (
     StateSaver,
     drop_states,
     load_state,
-    module_meanings,
     write_json,
 )
 from gigatok.artifacts.outputs.digests import digests_of
-from gigatok.config import ConfigError, GigatokError, Section, fingerprint
+from gigatok.config import ConfigError, GigatokError
 from gigatok.config.sections import TrainGeneratorSection, TrainTokenizerSection
 from gigatok.config.watchdog import WatchdogSection
 from gigatok.runtime.device import peak_memory
 from gigatok.tracking import Tracker
-from gigatok.tracking.progress import note, open_progress, report_skipped
+from gigatok.tracking.progress import note, open_progress
 from gigatok.training.distributed.setup import ALONE, Processes
 from gigatok.training.resume.curves import Curves
 from gigatok.training.resume.finished import remember
 from gigatok.training.resume.interruption import InterruptedRunError, StopRequest
 from gigatok.training.resume.provenance import begin_provenance, end_provenance, identified
-from gigatok.training.resume.start import Request, Start, already_trained, begin
+from gigatok.training.resume.start import Request, Start
 from gigatok.training.watchdog import TrainingDivergedError, Watchdog
 
 
@@ -254,35 +253,6 @@ class TrainingSession:
         remember(self.run)
         drop_states(self.run.state_dir)
         self.processes.wait()
-
-
-def meet(run: RunFolder, processes: Processes, module: str, *settings: Section) -> None:
-    """What can be told of processes before anything is loaded: one runs/, one ``params.yaml``, one code.
-
-    Args:
-        module: the stage's, whose code and all that it imports is compared.
-        settings: sections that the training reads.
-
-    Raises:
-        GigatokError: a process has other settings or code than rank 0, or does not see what rank 0 writes.
-    """
-    if processes.world > 1:
-        processes.require_shared(run.lock_path.parent)
-        processes.require_same({"settings and code": fingerprint(*settings, module_meanings([module]))})
-
-
-def begin_together(run: RunFolder, request: Request, processes: Processes) -> Start:
-    """``begin`` on rank 0 for all processes, which must train the same; says so where nothing is left to do.
-
-    Raises:
-        GigatokError: a process has other settings, data or code than rank 0.
-    """
-    processes.require_same({"settings, data and code": fingerprint(request.identity.model_dump(mode="json"))})
-    start = processes.main_does(lambda: begin(run, request))
-    if start.finished and processes.main:
-        print(already_trained(run, request))
-        report_skipped(request.stage)
-    return start
 
 
 def require_reached(keep_steps: Sequence[int], steps: int, run: str) -> None:

@@ -40,7 +40,8 @@ from gigatok.training.precision import as_stored
 from gigatok.training.resume.interruption import StopRequest
 from gigatok.training.resume.lock import hold
 from gigatok.training.resume.start import WITHOUT_RESULT, Request, described
-from gigatok.training.session import RunPlan, TrainingSession, begin_together, meet, require_reached
+from gigatok.training.resume.together import begin_together, meet
+from gigatok.training.session import RunPlan, TrainingSession, require_reached
 
 NOT_STORED = frozenset({"watchdog", "save_every"})
 """Settings that ``config.json`` does not repeat."""

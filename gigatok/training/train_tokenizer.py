@@ -37,7 +37,8 @@ from gigatok.training.precision import as_stored
 from gigatok.training.resume.interruption import StopRequest
 from gigatok.training.resume.lock import hold
 from gigatok.training.resume.start import WITHOUT_RESULT, Request, described
-from gigatok.training.session import RunPlan, TrainingSession, begin_together, meet, require_reached
+from gigatok.training.resume.together import begin_together, meet
+from gigatok.training.session import RunPlan, TrainingSession, require_reached
 from gigatok.training.targets import Targets, open_targets
 from gigatok.training.tokenizer_recipe import TokenizerRecipe
 from gigatok.training.validation import grid_path, validation_psnr

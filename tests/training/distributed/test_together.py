@@ -23,7 +23,7 @@ from gigatok.training.distributed.setup import Processes
 from gigatok.training.encode import encode_images
 from gigatok.training.resume.interruption import StopRequest
 from gigatok.training.resume.start import Request
-from gigatok.training.session import begin_together, meet
+from gigatok.training.resume.together import begin_together, meet
 from gigatok.training.train_generator import generator_tokenizer
 
 
