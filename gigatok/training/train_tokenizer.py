@@ -85,7 +85,7 @@ def _train(name: str, params: Params, workspace: Workspace, processes: Processes
         _identity(config, section, params.base.seed, data, targets),
         outputs,
         section.keep_steps,
-        {run.indices_path: lambda: _encode_again(run, data, section, device)},
+        {run.indices_path: lambda: _encode_again(run, data, section, processes)},
         resume_anyway,
     )
     with hold(run) if processes.main else nullcontext():
@@ -211,9 +211,9 @@ def _write_outputs(
     return kept
 
 
-def _encode_again(run: RunFolder, data: PreparedData, section: TrainTokenizerSection, device: torch.device) -> None:
-    """Indices from the stored weights."""
-    tokenizer = load_tokenizer_dir(run.path).to(device)
+def _encode_again(run: RunFolder, data: PreparedData, section: TrainTokenizerSection, processes: Processes) -> None:
+    """Indices from the stored weights, by all processes."""
+    tokenizer = load_tokenizer_dir(run.path).to(processes.device)
     source = indices_source(file_sha256(run.weights_path), data, section)
     with StopRequest(f"train_tokenizer@{run.name}").heard() as stop:
-        encode_images(tokenizer, data, run.indices_path, section.token_crops, source, stop=stop)
+        encode_images(tokenizer, data, run.indices_path, section.token_crops, source, processes, stop)

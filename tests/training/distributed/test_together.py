@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from gigatok.artifacts import RunFolder, RunIdentity
 from gigatok.config import GigatokError
 from gigatok.interop.native import load_tokenizer_dir
 from gigatok.models.tokenizer import Tokenizer
-from gigatok.training import encode
+from gigatok.training import encode, train_tokenizer
 from gigatok.training.distributed import setup
 from gigatok.training.distributed.setup import Processes
 from gigatok.training.encode import encode_images
@@ -99,6 +100,32 @@ def test_indices_of_an_intermediate_checkpoint_are_encoded_by_all(
     generator_tokenizer("G", params, project.workspace, project.data, Processes(device=torch.device("cuda")))
     assert path.read_bytes() == shared
     assert moves == ["cuda", "cpu"]  # its memory is the generator's then
+
+
+def test_lost_indices_of_a_finished_run_are_made_again_by_all(
+    project: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rank 0 alone would keep the others waiting for longer than they wait for a process that hangs."""
+    monkeypatch.setattr(encode, "_BATCH", 4)
+    path = project.tokenizer().indices_path
+    before = path.read_bytes()
+    path.unlink()
+    real, encoded = Tokenizer.encode, []
+
+    def watch(self: Tokenizer, images: torch.Tensor) -> torch.Tensor:
+        encoded.append(len(images))
+        return real(self, images)
+
+    monkeypatch.setattr(Tokenizer, "encode", watch)
+
+    def work(processes: Processes) -> str:
+        monkeypatch.setattr(train_tokenizer, "joined", lambda *_: nullcontext(processes))
+        project.tokenizer()
+        return str(len(encoded))
+
+    said = forked.answers(tmp_path / "answers", 2, work)
+    assert said == ["4", "3"]
+    assert path.read_bytes() == before
 
 
 def test_a_signal_to_one_process_ends_the_encoding_of_all_after_the_same_part(
