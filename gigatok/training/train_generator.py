@@ -80,8 +80,8 @@ def _train(name: str, params: Params, workspace: Workspace, processes: Processes
     data = PreparedData.open(workspace.data)
     outputs = (run.weights_path, run.config_path, run.curves_path)
     tokenizer, indices_path, source = generator_tokenizer(name, params, workspace, data, processes)
-    known = _noted_indices(name, params, workspace) if processes.main else None  # one pass over them is enough
-    tokens = TokenData(indices_path, source, known)
+    processes.main_does(lambda: _compare(indices_path, source, name, params, workspace))  # one pass is enough
+    tokens = TokenData(indices_path, source)
     config = params.generator_model(
         name,
         tokens=tokenizer.config.tokens,
@@ -234,6 +234,11 @@ def generator_tokenizer(
     elif processes.main:
         remove_parts(path)
     return tokenizer, path, origin
+
+
+def _compare(path: Path, source: str, name: str, params: Params, workspace: Workspace) -> None:
+    """Compare indices with what is noted of them, before any process maps the file: a damaged one is replaced."""
+    TokenData(path, source, _noted_indices(name, params, workspace))
 
 
 def _noted_indices(name: str, params: Params, workspace: Workspace) -> Digests | None:

@@ -93,7 +93,7 @@ def _train(name: str, params: Params, workspace: Workspace, processes: Processes
         if start.finished:
             return
         if targets:
-            targets = targets.sound()
+            targets = targets.sound(processes)
         recipe = _recipe(config, section, params.tokenizer_launch(name), processes)
         cursor = BatchCursor(len(data.train), section.batch_size, params.base.seed)
         plan = RunPlan.of(request, section, start)

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import forked
+import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
+from dvc_cache import cached, flip_byte
 
 from gigatok.artifacts import RunFolder, RunIdentity
 from gigatok.config import GigatokError
@@ -25,6 +27,7 @@ from gigatok.training.encode import encode_images
 from gigatok.training.resume.interruption import StopRequest
 from gigatok.training.resume.start import Request
 from gigatok.training.resume.together import begin_together, meet
+from gigatok.training.targets import open_targets
 from gigatok.training.train_generator import generator_tokenizer
 
 
@@ -126,6 +129,29 @@ def test_lost_indices_of_a_finished_run_are_made_again_by_all(
     said = forked.answers(tmp_path / "answers", 2, work)
     assert said == ["4", "3"]
     assert path.read_bytes() == before
+
+
+@pytest.mark.filterwarnings("ignore:.*restored from DVC's cache")
+def test_all_processes_read_what_rank_0_restored(project: Any, tmp_path: Path) -> None:
+    """Whoever opened a damaged file before it was replaced would train on the damaged one."""
+    semantic = {"loss": {"semantic_weight": 0.5}}
+    project.store_teacher_features()
+    features = project.workspace.teacher / "features.npy"
+    noted = cached(project.workspace.root, features)[features.name]
+    project.store_teacher_features(files={features.name: noted.model_dump()})
+    sound = np.load(features)
+    flip_byte(features)
+    params = project.params(semantic, {}).seeded("tokenizer", "T")
+
+    def work(processes: Processes) -> str:
+        section, device = params.tokenizer_training("T"), torch.device("cpu")
+        targets = open_targets(params.tokenizer_teacher("T"), section, project.data, project.workspace, device)
+        assert targets is not None
+        processes.wait()
+        found = targets.sound(processes).source.of(np.arange(len(sound)), torch.zeros(0), 4)
+        return str(np.array_equal(found.numpy(), sound.astype(np.float32)))
+
+    assert forked.answers(tmp_path / "answers", 2, work) == ["True", "True"]
 
 
 def test_a_signal_to_one_process_ends_the_encoding_of_all_after_the_same_part(
