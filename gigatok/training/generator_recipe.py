@@ -13,7 +13,7 @@ from torch import Tensor
 from gigatok.config.sections import TrainGeneratorSection
 from gigatok.models.ar import ArModel
 from gigatok.optim import Ema, build_adamw, learning_rate
-from gigatok.runtime.device import autocast
+from gigatok.runtime.device import autocast, full_precision
 from gigatok.training.distributed.accumulate import mean_terms, own_random
 from gigatok.training.distributed.checkpoint import (
     empty_like_own,
@@ -136,6 +136,7 @@ def token_cross_entropy(logits: Tensor, indices: Tensor) -> Tensor:
     return F.cross_entropy(logits.float().flatten(0, 1), indices.flatten())
 
 
+@full_precision()
 @torch.inference_mode()
 def validation_loss(model: ArModel, indices: Tensor, classes: Tensor, *, device: torch.device) -> float:
     """Mean cross-entropy in nats a token over indices (m, N) with classes (m,), every token weighing the same."""
