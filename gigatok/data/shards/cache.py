@@ -8,6 +8,7 @@ needed again before it.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -150,6 +151,15 @@ class ShardCache:
         """Copy a shard; ``False``: there is no room, or another process is at it."""
         if self._full:
             return False
+        try:
+            return self._copied(file, copy)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            self._full = True  # the disk holds less than the limit: that is no damage of the image
+            return False
+
+    def _copied(self, file: str, copy: Path) -> bool:
         system, path = self._system(file)
         size = int(system.size(path))
         part = self._reserve(copy, size)

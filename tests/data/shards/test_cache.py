@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from pathlib import Path
 
+import fsspec
 import pytest
 
 from gigatok.config import ConfigError
@@ -90,6 +92,27 @@ def test_a_copy_is_never_under_two_names_or_none_while_others_count(
     source.reader(source.records[0].location)
     assert len(list((tmp_path / "cache").glob("*.tar"))) == 1
     assert free == []
+
+
+def test_a_full_disk_ends_copying_and_damages_no_image(
+    remote: str, shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def get_file(self: object, remote: str, part: str) -> None:
+        asked.append(remote)
+        Path(part).write_bytes(b"1")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(type(fsspec.filesystem("memory")), "get_file", get_file)
+    local = open_shards(str(shards))
+    monkeypatch.setenv("GIGATOK_SHARD_CACHE", str(tmp_path / "cache"))
+    reader = ShardReader()
+    for record in local.records:
+        far = record.location.replace(str(shards), remote)
+        assert reader(far) == local.reader(record.location)
+    assert len(asked) == 1
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == [".lock"]
 
 
 @pytest.mark.parametrize("limit", ["much", "-1", "nan", "inf"])
