@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gigatok.runtime.machine import free_memory, gpu_memory, has_cuda
+from gigatok.runtime.machine import count_gpus, free_memory, gpu_memory, has_cuda
 
 if TYPE_CHECKING:
     from gigatok.config import Params
@@ -89,12 +89,13 @@ def _lacks_of_hardware(params: Params) -> list[str]:
     """Trainings that what they would run on cannot share, or hold in memory, each with the setting that helps."""
     from gigatok.planning.fit import Hardware, too_large
 
-    gpus = [] if params.base.device in ("cpu", "mps") else gpu_memory()
-    if not gpus and params.base.device != "cpu" and has_cuda():
-        return []  # there is a GPU, but it does not tell its memory
-    return not_shared(params, len(gpus)) or too_large(
-        params, Hardware(min(gpus), len(gpus)) if gpus else Hardware(free_memory(), 0)
-    )
+    on_gpus = params.base.device in ("auto", "cuda") and has_cuda()
+    memory = gpu_memory() if on_gpus else []
+    gpus = count_gpus(memory) if on_gpus else 0
+    if on_gpus and not memory:  # named by UUID they do not tell their memory; without, nor their number
+        return not_shared(params, gpus) if gpus else []
+    hardware = Hardware(min(memory), gpus) if memory else Hardware(free_memory(), 0)
+    return not_shared(params, gpus) or too_large(params, hardware)
 
 
 def not_shared(params: Params, gpus: int) -> list[str]:

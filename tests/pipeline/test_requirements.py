@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import yaml
 
 from gigatok.config import Params, parse_params
 from gigatok.config.launch import require_divisible
 from gigatok.config.profiles import render
+from gigatok.pipeline import requirements
 from gigatok.pipeline.requirements import not_shared
+from gigatok.planning import fit
+from gigatok.planning.fit import Hardware
+from gigatok.runtime import machine
 
 
 @pytest.fixture(scope="module")
@@ -42,3 +48,39 @@ def test_more_processes_than_gpus_are_refused_and_a_cpu_takes_any_number(paper: 
     assert line.startswith("launch.processes of tokenizer S-S is 8, but there are 4 GPUs: lower it, or use auto")
     assert not_shared(params, 0) == []
     assert not_shared(params, 8) == []
+
+
+@pytest.fixture
+def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Hardware]:
+    """A machine whose driver reports four GPUs; the hardware whose memory is compared with what trainings need."""
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text("#!/bin/sh\nprintf '81559\\n81559\\n81559\\n81559\\n'\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    for module in (machine, requirements):
+        monkeypatch.setattr(module, "has_cuda", lambda: True)
+    compared: list[Hardware] = []
+
+    def too_large(params: Params, hardware: Hardware) -> list[str]:
+        compared.append(hardware)
+        return []
+
+    monkeypatch.setattr(fit, "too_large", too_large)
+    return compared
+
+
+@pytest.mark.parametrize(
+    ("visible", "gpus"), [("GPU-8f1c, GPU-77aa,MIG-2", 3), ("1,GPU-77aa", 2), ("0,1,2,7", 3), (None, 4), ("0", 1)]
+)
+def test_gpus_that_are_named_by_uuid_are_counted_too(
+    paper: Params, node: list[Hardware], monkeypatch: pytest.MonkeyPatch, visible: str | None, gpus: int
+) -> None:
+    if visible is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    else:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    (line,) = requirements._lacks_of_hardware(paper.replace(launch={"processes": 5}))
+    assert line.startswith(f"launch.processes of tokenizer S-S is 5, but there are {gpus} GPUs: lower it, or use auto")
+    two_or_one = paper.replace(launch={"processes": min(gpus, 2)})
+    assert requirements._lacks_of_hardware(two_or_one) == []
+    assert [each.gpus for each in node] == ([] if visible == "GPU-8f1c, GPU-77aa,MIG-2" else [gpus])
