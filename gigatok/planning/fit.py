@@ -137,26 +137,27 @@ def _problems(params: Params, run: _Run, hardware: Hardware, strategy: Strategy)
 
 def _remedy(params: Params, run: _Run, hardware: Hardware, memory: StepMemory, layout: Layout) -> str:
     """What to set: the first change that is enough."""
-    from gigatok.config.launch import RECOMPUTED
+    from gigatok.config.launch import RECOMPUTED, fixed_group
 
-    capacity = _tensors(run, hardware)
-    divisor = _divisor(run, memory.largest_micro_batch(capacity, layout, run.share))
+    capacity, group = _tensors(run, hardware), fixed_group(_section(params, run))
+    divisor = _divisor(run, memory.largest_micro_batch(capacity, layout, run.share), group)
     if divisor:
         return f"set launch.micro_batch to {divisor}{_groups(params, run, divisor)}"
     for recompute in RECOMPUTED[RECOMPUTED.index(run.launch.recompute) + 1 :]:
         again = _memory(params, run, hardware, recompute=recompute)
-        divisor = _divisor(run, again.largest_micro_batch(capacity, layout, run.share))
+        divisor = _divisor(run, again.largest_micro_batch(capacity, layout, run.share), group)
         if divisor:
             both = f"set launch.recompute to {recompute} and launch.micro_batch to {divisor}"
             return both + _groups(params, run, divisor)
+    least = "not even one image fits" if group == 1 else f"not even a group of {group} images fits"
     if hardware.gpus:
-        return "not even one image fits: set launch.strategy to fsdp, and launch.processes or launch.nodes to more GPUs"
-    return "not even one image fits: use a machine with more memory, or smaller sizes"
+        return f"{least}: set launch.strategy to fsdp, and launch.processes or launch.nodes to more GPUs"
+    return f"{least}: use a machine with more memory, or smaller sizes"
 
 
-def _divisor(run: _Run, largest: int) -> int:
-    """The largest micro-batch up to ``largest`` that divides a process's share; 0: none."""
-    return max((size for size in range(1, largest + 1) if run.share % size == 0), default=0)
+def _divisor(run: _Run, largest: int, group: int) -> int:
+    """The largest micro-batch up to ``largest``, of whole groups, that divides a process's share; 0: none."""
+    return max((size for size in range(group, largest + 1, group) if run.share % size == 0), default=0)
 
 
 def _groups(params: Params, run: _Run, micro_batch: int) -> str:

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -83,6 +84,29 @@ def test_the_largest_of_each_strategy_is_looked_at_as_training_will_spread_it(mo
         looked_at.clear()
         too_large(params.replace(launch={"processes": "auto"}), hardware)
         assert {name: how for (kind, name), how in looked_at.items() if kind == "tokenizer"} == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "largest", "remedy"),
+    [
+        ("dino", 47, "set launch.micro_batch to 24"),
+        ("dino", 15, "set launch.micro_batch to 8"),
+        ("dino", 7, "not even a group of 8 images fits: use a machine with more memory, or smaller sizes"),
+        ("patchgan", 7, "set launch.micro_batch to 6 (then loss.discriminator.statistics_group of S-S takes"),
+    ],
+)
+def test_a_micro_batch_that_is_named_holds_whole_groups_of_the_dino_discriminator(monkeypatch, kind, largest, remedy):
+    """Its groups are of 8 images, whatever is set."""
+    params = nano(48)
+    training = params.train_tokenizer
+    loss = training.loss.replace(discriminator=training.loss.discriminator.replace(kind=kind))
+    params = params.replace(train_tokenizer=training.replace(loss=loss), launch={"recompute": "blocks"})
+    machine = Hardware(GIB, 0)
+    (run,) = fit._tokenizers(params, machine)
+    memory = SimpleNamespace(largest_micro_batch=lambda *_: largest)
+    said = fit._remedy(params, run, machine, memory, None)
+    assert said.startswith(remedy)
+    assert ("then" in said) == (kind == "patchgan")
 
 
 def test_what_no_setting_mends_says_so():
