@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +37,7 @@ from gigatok.training.encode import encode_images, indices_source, remove_parts,
 from gigatok.training.generator_recipe import GeneratorRecipe, validation_loss
 from gigatok.training.precision import as_stored
 from gigatok.training.resume.interruption import StopRequest
-from gigatok.training.resume.lock import hold
+from gigatok.training.resume.lock import hold_together
 from gigatok.training.resume.start import WITHOUT_RESULT, Request, described
 from gigatok.training.resume.together import begin_together, meet
 from gigatok.training.session import RunPlan, TrainingSession, require_reached
@@ -67,7 +66,7 @@ def train_generator(name: str, params: Params, workspace: Workspace, *, resume_a
     set_arithmetic(launch)
     with joined(device, launch.timeout_minutes) as processes:
         run = workspace.generator(name)
-        with hold(run) if processes.main else nullcontext():
+        with hold_together(run, processes):
             _train(name, params, workspace, processes, resume_anyway=resume_anyway)
 
 

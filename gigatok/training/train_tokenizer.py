@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -35,7 +34,7 @@ from gigatok.training.distributed.setup import Processes, joined
 from gigatok.training.encode import encode_images, indices_source
 from gigatok.training.precision import as_stored
 from gigatok.training.resume.interruption import StopRequest
-from gigatok.training.resume.lock import hold
+from gigatok.training.resume.lock import hold_together
 from gigatok.training.resume.start import WITHOUT_RESULT, Request, described
 from gigatok.training.resume.together import begin_together, meet
 from gigatok.training.session import RunPlan, TrainingSession, require_reached
@@ -88,7 +87,7 @@ def _train(name: str, params: Params, workspace: Workspace, processes: Processes
         {run.indices_path: lambda: _encode_again(run, data, section, processes)},
         resume_anyway,
     )
-    with hold(run) if processes.main else nullcontext():
+    with hold_together(run, processes):
         start = begin_together(run, request, processes)
         if start.finished:
             return
