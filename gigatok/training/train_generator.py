@@ -10,7 +10,6 @@ import numpy.typing as npt
 import torch
 
 from gigatok.artifacts import (
-    Digests,
     Resumption,
     RunFolder,
     RunIdentity,
@@ -18,7 +17,7 @@ from gigatok.artifacts import (
     file_sha256,
     module_meanings,
 )
-from gigatok.artifacts.outputs.digests import noted_outputs
+from gigatok.artifacts.outputs.digests import make_sound, noted_outputs
 from gigatok.artifacts.outputs.indices import StoredIndices, trained_on
 from gigatok.artifacts.outputs.prepared import sound_data
 from gigatok.config import ArConfig, ConfigError, GigatokError, Params
@@ -46,6 +45,7 @@ NOT_STORED = frozenset({"watchdog", "save_every"})
 """Settings that ``config.json`` does not repeat."""
 WITHOUT_EFFECT = NOT_STORED | {"log_every", "validate_every", "keep_steps"}
 """Settings that change no weight: a run resumes, or stays finished, when they change."""
+_AGAIN = "run its tokenizer's stage again, which makes it again"
 
 
 def train_generator(name: str, params: Params, workspace: Workspace, *, resume_anyway: bool = False) -> None:
@@ -79,7 +79,7 @@ def _train(name: str, params: Params, workspace: Workspace, processes: Processes
     data = PreparedData.open(workspace.data)
     outputs = (run.weights_path, run.config_path, run.curves_path)
     tokenizer, indices_path, source = generator_tokenizer(name, params, workspace, data, processes)
-    processes.main_does(lambda: _compare(indices_path, source, name, params, workspace))  # one pass is enough
+    processes.main_does(lambda: _sound_indices(name, params, workspace, indices_path))  # one pass over them is enough
     tokens = TokenData(indices_path, source)
     config = params.generator_model(
         name,
@@ -166,16 +166,13 @@ def _loop(
 class TokenData:
     """Stored indices: training (n, crops, N), read from disk as they are used, and validation (m, N), with labels."""
 
-    def __init__(self, path: Path, source: str = "", known: Digests | None = None) -> None:
+    def __init__(self, path: Path, source: str = "") -> None:
         """Open ``path``; ``source`` names what its indices must be of, if both say so (``indices_source``).
 
-        Args:
-            known: the file's hash; one that differs is restored from DVC's cache.
-
         Raises:
-            GigatokError: the file is missing, damaged, or of other weights.
+            GigatokError: the file is missing, unreadable, or of other weights.
         """
-        stored = StoredIndices.open(path, known, fix="run its tokenizer's stage again, which makes it again")
+        stored = StoredIndices.open(path, fix=_AGAIN)
         self._train, self.labels = stored.train, stored.train_labels
         if source and stored.source and stored.source != source:
             raise GigatokError(
@@ -235,13 +232,14 @@ def generator_tokenizer(
     return tokenizer, path, origin
 
 
-def _compare(path: Path, source: str, name: str, params: Params, workspace: Workspace) -> None:
-    """Compare indices with what is noted of them, before any process maps the file: a damaged one is replaced."""
-    TokenData(path, source, _noted_indices(name, params, workspace))
+def _sound_indices(name: str, params: Params, workspace: Workspace, path: Path) -> None:
+    """Compare the final indices with their hash, before any process opens them, and restore them if they differ.
 
+    Those of a checkpoint were compared, or made, when they were found.
 
-def _noted_indices(name: str, params: Params, workspace: Workspace) -> Digests | None:
-    """The hash of the final indices; those of a checkpoint were compared, or made, when they were found."""
+    Raises:
+        GigatokError: they are damaged, and DVC's cache does not hold them.
+    """
     entry = params.generators[name]
-    source = workspace.tokenizer(entry.tokenizer)
-    return noted_outputs(source).get(source.indices_path.name) if entry.checkpoint == "final" else None
+    if entry.checkpoint == "final":
+        make_sound(path, noted_outputs(workspace.tokenizer(entry.tokenizer)).get(path.name), fix=_AGAIN)

@@ -222,6 +222,24 @@ def test_a_training_that_is_started_twice_is_refused_by_all_and_said_once(
     assert not run.path.exists()
 
 
+def test_damaged_indices_are_refused_by_all_and_said_once(project: Any, tmp_path: Path) -> None:
+    """Rank 0 alone compares them with their hash: they are a file that the others can read."""
+    path = project.tokenizer().indices_path
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    np.savez(path, **{**arrays, "train": arrays["train"][:, ::-1, ::-1]})
+    params = project.params({}, {})
+    port = _port()
+
+    def work(processes: Processes) -> str:
+        return _ending(tmp_path / "again", port, lambda: train_generator("G", params, project.workspace), processes)
+
+    first, second = forked.answers(tmp_path / "answers", 2, work)
+    assert first.startswith(f"GigatokError, exit code 1: {path} is damaged or another run's")
+    assert first.endswith("run its tokenizer's stage again, which makes it again")
+    assert second == "exit code 1"  # rank 0 says it
+
+
 def test_a_process_whose_gpu_is_not_found_is_named_before_the_others_wait_for_it(tmp_path: Path) -> None:
     """``device: auto`` falls back to the CPU where a driver is broken; the others would wait for it in NCCL."""
     port = _port()
