@@ -69,7 +69,7 @@ def _helped(request: Request, processes: Processes) -> Start:
             request.remake[told.path]()
         except GigatokError as error:
             trouble = error
-    start, error = told
-    if problem := error or trouble:
+    start, refused = told
+    if problem := refused or trouble:
         raise problem
     return cast(Start, start)
