@@ -26,7 +26,12 @@ from gigatok.models import ArModel, Tokenizer
 from gigatok.pipeline.registry.models import log_models
 from gigatok.pipeline.registry.pyfunc import _load_pyfunc
 from gigatok.tracking import RunInfo, drain, open_tracker, publish_summary
-from gigatok.tracking.sync import sync
+from gigatok.tracking.destination import find_destination
+from gigatok.tracking.ledger import is_pending
+from gigatok.tracking.mlflow.models import log_model
+from gigatok.tracking.mlflow.run_feed import RunFeed
+from gigatok.tracking.record import current_record
+from gigatok.tracking.sync import connected, sync
 
 
 @pytest.fixture
@@ -260,3 +265,33 @@ def test_images_of_another_size_are_refused(project: Workspace, tmp_path: Path) 
     (stored / "tokenizer").symlink_to(project.tokenizer("S-S").path)
     with pytest.raises(GigatokError, match=r"not \(n, 16, 16, 3\)"):
         _load_pyfunc(str(stored)).predict(np.zeros((1, 8, 8, 3), np.uint8))
+
+
+def test_a_run_is_pending_until_its_model_has_the_new_scores(
+    command: Command, project: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever waits for MLflow would else go on, and let the feeder end, between the run's scores and the model's."""
+    section = settings_of(project).tracking
+    run = project.tokenizer("S-S")
+    info = RunInfo(suite_run="smoke-core", name="S-S", kind="tokenizer", log_model=True,
+                   tags={"tokenizer": "S-S", "profile": "smoke"})  # fmt: skip
+    Journal(run.journal_path).log(0, {"loss": 1.0})
+    open_tracker(section, run, info).close()
+    assert drain(project.runs, 100, section) == []
+    waiting: list[bool] = []
+
+    def logged(*arguments: Any) -> tuple[str, bool]:
+        waiting.append(is_pending(run, record))
+        return log_model(*arguments)
+
+    monkeypatch.setattr("gigatok.tracking.mlflow.run_feed.log_model", logged)
+    record = current_record(run)
+    assert record is not None
+    destination = find_destination(section, project.runs)
+    feed = RunFeed(run, record.uid)  # the feeder keeps its own as long as it lives
+    with connected(destination) as store:
+        for note in ("once", "again"):
+            ScoreSheet.read(run.summary_path).replace(notes=(note,)).write(run.summary_path)
+            feed.feed(store, record, destination.fingerprint)
+    assert waiting == [True, True]
+    assert not is_pending(run, record)

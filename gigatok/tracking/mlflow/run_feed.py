@@ -74,8 +74,11 @@ class RunFeed:
             store.set_status(run_id, before["status"], record.ended_at(self.run))
             self._status = before["status"]
         if not self._running:
+            wanted = record.model_to_log(self.run)
+            if wanted is not None:
+                self._model = None  # nobody may take the run for complete before its model has the new scores
             self._note(store, run_id, destination, record, before)
-            if record.model_to_log(self.run) is not None:
+            if wanted is not None:
                 self._log_model(store, run_id, record)
                 self._note(store, run_id, destination, record, before)
 
