@@ -209,3 +209,15 @@ def test_a_dry_run_of_repro_lists_stages_and_groups(command: Command, project: P
     assert not any(name.startswith("evaluate") for name in stages)
     assert command("repro", "nothing", "--dry-run").status == 2
     assert command("repro", "--json").status == 2
+
+
+def test_a_dry_run_knows_models_that_params_yaml_does_not_have_yet(command: Command, project: Path) -> None:
+    ended = command("repro", "train_tokenizer@S-B-clip", "--dry-run", "--json", "--profile", "paper")
+    assert set(json.loads(ended.out)["stages"]) == {"prepare", "train_tokenizer@S-B-clip"}
+
+
+def test_a_dry_run_without_params_yaml_lists_what_is_asked_alone(command: Command, project: Path) -> None:
+    (project / "params.yaml").unlink()
+    ended = command("repro", "evaluate_tokenizer@S-S", "--dry-run", "--json", "--profile", "smoke")
+    named = {"prepare", "teacher", "reference", "train_tokenizer@S-S", "evaluate_tokenizer@S-S"}
+    assert set(json.loads(ended.out)["stages"]) == named
