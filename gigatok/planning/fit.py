@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from gigatok.planning.flops import generator_flops, tokenizer_flops
@@ -25,7 +26,9 @@ class Hardware(NamedTuple):
     """0: the CPU trains."""
 
 
-class _Run(NamedTuple):
+class Run(NamedTuple):
+    """A training on that."""
+
     kind: Literal["tokenizer", "generator"]
     name: str
     share: int
@@ -33,7 +36,7 @@ class _Run(NamedTuple):
     micro_batch: int
     """Images of one forward pass."""
     flops: int
-    """Bytes of a forward pass over one image."""
+    """Operations of a forward pass over one image."""
     launch: LaunchSection
     processes: int
     """On a node."""
@@ -44,16 +47,20 @@ class _Run(NamedTuple):
         return self.processes * self.launch.nodes
 
 
-def too_large(params: Params, hardware: Hardware) -> list[str]:
+def too_large(params: Params, hardware: Hardware, stages: Collection[str] | None = None) -> list[str]:
     """One line for each training that does not fit, with a setting that would make it fit.
 
     Looked at are the tokenizer and the generator with most operations a pass: where they fit, so do the others. If
     those are sharded, the largest that are not are looked at, too. Small runs (those of ``nano`` and ``mini``) cost
     nothing: torch is not loaded for them.
+
+    Args:
+        stages: those that would run; trainings that are not among them may be too large. ``None``: all.
     """
     found = []
-    for runs in (_tokenizers(params, hardware), _generators(params, hardware)):
-        heavy = [run for run in runs if run.flops * run.micro_batch > SMALL_FLOPS]
+    large = large_runs(params, hardware, stages)
+    for kind in ("tokenizer", "generator"):
+        heavy = [run for run in large if run.kind == kind]
         for run in sorted(heavy, key=lambda run: run.flops * run.micro_batch, reverse=True):
             strategy = _strategy(params, run, hardware)
             if strategy != "fsdp" or run.flops == max(each.flops for each in heavy):
@@ -63,7 +70,17 @@ def too_large(params: Params, hardware: Hardware) -> list[str]:
     return found
 
 
-def _strategy(params: Params, run: _Run, hardware: Hardware) -> Strategy:
+def large_runs(params: Params, hardware: Hardware, stages: Collection[str] | None = None) -> list[Run]:
+    """Trainings among ``stages`` (``None``: all) that are large enough to be looked at; torch is not loaded."""
+    runs = [*_tokenizers(params, hardware), *_generators(params, hardware)]
+    return [
+        run
+        for run in runs
+        if run.flops * run.micro_batch > SMALL_FLOPS and (stages is None or f"train_{run.kind}@{run.name}" in stages)
+    ]
+
+
+def _strategy(params: Params, run: Run, hardware: Hardware) -> Strategy:
     """How the run will be spread, as training decides it."""
     from gigatok.config.launch import strategy_for
     from gigatok.planning.runs import parameters_of
@@ -77,7 +94,7 @@ def _strategy(params: Params, run: _Run, hardware: Hardware) -> Strategy:
     return strategy_for(count, hardware.capacity, gpu=hardware.gpus > 0, precision=section.precision)
 
 
-def _tokenizers(params: Params, hardware: Hardware) -> list[_Run]:
+def _tokenizers(params: Params, hardware: Hardware) -> list[Run]:
     runs = []
     for name in params.tokenizers:
         flops = tokenizer_flops(params.tokenizer_model(name, alignment_dim=1))
@@ -86,7 +103,7 @@ def _tokenizers(params: Params, hardware: Hardware) -> list[_Run]:
     return runs
 
 
-def _generators(params: Params, hardware: Hardware) -> list[_Run]:
+def _generators(params: Params, hardware: Hardware) -> list[Run]:
     runs = []
     for name, entry in params.generators.items():
         source = params.tokenizer_model(entry.tokenizer, alignment_dim=1)
@@ -104,18 +121,18 @@ def _run(
     flops: int,
     launch: LaunchSection,
     hardware: Hardware,
-) -> _Run:
+) -> Run:
     processes = max(hardware.gpus, 1) if launch.processes == "auto" else launch.processes
     share = max(batch // (processes * launch.nodes), 1)
-    return _Run(kind, name, share, launch.micro_batch or share, flops, launch, processes)
+    return Run(kind, name, share, launch.micro_batch or share, flops, launch, processes)
 
 
-def _section(params: Params, run: _Run) -> Any:
+def _section(params: Params, run: Run) -> Any:
     """The run's training settings."""
     return params.generator_training(run.name) if run.kind == "generator" else params.tokenizer_training(run.name)
 
 
-def _problems(params: Params, run: _Run, hardware: Hardware, strategy: Strategy) -> list[str]:
+def _problems(params: Params, run: Run, hardware: Hardware, strategy: Strategy) -> list[str]:
     """A line if the run does not fit."""
     from gigatok.planning.memory import Layout
 
@@ -135,7 +152,7 @@ def _problems(params: Params, run: _Run, hardware: Hardware, strategy: Strategy)
     return [f"{needs}, {has} {capacity / GIB:.1f} GiB for tensors: {remedy}"]
 
 
-def _remedy(params: Params, run: _Run, hardware: Hardware, memory: StepMemory, layout: Layout) -> str:
+def _remedy(params: Params, run: Run, hardware: Hardware, memory: StepMemory, layout: Layout) -> str:
     """What to set: the first change that is enough."""
     from gigatok.config.launch import RECOMPUTED
 
@@ -154,12 +171,12 @@ def _remedy(params: Params, run: _Run, hardware: Hardware, memory: StepMemory, l
     return "not even one image fits: use a machine with more memory, or smaller sizes"
 
 
-def _divisor(run: _Run, largest: int) -> int:
+def _divisor(run: Run, largest: int) -> int:
     """The largest micro-batch up to ``largest`` that divides a process's share; 0: none."""
     return max((size for size in range(1, largest + 1) if run.share % size == 0), default=0)
 
 
-def _groups(params: Params, run: _Run, micro_batch: int) -> str:
+def _groups(params: Params, run: Run, micro_batch: int) -> str:
     """What must change besides, where statistics of a batch do not fit the micro-batch."""
     from gigatok.config import ConfigError
     from gigatok.config.launch import require_divisible
@@ -172,7 +189,7 @@ def _groups(params: Params, run: _Run, micro_batch: int) -> str:
     return ""
 
 
-def _memory(params: Params, run: _Run, hardware: Hardware, *, recompute: Recompute) -> StepMemory:
+def _memory(params: Params, run: Run, hardware: Hardware, *, recompute: Recompute) -> StepMemory:
     from gigatok.planning.disk import ImageCounts
     from gigatok.planning.memory import heaviest_step
     from gigatok.planning.runs import Planner
@@ -184,7 +201,7 @@ def _memory(params: Params, run: _Run, hardware: Hardware, *, recompute: Recompu
     return planner.tokenizer_memory(run.name, step, recompute=recompute)
 
 
-def _tensors(run: _Run, hardware: Hardware) -> int:
+def _tensors(run: Run, hardware: Hardware) -> int:
     """Bytes for tensors of one process."""
     from gigatok.planning.gpus import usable
     from gigatok.planning.memory import CPU_SLACK, PROCESS_BYTES

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import yaml
 
-from gigatok.config import Params, parse_params
+from gigatok.config import GigatokError, Params, parse_params
 from gigatok.config.launch import require_divisible
 from gigatok.config.profiles import render
-from gigatok.pipeline.requirements import not_shared
+from gigatok.pipeline.plan import asked_stages
+from gigatok.pipeline.requirements import missing, not_shared
+from gigatok.pipeline.runner import Graph, Outcome, Stage
+from gigatok.pipeline.update import bring_up_to_date
 
 
 @pytest.fixture(scope="module")
@@ -42,3 +47,60 @@ def test_more_processes_than_gpus_are_refused_and_a_cpu_takes_any_number(paper: 
     assert line.startswith("launch.processes of tokenizer S-S is 8, but there are 4 GPUs: lower it, or use auto")
     assert not_shared(params, 0) == []
     assert not_shared(params, 8) == []
+
+
+def test_what_is_not_asked_may_lack_gpus_share_nothing_and_name_what_is_not_there(
+    paper: Params, tmp_path: Path
+) -> None:
+    values = paper.model_dump(mode="json")
+    values["prepare"]["path"] = str(tmp_path)
+    values["reference"]["samples"] = str(tmp_path)
+    values["tokenizers"]["XL-XXL"]["launch"] = {"processes": 8}
+    values["tokenizers"]["B-L"]["launch"] = {"micro_batch": 3}
+    values["tokenizers"]["S-B-clip"]["teacher"]["weights"] = "clip.pt"
+    params = parse_params(values)
+    for name, said in (
+        ("B-L", "launch.micro_batch 3 of tokenizer B-L does not divide the 256 images"),
+        ("XL-XXL", "launch.processes of tokenizer XL-XXL is 8, but there are 1 GPUs"),
+    ):
+        (line,) = not_shared(params, 1, asked_stages(params, [f"evaluate_generator@{name}"]))
+        assert line.startswith(said)
+    assert not_shared(params, 1, asked_stages(params, ["evaluate_tokenizer@S-S", "evaluate_generator@S-S"])) == []
+    # Scoring takes as many processes as training, but shares no batch.
+    assert not_shared(params, 1, ["evaluate_tokenizer@B-L"]) == []
+    assert len(not_shared(params, 1, ["evaluate_tokenizer@XL-XXL"])) == 1
+    asked = asked_stages(params, ["train_tokenizer@S-S"])
+    assert missing(params, tmp_path, cuda=True, stages=asked) == []
+    assert missing(params, tmp_path, cuda=True) == ["tokenizers.S-B-clip.teacher.weights 'clip.pt' does not exist"]
+
+
+def test_only_a_training_that_would_run_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S-S is too large for its share of the GPU; nobody asks for it, or it is there already."""
+    values = yaml.safe_load(render("nano", "core"))
+    values["tracking"]["enabled"] = False
+    values["tokenizers"]["S-S"]["overrides"] = {"batch_size": 4096}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
+    monkeypatch.setattr("gigatok.pipeline.requirements.gpu_memory", lambda: [16 * 1024**3])
+    monkeypatch.setattr("gigatok.pipeline.requirements.has_cuda", lambda: True)
+    ran: list[tuple[str, ...]] = []
+
+    def run(root: Path, *, targets: tuple[str, ...], **_: object) -> Outcome:
+        ran.append(targets)
+        return Outcome(ran=(), seconds=0.0)
+
+    def graph(*, changed: bool) -> Graph:
+        return Graph({"train_tokenizer@S-S": Stage(name="train_tokenizer@S-S", changed=changed)})
+
+    def unread(root: Path) -> Graph:
+        raise AssertionError("DVC was asked although no large training is")
+
+    monkeypatch.setattr("gigatok.pipeline.runner.run_graph", run)
+    monkeypatch.setattr("gigatok.pipeline.runner.read_graph", unread)
+    bring_up_to_date(tmp_path, ["evaluate_generator@B-L"])
+    monkeypatch.setattr("gigatok.pipeline.runner.read_graph", lambda root: graph(changed=False))
+    bring_up_to_date(tmp_path, ["train_tokenizer"])
+    assert ran == [("evaluate_generator@B-L",), ("train_tokenizer",)]
+    monkeypatch.setattr("gigatok.pipeline.runner.read_graph", lambda root: graph(changed=True))
+    with pytest.raises(GigatokError, match=r"cannot run on this machine: tokenizer S-S needs .* over 4096 images"):
+        bring_up_to_date(tmp_path, ["train_tokenizer"])
+    assert len(ran) == 2
