@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from gigatok.config import Params
     from gigatok.config.launch import LaunchSection
     from gigatok.config.sections import TrainGeneratorSection, TrainTokenizerSection
-    from gigatok.planning.fit import Hardware
+    from gigatok.planning.spread import Hardware
 
 
 def missing(
@@ -118,7 +118,7 @@ def refused(params: Params, root: Path, targets: Iterable[str]) -> list[str]:
 
 def _hardware(params: Params) -> Hardware | None:
     """What trains here; ``None``: not known."""
-    from gigatok.planning.fit import Hardware
+    from gigatok.planning.spread import Hardware
 
     gpus = [] if params.base.device in ("cpu", "mps") else gpu_memory()
     if gpus:
