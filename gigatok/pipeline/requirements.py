@@ -104,7 +104,7 @@ def refused(params: Params, root: Path, targets: Iterable[str]) -> list[str]:
         GigatokError: the pipeline cannot be read.
     """
     from gigatok.pipeline.plan import asked_stages, planned_stages
-    from gigatok.planning.fit import large_runs, too_large
+    from gigatok.planning.fit import large_runs
 
     hardware, targets = _hardware(params), tuple(targets)
     if hardware is None:
@@ -112,12 +112,21 @@ def refused(params: Params, root: Path, targets: Iterable[str]) -> list[str]:
     asked = asked_stages(params, targets)
     if not not_shared(params, hardware.gpus, asked) and not large_runs(params, hardware, asked):
         return []
-    stages = planned_stages(root, params, targets)
+    return refused_stages(params, planned_stages(root, params, targets))
+
+
+def refused_stages(params: Params, stages: Collection[str]) -> list[str]:
+    """Likewise of the trainings among ``stages``; empty where a GPU is ``missing``, or does not tell its memory."""
+    from gigatok.planning.fit import too_large
+
+    hardware = _hardware(params)
+    if hardware is None:
+        return []
     return not_shared(params, hardware.gpus, stages) or too_large(params, hardware, stages)
 
 
 def _hardware(params: Params) -> Hardware | None:
-    """What trains here; ``None``: not known."""
+    """What trains here; ``None``: not known, or nothing can."""
     from gigatok.planning.spread import Hardware
 
     gpus = [] if params.base.device in ("cpu", "mps") else gpu_memory()
@@ -125,6 +134,8 @@ def _hardware(params: Params) -> Hardware | None:
         return Hardware(min(gpus), len(gpus))
     if params.base.device != "cpu" and has_cuda():
         return None  # there is a GPU, but it does not tell its memory
+    if params.base.device == "cuda" or params.profile == "paper":
+        return None  # ``missing`` says so
     return Hardware(free_memory(), 0)
 
 
