@@ -32,7 +32,7 @@ from gigatok.artifacts.sheets.protocol import (
 )
 from gigatok.artifacts.sheets.scores import FewSamples, Provenance, Score, ScoreSheet, protocol_differences
 from gigatok.artifacts.source import GitState, git_state
-from gigatok.artifacts.states.folder import drop_states, state_meta
+from gigatok.artifacts.states.folder import DOUBTFUL, drop_states, state_meta
 from gigatok.artifacts.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from gigatok.artifacts.weights import load_weights, save_weights
 
 __all__ = [
+    "DOUBTFUL",
     "RESUME_OPTION",
     "RESUME_VARIABLE",
     "Crop",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
@@ -94,21 +94,57 @@ def require_divisible(
         )
     if not isinstance(section, TrainTokenizerSection) or micro == batch:
         return
-    for setting, group in _groups(section).items():
-        if group is None or micro % group:
-            wanted = "the whole batch" if group is None else f"groups of {group} images"
+    for group in _groups(section):
+        if group.images is None or micro % group.images:
+            wanted = "the whole batch" if group.images is None else f"groups of {group.images} images"
             raise ConfigError(
-                f"{setting} of {run} takes statistics over {wanted}, but a pass holds {micro} images (of batch_size "
-                f"{batch} on {world} processes): set it to a divisor of {micro}, or launch.micro_batch to a multiple"
+                f"{group.of} of {run} takes statistics over {wanted}, but a pass holds {micro} images (of batch_size "
+                f"{batch} on {world} processes): {_remedy(group, launch, batch, world)}"
             )
 
 
-def _groups(section: TrainTokenizerSection) -> dict[str, int | None]:
-    """Images over which the run takes statistics, by setting; ``None``: all of the batch."""
-    loss, found = section.loss, {}
+def fixed_group(section: TrainTokenizerSection | TrainGeneratorSection) -> int:
+    """Images of which a pass over a part of the batch holds a multiple, whatever is set; 1: any number will do."""
+    groups = _groups(section) if isinstance(section, TrainTokenizerSection) else []
+    return next((group.images for group in groups if group.fixed and group.images), 1)
+
+
+class _Group(NamedTuple):
+    """Images over which a run takes statistics."""
+
+    of: str
+    """What takes them: the setting of their number, but where they are ``fixed``."""
+    images: int | None
+    """``None``: all of the batch."""
+    fixed: bool = False
+    """No setting changes their number."""
+
+
+def _groups(section: TrainTokenizerSection) -> list[_Group]:
+    loss, found = section.loss, []
     if loss.adversarial_weight and loss.discriminator.start_step < section.steps:
-        dino = loss.discriminator.kind == "dino"
-        found["loss.discriminator.statistics_group"] = DINO_GROUP if dino else loss.discriminator.statistics_group
+        if loss.discriminator.kind == "dino":
+            found.append(_Group("loss.discriminator.kind dino", DINO_GROUP, fixed=True))
+        else:
+            found.append(_Group("loss.discriminator.statistics_group", loss.discriminator.statistics_group))
     if loss.entropy_weight:
-        found["loss.entropy_group"] = loss.entropy_group
+        found.append(_Group("loss.entropy_group", loss.entropy_group))
     return found
+
+
+def _remedy(group: _Group, launch: LaunchSection, batch: int, world: int) -> str:
+    """What to set where a pass does not hold whole groups: only what works."""
+    share = batch // world
+    micro, images = launch.micro_batch or share, group.images
+    found = [] if group.fixed else [f"it to a divisor of {micro}"]
+    if images and share % images == 0:
+        found.append(f"launch.micro_batch to a multiple of {images} that divides {share}")
+    if found:
+        return f"set {', or '.join(found)}"
+    if world == 1:
+        return "remove launch.micro_batch"
+    assert images is not None  # for the type checker: what is fixed has a size
+    fitting = [count for count in range(1, world) if batch % (count * images) == 0]
+    fewer = f"use {fitting[-1]} processes (launch.nodes x launch.processes), or " if fitting else ""
+    too = f", and launch.micro_batch to a multiple of {images}" if launch.micro_batch else ""
+    return f"{fewer}set batch_size to a multiple of {world * images}{too}"

@@ -12,7 +12,7 @@ Check = Literal["finite", "codebook", "adversary", "gradient"]
 
 
 class WatchdogSection(Section):
-    """What is looked for every few steps. A lost run goes back to its last saved state once, and is stopped if it is
+    """What is looked for every few steps. A lost run goes back to its last sound state once, and is stopped if it is
     lost again. Nothing here changes what a healthy run computes."""
 
     off: tuple[Check, ...] = ()

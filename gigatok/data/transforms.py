@@ -124,7 +124,7 @@ def random_window_by_torch(
 
     shape = _resized(whole, side)
     top, left = _corner(shape, size, generator)
-    picture, filled = _halved(picture, box or (0.0, 0.0, *map(float, picture.size)), side)
+    picture, filled = _halved(picture, box or _all_of(picture), side)
     planes = torch.from_numpy(np.array(picture))[None].permute(0, 3, 1, 2)  # channels last: torch is twice as fast then
     # Of a part, the last column may hold less than a pixel of the whole, so the factor is given and not the size; a
     # hair more, since the size is rounded down.
@@ -139,8 +139,13 @@ def _halved(picture: Image.Image, box: Box, side: int) -> tuple[Image.Image, Box
     """A picture, and what of it counts, while its shorter side is at least twice ``side``: 1/8 is the least part."""
     while min(picture.size) >= 2 * side:
         half = (picture.width // 2, picture.height // 2)
-        picture, box = picture.resize(half, resample=Image.Resampling.BOX, box=box), (0.0, 0.0, *map(float, half))
+        picture = picture.resize(half, resample=Image.Resampling.BOX, box=box)
+        box = _all_of(picture)
     return picture, box
+
+
+def _all_of(picture: Image.Image) -> Box:
+    return 0.0, 0.0, float(picture.width), float(picture.height)
 
 
 def _corner(shape: tuple[int, int], size: int, generator: np.random.Generator) -> tuple[int, int]:

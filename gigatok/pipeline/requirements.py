@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gigatok.runtime.machine import free_memory, gpu_memory, has_cuda
+from gigatok.runtime.machine import count_gpus, free_memory, gpu_memory, has_cuda
 
 if TYPE_CHECKING:
     from gigatok.config import Params
@@ -107,10 +107,10 @@ def refused(params: Params, root: Path, targets: Iterable[str]) -> list[str]:
     from gigatok.planning.fit import large_runs
 
     hardware, targets = _hardware(params), tuple(targets)
-    if hardware is None:
-        return []
     asked = asked_stages(params, targets)
-    if not not_shared(params, hardware.gpus, asked) and not large_runs(params, hardware, asked):
+    gpus = hardware.gpus if hardware else _counted(params)
+    shared = not not_shared(params, gpus, asked) if hardware or gpus else True
+    if shared and (hardware is None or not large_runs(params, hardware, asked)):
         return []
     return refused_stages(params, planned_stages(root, params, targets))
 
@@ -121,7 +121,8 @@ def refused_stages(params: Params, stages: Collection[str]) -> list[str]:
 
     hardware = _hardware(params)
     if hardware is None:
-        return []
+        gpus = _counted(params)
+        return not_shared(params, gpus, stages) if gpus else []
     return not_shared(params, hardware.gpus, stages) or too_large(params, hardware, stages)
 
 
@@ -129,14 +130,23 @@ def _hardware(params: Params) -> Hardware | None:
     """What trains here; ``None``: not known, or nothing can."""
     from gigatok.planning.spread import Hardware
 
-    gpus = [] if params.base.device in ("cpu", "mps") else gpu_memory()
-    if gpus:
-        return Hardware(min(gpus), len(gpus))
-    if params.base.device != "cpu" and has_cuda():
+    memory = gpu_memory() if _on_gpus(params) else []
+    if memory:
+        return Hardware(min(memory), count_gpus(memory))
+    if _on_gpus(params):
         return None  # there is a GPU, but it does not tell its memory
     if params.base.device == "cuda" or params.profile == "paper":
         return None  # ``missing`` says so
     return Hardware(free_memory(), 0)
+
+
+def _on_gpus(params: Params) -> bool:
+    return params.base.device in ("auto", "cuda") and has_cuda()
+
+
+def _counted(params: Params) -> int:
+    """GPUs that do not tell their memory, as those do not that are named by UUID; 0: unknown, or none."""
+    return count_gpus([]) if _on_gpus(params) else 0
 
 
 def not_shared(params: Params, gpus: int, stages: Collection[str] | None = None) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from gigatok.config import ConfigError, Params
-from gigatok.config.launch import RECOMPUTED, LaunchSection, require_divisible
+from gigatok.config.launch import RECOMPUTED, LaunchSection, fixed_group, require_divisible
 from gigatok.planning.disk import ImageCounts
 from gigatok.planning.memory import Layout, StepMemory, heaviest_step
 from gigatok.planning.runs import Planner
@@ -81,11 +81,15 @@ def _shards(run: SpreadRun) -> dict[str, Any]:
 
 
 def _largest(run: SpreadRun, memory: StepMemory, *, whole_groups: bool) -> int:
-    """The largest micro-batch, up to the one that is set, that divides a process's share and fits; 0: none."""
+    """The largest micro-batch, up to the one that is set, that divides a process's share and fits; 0: none.
+
+    Groups whose size no setting changes, those of the DINO discriminator, are never cut.
+    """
     if run.section.batch_size % run.world:
         return 0
+    fixed = fixed_group(run.section)
     for size in range(min(run.micro_batch, run.share), 0, -1):
-        if run.share % size:
+        if run.share % size or size % fixed:
             continue
         tried = run.launched(run.launch.replace(micro_batch=size))
         if (not whole_groups or not tried.unshared) and memory.total(tried.layout) <= run.capacity:
@@ -125,16 +129,18 @@ class _Shards(NamedTuple):
 
 def _other_machine(run: SpreadRun, memory_of: MemoryOf) -> str:
     if not run.hardware.gpus:
-        return "not even one image fits: use a machine with more memory, or smaller sizes"
+        group = fixed_group(run.section)
+        least = "one image" if group == 1 else f"a group of {group} images"
+        return f"not even {least} fits: use a machine with more memory, or smaller sizes"
     if run.section.precision == "fp16":
         return "nothing here makes it fit, and fp16 has no shards on more GPUs: use larger ones, or smaller sizes"
-    least = run.launched(run.launch.replace(strategy="fsdp", stages_per_gpu=1, recompute=RECOMPUTED[-1]))
-    found = _fewest_gpus(least, memory_of(least))
+    least_memory = run.launched(run.launch.replace(strategy="fsdp", stages_per_gpu=1, recompute=RECOMPUTED[-1]))
+    found = _fewest_gpus(least_memory, memory_of(least_memory))
     if found is None:
         return "nothing makes it fit into such GPUs, however many: use larger ones, or smaller sizes"
     return (
         f"nothing here makes it fit; {found.gpus} such GPUs would, with launch.strategy fsdp, launch.recompute "
-        f"{least.launch.recompute} and launch.micro_batch {found.micro_batch}"
+        f"{least_memory.launch.recompute} and launch.micro_batch {found.micro_batch}"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -84,8 +85,21 @@ def visible_gpus() -> list[str]:
     return [str(number) for number in range(len(gpu_memory()))]
 
 
+def count_gpus(memory: Sequence[int]) -> int:
+    """How many NVIDIA GPUs this process may use, of which ``memory`` are those whose memory is known by number."""
+    if "CUDA_VISIBLE_DEVICES" not in os.environ or not has_cuda():
+        return len(memory)
+    names = visible_gpus()
+    if not memory:
+        return len(names)
+    return len(memory) + sum(not name.isdigit() for name in names)  # a number beyond those there are is no GPU
+
+
 def gpu_memory() -> list[int]:
-    """Bytes of each visible NVIDIA GPU, as its driver reports; empty without one. torch is not imported."""
+    """Bytes of each visible NVIDIA GPU, as its driver reports; empty without one. torch is not imported.
+
+    GPUs that ``CUDA_VISIBLE_DEVICES`` names by UUID are not among them: ``count_gpus`` counts them too.
+    """
     if not has_cuda():
         return []
     query = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]

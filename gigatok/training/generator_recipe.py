@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -12,7 +13,7 @@ from torch import Tensor
 from gigatok.config.sections import TrainGeneratorSection
 from gigatok.models.ar import ArModel
 from gigatok.optim import Ema, build_adamw, learning_rate
-from gigatok.runtime.device import autocast
+from gigatok.runtime.device import autocast, full_precision
 from gigatok.training.distributed.accumulate import mean_terms, own_random
 from gigatok.training.distributed.checkpoint import (
     empty_like_own,
@@ -26,6 +27,8 @@ from gigatok.training.precision import gradient_scaler
 from gigatok.training.update import Update
 
 _VALIDATION_BATCH = 64
+_DROPOUT_STREAM = 4
+"""Sets dropout's random numbers apart from the shuffle's and the crops', which have the same seed."""
 
 
 class GeneratorRecipe:
@@ -35,13 +38,17 @@ class GeneratorRecipe:
         model: on its device; left in training mode.
         section: the run's settings, overrides applied.
         parallel: how a step is spread over processes and micro-batches.
+        seed: of the run; dropout of a batch that is taken in parts is a function of it, the step and the place.
     """
 
-    def __init__(self, model: ArModel, section: TrainGeneratorSection, parallel: Parallel = WHOLE_BATCH) -> None:
+    def __init__(
+        self, model: ArModel, section: TrainGeneratorSection, parallel: Parallel = WHOLE_BATCH, *, seed: int = 0
+    ) -> None:
         self.model = model.train()
         self.section = section
         self.device = next(model.parameters()).device
         self.parallel = parallel
+        self.seed = seed
         self._model = parallel.wrap(model)
         self.optimizer = build_adamw(model, section.optimizer)
         scaler = gradient_scaler(self.device, section.precision)
@@ -57,7 +64,7 @@ class GeneratorRecipe:
         rate = learning_rate(self.section.optimizer, step, self.section.steps)
         parts = self.parallel.parts(len(indices))
         dropped = self._dropped_classes(len(classes))
-        seed = self._dropout_seed(parts)
+        seed = self._dropout_seed(step, parts)
         losses = []
         for part in parts:
             first = self.parallel.first(part, len(indices))
@@ -77,20 +84,23 @@ class GeneratorRecipe:
         return self.parallel.processes.mean({**mean_terms(losses), "gradient_norm": norm})
 
     def _dropped_classes(self, count: int) -> Tensor | None:
-        """(count,) bool: drawn for the whole batch, of which this process takes its share. On the CPU: its numbers are
-        the same whatever trains."""
+        """(count,) bool: drawn for the whole batch, of which this process takes its share, from the CPU's generator.
+
+        The same on one GPU, on several, and in micro-batches. One CPU that takes a batch at once draws the network's
+        dropout from that generator as well, so that its later batches drop other classes, unless ``dropout`` is 0.
+        """
         if not self.model.config.class_dropout:
             return None
         batch = count * self.parallel.processes.world
         draws = torch.rand(batch)[self.parallel.processes.share.of(batch)]
         return (draws < self.model.config.class_dropout).to(self.device)
 
-    def _dropout_seed(self, parts: Sequence[slice]) -> int | None:
+    def _dropout_seed(self, step: int, parts: Sequence[slice]) -> int | None:
         """Seed of this step's dropout, equal on all processes. ``None`` where the whole batch is one pass: dropout then
-        continues with torch's default generator."""
+        continues with torch's default generator. Nothing is drawn from it here, since classes come from it too."""
         if not self.model.config.dropout or (len(parts) == 1 and self.parallel.processes.world == 1):
             return None
-        return int(torch.randint(2**62, ()))
+        return int(np.random.default_rng([self.seed, _DROPOUT_STREAM, step]).integers(2**62))
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next step depends on; under FSDP2 the shards of this process."""
@@ -126,6 +136,7 @@ def token_cross_entropy(logits: Tensor, indices: Tensor) -> Tensor:
     return F.cross_entropy(logits.float().flatten(0, 1), indices.flatten())
 
 
+@full_precision()
 @torch.inference_mode()
 def validation_loss(model: ArModel, indices: Tensor, classes: Tensor, *, device: torch.device) -> float:
     """Mean cross-entropy in nats a token over indices (m, N) with classes (m,), every token weighing the same."""

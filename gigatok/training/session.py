@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Self
 from torch import Tensor
 
 from gigatok.artifacts import (
+    DOUBTFUL,
     Journal,
     Resumption,
     RunFolder,
@@ -20,22 +21,21 @@ from gigatok.artifacts import (
     StateSaver,
     drop_states,
     load_state,
-    module_meanings,
     write_json,
 )
 from gigatok.artifacts.outputs.digests import digests_of
-from gigatok.config import ConfigError, GigatokError, Section, fingerprint
+from gigatok.config import ConfigError, GigatokError
 from gigatok.config.sections import TrainGeneratorSection, TrainTokenizerSection
 from gigatok.config.watchdog import WatchdogSection
 from gigatok.runtime.device import peak_memory
 from gigatok.tracking import Tracker
-from gigatok.tracking.progress import note, open_progress, report_skipped
+from gigatok.tracking.progress import note, open_progress
 from gigatok.training.distributed.setup import ALONE, Processes
 from gigatok.training.resume.curves import Curves
 from gigatok.training.resume.finished import remember
 from gigatok.training.resume.interruption import InterruptedRunError, StopRequest
 from gigatok.training.resume.provenance import begin_provenance, end_provenance, identified
-from gigatok.training.resume.start import Request, Start, already_trained, begin
+from gigatok.training.resume.start import Request, Start
 from gigatok.training.watchdog import TrainingDivergedError, Watchdog
 
 
@@ -173,7 +173,7 @@ class TrainingSession:
                 self._progress.update(done, loss=values.get("loss"), images_per_second=speed)
 
     def after_step(self, done: int, terms: Mapping[str, Tensor], rows: Iterable[int] = ()) -> None:
-        """Let the watchdog look, save when due, stop if asked to. A lost run goes back once to its last saved state.
+        """Let the watchdog look, save when due, stop if asked to. A lost run goes back once to its last sound state.
 
         Args:
             done: updates made.
@@ -203,7 +203,7 @@ class TrainingSession:
             self._save(done)
 
     def _roll_back(self, done: int, lost: TrainingDivergedError, rows: Iterable[int]) -> None:
-        """Go back to the last saved state, once.
+        """Go back, once, to the last state that was saved while nothing looked wrong.
 
         Raises:
             TrainingDivergedError: there is none, or the run was here before.
@@ -211,7 +211,8 @@ class TrainingSession:
         if self.processes.main:
             write_json(self.run.path / "lost.json", {"step": done, "reason": str(lost), "rows": [int(r) for r in rows]})
         self._saved()
-        restored = None if self._rolled_back else load_state(self.run.state_dir, self._objects, self.processes)
+        states = self.run.state_dir
+        restored = None if self._rolled_back else load_state(states, self._objects, self.processes, doubtful=False)
         if restored is None:
             raise lost
         self._rolled_back = True
@@ -223,7 +224,8 @@ class TrainingSession:
 
     def _save(self, done: int) -> None:
         """Copy the state; it is written while the next steps are made."""
-        self._saver.start(self._objects, {"step": done, "seconds": self.seconds(), **self._identified})
+        doubt = {DOUBTFUL: True} if self._watchdog.doubts else {}
+        self._saver.start(self._objects, {"step": done, "seconds": self.seconds(), **doubt, **self._identified})
 
     def _saved(self) -> None:
         """Wait, on all processes, until the last state is on disk."""
@@ -251,35 +253,6 @@ class TrainingSession:
         remember(self.run)
         drop_states(self.run.state_dir)
         self.processes.wait()
-
-
-def meet(run: RunFolder, processes: Processes, module: str, *settings: Section) -> None:
-    """What can be told of processes before anything is loaded: one runs/, one ``params.yaml``, one code.
-
-    Args:
-        module: the stage's, whose code and all that it imports is compared.
-        settings: sections that the training reads.
-
-    Raises:
-        GigatokError: a process has other settings or code than rank 0, or does not see what rank 0 writes.
-    """
-    if processes.world > 1:
-        processes.require_shared(run.lock_path.parent)
-        processes.require_same({"settings and code": fingerprint(*settings, module_meanings([module]))})
-
-
-def begin_together(run: RunFolder, request: Request, processes: Processes) -> Start:
-    """``begin`` on rank 0 for all processes, which must train the same; says so where nothing is left to do.
-
-    Raises:
-        GigatokError: a process has other settings, data or code than rank 0.
-    """
-    processes.require_same({"settings, data and code": fingerprint(request.identity.model_dump(mode="json"))})
-    start = processes.main_does(lambda: begin(run, request))
-    if start.finished and processes.main:
-        print(already_trained(run, request))
-        report_skipped(request.stage)
-    return start
 
 
 def require_reached(keep_steps: Sequence[int], steps: int, run: str) -> None:

@@ -20,6 +20,7 @@ from gigatok.config.sections import TeacherSection, TrainTokenizerSection
 from gigatok.data import PreparedData
 from gigatok.teachers import Teacher, load_teacher
 from gigatok.teachers.base import resample
+from gigatok.training.distributed.setup import ALONE, Processes
 
 _AGAIN = "run 'dvc repro -f teacher'"
 
@@ -64,16 +65,19 @@ class Targets(NamedTuple):
     digests: Digests | None = None
     """What their stage noted of the file; ``None``: nothing."""
 
-    def sound(self) -> Targets:
-        """These targets after stored features were compared with their hash, which takes a pass over them.
+    def sound(self, processes: Processes = ALONE) -> Targets:
+        """These targets after rank 0 has compared stored features with their hash, which takes a pass over them.
+
+        All processes call it: where the file had to be restored, each opens the new one.
 
         Raises:
-            GigatokError: they are damaged, and DVC's cache does not hold them.
+            GigatokError: on all processes: they are damaged, and DVC's cache does not hold them.
         """
-        if self.stored is None or not make_sound(self.stored, self.digests, fix=_AGAIN):
+        stored = self.stored
+        if stored is None or not processes.main_does(lambda: make_sound(stored, self.digests, fix=_AGAIN)):
             return self
         grid = cast(StoredFeatures, self.source).stored
-        return self._replace(source=StoredFeatures(_mapped(self.stored), grid))  # the file is another one now
+        return self._replace(source=StoredFeatures(_mapped(stored), grid))  # the file is another one now
 
 
 def open_targets(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,6 @@ import numpy.typing as npt
 import torch
 
 from gigatok.artifacts import (
-    Digests,
     Resumption,
     RunFolder,
     RunIdentity,
@@ -19,7 +17,7 @@ from gigatok.artifacts import (
     file_sha256,
     module_meanings,
 )
-from gigatok.artifacts.outputs.digests import noted_outputs
+from gigatok.artifacts.outputs.digests import make_sound, noted_outputs
 from gigatok.artifacts.outputs.indices import StoredIndices, trained_on
 from gigatok.artifacts.outputs.prepared import sound_data
 from gigatok.config import ArConfig, ConfigError, GigatokError, Params
@@ -38,14 +36,16 @@ from gigatok.training.encode import encode_images, indices_source, remove_parts,
 from gigatok.training.generator_recipe import GeneratorRecipe, validation_loss
 from gigatok.training.precision import as_stored
 from gigatok.training.resume.interruption import StopRequest
-from gigatok.training.resume.lock import hold
+from gigatok.training.resume.lock import hold_together
 from gigatok.training.resume.start import WITHOUT_RESULT, Request, described
-from gigatok.training.session import RunPlan, TrainingSession, begin_together, meet, require_reached
+from gigatok.training.resume.together import begin_together, meet
+from gigatok.training.session import RunPlan, TrainingSession, require_reached
 
 NOT_STORED = frozenset({"watchdog", "save_every"})
 """Settings that ``config.json`` does not repeat."""
 WITHOUT_EFFECT = NOT_STORED | {"log_every", "validate_every", "keep_steps"}
 """Settings that change no weight: a run resumes, or stays finished, when they change."""
+_AGAIN = "run its tokenizer's stage again, which makes it again"
 
 
 def train_generator(name: str, params: Params, workspace: Workspace, *, resume_anyway: bool = False) -> None:
@@ -66,7 +66,7 @@ def train_generator(name: str, params: Params, workspace: Workspace, *, resume_a
     set_arithmetic(launch)
     with joined(device, launch.timeout_minutes) as processes:
         run = workspace.generator(name)
-        with hold(run) if processes.main else nullcontext():
+        with hold_together(run, processes):
             _train(name, params, workspace, processes, resume_anyway=resume_anyway)
 
 
@@ -79,8 +79,8 @@ def _train(name: str, params: Params, workspace: Workspace, processes: Processes
     data = PreparedData.open(workspace.data)
     outputs = (run.weights_path, run.config_path, run.curves_path)
     tokenizer, indices_path, source = generator_tokenizer(name, params, workspace, data, processes)
-    known = _noted_indices(name, params, workspace) if processes.main else None  # one pass over them is enough
-    tokens = TokenData(indices_path, source, known)
+    processes.main_does(lambda: _sound_indices(name, params, workspace, indices_path))  # one pass over them is enough
+    tokens = TokenData(indices_path, source)
     config = params.generator_model(
         name,
         tokens=tokenizer.config.tokens,
@@ -99,9 +99,8 @@ def _train(name: str, params: Params, workspace: Workspace, processes: Processes
         return
     model = ArModel(config).to(device)
     counts = [sum(p.numel() for p in module.parameters()) for module in (model, tokenizer)]
-    recipe = GeneratorRecipe(
-        model, section, spread(params.generator_launch(name), processes, section.precision, counts[0])
-    )
+    parallel = spread(params.generator_launch(name), processes, section.precision, counts[0])
+    recipe = GeneratorRecipe(model, section, parallel, seed=params.base.seed)
     plan = RunPlan.of(request, section, start)
     cursor = BatchCursor(len(tokens.labels), section.batch_size, params.base.seed)
     crops = np.random.default_rng([params.base.seed, 2])
@@ -167,16 +166,13 @@ def _loop(
 class TokenData:
     """Stored indices: training (n, crops, N), read from disk as they are used, and validation (m, N), with labels."""
 
-    def __init__(self, path: Path, source: str = "", known: Digests | None = None) -> None:
+    def __init__(self, path: Path, source: str = "") -> None:
         """Open ``path``; ``source`` names what its indices must be of, if both say so (``indices_source``).
 
-        Args:
-            known: the file's hash; one that differs is restored from DVC's cache.
-
         Raises:
-            GigatokError: the file is missing, damaged, or of other weights.
+            GigatokError: the file is missing, unreadable, or of other weights.
         """
-        stored = StoredIndices.open(path, known, fix="run its tokenizer's stage again, which makes it again")
+        stored = StoredIndices.open(path, fix=_AGAIN)
         self._train, self.labels = stored.train, stored.train_labels
         if source and stored.source and stored.source != source:
             raise GigatokError(
@@ -236,8 +232,14 @@ def generator_tokenizer(
     return tokenizer, path, origin
 
 
-def _noted_indices(name: str, params: Params, workspace: Workspace) -> Digests | None:
-    """The hash of the final indices; those of a checkpoint were compared, or made, when they were found."""
+def _sound_indices(name: str, params: Params, workspace: Workspace, path: Path) -> None:
+    """Compare the final indices with their hash, before any process opens them, and restore them if they differ.
+
+    Those of a checkpoint were compared, or made, when they were found.
+
+    Raises:
+        GigatokError: they are damaged, and DVC's cache does not hold them.
+    """
     entry = params.generators[name]
-    source = workspace.tokenizer(entry.tokenizer)
-    return noted_outputs(source).get(source.indices_path.name) if entry.checkpoint == "final" else None
+    if entry.checkpoint == "final":
+        make_sound(path, noted_outputs(workspace.tokenizer(entry.tokenizer)).get(path.name), fix=_AGAIN)

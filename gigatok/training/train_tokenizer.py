@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -35,9 +34,10 @@ from gigatok.training.distributed.setup import Processes, joined
 from gigatok.training.encode import encode_images, indices_source
 from gigatok.training.precision import as_stored
 from gigatok.training.resume.interruption import StopRequest
-from gigatok.training.resume.lock import hold
+from gigatok.training.resume.lock import hold_together
 from gigatok.training.resume.start import WITHOUT_RESULT, Request, described
-from gigatok.training.session import RunPlan, TrainingSession, begin_together, meet, require_reached
+from gigatok.training.resume.together import begin_together, meet
+from gigatok.training.session import RunPlan, TrainingSession, require_reached
 from gigatok.training.targets import Targets, open_targets
 from gigatok.training.tokenizer_recipe import TokenizerRecipe
 from gigatok.training.validation import grid_path, validation_psnr
@@ -84,15 +84,15 @@ def _train(name: str, params: Params, workspace: Workspace, processes: Processes
         _identity(config, section, params.base.seed, data, targets),
         outputs,
         section.keep_steps,
-        {run.indices_path: lambda: _encode_again(run, data, section, device)},
+        {run.indices_path: lambda: _encode_again(run, data, section, processes)},
         resume_anyway,
     )
-    with hold(run) if processes.main else nullcontext():
+    with hold_together(run, processes):
         start = begin_together(run, request, processes)
         if start.finished:
             return
         if targets:
-            targets = targets.sound()
+            targets = targets.sound(processes)
         recipe = _recipe(config, section, params.tokenizer_launch(name), processes)
         cursor = BatchCursor(len(data.train), section.batch_size, params.base.seed)
         plan = RunPlan.of(request, section, start)
@@ -210,9 +210,9 @@ def _write_outputs(
     return kept
 
 
-def _encode_again(run: RunFolder, data: PreparedData, section: TrainTokenizerSection, device: torch.device) -> None:
-    """Indices from the stored weights."""
-    tokenizer = load_tokenizer_dir(run.path).to(device)
+def _encode_again(run: RunFolder, data: PreparedData, section: TrainTokenizerSection, processes: Processes) -> None:
+    """Indices from the stored weights, by all processes."""
+    tokenizer = load_tokenizer_dir(run.path).to(processes.device)
     source = indices_source(file_sha256(run.weights_path), data, section)
     with StopRequest(f"train_tokenizer@{run.name}").heard() as stop:
-        encode_images(tokenizer, data, run.indices_path, section.token_crops, source, stop=stop)
+        encode_images(tokenizer, data, run.indices_path, section.token_crops, source, processes, stop)

@@ -9,6 +9,7 @@ import torch
 
 from gigatok.artifacts import RunFolder
 from gigatok.data import ImageSet, to_float, to_uint8
+from gigatok.runtime.device import full_precision
 from gigatok.training.grids import save_grid
 from gigatok.training.precision import as_stored
 from gigatok.training.tokenizer_recipe import TokenizerRecipe
@@ -22,6 +23,7 @@ def grid_path(run: RunFolder, done: int) -> Path:
     return run.path / "grids" / f"step-{done:07d}.png"
 
 
+@full_precision()
 @torch.no_grad()
 def validation_psnr(recipe: TokenizerRecipe, images: ImageSet, picture: Path) -> float:
     """Mean PSNR (dB, uint8 against uint8) of the first images; writes a grid of the first eight to ``picture``."""

@@ -34,6 +34,11 @@ class Watchdog:
         """Whether to look after ``done`` steps."""
         return done % self.section.every == 0
 
+    @property
+    def doubts(self) -> bool:
+        """Whether something has been beyond its bound since a while that is too short yet to stop for."""
+        return bool(self._bad_since)
+
     def look(self, done: int, terms: Mapping[str, float]) -> None:
         """Look at what the step ``done`` reported: losses, gradient norms, ``codebook_usage`` where there is one.
 

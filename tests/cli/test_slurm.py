@@ -106,6 +106,28 @@ def test_before_the_time_limit_the_run_saves_and_the_job_is_queued_again(job: Pa
     assert others == ["scancel --signal=TERM 123456", "saved", "scontrol requeue 123456"]
 
 
+@pytest.mark.parametrize(
+    ("before", "moment"),
+    [
+        ("train stages/train_tokenizer.py XL-XXL\n", "first"),
+        ("train stages/train_generator.py XL-XXL\n", "between"),
+        ("step=$!\n", "begun"),
+    ],
+)
+def test_a_signal_that_no_stage_hears_queues_the_job_again_before_the_next(job: Path, before: str, moment: str) -> None:
+    """The script sends it to itself; what would run for 20 seconds must not go on."""
+    text = job.read_text()
+    assert text.count(before) == 1
+    job.write_text(text.replace(before, f"sleep 0.3; kill -TERM $$\n{before}"))
+    begin = time.monotonic()
+    assert start(job, SECONDS_OF_WORK="20" if moment == "begun" else "0").wait(30) == 130
+    assert time.monotonic() - begin < 15
+    runs = {"first": 0, "between": 1, "begun": 1}[moment]
+    said = calls(job)
+    assert [line.split()[0] for line in said if line != "killed"] == ["srun"] * runs + ["scontrol"]
+    assert said[-1] == "scontrol requeue 123456"
+
+
 def test_what_no_job_can_train_is_refused(command: Command) -> None:
     for words, message in (
         (["evaluate_tokenizer@S-S"], "is no training stage"),

@@ -68,6 +68,48 @@ def test_what_does_not_fit_is_named(launch: dict[str, Any], world: int, training
     assert "\n" not in str(error.value)
 
 
+DINO = {"loss": {"discriminator": {"kind": "dino"}}}
+
+
+@pytest.mark.parametrize(
+    ("launch", "world", "training", "remedy", "mended"),
+    [
+        ({}, 4, DINO, "use 2 processes (launch.nodes x launch.processes), or set batch_size to a multiple of 32",
+         [({}, 2, {}), ({}, 4, {"batch_size": 32})]),
+        ({"micro_batch": 2}, 4, {**DINO, "batch_size": 48},
+         "use 3 processes (launch.nodes x launch.processes), or set batch_size to a multiple of 32, and "
+         "launch.micro_batch to a multiple of 8",
+         [({"micro_batch": 8}, 3, {}), ({"micro_batch": 8}, 4, {"batch_size": 32})]),
+        ({}, 2, {**DINO, "batch_size": 20}, "set batch_size to a multiple of 16", [({}, 2, {"batch_size": 16})]),
+        ({"micro_batch": 4}, 1, DINO, "set launch.micro_batch to a multiple of 8 that divides 16",
+         [({"micro_batch": 8}, 1, {})]),
+        ({"micro_batch": 4}, 1, {**DINO, "batch_size": 20}, "remove launch.micro_batch", [({}, 1, {})]),
+        ({}, 2, {}, "set it to a divisor of 8", [({}, 2, {"loss": {"discriminator": {"statistics_group": 4}}})]),
+        ({"micro_batch": 2}, 2, {"loss": {"discriminator": {"statistics_group": 4}}},
+         "set it to a divisor of 2, or launch.micro_batch to a multiple of 4 that divides 8",
+         [({"micro_batch": 2}, 2, {"loss": {"discriminator": {"statistics_group": 2}}}), ({"micro_batch": 4}, 2, {})]),
+        ({}, 4, {"loss": {"discriminator": {"statistics_group": 8}}}, "set it to a divisor of 4",
+         [({}, 4, {"loss": {"discriminator": {"statistics_group": 4}}})]),
+    ],
+)  # fmt: skip
+def test_the_remedy_that_is_named_works(
+    launch: dict[str, Any],
+    world: int,
+    training: dict[str, Any],
+    remedy: str,
+    mended: list[tuple[dict[str, Any], int, dict[str, Any]]],
+) -> None:
+    """Groups of a DINO discriminator are fixed: no setting of theirs may be named."""
+    with pytest.raises(ConfigError) as error:
+        check(launch, world, **training)
+    assert str(error.value).endswith(f": {remedy}")
+    assert ("statistics_group" in str(error.value)) == (
+        training.get("loss", {}).get("discriminator", {}).get("kind") is None
+    )
+    for other, processes, change in mended:
+        check(other, processes, **merge(training, change))
+
+
 @pytest.mark.parametrize(
     ("launch", "world", "training"),
     [

@@ -10,10 +10,14 @@ import yaml
 from gigatok.config import GigatokError, Params, parse_params
 from gigatok.config.launch import require_divisible
 from gigatok.config.profiles import render
+from gigatok.pipeline import requirements
 from gigatok.pipeline.plan import asked_stages
-from gigatok.pipeline.requirements import missing, not_shared
+from gigatok.pipeline.requirements import missing, not_shared, refused_stages
 from gigatok.pipeline.runner import Graph, Outcome, Stage
 from gigatok.pipeline.update import bring_up_to_date
+from gigatok.planning import fit
+from gigatok.planning.spread import Hardware
+from gigatok.runtime import machine
 
 
 @pytest.fixture(scope="module")
@@ -104,3 +108,40 @@ def test_only_a_training_that_would_run_is_refused(tmp_path: Path, monkeypatch: 
     with pytest.raises(GigatokError, match=r"cannot run on this machine: tokenizer S-S needs .* over 4096 images"):
         bring_up_to_date(tmp_path, ["train_tokenizer"])
     assert len(ran) == 2
+
+
+@pytest.fixture
+def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Hardware]:
+    """A machine whose driver reports four GPUs; the hardware whose memory is compared with what trainings need."""
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text("#!/bin/sh\nprintf '81559\\n81559\\n81559\\n81559\\n'\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    for module in (machine, requirements):
+        monkeypatch.setattr(module, "has_cuda", lambda: True)
+    compared: list[Hardware] = []
+
+    def too_large(params: Params, hardware: Hardware, stages: object) -> list[str]:
+        compared.append(hardware)
+        return []
+
+    monkeypatch.setattr(fit, "too_large", too_large)
+    return compared
+
+
+@pytest.mark.parametrize(
+    ("visible", "gpus"), [("GPU-8f1c, GPU-77aa,MIG-2", 3), ("1,GPU-77aa", 2), ("0,1,2,7", 3), (None, 4), ("0", 1)]
+)
+def test_gpus_that_are_named_by_uuid_are_counted_too(
+    paper: Params, node: list[Hardware], monkeypatch: pytest.MonkeyPatch, visible: str | None, gpus: int
+) -> None:
+    if visible is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    else:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    asked = asked_stages(paper, [])
+    (line,) = refused_stages(paper.replace(launch={"processes": 5}), asked)
+    assert line.startswith(f"launch.processes of tokenizer S-S is 5, but there are {gpus} GPUs: lower it, or use auto")
+    two_or_one = paper.replace(launch={"processes": min(gpus, 2)})
+    assert refused_stages(two_or_one, asked) == []
+    assert [each.gpus for each in node] == ([] if visible == "GPU-8f1c, GPU-77aa,MIG-2" else [gpus])

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -11,7 +12,8 @@ from gigatok.config import Params, parse_params
 from gigatok.config.profiles import render
 from gigatok.planning.fit import GIB, SMALL_FLOPS, heaviest, large_runs, too_large
 from gigatok.planning.flops import generator_flops, tokenizer_flops
-from gigatok.planning.spread import Hardware
+from gigatok.planning.remedies import remedy
+from gigatok.planning.spread import Hardware, spread_runs
 
 
 def nano(batch_size: int | None = None) -> Params:
@@ -98,6 +100,28 @@ def test_a_small_model_that_keeps_more_is_looked_at_beside_a_large_one():
     assert names(S_B={}, S_B_100ep={}) == {"S-B"}  # of equal ones the first
     assert names(S_B={}, S_B_clip={}) == {"S-B", "S-B-clip"}
     assert names(XL_XXL={}, B_L={}) == {"XL-XXL", "B-L"}  # B-L decodes its shortcut, too
+
+
+@pytest.mark.parametrize(
+    ("kind", "largest", "said"),
+    [
+        ("dino", 47, "set launch.micro_batch to 24"),
+        ("dino", 15, "set launch.micro_batch to 8"),
+        ("dino", 7, "not even a group of 8 images fits: use a machine with more memory, or smaller sizes"),
+        ("patchgan", 7, "set launch.micro_batch to 6 (then loss.discriminator.statistics_group of S-S takes"),
+    ],
+)
+def test_a_micro_batch_that_is_named_holds_whole_groups_of_the_dino_discriminator(kind, largest, said):
+    """Its groups are of 8 images, whatever is set."""
+    params = nano(48)
+    training = params.train_tokenizer
+    loss = training.loss.replace(discriminator=training.loss.discriminator.replace(kind=kind))
+    params = params.replace(train_tokenizer=training.replace(loss=loss), launch={"recompute": "blocks"})
+    (run,) = spread_runs(params, Hardware(GIB, 0), ["train_tokenizer@S-S"])
+    memory = SimpleNamespace(total=lambda layout: 0 if layout.micro_batch <= largest else run.capacity + 1)
+    found = remedy(run, lambda _: memory, [run])
+    assert found.startswith(said)
+    assert ("then" in found) == (kind == "patchgan")
 
 
 def test_what_no_setting_mends_says_so():

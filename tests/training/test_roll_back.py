@@ -11,7 +11,7 @@ import torch
 
 from gigatok.data import BatchCursor, BatchLoader, Share
 from gigatok.training.tokenizer_recipe import TokenizerRecipe
-from gigatok.training.watchdog import TrainingDivergedError
+from gigatok.training.watchdog import TrainingDivergedError, Watchdog
 
 
 def spoil(monkeypatch: pytest.MonkeyPatch, times: int, at: int = 5) -> list[int]:
@@ -57,6 +57,31 @@ def test_rows_of_the_whole_batch_are_stored_though_a_process_has_a_share(
     cursor = BatchCursor(len(project.data.train), 3, project.params({}, {}).base.seed)
     batches = [cursor.next().tolist() for _ in range(6)]
     assert json.loads((run.path / "lost.json").read_text())["rows"] == batches[5]
+
+
+@pytest.mark.parametrize("save_every", [2, 3])
+def test_it_goes_back_before_the_trouble_began_however_many_states_were_saved_since(
+    save_every: int,
+    project: Any,
+    new_project: Callable[..., Any],
+    same_results: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Any,
+) -> None:
+    """A collapse is only noticed after a while, and states that are saved meanwhile are no place to go back to."""
+    bound = {"watchdog": {"every": 1, "codebook_usage": 0.01, "codebook_steps": 4}, "save_every": save_every}
+    expected = new_project("whole").tokenizer(bound)
+    look, collapsed = Watchdog.look, iter([True] * 5)
+
+    def see(self: Watchdog, done: int, terms: dict[str, float]) -> None:
+        bad = done >= 4 and next(collapsed, False)
+        look(self, done, {**terms, "codebook_usage": 0.0} if bad else terms)
+
+    monkeypatch.setattr(Watchdog, "look", see)
+    run = project.tokenizer(bound)
+    assert "codebook_usage below 0.01 since step 4 (" in (said := capsys.readouterr().out)
+    assert f"goes back to step {save_every}, and stops if it is lost again" in said
+    same_results(expected, run)
 
 
 def test_the_second_time_it_stops(project: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,6 +33,10 @@ Sums = dict[str, FileSum]
 _SUMS = TypeAdapter(Sums)
 
 
+DOUBTFUL = "doubtful"
+"""Key of ``meta``: true of a state that was saved while something looked wrong, though not for long enough to stop."""
+
+
 class Manifest(NamedTuple):
     """Content of ``state.json``."""
 
@@ -87,9 +91,24 @@ def drop_states(folder: Path) -> None:
 
 
 def drop_old(folder: Path) -> None:
-    """Remove all but the newest ``KEPT`` states."""
-    for path in states_in(folder)[:-KEPT]:
+    """Remove all but the newest ``KEPT`` states, and the newest that is not ``DOUBTFUL``."""
+    found = states_in(folder)
+    old, kept = found[:-KEPT], found[-KEPT:]
+    if all(is_doubtful(path) for path in kept):
+        sound = next((path for path in reversed(old) if not is_doubtful(path)), None)
+        old = [path for path in old if path != sound]
+    for path in old:
         remove(path)
+
+
+def is_doubtful(path: Path) -> bool:
+    """Whether a state is said to be ``DOUBTFUL``, or cannot say."""
+    if path.suffix == ".pt":
+        return False
+    try:
+        return bool(read_manifest(path).meta.get(DOUBTFUL))
+    except (DamagedStateError, OSError):
+        return True
 
 
 def drop_torn(folder: Path) -> None:

@@ -16,7 +16,7 @@ from torch.distributed.checkpoint.default_planner import DefaultLoadPlanner
 from torch.distributed.checkpoint.state_dict_loader import load
 
 from gigatok.artifacts.states.damage import DamagedStateError
-from gigatok.artifacts.states.folder import read_manifest, require_sound, states_in
+from gigatok.artifacts.states.folder import is_doubtful, read_manifest, require_sound, states_in
 from gigatok.artifacts.states.objects import Restored, Sharded, require_names, require_tree, unpack
 from gigatok.artifacts.states.peers import ALONE, Peers
 from gigatok.artifacts.states.single_file import read_content
@@ -34,17 +34,22 @@ _CLASSES = {
 """All that DCP's index of a state of tensors names; numbers' types come on top."""
 
 
-def load_state(folder: Path, objects: Mapping[str, Any], peers: Peers = ALONE) -> Restored | None:
+def load_state(
+    folder: Path, objects: Mapping[str, Any], peers: Peers = ALONE, *, doubtful: bool = True
+) -> Restored | None:
     """Restore ``objects`` in place from the newest readable state; ``None`` if there is none.
 
     All processes call it and take the same state, whatever number of processes saved it. What an object holds as
     shards (``Sharded``) is read as shards. A state runs no code. Each process compares a share of the files with their
     checksums; one that is damaged is passed over with a warning.
 
+    Args:
+        doubtful: whether a state that is said to be doubtful (``folder.DOUBTFUL``) will do.
+
     Raises:
         GigatokError: the state holds other objects than asked for, or shapes differ.
     """
-    for path in peers.from_main(list(reversed(states_in(folder)))):
+    for path in peers.from_main([each for each in reversed(states_in(folder)) if doubtful or not is_doubtful(each)]):
         problem, content, meta = "", dict[str, Any](), dict[str, Any]()
         try:
             content, meta = _read_file(path) if path.suffix == ".pt" else _read_folder(path, objects, peers)

@@ -40,20 +40,27 @@ stop() {{
 }}
 trap stop TERM
 
+again() {{
+  scontrol requeue "$SLURM_JOB_ID"
+  exit 130
+}}
+
 train() {{
+  if [ "$stopped" -eq 1 ]; then again; fi  # the signal came between two stages
   # without a number a task may get one CPU of all that the job has
   srun --kill-on-bad-exit=1 --cpus-per-task="$SLURM_CPUS_ON_NODE" {python} -m torch.distributed.run \
     --nnodes={nodes} --nproc-per-node={gpus} --max-restarts=0 --virtual-local-rank \
     --shutdown-timeout={grace} --rdzv-backend=c10d --rdzv-endpoint="$first_node:$port" \
     --rdzv-id="$SLURM_JOB_ID-${{SLURM_RESTART_COUNT:-0}}-$2" "$1" "$2" &
   step=$!
+  if [ "$stopped" -eq 1 ]; then kill "$step"; fi  # it began as the signal came: it has done nothing yet
   code=0
   wait "$step" || code=$?
   if [ "$stopped" -eq 1 ]; then  # the signal ended the first wait, not the step
     wait "$step"
-    scontrol requeue "$SLURM_JOB_ID"
-    exit 130
+    again
   fi
+  step=
   if [ "$code" -ne 0 ]; then exit "$code"; fi
 }}
 

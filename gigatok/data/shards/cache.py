@@ -8,11 +8,13 @@ needed again before it.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -24,6 +26,8 @@ from gigatok.config.reading import reason
 FOLDER_VARIABLE = "GIGATOK_SHARD_CACHE"
 LIMIT_VARIABLE = "GIGATOK_SHARD_CACHE_GB"
 _DEFAULT_LIMIT = 100.0
+_PART = re.compile(r"[0-9a-f]{32}\.tar\.([1-9][0-9]{0,8})\.part")
+"""What a process names a copy that it is making, with its number."""
 
 
 def is_remote(path: str) -> bool:
@@ -147,6 +151,15 @@ class ShardCache:
         """Copy a shard; ``False``: there is no room, or another process is at it."""
         if self._full:
             return False
+        try:
+            return self._copied(file, copy)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            self._full = True  # the disk holds less than the limit: that is no damage of the image
+            return False
+
+    def _copied(self, file: str, copy: Path) -> bool:
         system, path = self._system(file)
         size = int(system.size(path))
         part = self._reserve(copy, size)
@@ -154,7 +167,8 @@ class ShardCache:
             return False
         try:
             system.get_file(path, str(part))
-            part.replace(copy)
+            with self._locked():  # or who counts meanwhile finds neither name, and copies more than the limit
+                part.replace(copy)
         finally:
             part.unlink(missing_ok=True)
         return True
@@ -162,16 +176,17 @@ class ShardCache:
     def _reserve(self, copy: Path, size: int) -> Path | None:
         """An empty file that counts ``size`` bytes; processes of this machine reserve one after the other."""
         copy.parent.mkdir(parents=True, exist_ok=True)
-        with (copy.parent / ".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with self._locked():
             taken = 0
             for entry in os.scandir(copy.parent):
-                if entry.name.endswith(".part") and not _is_alive(int(entry.name.split(".")[-2])):
-                    os.unlink(entry.path)
+                if _is_left_behind(entry.name):
+                    with suppress(OSError):  # of another user: it counts for nothing all the same
+                        os.unlink(entry.path)
                     continue
                 if entry.name.startswith(f"{copy.stem}."):
                     return None
-                taken += entry.stat().st_size
+                with suppress(FileNotFoundError):  # copies are dropped, and parts given up, without the lock
+                    taken += entry.stat(follow_symlinks=False).st_size
             if taken + size > self._limit:
                 self._full = True
                 return None
@@ -179,6 +194,20 @@ class ShardCache:
             with part.open("wb") as file:
                 file.truncate(size)
             return part
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Be the only process that counts or renames copies while the block lasts."""
+        assert self._folder is not None  # for the type checker
+        with (self._folder / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def _is_left_behind(name: str) -> bool:
+    """Whether a file is a copy that a process died at."""
+    part = _PART.fullmatch(name)
+    return part is not None and not _is_alive(int(part[1]))
 
 
 def _is_alive(process: int) -> bool:

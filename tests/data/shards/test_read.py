@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 from image_files import BASE, image_folder, section
 
-from gigatok.config import ConfigError, GigatokError
+from gigatok.config import GigatokError
 from gigatok.data import CorruptImageError, PreparedData, prepare
 from gigatok.data.imagefolder import open_imagefolder
-from gigatok.data.shards.cache import ShardCache
 from gigatok.data.shards.manifest import Place
 from gigatok.data.shards.read import ShardReader, open_shards
 from gigatok.data.shards.write import write_shards
@@ -30,22 +28,6 @@ def write(folder: Path, out: Path) -> Path:
     source = open_imagefolder(str(folder))
     write_shards(source, out, images=4, workers=1, progress=lambda done, total: None)
     return out
-
-
-@pytest.fixture
-def shards(tmp_path: Path) -> Path:
-    """Ten images of two classes in three shards."""
-    return write(image_folder(tmp_path / "in", {"cat": 4, "dog": 6}), tmp_path / "out")
-
-
-@pytest.fixture
-def remote(shards: Path) -> Iterator[str]:
-    """The same in fsspec's memory."""
-    system = fsspec.filesystem("memory")
-    for path in shards.iterdir():
-        system.pipe_file(f"/set/{path.name}", path.read_bytes())
-    yield "memory://set"
-    system.rm("/set", recursive=True)
 
 
 def test_a_set_in_shards_is_the_set_it_came_from(tmp_path: Path) -> None:
@@ -198,28 +180,6 @@ def test_an_address_is_read_image_by_image(remote: str, shards: Path, monkeypatc
             open_shards(address)
 
 
-def test_copies_take_no_more_than_the_limit(
-    remote: str, shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    size = (shards / "shard-000000.tar").stat().st_size
-    monkeypatch.setenv("GIGATOK_SHARD_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("GIGATOK_SHARD_CACHE_GB", str(1.5 * size / 1e9))
-    (tmp_path / "cache").mkdir()
-    (tmp_path / "cache" / f"{'0' * 32}.tar.{2**22 + 1}.part").write_bytes(bytes(size))  # of a process that is dead
-    source, local = open_shards(remote), open_shards(str(shards))
-    for _ in range(2):
-        for far, near in zip(source.records, local.records, strict=True):
-            assert source.reader(far.location) == local.reader(near.location)
-    copies = list((tmp_path / "cache").glob("*.tar"))
-    assert [copy.read_bytes() for copy in copies] == [(shards / "shard-000000.tar").read_bytes()]
-    assert {path.name for path in (tmp_path / "cache").iterdir()} == {copies[0].name, ".lock"}
-    copies[0].write_bytes(bytes(size))
-    with pytest.raises(CorruptImageError, match="not the bytes"):
-        source.reader(source.records[0].location)
-    assert not copies[0].exists()
-    assert ShardReader()(source.records[0].location) == local.reader(local.records[0].location)
-
-
 def test_a_login_reaches_the_server_and_no_file(shards: Path, tmp_path: Path) -> None:
     """fsspec's memory takes it for a part of the path: without it nothing is found."""
     system, address = fsspec.filesystem("memory"), "memory://me:hunter22@set"
@@ -246,10 +206,3 @@ def test_a_login_reaches_the_server_and_no_file(shards: Path, tmp_path: Path) ->
     with pytest.raises(GigatokError, match=r"memory://set/index.parquet cannot be read") as unreadable:
         open_shards(address)
     assert "hunter22" not in f"{missing.value} {unreadable.value}"
-
-
-@pytest.mark.parametrize("limit", ["much", "-1", "nan", "inf"])
-def test_a_limit_that_is_none_is_refused(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GIGATOK_SHARD_CACHE_GB", limit)
-    with pytest.raises(ConfigError, match=f"GIGATOK_SHARD_CACHE_GB '{limit}' is no number of gigabytes"):
-        ShardCache()

@@ -5,31 +5,60 @@ from __future__ import annotations
 import os
 import signal
 import socket
+from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import forked
+import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
+from dvc_cache import cached, flip_byte
 
 from gigatok.artifacts import RunFolder, RunIdentity
 from gigatok.config import GigatokError
 from gigatok.interop.native import load_tokenizer_dir
 from gigatok.models.tokenizer import Tokenizer
-from gigatok.training import encode
+from gigatok.training import encode, train_tokenizer
 from gigatok.training.distributed import setup
 from gigatok.training.distributed.setup import Processes
 from gigatok.training.encode import encode_images
 from gigatok.training.resume.interruption import StopRequest
+from gigatok.training.resume.lock import hold
 from gigatok.training.resume.start import Request
-from gigatok.training.session import begin_together, meet
-from gigatok.training.train_generator import generator_tokenizer
+from gigatok.training.resume.together import begin_together, meet
+from gigatok.training.targets import open_targets
+from gigatok.training.train_generator import generator_tokenizer, train_generator
 
 
 def _begun(run: RunFolder, processes: Processes, images: str) -> str:
     request = Request("train_tokenizer@T", RunIdentity(settings={}, inputs={"images": images}, modules={}), ())
     return f"finished: {begin_together(run, request, processes).finished}"
+
+
+def _port() -> str:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return str(free.getsockname()[1])
+
+
+def _ending(store: Path, port: str, work: Callable[[], None], processes: Processes) -> str:
+    """How ``work``, which joins two processes as if torchrun had started them, ends on one of them."""
+    dist.destroy_process_group()
+    rank = str(processes.rank)
+    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=port, RANK=rank, WORLD_SIZE=str(processes.world))
+    try:
+        work()
+        return "done"
+    except GigatokError as error:
+        return f"{type(error).__name__}, exit code {error.exit_code}: {error}"
+    except SystemExit as ended:
+        return f"exit code {ended.code}"
+    finally:
+        dist.init_process_group("gloo", init_method=f"file://{store}", rank=processes.rank, world_size=processes.world)
 
 
 def test_without_a_shared_file_system_nothing_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,6 +130,55 @@ def test_indices_of_an_intermediate_checkpoint_are_encoded_by_all(
     assert moves == ["cuda", "cpu"]  # its memory is the generator's then
 
 
+def test_lost_indices_of_a_finished_run_are_made_again_by_all(
+    project: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rank 0 alone would keep the others waiting for longer than they wait for a process that hangs."""
+    monkeypatch.setattr(encode, "_BATCH", 4)
+    path = project.tokenizer().indices_path
+    before = path.read_bytes()
+    path.unlink()
+    real, encoded = Tokenizer.encode, []
+
+    def watch(self: Tokenizer, images: torch.Tensor) -> torch.Tensor:
+        encoded.append(len(images))
+        return real(self, images)
+
+    monkeypatch.setattr(Tokenizer, "encode", watch)
+
+    def work(processes: Processes) -> str:
+        monkeypatch.setattr(train_tokenizer, "joined", lambda *_: nullcontext(processes))
+        project.tokenizer()
+        return str(len(encoded))
+
+    said = forked.answers(tmp_path / "answers", 2, work)
+    assert said == ["4", "3"]
+    assert path.read_bytes() == before
+
+
+@pytest.mark.filterwarnings("ignore:.*restored from DVC's cache")
+def test_all_processes_read_what_rank_0_restored(project: Any, tmp_path: Path) -> None:
+    """Whoever opened a damaged file before it was replaced would train on the damaged one."""
+    semantic = {"loss": {"semantic_weight": 0.5}}
+    project.store_teacher_features()
+    features = project.workspace.teacher / "features.npy"
+    noted = cached(project.workspace.root, features)[features.name]
+    project.store_teacher_features(files={features.name: noted.model_dump()})
+    sound = np.load(features)
+    flip_byte(features)
+    params = project.params(semantic, {}).seeded("tokenizer", "T")
+
+    def work(processes: Processes) -> str:
+        section, device = params.tokenizer_training("T"), torch.device("cpu")
+        targets = open_targets(params.tokenizer_teacher("T"), section, project.data, project.workspace, device)
+        assert targets is not None
+        processes.wait()
+        found = targets.sound(processes).source.of(np.arange(len(sound)), torch.zeros(0), 4)
+        return str(np.array_equal(found.numpy(), sound.astype(np.float32)))
+
+    assert forked.answers(tmp_path / "answers", 2, work) == ["True", "True"]
+
+
 def test_a_signal_to_one_process_ends_the_encoding_of_all_after_the_same_part(
     project: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -121,24 +199,60 @@ def test_a_signal_to_one_process_ends_the_encoding_of_all_after_the_same_part(
     assert kept == ["train-000.npz", "train-001.npz"]
 
 
-def test_a_process_whose_gpu_is_not_found_is_named_before_the_others_wait_for_it(tmp_path: Path) -> None:
-    """``device: auto`` falls back to the CPU where a driver is broken; the others would wait for it in NCCL."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+@pytest.mark.parametrize("kind", ["tokenizer", "generator"])
+def test_a_training_that_is_started_twice_is_refused_by_all_and_said_once(
+    project: Any, tmp_path: Path, kind: str
+) -> None:
+    """Rank 0 alone asks for the lock: the others must not wait for it, and be blamed when it has ended."""
+    run = getattr(project.workspace, kind)("T" if kind == "tokenizer" else "G")
+    params = project.params({"batch_size": 4}, {})
+    train = {"tokenizer": partial(train_tokenizer.train_tokenizer, "T"), "generator": partial(train_generator, "G")}[
+        kind
+    ]
+    port = _port()
 
     def work(processes: Processes) -> str:
-        dist.destroy_process_group()
-        os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), RANK=str(processes.rank), WORLD_SIZE="2")
-        try:
-            with setup.joined(torch.device("cuda" if processes.main else "cpu")):
-                return "joined"
-        except (SystemExit, GigatokError) as error:
-            return f"{type(error).__name__}: {error}"
-        finally:
-            store = f"file://{tmp_path / 'again'}"
-            dist.init_process_group("gloo", init_method=store, rank=processes.rank, world_size=2)
+        return _ending(tmp_path / "again", port, lambda: train(params, project.workspace), processes)
+
+    with hold(run):
+        first, second = forked.answers(tmp_path / "answers", 2, work)
+    assert first.startswith(f"HeldError, exit code 1: {run.path} is being trained in by process {os.getpid()} on ")
+    assert "\n" not in first
+    assert second == "exit code 1"  # rank 0 says it
+    assert not run.path.exists()
+
+
+def test_damaged_indices_are_refused_by_all_and_said_once(project: Any, tmp_path: Path) -> None:
+    """Rank 0 alone compares them with their hash: they are a file that the others can read."""
+    path = project.tokenizer().indices_path
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    np.savez(path, **{**arrays, "train": arrays["train"][:, ::-1, ::-1]})
+    params = project.params({}, {})
+    port = _port()
+
+    def work(processes: Processes) -> str:
+        return _ending(tmp_path / "again", port, lambda: train_generator("G", params, project.workspace), processes)
 
     first, second = forked.answers(tmp_path / "answers", 2, work)
-    assert first.startswith(f"GigatokError: rank 1 on node {socket.gethostname()} computes on cpu, rank 0 on node ")
-    assert second == "SystemExit: 1"  # rank 0 says it
+    assert first.startswith(f"GigatokError, exit code 1: {path} is damaged or another run's")
+    assert first.endswith("run its tokenizer's stage again, which makes it again")
+    assert second == "exit code 1"  # rank 0 says it
+
+
+def test_a_process_whose_gpu_is_not_found_is_named_before_the_others_wait_for_it(tmp_path: Path) -> None:
+    """``device: auto`` falls back to the CPU where a driver is broken; the others would wait for it in NCCL."""
+    port = _port()
+
+    def work(processes: Processes) -> str:
+        def join() -> None:
+            with setup.joined(torch.device("cuda" if processes.main else "cpu")):
+                pass
+
+        return _ending(tmp_path / "again", port, join, processes)
+
+    first, second = forked.answers(tmp_path / "answers", 2, work)
+    assert first.startswith(
+        f"GigatokError, exit code 1: rank 1 on node {socket.gethostname()} computes on cpu, rank 0 on node "
+    )
+    assert second == "exit code 1"  # rank 0 says it
