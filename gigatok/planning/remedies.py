@@ -134,13 +134,13 @@ def _other_machine(run: SpreadRun, memory_of: MemoryOf) -> str:
         return f"not even {least} fits: use a machine with more memory, or smaller sizes"
     if run.section.precision == "fp16":
         return "nothing here makes it fit, and fp16 has no shards on more GPUs: use larger ones, or smaller sizes"
-    least_memory = run.launched(run.launch.replace(strategy="fsdp", stages_per_gpu=1, recompute=RECOMPUTED[-1]))
-    found = _fewest_gpus(least_memory, memory_of(least_memory))
+    frugal = run.launched(run.launch.replace(strategy="fsdp", stages_per_gpu=1, recompute=RECOMPUTED[-1]))
+    found = _fewest_gpus(frugal, memory_of(frugal))
     if found is None:
         return "nothing makes it fit into such GPUs, however many: use larger ones, or smaller sizes"
     return (
         f"nothing here makes it fit; {found.gpus} such GPUs would, with launch.strategy fsdp, launch.recompute "
-        f"{least_memory.launch.recompute} and launch.micro_batch {found.micro_batch}"
+        f"{frugal.launch.recompute} and launch.micro_batch {found.micro_batch}"
     )
 
 
