@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,15 +12,19 @@ if TYPE_CHECKING:
     from gigatok.config import Params
     from gigatok.config.launch import LaunchSection
     from gigatok.config.sections import TrainGeneratorSection, TrainTokenizerSection
+    from gigatok.planning.spread import Hardware
 
 
-def missing(params: Params, root: Path, *, cuda: bool | None = None) -> list[str]:
+def missing(
+    params: Params, root: Path, *, cuda: bool | None = None, stages: Collection[str] | None = None
+) -> list[str]:
     """One line for each thing that is missing; empty if the pipeline can run.
 
     Args:
         params: the parameters to be run.
         root: the project; relative paths are relative to it.
         cuda: whether there is an NVIDIA GPU; ``None``: look.
+        stages: those that are asked for; files that other trainings alone name may be missing. ``None``: all.
     """
     found = []
     source, path = params.prepare.source, params.prepare.path
@@ -36,13 +41,13 @@ def missing(params: Params, root: Path, *, cuda: bool | None = None) -> list[str
         )
     if params.profile == "paper" and params.reference.samples is None:
         found.append(f"reference.samples is not set: it names ADM's reference batch, from {_ADM_REFERENCE}")
-    for setting, weights in _files(params).items():
+    for setting, weights in _files(params, stages).items():
         if weights is not None and not (root / weights).exists():
             found.append(f"{setting} {weights!r} does not exist")
     return found
 
 
-def _files(params: Params) -> dict[str, str | None]:
+def _files(params: Params, stages: Collection[str] | None) -> dict[str, str | None]:
     """Every file of weights or reference images that is named, by the setting that names it."""
     files = {
         "reference.samples": params.reference.samples,
@@ -51,6 +56,8 @@ def _files(params: Params) -> dict[str, str | None]:
         "train_tokenizer.loss.perceptual_weights": params.train_tokenizer.loss.perceptual_weights,
     }
     for name, entry in params.tokenizers.items():
+        if stages is not None and f"train_tokenizer@{name}" not in stages:
+            continue
         if entry.teacher:
             files[f"tokenizers.{name}.teacher.weights"] = params.tokenizer_teacher(name).weights
         own = params.tokenizer_training(name).loss.discriminator.weights
@@ -72,37 +79,82 @@ _sources = {
 }
 
 
-def require(params: Params, root: Path) -> None:
-    """Stop if something is missing.
+def require(params: Params, root: Path, targets: Iterable[str] = ()) -> None:
+    """Stop if ``targets`` (none: all stages) cannot be brought up to date on this machine.
 
     Raises:
         GigatokError: all that is missing, in one line.
     """
     from gigatok.config import GigatokError
+    from gigatok.pipeline.plan import asked_stages
 
-    lacks = missing(params, root) or _lacks_of_hardware(params)
+    targets = tuple(targets)
+    lacks = missing(params, root, stages=asked_stages(params, targets)) or refused(params, root, targets)
     if lacks:
         raise GigatokError(f"profile {params.profile} cannot run on this machine: {'; '.join(lacks)}")
 
 
-def _lacks_of_hardware(params: Params) -> list[str]:
-    """Trainings that what they would run on cannot share, or hold in memory, each with the setting that helps."""
-    from gigatok.planning.fit import Hardware, too_large
+def refused(params: Params, root: Path, targets: Iterable[str]) -> list[str]:
+    """Trainings that this machine cannot share or hold in memory, each with the setting that helps.
 
-    on_gpus = params.base.device in ("auto", "cuda") and has_cuda()
-    memory = gpu_memory() if on_gpus else []
-    gpus = count_gpus(memory) if on_gpus else 0
-    if on_gpus and not memory:  # named by UUID they do not tell their memory; without, nor their number
-        return not_shared(params, gpus) if gpus else []
-    hardware = Hardware(min(memory), gpus) if memory else Hardware(free_memory(), 0)
-    return not_shared(params, gpus) or too_large(params, hardware)
+    Only those count that would run for ``targets`` (none: all). Which are up to date DVC knows: it is asked where a
+    training of the targets, up to date or not, is not shared or large enough to be looked at.
+
+    Raises:
+        GigatokError: the pipeline cannot be read.
+    """
+    from gigatok.pipeline.plan import asked_stages, planned_stages
+    from gigatok.planning.fit import large_runs
+
+    hardware, targets = _hardware(params), tuple(targets)
+    asked = asked_stages(params, targets)
+    gpus = hardware.gpus if hardware else _counted(params)
+    shared = not not_shared(params, gpus, asked) if hardware or gpus else True
+    if shared and (hardware is None or not large_runs(params, hardware, asked)):
+        return []
+    return refused_stages(params, planned_stages(root, params, targets))
 
 
-def not_shared(params: Params, gpus: int) -> list[str]:
-    """Trainings whose processes lack GPUs, or whose batch their processes cannot share; the first, and how many more.
+def refused_stages(params: Params, stages: Collection[str]) -> list[str]:
+    """Likewise of the trainings among ``stages``; empty where a GPU is ``missing``, or does not tell its memory."""
+    from gigatok.planning.fit import too_large
+
+    hardware = _hardware(params)
+    if hardware is None:
+        gpus = _counted(params)
+        return not_shared(params, gpus, stages) if gpus else []
+    return not_shared(params, hardware.gpus, stages) or too_large(params, hardware, stages)
+
+
+def _hardware(params: Params) -> Hardware | None:
+    """What trains here; ``None``: not known, or nothing can."""
+    from gigatok.planning.spread import Hardware
+
+    memory = gpu_memory() if _on_gpus(params) else []
+    if memory:
+        return Hardware(min(memory), count_gpus(memory))
+    if _on_gpus(params):
+        return None  # there is a GPU, but it does not tell its memory
+    if params.base.device == "cuda" or params.profile == "paper":
+        return None  # ``missing`` says so
+    return Hardware(free_memory(), 0)
+
+
+def _on_gpus(params: Params) -> bool:
+    return params.base.device in ("auto", "cuda") and has_cuda()
+
+
+def _counted(params: Params) -> int:
+    """GPUs that do not tell their memory, as those do not that are named by UUID; 0: unknown, or none."""
+    return count_gpus([]) if _on_gpus(params) else 0
+
+
+def not_shared(params: Params, gpus: int, stages: Collection[str] | None = None) -> list[str]:
+    """Runs whose processes lack GPUs, or whose batch their processes cannot share; the first, and how many more.
 
     Args:
         gpus: those of this machine; 0: the CPU trains, with as many processes as ``launch`` says.
+        stages: those that would run; ``None``: all.
     """
     from gigatok.config import ConfigError
     from gigatok.config.launch import require_divisible
@@ -114,12 +166,16 @@ def not_shared(params: Params, gpus: int) -> list[str]:
         runs.append((params.generator_launch(name), params.generator_training(name), f"generator {name}"))
     found = []
     for launch, section, name in runs:
+        trained, scored = (
+            stages is None or f"{work}_{name.replace(' ', '@')}" in stages for work in ("train", "evaluate")
+        )
         processes = max(1, gpus) if launch.processes == "auto" else launch.processes
-        if gpus and processes > gpus:
+        if (trained or scored) and gpus and processes > gpus:
             found.append(f"launch.processes of {name} is {processes}, but there are {gpus} GPUs: lower it, or use auto")
             continue
         try:
-            require_divisible(launch, section, processes * launch.nodes, name)
+            if trained:
+                require_divisible(launch, section, processes * launch.nodes, name)
         except ConfigError as error:
             found.append(str(error))
     more = f" (and {len(found) - 1} more runs like it)" if len(found) > 1 else ""

@@ -89,7 +89,8 @@ def _bring_up_to_date(root: Path, targets: Iterable[str], jobs: int, profile: st
     from gigatok.planning.hours import expected_seconds
     from gigatok.runtime.machine import default_jobs
 
-    require(planned_params(root, profile, suite), root)
+    targets = tuple(targets)
+    require(planned_params(root, profile, suite), root, targets)
     params = choose_params(root, profile, suite)
     try:
         outcome = run_graph(

@@ -2,194 +2,119 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gigatok.planning.flops import generator_flops, tokenizer_flops
+from gigatok.planning.spread import Hardware, SpreadRun, spread_runs
 
 if TYPE_CHECKING:
     from gigatok.config import Params
-    from gigatok.config.launch import LaunchSection, Recompute
-    from gigatok.planning.memory import Layout, StepMemory, Strategy
+    from gigatok.planning.remedies import MemoryOf
 
 SMALL_FLOPS = 30e9
 """A run whose forward pass takes fewer operations needs less than 2 GiB for its tensors: it is not traced."""
 GIB = 1024**3
 
 
-class Hardware(NamedTuple):
-    """What trains."""
+def too_large(params: Params, hardware: Hardware, stages: Collection[str] | None = None) -> list[str]:
+    """One line for each training that does not fit, with settings that would make it fit.
 
-    capacity: int
-    """Bytes of one GPU, or those that are free for processes on the CPU."""
-    gpus: int
-    """0: the CPU trains."""
+    Looked at are those that need most (``heaviest``). Small runs (those of ``nano`` and ``mini``) cost nothing: torch
+    is not loaded for them.
 
-
-class _Run(NamedTuple):
-    kind: Literal["tokenizer", "generator"]
-    name: str
-    share: int
-    """Images of a process in each step."""
-    micro_batch: int
-    """Images of one forward pass."""
-    flops: int
-    """Bytes of a forward pass over one image."""
-    launch: LaunchSection
-    processes: int
-    """On a node."""
-
-    @property
-    def world(self) -> int:
-        """Processes together."""
-        return self.processes * self.launch.nodes
-
-
-def too_large(params: Params, hardware: Hardware) -> list[str]:
-    """One line for each training that does not fit, with a setting that would make it fit.
-
-    Looked at are the tokenizer and the generator with most operations a pass: where they fit, so do the others. If
-    those are sharded, the largest that are not are looked at, too. Small runs (those of ``nano`` and ``mini``) cost
-    nothing: torch is not loaded for them.
+    Args:
+        stages: those that would run; trainings that are not among them may be too large. ``None``: all.
     """
-    found = []
-    for runs in (_tokenizers(params, hardware), _generators(params, hardware)):
-        heavy = [run for run in runs if run.flops * run.micro_batch > SMALL_FLOPS]
-        for run in sorted(heavy, key=lambda run: run.flops * run.micro_batch, reverse=True):
-            strategy = _strategy(params, run, hardware)
-            if strategy != "fsdp" or run.flops == max(each.flops for each in heavy):
-                found += _problems(params, run, hardware, strategy)
-            if strategy != "fsdp":
-                break
-    return found
-
-
-def _strategy(params: Params, run: _Run, hardware: Hardware) -> Strategy:
-    """How the run will be spread, as training decides it."""
-    from gigatok.config.launch import strategy_for
-    from gigatok.planning.runs import parameters_of
-
-    if run.world == 1:
-        return "single"
-    if run.launch.strategy != "auto":
-        return run.launch.strategy
-    section = _section(params, run)
-    count = parameters_of(params, run.kind, run.name) if hardware.gpus else 0
-    return strategy_for(count, hardware.capacity, gpu=hardware.gpus > 0, precision=section.precision)
-
-
-def _tokenizers(params: Params, hardware: Hardware) -> list[_Run]:
-    runs = []
-    for name in params.tokenizers:
-        flops = tokenizer_flops(params.tokenizer_model(name, alignment_dim=1))
-        batch = params.tokenizer_training(name).batch_size
-        runs.append(_run("tokenizer", name, batch, flops, params.tokenizer_launch(name), hardware))
-    return runs
-
-
-def _generators(params: Params, hardware: Hardware) -> list[_Run]:
-    runs = []
-    for name, entry in params.generators.items():
-        source = params.tokenizer_model(entry.tokenizer, alignment_dim=1)
-        config = params.generator_model(name, tokens=source.tokens, codebook_size=source.codebook_size, classes=1)
-        batch = params.generator_training(name).batch_size
-        flops = generator_flops(config)
-        runs.append(_run("generator", name, batch, flops, params.generator_launch(name), hardware))
-    return runs
-
-
-def _run(
-    kind: Literal["tokenizer", "generator"],
-    name: str,
-    batch: int,
-    flops: int,
-    launch: LaunchSection,
-    hardware: Hardware,
-) -> _Run:
-    processes = max(hardware.gpus, 1) if launch.processes == "auto" else launch.processes
-    share = max(batch // (processes * launch.nodes), 1)
-    return _Run(kind, name, share, launch.micro_batch or share, flops, launch, processes)
-
-
-def _section(params: Params, run: _Run) -> Any:
-    """The run's training settings."""
-    return params.generator_training(run.name) if run.kind == "generator" else params.tokenizer_training(run.name)
-
-
-def _problems(params: Params, run: _Run, hardware: Hardware, strategy: Strategy) -> list[str]:
-    """A line if the run does not fit."""
-    from gigatok.planning.memory import Layout
-
-    memory = _memory(params, run, hardware, recompute=run.launch.recompute)
-    layout = Layout(
-        strategy=strategy,
-        processes=run.world,
-        micro_batch=run.micro_batch,
-        accumulates=run.micro_batch < run.share,
-    )
-    capacity, needed = _tensors(run, hardware), memory.total(layout)
-    if needed <= capacity:
+    large = large_runs(params, hardware, stages)
+    if not large:
         return []
-    has = "this GPU has" if hardware.gpus else "free memory is"
-    needs = f"{run.kind} {run.name} needs {needed / GIB:.1f} GiB for a pass over {run.micro_batch} images"
-    remedy = _remedy(params, run, hardware, memory, layout)
-    return [f"{needs}, {has} {capacity / GIB:.1f} GiB for tensors: {remedy}"]
+    from gigatok.planning.remedies import MemoryOf
+
+    memory_of = MemoryOf(params, hardware)
+    found = [run for run in heaviest(large) if memory_of(run).total(run.layout) > run.capacity]
+    everywhere = list(spread_runs(params, hardware, stages)) if len(found) == 1 else None
+    return [_line(run, memory_of, everywhere) for run in found]
 
 
-def _remedy(params: Params, run: _Run, hardware: Hardware, memory: StepMemory, layout: Layout) -> str:
-    """What to set: the first change that is enough."""
-    from gigatok.config.launch import RECOMPUTED, fixed_group
-
-    capacity, group = _tensors(run, hardware), fixed_group(_section(params, run))
-    divisor = _divisor(run, memory.largest_micro_batch(capacity, layout, run.share), group)
-    if divisor:
-        return f"set launch.micro_batch to {divisor}{_groups(params, run, divisor)}"
-    for recompute in RECOMPUTED[RECOMPUTED.index(run.launch.recompute) + 1 :]:
-        again = _memory(params, run, hardware, recompute=recompute)
-        divisor = _divisor(run, again.largest_micro_batch(capacity, layout, run.share), group)
-        if divisor:
-            both = f"set launch.recompute to {recompute} and launch.micro_batch to {divisor}"
-            return both + _groups(params, run, divisor)
-    least = "not even one image fits" if group == 1 else f"not even a group of {group} images fits"
-    if hardware.gpus:
-        return f"{least}: set launch.strategy to fsdp, and launch.processes or launch.nodes to more GPUs"
-    return f"{least}: use a machine with more memory, or smaller sizes"
+def large_runs(params: Params, hardware: Hardware, stages: Collection[str] | None = None) -> list[SpreadRun]:
+    """Trainings among ``stages`` (``None``: all) that are large enough to be looked at; torch is not loaded."""
+    return [run for run in spread_runs(params, hardware, stages) if run.flops * run.micro_batch > SMALL_FLOPS]
 
 
-def _divisor(run: _Run, largest: int, group: int) -> int:
-    """The largest micro-batch up to ``largest``, of whole groups, that divides a process's share; 0: none."""
-    return max((size for size in range(group, largest + 1, group) if run.share % size == 0), default=0)
+def heaviest(runs: Iterable[SpreadRun]) -> list[SpreadRun]:
+    """Runs that may need more memory than each of the others, largest first: where these fit, all do.
+
+    A run is left out where another one is like it (networks, precision, strategy) and has no less of anything that
+    takes memory: operations an image, images a pass, what is kept for the backward pass.
+    """
+    ordered = sorted(runs, key=lambda run: run.flops * run.micro_batch, reverse=True)
+    loads = [_load(run) for run in ordered]
+
+    def is_covered(place: int) -> bool:
+        load = loads[place]
+        rivals = ((at, other) for at, other in enumerate(loads) if at != place and other.covers(load))
+        return any(at < place or not load.covers(other) for at, other in rivals)  # of equal ones the first stays
+
+    return [run for place, run in enumerate(ordered) if not is_covered(place)]
 
 
-def _groups(params: Params, run: _Run, micro_batch: int) -> str:
-    """What must change besides, where statistics of a batch do not fit the micro-batch."""
-    from gigatok.config import ConfigError
-    from gigatok.config.launch import require_divisible
+class _Load(NamedTuple):
+    """What a run's memory depends on."""
 
-    launch = run.launch.replace(micro_batch=micro_batch)
-    try:
-        require_divisible(launch, _section(params, run), run.world, run.name)
-    except ConfigError as error:
-        return f" (then {error})"
-    return ""
+    like: tuple[Any, ...]
+    """Compared for equality."""
+    teacher: tuple[Any, ...] | None
+    """Network that computes targets while training; ``None`` needs least."""
+    more: tuple[float, ...]
+    """Each of them takes memory."""
+
+    def covers(self, other: _Load) -> bool:
+        """Whether a run of ``other`` fits where one of this does; so it is of equal ones, both ways."""
+        return (
+            self.like == other.like
+            and other.teacher in (None, self.teacher)
+            and all(own >= its for own, its in zip(self.more, other.more, strict=True))
+        )
 
 
-def _memory(params: Params, run: _Run, hardware: Hardware, *, recompute: Recompute) -> StepMemory:
-    from gigatok.planning.disk import ImageCounts
-    from gigatok.planning.memory import heaviest_step
-    from gigatok.planning.runs import Planner
+def _load(run: SpreadRun) -> _Load:
+    from gigatok.config.launch import RECOMPUTED
 
-    planner = Planner(params, None, ImageCounts(0, 0, ""), device="cuda" if hardware.gpus else "cpu")
+    section = run.section
+    shards = run.world if run.strategy == "fsdp" else 1
+    like = (run.kind, section.precision, run.strategy, shards, section.ema_decay > 0)
+    keeps = -float(RECOMPUTED.index(run.launch.recompute))
+    more = (float(run.flops), float(run.micro_batch), keeps, float(run.micro_batch < run.share), -float(run.capacity))
     if run.kind == "generator":
-        return planner.generator_memory(run.name, recompute=recompute)
-    step = heaviest_step(params.tokenizer_training(run.name))
-    return planner.tokenizer_memory(run.name, step, recompute=recompute)
+        return _Load(like, None, more)
+    networks, teacher, entropy = _networks(run)
+    return _Load((*like, *networks), teacher, (*more, entropy))
 
 
-def _tensors(run: _Run, hardware: Hardware) -> int:
-    """Bytes for tensors of one process."""
-    from gigatok.planning.gpus import usable
-    from gigatok.planning.memory import CPU_SLACK, PROCESS_BYTES
+def _networks(run: SpreadRun) -> tuple[tuple[Any, ...], tuple[Any, ...] | None, float]:
+    """Of a tokenizer: what else computes in its heaviest step; its teacher, if that does; whether entropy is kept."""
+    from gigatok.planning.memory import heaviest_step
 
-    if hardware.gpus:
-        return usable(hardware.capacity // run.launch.stages_per_gpu)
-    return int((hardware.capacity // run.processes - PROCESS_BYTES) / (1 + CPU_SLACK))
+    loss, teacher = run.section.loss, run.params.tokenizer_teacher(run.name)
+    step = heaviest_step(run.section)
+    judge = loss.discriminator
+    judged = bool(loss.adversarial_weight) and judge.start_step <= step
+    model = run.params.tokenizer_model(run.name, alignment_dim=1)
+    own = {"encoder", "decoder", "alignment_layer", "alignment_dim", "quantizer_gradient", "initialisation"}
+    networks = (
+        model.model_dump(exclude=own),
+        loss.perceptual_network if loss.perceptual_weight else None,
+        (judge.kind, judge.channels, judge.layers) if judged else None,
+        loss.shortcut is not None and step < loss.shortcut.image_end_step,
+    )
+    live = bool(loss.semantic_weight) and not teacher.cache
+    return networks, (teacher.name, teacher.image_size) if live else None, float(bool(loss.entropy_weight))
+
+
+def _line(run: SpreadRun, memory_of: MemoryOf, everywhere: list[SpreadRun] | None) -> str:
+    from gigatok.planning.remedies import remedy
+
+    needed = memory_of(run).total(run.layout)
+    has = "this GPU has" if run.hardware.gpus else "free memory is"
+    needs = f"{run.kind} {run.name} needs {needed / GIB:.1f} GiB for a pass over {run.micro_batch} images"
+    return f"{needs}, {has} {run.capacity / GIB:.1f} GiB for tensors: {remedy(run, memory_of, everywhere)}"

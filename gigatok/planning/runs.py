@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal, NamedTuple
 
-from gigatok.config import Params, fingerprint
+from gigatok.config import ArConfig, Params, TokenizerConfig, fingerprint
 from gigatok.config.launch import RECOMPUTED, Recompute
 from gigatok.config.sections import TrainGeneratorSection, TrainTokenizerSection
 from gigatok.models import Tokenizer
@@ -131,12 +132,19 @@ class _Work(NamedTuple):
 
 
 def parameters_of(params: Params, kind: Kind, name: str) -> int:
-    """Parameters of a run's model, from shapes alone; nothing is traced."""
+    """Parameters of a run's model, from shapes alone; nothing is traced. The alignment MLP ends in one feature."""
     source = params.tokenizer_model(params.generators[name].tokenizer if kind == "generator" else name, alignment_dim=1)
-    if kind == "generator":
-        config = params.generator_model(name, tokens=source.tokens, codebook_size=source.codebook_size, classes=CLASSES)
-        return sum(weight.numel() for weight in on_meta(lambda: ArModel(config)).parameters())
-    return sum(weight.numel() for weight in on_meta(lambda: Tokenizer(source)).parameters())
+    if kind == "tokenizer":
+        return _counted(source)
+    return _counted(
+        params.generator_model(name, tokens=source.tokens, codebook_size=source.codebook_size, classes=CLASSES)
+    )
+
+
+@cache
+def _counted(config: TokenizerConfig | ArConfig) -> int:
+    model = on_meta(lambda: Tokenizer(config) if isinstance(config, TokenizerConfig) else ArModel(config))
+    return sum(weight.numel() for weight in model.parameters())
 
 
 class Planner:

@@ -209,3 +209,36 @@ def test_a_dry_run_of_repro_lists_stages_and_groups(command: Command, project: P
     assert not any(name.startswith("evaluate") for name in stages)
     assert command("repro", "nothing", "--dry-run").status == 2
     assert command("repro", "--json").status == 2
+
+
+def test_a_dry_run_knows_models_that_params_yaml_does_not_have_yet(command: Command, project: Path) -> None:
+    ended = command("repro", "train_tokenizer@S-B-clip", "--dry-run", "--json", "--profile", "paper")
+    assert set(json.loads(ended.out)["stages"]) == {"prepare", "train_tokenizer@S-B-clip"}
+
+
+def test_a_dry_run_without_params_yaml_lists_what_is_asked_alone(command: Command, project: Path) -> None:
+    (project / "params.yaml").unlink()
+    ended = command("repro", "evaluate_tokenizer@S-S", "--dry-run", "--json", "--profile", "smoke")
+    named = {"prepare", "teacher", "reference", "train_tokenizer@S-S", "evaluate_tokenizer@S-S"}
+    assert set(json.loads(ended.out)["stages"]) == named
+
+
+def test_a_dry_run_shows_what_would_be_refused(
+    command: Command, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gigatok.pipeline.requirements.gpu_memory", lambda: [80 * 1024**3])
+    monkeypatch.setattr("gigatok.pipeline.requirements.has_cuda", lambda: True)
+    values = yaml.safe_load(render("smoke"))
+    values["base"]["device"] = "auto"
+    values["tokenizers"]["S-S"]["launch"] = {"processes": 8}
+    (project / "params.yaml").write_text(yaml.safe_dump(values))
+    line = "launch.processes of tokenizer S-S is 8, but there are 1 GPUs: lower it, or use auto"
+    ended = command("repro", "train_tokenizer@S-S", "--dry-run", "--json")
+    assert ended.status == 0
+    assert json.loads(ended.out)["refused"] == [line]
+    assert f"refused: {line}" in ended.err
+    assert "train_tokenizer@S-S" in json.loads(ended.out)["stages"]
+    assert json.loads(command("repro", "train_tokenizer@S-B", "--dry-run", "--json").out)["refused"] == []
+    monkeypatch.setattr("gigatok.planning.fit.too_large", lambda *_: ["tokenizer S-B needs more than there is"])
+    ended = command("repro", "train_tokenizer@S-B", "--dry-run")
+    assert (ended.status, "refused: tokenizer S-B needs more" in ended.err) == (0, True)

@@ -7,13 +7,16 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gigatok.config import Params, parse_params
+from gigatok.config import GigatokError, Params, parse_params
 from gigatok.config.launch import require_divisible
 from gigatok.config.profiles import render
 from gigatok.pipeline import requirements
-from gigatok.pipeline.requirements import not_shared
+from gigatok.pipeline.plan import asked_stages
+from gigatok.pipeline.requirements import missing, not_shared, refused_stages
+from gigatok.pipeline.runner import Graph, Outcome, Stage
+from gigatok.pipeline.update import bring_up_to_date
 from gigatok.planning import fit
-from gigatok.planning.fit import Hardware
+from gigatok.planning.spread import Hardware
 from gigatok.runtime import machine
 
 
@@ -50,6 +53,63 @@ def test_more_processes_than_gpus_are_refused_and_a_cpu_takes_any_number(paper: 
     assert not_shared(params, 8) == []
 
 
+def test_what_is_not_asked_may_lack_gpus_share_nothing_and_name_what_is_not_there(
+    paper: Params, tmp_path: Path
+) -> None:
+    values = paper.model_dump(mode="json")
+    values["prepare"]["path"] = str(tmp_path)
+    values["reference"]["samples"] = str(tmp_path)
+    values["tokenizers"]["XL-XXL"]["launch"] = {"processes": 8}
+    values["tokenizers"]["B-L"]["launch"] = {"micro_batch": 3}
+    values["tokenizers"]["S-B-clip"]["teacher"]["weights"] = "clip.pt"
+    params = parse_params(values)
+    for name, said in (
+        ("B-L", "launch.micro_batch 3 of tokenizer B-L does not divide the 256 images"),
+        ("XL-XXL", "launch.processes of tokenizer XL-XXL is 8, but there are 1 GPUs"),
+    ):
+        (line,) = not_shared(params, 1, asked_stages(params, [f"evaluate_generator@{name}"]))
+        assert line.startswith(said)
+    assert not_shared(params, 1, asked_stages(params, ["evaluate_tokenizer@S-S", "evaluate_generator@S-S"])) == []
+    # Scoring takes as many processes as training, but shares no batch.
+    assert not_shared(params, 1, ["evaluate_tokenizer@B-L"]) == []
+    assert len(not_shared(params, 1, ["evaluate_tokenizer@XL-XXL"])) == 1
+    asked = asked_stages(params, ["train_tokenizer@S-S"])
+    assert missing(params, tmp_path, cuda=True, stages=asked) == []
+    assert missing(params, tmp_path, cuda=True) == ["tokenizers.S-B-clip.teacher.weights 'clip.pt' does not exist"]
+
+
+def test_only_a_training_that_would_run_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S-S is too large for its share of the GPU; nobody asks for it, or it is there already."""
+    values = yaml.safe_load(render("nano", "core"))
+    values["tracking"]["enabled"] = False
+    values["tokenizers"]["S-S"]["overrides"] = {"batch_size": 4096}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
+    monkeypatch.setattr("gigatok.pipeline.requirements.gpu_memory", lambda: [16 * 1024**3])
+    monkeypatch.setattr("gigatok.pipeline.requirements.has_cuda", lambda: True)
+    ran: list[tuple[str, ...]] = []
+
+    def run(root: Path, *, targets: tuple[str, ...], **_: object) -> Outcome:
+        ran.append(targets)
+        return Outcome(ran=(), seconds=0.0)
+
+    def graph(*, changed: bool) -> Graph:
+        return Graph({"train_tokenizer@S-S": Stage(name="train_tokenizer@S-S", changed=changed)})
+
+    def unread(root: Path) -> Graph:
+        raise AssertionError("DVC was asked although no large training is")
+
+    monkeypatch.setattr("gigatok.pipeline.runner.run_graph", run)
+    monkeypatch.setattr("gigatok.pipeline.runner.read_graph", unread)
+    bring_up_to_date(tmp_path, ["evaluate_generator@B-L"])
+    monkeypatch.setattr("gigatok.pipeline.runner.read_graph", lambda root: graph(changed=False))
+    bring_up_to_date(tmp_path, ["train_tokenizer"])
+    assert ran == [("evaluate_generator@B-L",), ("train_tokenizer",)]
+    monkeypatch.setattr("gigatok.pipeline.runner.read_graph", lambda root: graph(changed=True))
+    with pytest.raises(GigatokError, match=r"cannot run on this machine: tokenizer S-S needs .* over 4096 images"):
+        bring_up_to_date(tmp_path, ["train_tokenizer"])
+    assert len(ran) == 2
+
+
 @pytest.fixture
 def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Hardware]:
     """A machine whose driver reports four GPUs; the hardware whose memory is compared with what trainings need."""
@@ -61,7 +121,7 @@ def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Hardware]:
         monkeypatch.setattr(module, "has_cuda", lambda: True)
     compared: list[Hardware] = []
 
-    def too_large(params: Params, hardware: Hardware) -> list[str]:
+    def too_large(params: Params, hardware: Hardware, stages: object) -> list[str]:
         compared.append(hardware)
         return []
 
@@ -79,8 +139,9 @@ def test_gpus_that_are_named_by_uuid_are_counted_too(
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     else:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    (line,) = requirements._lacks_of_hardware(paper.replace(launch={"processes": 5}))
+    asked = asked_stages(paper, [])
+    (line,) = refused_stages(paper.replace(launch={"processes": 5}), asked)
     assert line.startswith(f"launch.processes of tokenizer S-S is 5, but there are {gpus} GPUs: lower it, or use auto")
     two_or_one = paper.replace(launch={"processes": min(gpus, 2)})
-    assert requirements._lacks_of_hardware(two_or_one) == []
+    assert refused_stages(two_or_one, asked) == []
     assert [each.gpus for each in node] == ([] if visible == "GPU-8f1c, GPU-77aa,MIG-2" else [gpus])

@@ -10,9 +10,10 @@ import yaml
 
 from gigatok.config import Params, parse_params
 from gigatok.config.profiles import render
-from gigatok.planning import fit
-from gigatok.planning.fit import GIB, SMALL_FLOPS, Hardware, too_large
+from gigatok.planning.fit import GIB, SMALL_FLOPS, heaviest, large_runs, too_large
 from gigatok.planning.flops import generator_flops, tokenizer_flops
+from gigatok.planning.remedies import remedy
+from gigatok.planning.spread import Hardware, spread_runs
 
 
 def nano(batch_size: int | None = None) -> Params:
@@ -29,12 +30,18 @@ def nano(batch_size: int | None = None) -> Params:
     )
 
 
+def paper(**launch: object) -> Params:
+    values = yaml.safe_load(render("paper", "core"))
+    return parse_params({**values, "launch": {**values["launch"], **launch}})
+
+
 def test_small_profiles_cost_nothing():
     code = (
         "import sys, yaml\n"
         "from gigatok.config import parse_params\n"
         "from gigatok.config.profiles import render\n"
-        "from gigatok.planning.fit import Hardware, too_large\n"
+        "from gigatok.planning.fit import too_large\n"
+        "from gigatok.planning.spread import Hardware\n"
         "for profile in ('smoke', 'nano', 'mini'):\n"
         "    for suite in ('core', 'full'):\n"
         "        params = parse_params(yaml.safe_load(render(profile, suite)))\n"
@@ -57,37 +64,46 @@ def test_the_setting_that_is_named_makes_it_fit():
     (line,) = too_large(nano(2048), machine)
 
     assert re.match(r"tokenizer S-S needs \d+\.\d GiB for a pass over 2048 images, free memory is 3\.1 GiB", line)
-    named = re.search(r"set launch\.micro_batch to (\d+) \(then loss\.discriminator\.statistics_group of S-S", line)
-    assert named is not None  # a discriminator that sees the whole batch cannot see a part of it
-    fitting = int(named[1])
-    assert 2048 % fitting == 0
-    mended = nano(2048).replace(launch={"micro_batch": fitting})
-    assert too_large(mended, machine) == []
+    assert line.endswith(": set launch.recompute to blocks")  # a discriminator that sees the whole batch still does
+    assert too_large(nano(2048).replace(launch={"recompute": "blocks"}), machine) == []
 
 
-def test_the_largest_of_each_strategy_is_looked_at_as_training_will_spread_it(monkeypatch):
+def test_the_largest_of_each_strategy_is_looked_at_as_training_will_spread_it():
     """XL-XXL is sharded over GPUs of 80 GB, L-XL is not: what fits in shards says nothing of a whole model."""
-    looked_at = {}
-
-    def note(params, run, hardware, strategy):
-        looked_at[run.kind, run.name] = strategy
-        return []
-
-    monkeypatch.setattr(fit, "_problems", note)
-    params = parse_params(yaml.safe_load(render("paper", "core")))
+    params = paper(processes="auto")
+    teachers = {"S-B-clip", "S-B-siglip"}  # larger networks than the others' DINOv2-B
     for hardware, expected in (
-        (Hardware(80 * GIB, 8), {"XL-XXL": "fsdp", "L-XL": "ddp"}),
-        (Hardware(200 * GIB, 8), {"XL-XXL": "ddp"}),
-        (Hardware(80 * GIB, 1), {"XL-XXL": "single"}),
-        (Hardware(80 * GIB, 0), {"XL-XXL": "single"}),
+        (Hardware(80 * GIB, 8), {"XL-XXL": "fsdp", "L-XL": "ddp", "B-L-simple": "ddp"}),  # it has no shortcut either
+        (Hardware(200 * GIB, 8), {"XL-XXL": "ddp", "L-XL": "ddp"}),
+        (Hardware(80 * GIB, 1), {"XL-XXL": "single", "L-XL": "single"}),  # L-XL decodes twice, XL-XXL has no shortcut
+        (Hardware(80 * GIB, 0), {"XL-XXL": "single", "L-XL": "single"}),
     ):
-        looked_at.clear()
-        too_large(params.replace(launch={"processes": "auto"}), hardware)
-        assert {name: how for (kind, name), how in looked_at.items() if kind == "tokenizer"} == expected
+        runs = heaviest(large_runs(params, hardware, [f"train_tokenizer@{name}" for name in params.tokenizers]))
+        assert {run.name: run.strategy for run in runs if run.name not in teachers} == expected
+        assert teachers < {run.name for run in runs}
+
+
+def test_a_small_model_that_keeps_more_is_looked_at_beside_a_large_one():
+    def names(**launches: dict[str, object]) -> set[str]:
+        values = paper().model_dump(mode="json")
+        for name, launch in launches.items():
+            values["tokenizers"][name.replace("_", "-")]["launch"] = launch
+        stages = [f"train_tokenizer@{name.replace('_', '-')}" for name in launches]
+        return {run.name for run in heaviest(large_runs(parse_params(values), Hardware(40 * GIB, 1), stages))}
+
+    assert names(B_L={"micro_batch": 16, "recompute": "blocks"}, S_S={"micro_batch": 24}) == {"B-L", "S-S"}
+    assert names(B_L={"micro_batch": 16}, S_S={"micro_batch": 32}) == {"B-L", "S-S"}  # neither is less in all
+    assert names(B_L={"micro_batch": 16}, S_S={"micro_batch": 16}) == {"B-L"}
+    assert names(B_L={"micro_batch": 16}, S_S={"micro_batch": 16, "recompute": "norms"}) == {"B-L"}
+    assert names(B_L={"micro_batch": 16}, S_S={"micro_batch": 16, "stages_per_gpu": 2}) == {"B-L", "S-S"}
+    assert names(L_XL={}, B_L_dino_disc={}, S_B={}, S_B_100ep={}, S_S_no_sem={}) == {"L-XL"}
+    assert names(S_B={}, S_B_100ep={}) == {"S-B"}  # of equal ones the first
+    assert names(S_B={}, S_B_clip={}) == {"S-B", "S-B-clip"}
+    assert names(XL_XXL={}, B_L={}) == {"XL-XXL", "B-L"}  # B-L decodes its shortcut, too
 
 
 @pytest.mark.parametrize(
-    ("kind", "largest", "remedy"),
+    ("kind", "largest", "said"),
     [
         ("dino", 47, "set launch.micro_batch to 24"),
         ("dino", 15, "set launch.micro_batch to 8"),
@@ -95,18 +111,17 @@ def test_the_largest_of_each_strategy_is_looked_at_as_training_will_spread_it(mo
         ("patchgan", 7, "set launch.micro_batch to 6 (then loss.discriminator.statistics_group of S-S takes"),
     ],
 )
-def test_a_micro_batch_that_is_named_holds_whole_groups_of_the_dino_discriminator(monkeypatch, kind, largest, remedy):
+def test_a_micro_batch_that_is_named_holds_whole_groups_of_the_dino_discriminator(kind, largest, said):
     """Its groups are of 8 images, whatever is set."""
     params = nano(48)
     training = params.train_tokenizer
     loss = training.loss.replace(discriminator=training.loss.discriminator.replace(kind=kind))
     params = params.replace(train_tokenizer=training.replace(loss=loss), launch={"recompute": "blocks"})
-    machine = Hardware(GIB, 0)
-    (run,) = fit._tokenizers(params, machine)
-    memory = SimpleNamespace(largest_micro_batch=lambda *_: largest)
-    said = fit._remedy(params, run, machine, memory, None)
-    assert said.startswith(remedy)
-    assert ("then" in said) == (kind == "patchgan")
+    (run,) = spread_runs(params, Hardware(GIB, 0), ["train_tokenizer@S-S"])
+    memory = SimpleNamespace(total=lambda layout: 0 if layout.micro_batch <= largest else run.capacity + 1)
+    found = remedy(run, lambda _: memory, [run])
+    assert found.startswith(said)
+    assert ("then" in found) == (kind == "patchgan")
 
 
 def test_what_no_setting_mends_says_so():
