@@ -45,6 +45,7 @@ def _answer(folder: Path, rank: int, world: int, work: Callable[[Processes], str
         store = f"file://{folder / 'store'}"
         timeout = timedelta(seconds=SECONDS)
         dist.init_process_group("gloo", init_method=store, rank=rank, world_size=world, timeout=timeout)
+        dist.barrier()  # work may leave the group at once, while another process is still connecting
         try:
             said = work(Processes(rank, world))
         except GigatokError as error:
