@@ -58,7 +58,7 @@ def verify(
         from gigatok.paper.claims.statements_document import statements_document
 
         document = ledger_document(entries, params, root / "runs")
-        print(json.dumps({**document, "beside_the_claims": statements_document(results)}, indent=2))
+        print(json.dumps({**document, "beside_the_claims": statements_document(results, entries)}, indent=2))
     else:
         print_ledger(entries, params, root / "runs", wide=wide)
     failed = contradictions(entries)

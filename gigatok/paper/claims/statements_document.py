@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from gigatok.paper.claims.answer import Answer
 from gigatok.paper.claims.baselines import Compared
-from gigatok.paper.claims.ledger import check_claims, comparison_document
+from gigatok.paper.claims.ledger import CheckedClaim, comparison_document
 from gigatok.paper.claims.questions import answers
 from gigatok.paper.claims.statements import STATEMENTS, STATEMENTS_CORRECTION, STATEMENTS_LEVEL
 from gigatok.paper.results.metrics import PAPER_GFID
@@ -15,13 +16,16 @@ from gigatok.paper.results.reader import Results
 from gigatok.paper.tables.scaling_rows import series_rows
 
 
-def statements_document(results: Results) -> dict[str, Any]:
+def statements_document(results: Results, claims: Sequence[CheckedClaim]) -> dict[str, Any]:
     """Every statement with its verdict, and every comparison and correlation behind them.
 
     Claims that the page quotes among the statements are left out: they have objects of their own.
+
+    Args:
+        claims: as ``check_claims`` has decided them.
     """
     found = predictions(results)
-    said = answers(series_rows(results), results.params, check_claims(results), found)
+    said = answers(series_rows(results), results.params, claims, found)
     keys = {statement.text: statement.key for statement in STATEMENTS}
     return {
         "level": STATEMENTS_LEVEL,

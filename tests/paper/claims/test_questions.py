@@ -294,7 +294,8 @@ def test_losing_names_the_floors(tmp_path):
 
 def test_the_document_has_what_a_reader_needs_to_decide_again(trained):
     runs, params = trained
-    document = statements_document(Results(runs, params))
+    results = Results(runs, params)
+    document = statements_document(results, check_claims(results))
     by_key = {each["statement"]: each for each in document["statements"]}
     assert list(by_key) == [each.key for each in STATEMENTS]
     found = {each.statement: each for each in said(runs, params)}
