@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from gigatok.config import ConfigError, Params
-from gigatok.config.launch import RECOMPUTED, LaunchSection, fixed_group, require_divisible
+from gigatok.config import Params
+from gigatok.config.launch import RECOMPUTED, LaunchSection, fixed_group
 from gigatok.planning.disk import ImageCounts
-from gigatok.planning.memory import Layout, StepMemory, heaviest_step
+from gigatok.planning.memory import StepMemory, heaviest_step
 from gigatok.planning.runs import Planner
 from gigatok.planning.spread import Hardware, SpreadRun, spread_runs
 
@@ -151,16 +151,7 @@ def _fewest_gpus(run: SpreadRun, memory: StepMemory) -> _Shards | None:
     for gpus in (count for count in range(here + 1, batch + 1) if batch % count == 0):
         share = batch // gpus
         for size in (size for size in range(share, 0, -1) if share % size == 0):
-            launch = run.launch.replace(micro_batch=size)
-            layout = Layout(strategy="fsdp", processes=gpus, micro_batch=size, accumulates=size < share)
-            if memory.total(layout) <= run.capacity and _is_shared(launch, run, gpus):
+            tried = run.launched(run.launch.replace(nodes=1, processes=gpus, micro_batch=size))
+            if memory.total(tried.layout) <= tried.capacity and not tried.unshared:
                 return _Shards(gpus, size)
     return None
-
-
-def _is_shared(launch: LaunchSection, run: SpreadRun, world: int) -> bool:
-    try:
-        require_divisible(launch, run.section, world, run.name)
-    except ConfigError:
-        return False
-    return True
