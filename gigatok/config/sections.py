@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -38,6 +39,8 @@ class BaseSection(Section):
 
 JpegDecoding = Literal["full", "reduced"]
 Resizing = Literal["pillow", "torch"]
+PLAIN_CROPS: Mapping[str, str] = {"jpeg_decoding": "full", "resizing": "pillow"}
+"""Settings of training crops' pixels, and the values with which they are the plain way's."""
 
 
 class PrepareSection(Section):
@@ -65,7 +68,7 @@ class PrepareSection(Section):
 
     @model_validator(mode="after")
     def _crops_are_made(self) -> Self:
-        for name, usual in (("jpeg_decoding", "full"), ("resizing", "pillow")):
+        for name, usual in PLAIN_CROPS.items():
             if (value := getattr(self, name)) != usual and self.augmentation == "none":
                 raise ValueError(
                     f"{name} {value!r} acts on the crops of augmentation 'crop-flip' alone: set augmentation to "

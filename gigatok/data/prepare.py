@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gigatok.config import GigatokError
-from gigatok.config.sections import BaseSection, PrepareSection
+from gigatok.config.sections import PLAIN_CROPS, BaseSection, PrepareSection
 from gigatok.config.writing import whole_file, writing
 from gigatok.data.emoji import open_emoji
 from gigatok.data.image_files import count_traits
@@ -166,8 +166,8 @@ def _digests(path: Path) -> dict[str, str | int]:
 
 def _with_pixels(digest: str, section: PrepareSection) -> str:
     """``digest``, or another where training sees other pixels of the same bytes."""
-    for value, usual in ((section.jpeg_decoding, "full"), (section.resizing, "pillow")):
-        if value != usual:
+    for name, usual in PLAIN_CROPS.items():
+        if (value := getattr(section, name)) != usual:
             digest = hashlib.sha256(f"{digest} {value}".encode()).hexdigest()
     return digest
 

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from gigatok.config import GigatokError, Section, describe
 from gigatok.config.reading import read_json, reason
-from gigatok.config.sections import JpegDecoding, Resizing
+from gigatok.config.sections import PLAIN_CROPS, JpegDecoding, Resizing
 from gigatok.data.emoji import EmojiReader
 from gigatok.data.image_files import FileReader, files_text
 from gigatok.data.images import TRAIT_RULES, decode_rgb
@@ -95,7 +95,7 @@ class DataSummary(Section):
     def as_json(self) -> dict[str, Any]:
         """The file's content."""
         values = self.model_dump()
-        for name, usual in (("jpeg_decoding", "full"), ("resizing", "pillow")):
+        for name, usual in PLAIN_CROPS.items():
             if values[name] == usual:  # as before there was a choice: equal data have equal files
                 del values[name]
         return values
