@@ -61,6 +61,18 @@ def _ending(store: Path, port: str, work: Callable[[], None], processes: Process
         dist.init_process_group("gloo", init_method=f"file://{store}", rank=processes.rank, world_size=processes.world)
 
 
+def watch_encoding(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Images of each pass, as this process makes them."""
+    real, encoded = Tokenizer.encode, list[int]()
+
+    def watch(self: Tokenizer, images: torch.Tensor) -> torch.Tensor:
+        encoded.append(len(images))
+        return real(self, images)
+
+    monkeypatch.setattr(Tokenizer, "encode", watch)
+    return encoded
+
+
 def test_without_a_shared_file_system_nothing_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(setup, "SEEN_SECONDS", 0.3)
 
@@ -101,13 +113,7 @@ def test_indices_of_an_intermediate_checkpoint_are_encoded_by_all(
     params = project.params(keep, {}, generators={"G": {"tokenizer": "T", "checkpoint": 4}})
     project.tokenizer(keep)
     path = project.workspace.generator("G").checkpoint_indices_path
-    real, encoded = Tokenizer.encode, []
-
-    def watch(self: Tokenizer, images: torch.Tensor) -> torch.Tensor:
-        encoded.append(len(images))
-        return real(self, images)
-
-    monkeypatch.setattr(Tokenizer, "encode", watch)
+    encoded = watch_encoding(monkeypatch)
 
     def work(processes: Processes) -> str:
         generator_tokenizer("G", params, project.workspace, project.data, processes)
@@ -138,13 +144,7 @@ def test_lost_indices_of_a_finished_run_are_made_again_by_all(
     path = project.tokenizer().indices_path
     before = path.read_bytes()
     path.unlink()
-    real, encoded = Tokenizer.encode, []
-
-    def watch(self: Tokenizer, images: torch.Tensor) -> torch.Tensor:
-        encoded.append(len(images))
-        return real(self, images)
-
-    monkeypatch.setattr(Tokenizer, "encode", watch)
+    encoded = watch_encoding(monkeypatch)
 
     def work(processes: Processes) -> str:
         monkeypatch.setattr(train_tokenizer, "joined", lambda *_: nullcontext(processes))
