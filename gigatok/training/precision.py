@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from typing import TypeVar
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from gigatok.optim import Ema
-from gigatok.runtime.device import Precision
-from gigatok.training.distributed.wrap import reshard
+from gigatok.runtime.device import Precision, autocast
+from gigatok.training.distributed.wrap import Parallel, reshard
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
@@ -38,3 +38,8 @@ def as_stored(module: ModuleT, ema: Ema | None) -> Iterator[ModuleT]:
         finally:
             module.train(was_training)
             reshard(module)
+
+
+def arithmetic_of_curves(parallel: Parallel) -> AbstractContextManager[Any]:
+    """Passes over a model that trains, in the block: in fp32, unless its shards are gathered in half precision."""
+    return autocast(parallel.processes.device, parallel.precision if parallel.gathers_half else "fp32")

@@ -165,8 +165,9 @@ class TokenizerRecipe:
         """
         restart = self.section.codebook_restart
         if step < restart.until_step and step % restart.every == 0:
-            parts = [self.tokenizer.encode_continuous(images[part]) for part in self.parallel.parts(len(images))]
-            continuous = self.parallel.processes.gather(torch.cat(parts))
+            with autocast(self.device, self.section.precision):
+                parts = [self.tokenizer.encode_continuous(images[part]) for part in self.parallel.parts(len(images))]
+            continuous = self.parallel.processes.gather(torch.cat(parts).float())
             reshard(self.tokenizer)
             with whole(self.tokenizer.quantizer, "codebook"):
                 self.tokenizer.quantizer.restart_dead_codes(continuous, self.codes.take_used())

@@ -34,7 +34,7 @@ from gigatok.training.distributed.launch import set_arithmetic, spread
 from gigatok.training.distributed.setup import Processes, joined
 from gigatok.training.encode import encode_images, indices_source, remove_parts, stored_source
 from gigatok.training.generator_recipe import GeneratorRecipe, validation_loss
-from gigatok.training.precision import as_stored
+from gigatok.training.precision import arithmetic_of_curves, as_stored
 from gigatok.training.resume.interruption import StopRequest
 from gigatok.training.resume.lock import hold_together
 from gigatok.training.resume.start import WITHOUT_RESULT, Request, described
@@ -154,7 +154,7 @@ def _loop(
         if session.due(section.log_every, done):
             session.log(done, {key: float(value) for key, value in terms.items()})
         if session.due(section.validate_every, done):
-            with as_stored(recipe.model, recipe.ema) as stored:
+            with as_stored(recipe.model, recipe.ema) as stored, arithmetic_of_curves(recipe.parallel):
                 session.log(done, {"ar_val_loss": validation_loss(stored, *tokens.validation, device=recipe.device)})
         if done in section.keep_steps:
             with as_stored(recipe.model, recipe.ema) as stored:

@@ -18,6 +18,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
 
 from gigatok.config.launch import Recompute
+from gigatok.models.ar import RmsNorm
 from gigatok.models.attention import blocks, light
 from gigatok.training.distributed.setup import ALONE, Processes
 
@@ -25,6 +26,10 @@ FORWARD_METHODS = ("encode", "encode_continuous", "decode", "reconstruct", "enco
 """Methods besides ``forward`` that compute with a model's parameters: under FSDP2 they gather them first."""
 HALF = {"fp32": None, "bf16": torch.bfloat16}
 """What FSDP2 gathers a block's weights in; gradients are always summed in fp32."""
+
+
+NORMS = (nn.LayerNorm, nn.GroupNorm, RmsNorm)
+"""Layers whose weights are no factors of a product: autocast leaves them in fp32."""
 
 
 class Parallel(NamedTuple):
@@ -45,6 +50,11 @@ class Parallel(NamedTuple):
     def sharded(self) -> bool:
         """Whether parameters are spread over processes."""
         return self.processes.world > 1 and self.strategy == "fsdp"
+
+    @property
+    def gathers_half(self) -> bool:
+        """Whether a pass over the model sees weights in half precision: it then needs autocast."""
+        return self.sharded and HALF[self.precision] is not None
 
     def parts(self, count: int) -> list[slice]:
         """The micro-batches of ``count`` images, in order."""
@@ -98,8 +108,8 @@ def synchronised(module: nn.Module, when: bool) -> Iterator[None]:
 
 
 def _shard(module: nn.Module, precision: str, processes: Processes) -> None:
-    """FSDP2: each block on its own, the root last. Residual streams, norms outside blocks and the codebook stay fp32,
-    since autocast alone chooses the types of activations."""
+    """FSDP2: each block on its own, the root last. Residual streams, norms and the codebook stay fp32: autocast alone
+    chooses the types of activations, and a block's norms, which it computes in fp32, are gathered apart."""
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
 
@@ -107,6 +117,9 @@ def _shard(module: nn.Module, precision: str, processes: Processes) -> None:
     # the default is whatever accelerator the machine has, though base.device may say cpu
     mesh = init_device_mesh(processes.device.type, (processes.world,))
     for block in blocks(module):
+        norms: list[nn.Module] = [part for part in block.modules() if isinstance(part, NORMS) and [*part.parameters()]]
+        if norms and half.param_dtype is not None:
+            fully_shard(norms, mesh=mesh)
         fully_shard(block, mesh=mesh, mp_policy=half)
     fully_shard(module, mesh=mesh)
     # nobody changes an output in place

@@ -19,6 +19,7 @@ from gigatok.models.tokenizer import Tokenizer
 from gigatok.training.distributed.setup import ALONE, Processes
 from gigatok.training.distributed.wrap import Parallel
 from gigatok.training.generator_recipe import GeneratorRecipe
+from gigatok.training.precision import arithmetic_of_curves, as_stored
 from gigatok.training.tokenizer_recipe import TokenizerRecipe
 
 STEPS = 20
@@ -44,10 +45,11 @@ class Case(NamedTuple):
     steps: int = STEPS
     folder: str = ""
     """Of states: without ``save_at`` the run goes on from the state there."""
+    precision: str = "fp32"
 
     def parallel(self, processes: Processes) -> Parallel:
         micro = self.batch // processes.world // self.micro_batches
-        return Parallel(processes, self.strategy, micro, self.recompute)  # type: ignore[arg-type]
+        return Parallel(processes, self.strategy, micro, self.recompute, precision=self.precision)  # type: ignore[arg-type]
 
 
 class Result(NamedTuple):
@@ -90,7 +92,7 @@ def tokenizer_section(**changes: Any) -> TrainTokenizerSection:
 
 def tokenizer_recipe(parallel: Parallel, section: TrainTokenizerSection | None = None) -> TokenizerRecipe:
     """The same weights on every process."""
-    section = section or tokenizer_section()
+    section = section or tokenizer_section(precision=parallel.precision)
     torch.manual_seed(6)  # no vector comes near the border between two codes
     config = TokenizerConfig(image_size=16, num_tokens=4, encoder=SIZE, decoder=SIZE, cnn=CNN, codebook_size=16,
                              codebook_dim=4, alignment_layer=1, alignment_dim=6)  # fmt: skip
@@ -114,7 +116,7 @@ def generator_recipe(parallel: Parallel, dropout: float) -> GeneratorRecipe:
     torch.manual_seed(1)
     config = ArConfig(width=16, depth=2, heads=2, codebook_size=64, num_tokens=16, num_classes=4, dropout=dropout)
     section = TrainGeneratorSection.model_validate(
-        {"sizes": {"B": SIZE}, "steps": STEPS, "batch_size": BATCH, "ema_decay": 0.9,
+        {"sizes": {"B": SIZE}, "steps": STEPS, "batch_size": BATCH, "ema_decay": 0.9, "precision": parallel.precision,
          "optimizer": {"learning_rate": 1e-3, "schedule": "wsd", "decay_all_parameters": False}}
     )  # fmt: skip
     return GeneratorRecipe(ArModel(config).to(parallel.processes.device), section, parallel)
@@ -165,8 +167,8 @@ def train(case: Case, processes: Processes = ALONE) -> Result:
         },
         processes,
     )
-    with torch.no_grad():
-        found = training.tokenizer.eval().encode(images(STEPS, case.batch)[0][share].to(processes.device))
+    with torch.no_grad(), as_stored(training.tokenizer, None) as stored, arithmetic_of_curves(parallel):
+        found = stored.encode(images(STEPS, case.batch)[0][share].to(processes.device))
     return Result(losses, weights, processes.gather(found))
 
 

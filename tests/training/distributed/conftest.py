@@ -21,20 +21,27 @@ def alone() -> Iterator[dict[str, Any]]:
     """One process, one pass a batch: the result by kind of model."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield {kind: cases.train(cases.Case(kind)) for kind in ("tokenizer", "generator")}
+    yield {kind: cases.train(cases.Case(kind)) for kind in KINDS}
     torch.set_num_threads(before)
 
 
+KINDS = ("tokenizer", "generator")
+HALF = {
+    (kind, strategy): cases.Case(kind, strategy, 2, steps=3, precision="bf16")
+    for kind in KINDS
+    for strategy in ("ddp", "fsdp")
+}
+"""Two processes in bf16, for as many steps as rounding moves no vector to another code."""
 SPREAD = {
     2: [
         cases.Case(kind, strategy, micro_batches)
-        for kind in ("tokenizer", "generator")
+        for kind in KINDS
         for strategy, micro_batches in (("ddp", 1), ("ddp", 2), ("fsdp", 2))
     ],
     4: [
-        *(cases.Case(kind, "ddp") for kind in ("tokenizer", "generator")),
+        *(cases.Case(kind, "ddp") for kind in KINDS),
         *(cases.Case("generator", strategy, 2) for strategy in ("ddp", "fsdp")),
-        cases.Case("tokenizer", "fsdp", 2, batch=16),
+        *(cases.Case("tokenizer", strategy, 2, batch=16) for strategy in ("ddp", "fsdp")),
     ],
 }
 """Shards and one pass are those that save and resume below: two processes make all updates "from 2 to 1", four make the
@@ -67,14 +74,13 @@ def saving(states: Path, name: str, kind: str) -> cases.Case:
 @pytest.fixture(scope="session")
 def spread(tmp_path_factory: pytest.TempPathFactory, states: Path) -> dict[tuple[int, Any], Any]:
     """Results of 2 and 4 processes, by world size and case; those of ``ELASTIC`` among them."""
-    kinds = ("tokenizer", "generator")
-    for kind in kinds:
+    for kind in KINDS:
         cases.train(saving(states, "from 1 to 4", kind)._replace(steps=STOP + 2))
     rounds: list[tuple[int, list[cases.Case]]] = [
-        (2, [*SPREAD[2], *(saving(states, "from 2 to 1", kind) for kind in kinds)]),
-        (4, [*SPREAD[4], *(resumed(states, "from 1 to 4", kind) for kind in kinds),
-             *(saving(states, "from 4 to 2", kind)._replace(steps=STOP + 2) for kind in kinds)]),
-        (2, [resumed(states, "from 4 to 2", kind) for kind in kinds]),
+        (2, [*SPREAD[2], *HALF.values(), *(saving(states, "from 2 to 1", kind) for kind in KINDS)]),
+        (4, [*SPREAD[4], *(resumed(states, "from 1 to 4", kind) for kind in KINDS),
+             *(saving(states, "from 4 to 2", kind)._replace(steps=STOP + 2) for kind in KINDS)]),
+        (2, [resumed(states, "from 4 to 2", kind) for kind in KINDS]),
     ]  # fmt: skip
     found = workers.run(rounds, tmp_path_factory.mktemp("spread"))
     return {

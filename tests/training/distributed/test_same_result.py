@@ -12,7 +12,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from cases import Case, Result
-from conftest import ELASTIC, SPREAD, STOP, resumed, saving
+from conftest import ELASTIC, HALF, KINDS, SPREAD, STOP, resumed, saving
 
 pytestmark = pytest.mark.long(95)
 
@@ -22,6 +22,8 @@ alter them."""
 RELATIVE = 1e-5
 NORM_RELATIVE = 1e-3
 """Of gradient norms, which are no losses: what is divided by the norm of a short vector magnifies rounding."""
+HALF_RELATIVE = 1e-3
+"""Of losses in bf16, with and without shards."""
 ABSOLUTE = 5e-6
 """For terms near 0 that are differences of larger numbers: means of logits, the entropy loss."""
 
@@ -85,7 +87,7 @@ def _acting(name: str, rows: int) -> torch.Tensor:
     return acting
 
 
-@pytest.mark.parametrize("kind", ["tokenizer", "generator"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_one_process_repeats_the_losses_on_record(alone: dict[str, Any], kind: str) -> None:
     """Bit by bit where the arithmetic is that of the record, else to rounding."""
     record = json.loads(GOLDEN.read_text())
@@ -110,7 +112,7 @@ def test_several_processes(alone: dict[str, Any], spread: dict[Any, Any], world:
     assert_equal(spread[world, case], expected)
 
 
-@pytest.mark.parametrize("kind", ["tokenizer", "generator"])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", ELASTIC)
 def test_a_state_serves_any_number_of_processes(
     alone: dict[str, Any], spread: dict[Any, Any], states: Path, name: str, kind: str
@@ -121,12 +123,24 @@ def test_a_state_serves_any_number_of_processes(
     assert_equal(found, alone[kind], first=STOP)
 
 
-@pytest.mark.parametrize("kind", ["tokenizer", "generator"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_saving_changes_no_result(alone: dict[str, Any], spread: dict[Any, Any], states: Path, kind: str) -> None:
     assert_equal(spread[2, saving(states, "from 2 to 1", kind)], alone[kind])
 
 
-@pytest.mark.parametrize("kind", ["tokenizer", "generator"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_shards_in_half_precision_learn_what_whole_models_do(
+    alone: dict[str, Any], spread: dict[Any, Any], kind: str
+) -> None:
+    """Autocast rounds a whole model's weights as gathering shards does; sums of gradients and weights are float32."""
+    whole, shards = (spread[2, HALF[kind, strategy]] for strategy in ("ddp", "fsdp"))
+    for mine, others, exact in zip(shards.losses, whole.losses, alone[kind].losses, strict=False):
+        assert mine["loss"] == pytest.approx(others["loss"], rel=HALF_RELATIVE)
+        assert mine["loss"] == pytest.approx(exact["loss"], rel=0.05)
+    assert all(value.dtype == torch.float32 for value in shards.weights.values() if value.is_floating_point())
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("recompute", ["norms", "blocks"])
 def test_recomputation_changes_no_bit(alone: dict[str, Any], kind: str, recompute: str) -> None:
     found = cases.train(Case(kind, recompute=recompute))
