@@ -84,6 +84,33 @@ def test_processes_share_the_batches_of_one(tmp_path: Path, augmentation: str, w
         assert torch.equal(torch.cat([batches[number][1] for batches in shared]), pixels)
 
 
+@pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 4), (4, 2)])
+@pytest.mark.parametrize("augmentation", ["none", "crop-flip"])
+def test_another_number_of_processes_goes_on_with_the_same_images(
+    tmp_path: Path, augmentation: str, before: int, after: int
+) -> None:
+    """From the middle of the first epoch into the second, as a state that is saved then goes on."""
+    images = images_of(tmp_path, augmentation, count=24)
+
+    def loader(share: Share) -> BatchLoader:
+        return BatchLoader(images, BatchCursor(len(images), 4, seed=3), share=share)
+
+    assert 2 < len(images) // 4 < 8
+    whole = take(loader(Share()), 8)
+    stopped = [loader(Share(rank, before)) for rank in range(before)]
+    for each in stopped:
+        take(each, 2)
+    states = [each.state() for each in stopped]
+    assert states == [states[0]] * before
+    resumed = [loader(Share(rank, after)) for rank in range(after)]
+    for each in resumed:
+        each.restore(states[0])
+    shared = [take(each, 6) for each in resumed]
+    for number, (rows, pixels) in enumerate(whole[2:]):
+        assert [row for batches in shared for row in batches[number][0]] == rows
+        assert torch.equal(torch.cat([batches[number][1] for batches in shared]), pixels)
+
+
 def test_a_batch_that_processes_cannot_share_is_refused() -> None:
     with pytest.raises(ConfigError, match="batch_size 6 is not a multiple of the 4 processes"):
         Share(0, 4).of(6)

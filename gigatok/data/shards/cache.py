@@ -128,6 +128,24 @@ class ShardCache:
         copy = self._copy(file)
         return copy if copy.is_file() or self._fetch(file, copy) else None
 
+    def require_folder(self) -> None:
+        """Make the folder of copies, where one is named.
+
+        Raises:
+            ConfigError: nothing can be written into it.
+        """
+        if self._folder is None:
+            return
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with self._locked():
+                pass
+        except OSError as error:
+            raise ConfigError(
+                f"{FOLDER_VARIABLE} {str(self._folder)!r} takes no files ({reason(error)}): "
+                "set it to a folder that does, or to none"
+            ) from None
+
     def drop(self, file: str) -> None:
         """Remove the copy of a shard: what is at its address may have changed."""
         if is_remote(file) and self._folder is not None:
@@ -175,7 +193,7 @@ class ShardCache:
 
     def _reserve(self, copy: Path, size: int) -> Path | None:
         """An empty file that counts ``size`` bytes; processes of this machine reserve one after the other."""
-        copy.parent.mkdir(parents=True, exist_ok=True)
+        self.require_folder()
         with self._locked():
             taken = 0
             for entry in os.scandir(copy.parent):

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from gigatok.config import GigatokError, describe
+from gigatok.config import ConfigError, GigatokError, describe
 from gigatok.config.base import login_of, without_login
 from gigatok.config.reading import LARGEST_TEXT, read_yaml
 from gigatok.data.images import CorruptImageError
@@ -30,10 +30,13 @@ def open_shards(path: str) -> Source:
     """All images of the shards in folder or address ``path``, in the order of the source they were made from.
 
     Raises:
+        ConfigError: copies of shards are asked for, and cannot be written.
         GigatokError: nothing there, damaged, of another version, or rows that do not lie inside the shards.
     """
     base, login = without_login(path).rstrip("/"), login_of(path)  # the login is in no location, record or message
     cache = ShardCache(login)
+    if is_remote(base):
+        cache.require_folder()
     manifest = _manifest(cache, base)
     with cache.local(f"{base}/{INDEX_NAME}", manifest.index_sha256) as index:
         records = _records(index, manifest, base)
@@ -122,6 +125,7 @@ class ShardReader:
         login: ``user:password`` for addresses, which locations do not hold.
 
     Raises:
+        ConfigError: the folder of copies takes no files any more.
         CorruptImageError: the shard is gone, shorter than it was, or the bytes are not those that were written.
     """
 
@@ -135,7 +139,7 @@ class ShardReader:
         try:
             place = Place.parse(location)
             data = self._bytes(place)
-        except CorruptImageError:
+        except (ConfigError, CorruptImageError):
             raise
         except Exception as error:  # fsspec's file systems raise kinds of their own
             why = error.strerror if isinstance(error, OSError) and error.strerror else self._cache.why(error)

@@ -115,6 +115,19 @@ def test_a_full_disk_ends_copying_and_damages_no_image(
     assert [path.name for path in (tmp_path / "cache").iterdir()] == [".lock"]
 
 
+def test_a_folder_that_takes_no_files_is_refused_and_is_no_damage_of_an_image(
+    remote: str, shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, said = open_shards(remote), "GIGATOK_SHARD_CACHE '.*/file/cache' takes no files .*: set it to a folder"
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("GIGATOK_SHARD_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(ConfigError, match=said):
+        open_shards(remote)
+    with pytest.raises(ConfigError, match=said):  # it was writable when the run began
+        ShardReader()(source.records[0].location)
+    open_shards(str(shards))  # of a local disk nothing is copied
+
+
 @pytest.mark.parametrize("limit", ["much", "-1", "nan", "inf"])
 def test_a_limit_that_is_none_is_refused(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIGATOK_SHARD_CACHE_GB", limit)
