@@ -174,7 +174,10 @@ def test_gpus_give_less_than_their_memory():
 @pytest.mark.parametrize(
     ("profile", "name", "batch"),
     [
+        ("nano", "S-S", 16),
+        ("nano", "B-L", 16),
         ("nano", "XL-XXL", 16),
+        ("mini", "S-S", 16),
         ("mini", "XL-XXL", 16),
         pytest.param("paper", "S-S", 1, marks=pytest.mark.slow),
     ],
