@@ -7,7 +7,7 @@ from functools import partial
 
 import torch
 from measuring import Case, main
-from plain.quantizer import quantize
+from plain.quantizer import quantize, rotate
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -22,21 +22,31 @@ VECTORS, CODES = 1024, 16_384
 
 
 def case(vectors: int, codes: int) -> Case:
-    """Both from the same vectors and codebook; results are the indices and the gradients."""
+    """Both from the same vectors and codebook; results are the indices and the gradients.
+
+    What lies behind the quantizer hands a gradient back, through the rotation.
+    """
     generator = torch.Generator().manual_seed(0)
     quantizer = VectorQuantizer(codes, DIM, entropy_temperature=TEMPERATURE)
-    z = torch.randn(vectors, DIM, generator=generator)
+    z, behind = torch.randn(2, vectors, DIM, generator=generator)
 
     def ours() -> tuple[Tensor, Tensor]:
         leaf = z.clone().requires_grad_()
         out = quantizer(leaf.unsqueeze(0))
         assert out.entropy_loss is not None
-        return out.indices.flatten(), _gradients(out.codebook_loss + out.commitment_loss + out.entropy_loss, leaf)
+        loss = out.codebook_loss + out.commitment_loss + out.entropy_loss + (out.z_q[0] * behind).sum()
+        return out.indices.flatten(), _gradients(loss, leaf)
 
     def plain() -> tuple[Tensor, Tensor]:
         leaf = z.clone().requires_grad_()
         found = quantize(leaf, quantizer.codebook, TEMPERATURE)
-        return found.indices, _gradients(found.codebook_loss + found.commitment_loss + found.entropy_loss, leaf)
+        loss = (
+            found.codebook_loss
+            + found.commitment_loss
+            + found.entropy_loss
+            + (rotate(found.z, found.z_q) * behind).sum()
+        )
+        return found.indices, _gradients(loss, leaf)
 
     def _gradients(loss: Tensor, leaf: Tensor) -> Tensor:
         found = torch.autograd.grad(loss, (leaf, quantizer.codebook))

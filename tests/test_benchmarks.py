@@ -45,16 +45,20 @@ def test_the_plain_sampler_draws_the_same_tokens() -> None:
 
 
 def test_the_plain_quantizer_has_the_same_losses() -> None:
-    from plain.quantizer import quantize
+    from plain.quantizer import quantize, rotate
 
     torch.manual_seed(0)
     quantizer = VectorQuantizer(64, 4, entropy_temperature=0.1)
-    z = torch.randn(20, 4)
+    z, behind = torch.randn(20, 4, requires_grad=True), torch.randn(20, 4)
     expected = quantize(z, quantizer.codebook, 0.1)
     out = quantizer(z.unsqueeze(0))
     assert torch.equal(out.indices.flatten(), expected.indices)
     for name in ("codebook_loss", "commitment_loss", "entropy_loss"):
         torch.testing.assert_close(getattr(out, name), getattr(expected, name))
+    rotated = rotate(expected.z, expected.z_q)
+    torch.testing.assert_close(out.z_q[0], rotated)
+    gradients = [torch.autograd.grad((found * behind).sum(), z)[0] for found in (out.z_q[0], rotated)]
+    torch.testing.assert_close(*gradients)
 
 
 def test_the_plain_tokenizer_codes_and_decodes_the_same() -> None:
