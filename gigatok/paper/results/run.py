@@ -161,7 +161,14 @@ def command_for(params: Params, tokenizer: str) -> str:
         return f"dvc repro evaluate_tokenizer@{tokenizer} evaluate_generator@{tokenizer}"
     if tokenizer in params.tokenizers:
         return f"dvc repro evaluate_tokenizer@{tokenizer}"
-    return f"gigatok-bench profile {params.profile} --suite full && dvc repro"
+    return f"{suite_full(params)} && dvc repro"
+
+
+def suite_full(params: Params) -> str:
+    """The command that writes the settings of suite full, with as many trainings of each recipe as now."""
+    seeds = max((entry.seeds for entry in params.tokenizers.values()), key=len, default=())
+    again = f" --seeds {','.join(map(str, seeds))}" if len(seeds) > 1 else ""
+    return f"gigatok-bench profile {params.profile} --suite full{again}"
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from gigatok.paper.results.metrics import PAPER_GFID, full_name, owner
 from gigatok.paper.results.pedigree import RESUMED, lasting_pedigree, pedigree, resumed
 from gigatok.paper.results.reader import Results
 from gigatok.paper.results.repeats import runs_behind
-from gigatok.paper.results.run import Run
+from gigatok.paper.results.run import Run, suite_full
 from gigatok.paper.tables.specs import TABLES, TableRow, TableSpec
 
 _METRICS = {
@@ -130,8 +130,7 @@ class PaperCell:
         if name not in entries:
             missing = self.line.weights if self.line.tokenizer not in self.params.tokenizers else None
             more = f" --weights {missing}=FILE" if missing else ""
-            profile = f"gigatok-bench profile {self.params.profile} --suite full{more}"
-            return f"{profile} && dvc repro evaluate_{stage}@{name}"
+            return f"{suite_full(self.params)}{more} && dvc repro evaluate_{stage}@{name}"
         behind = runs_behind(stage, name, self.params)
         return f"dvc repro {' '.join(f'evaluate_{stage}@{each}' for each in behind)}"
 

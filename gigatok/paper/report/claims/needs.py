@@ -7,6 +7,7 @@ from gigatok.paper.claims.catalogue import Claim
 from gigatok.paper.claims.comparisons import Contrast
 from gigatok.paper.report.summary.costs import Needs, with_repeats
 from gigatok.paper.results.metrics import owner
+from gigatok.paper.results.run import suite_full
 
 
 def claim_needs(claim: Claim) -> Needs:
@@ -35,7 +36,7 @@ def command(claim: Claim, params: Params) -> list[str]:
     """Commands that make the runs of a claim and no others, one a line."""
     needs = with_repeats(claim_needs(claim), params)
     targets = [f"evaluate_{kind}@{name}" for kind, name in needs]
-    first = [] if _are_there(needs, params) else [f"gigatok-bench profile {params.profile} --suite full"]
+    first = [] if _are_there(needs, params) else [suite_full(params)]
     return [*first, f"gigatok-bench repro {' '.join(targets)}"]
 
 

@@ -16,6 +16,7 @@ from gigatok.paper.report.summary.costs import Spent, all_needs, hours, planned_
 from gigatok.paper.results.departures import differences
 from gigatok.paper.results.metrics import PAPER_GFID, find_metric, full_name, owner
 from gigatok.paper.results.predictors import recipes
+from gigatok.paper.results.run import suite_full
 from gigatok.paper.tables.scaling import is_incomplete
 from gigatok.paper.tables.scaling_rows import ScalingRow
 from gigatok.paper.text import compact
@@ -241,7 +242,7 @@ def look_next(claims: Sequence[CheckedClaim], params: Params) -> list[Said]:
         command = f"gigatok-bench profile {params.profile} --suite {params.suite} --seeds 0,1,2 && make repro"
         said.append(Said("Several trainings of each recipe decide what one cannot:", command=command))
     if "not run" in outcomes and params.suite != "full":
-        command = f"gigatok-bench profile {params.profile} --suite full && make repro"
+        command = f"{suite_full(params)} && make repro"
         said.append(Said("The full suite runs what the other claims need:", command=command))
     return said
 

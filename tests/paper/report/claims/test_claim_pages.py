@@ -137,6 +137,8 @@ def test_commands_make_the_claims_runs_and_no_others() -> None:
 
 def test_commands_name_every_seed(tmp_path: Path) -> None:
     params = write_trainings(tmp_path, [0.0, 1.0])
+    lacking = command(claim("decoder-over-encoder"), params)[0]
+    assert lacking == "gigatok-bench profile nano --suite full --seeds 0,1"
     (line,) = command(claim("dilemma"), params)
     assert "evaluate_generator@B-L-no-sem-seed1" in line.split()
 
