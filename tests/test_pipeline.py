@@ -8,77 +8,22 @@ import os
 import re
 import resource
 import shutil
-import subprocess
-import sys
-from pathlib import Path
-from typing import Any
 
 import pytest
 import transcripts
 import yaml
 from mlflow.tracking import MlflowClient
+from project_clone import ROOT, Clone, clean_environment, git
 
 from gigatok.cli.tables import WIDTH
 from gigatok.config import RUNGS
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.long(400)]
 
-ROOT = Path(__file__).parents[1]
 LEFT_OUT = ("S-L", "S-L-no-sem", "B-L-no-sem")
 """Of suite ``core``: they do what the other six do, in other sizes."""
 PLAYED = ("session.md", "dvc.md")
 """Pages with ``console smoke`` blocks; the second goes on where the first ends."""
-_IDENTITY = {"user.name": "x", "user.email": "x@y", "commit.gpgsign": "false"}
-
-
-class Clone:
-    """A clone of this repository with the working tree's changes as a commit."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        _git(ROOT, "clone", "--quiet", str(ROOT), str(folder))
-        for name in _git(ROOT, "ls-files", "-mo", "--exclude-standard", "-z").split("\0"):
-            if name and (ROOT / name).is_file():
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / name, folder / name)
-            elif name:
-                (folder / name).unlink(missing_ok=True)
-        _git(folder, "add", "--all")
-        for setting, value in _IDENTITY.items():
-            _git(folder, "config", setting, value)
-        _git(folder, "commit", "--quiet", "--allow-empty", "-m", "the working tree")
-
-    def run(self, module: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """``python -m module arguments`` with the clone's code; must succeed."""
-        result = subprocess.run(
-            [sys.executable, "-m", module, *arguments],
-            cwd=self.folder,
-            env={**_clean_environment(), "PYTHONPATH": str(self.folder), **environment},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert result.returncode == 0, f"{module} {' '.join(arguments)}\n{result.stdout}\n{result.stderr}"
-        return result
-
-    def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """``gigatok-bench arguments``."""
-        return self.run("gigatok.cli.app", *arguments)
-
-    def dvc(self, *arguments: str) -> str:
-        """Output of ``dvc arguments``."""
-        return self.run("dvc", *arguments).stdout
-
-    @property
-    def params(self) -> dict[str, Any]:
-        """``params.yaml``."""
-        values: dict[str, Any] = yaml.safe_load((self.folder / "params.yaml").read_text())
-        return values
-
-    def sheet(self, kind: str, name: str) -> dict[str, Any]:
-        """``summary.json`` of a run."""
-        values: dict[str, Any] = json.loads((self.folder / "runs" / kind / name / "summary.json").read_text())
-        return values
 
 
 @pytest.fixture(scope="module")
@@ -197,7 +142,7 @@ def test_transcripts_are_what_the_commands_print(clone: Clone, name: str) -> Non
     page = (ROOT / "docs" / name).read_text()
     session = transcripts.commands(page, "console smoke")
     assert len(session) >= 6
-    environment = {**_clean_environment(), "PYTHONPATH": str(clone.folder)}
+    environment = {**clean_environment(), "PYTHONPATH": str(clone.folder)}
     printed = transcripts.play(session, clone.folder, environment)
     written = ROOT / "build" / "transcripts" / name
     written.parent.mkdir(parents=True, exist_ok=True)
@@ -210,8 +155,8 @@ def test_transcripts_are_what_the_commands_print(clone: Clone, name: str) -> Non
 
 @pytest.mark.skipif("GIGATOK_EXPERIMENTS" not in os.environ, reason="half a minute: make experiment-test")
 def test_an_experiment_in_a_copy_trains_there_and_reaches_the_projects_mlflow(clone: Clone) -> None:
-    _git(clone.folder, "add", "--all")  # the copy is made of what Git knows, dvc.lock among it
-    _git(clone.folder, "commit", "--quiet", "--allow-empty", "-m", "as it is")
+    git(clone.folder, "add", "--all")  # the copy is made of what Git knows, dvc.lock among it
+    git(clone.folder, "commit", "--quiet", "--allow-empty", "-m", "as it is")
     rate, ours = "train_generator.optimizer.learning_rate", clone.sheet("generators", "S-S")
     clone.dvc("exp", "run", "--quiet", "--temp", "-n", "warm", "-S", f"{rate}=0.00123", "train_generator@S-S")
     client = MlflowClient(f"sqlite:///{clone.folder / 'mlflow.db'}")
@@ -232,15 +177,3 @@ def _children_seconds() -> float:
     """CPU time of the processes that this one has waited for: other work on the machine does not matter."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    return subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True, text=True).stdout
-
-
-def _clean_environment() -> dict[str, str]:
-    """This environment without what would lead the pipeline elsewhere, or is for unit tests; no network is used."""
-    strange = {"MLFLOW_TRACKING_URI", "GIGATOK_PROGRESS", "GIGATOK_DEBUG", "OMP_NUM_THREADS"}
-    kept = {name: value for name, value in os.environ.items() if name not in strange}
-    path = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
-    return {**kept, "DVC_NO_ANALYTICS": "1", "MLFLOW_DISABLE_TELEMETRY": "true", "PATH": path}
