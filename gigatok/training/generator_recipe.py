@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,6 +23,7 @@ from gigatok.training.distributed.checkpoint import (
     load_module,
     load_optimizer,
 )
+from gigatok.training.distributed.setup import ALONE, Processes
 from gigatok.training.distributed.wrap import WHOLE_BATCH, Parallel, synchronised
 from gigatok.training.precision import gradient_scaler
 from gigatok.training.update import Update
@@ -138,14 +140,28 @@ def token_cross_entropy(logits: Tensor, indices: Tensor) -> Tensor:
 
 @full_precision()
 @torch.inference_mode()
-def validation_loss(model: ArModel, indices: Tensor, classes: Tensor, *, device: torch.device) -> float:
-    """Mean cross-entropy in nats a token over indices (m, N) with classes (m,), every token weighing the same."""
+def validation_loss(
+    model: ArModel, indices: Tensor, classes: Tensor, *, device: torch.device, processes: Processes = ALONE
+) -> float:
+    """Mean cross-entropy in nats a token over indices (m, N) with classes (m,), every token weighing the same.
+
+    ``processes`` share the batches, and add them up in the order that one process has.
+    """
     was_training = model.training
     model.eval()
-    total = 0.0
-    parts = (torch.split(values, _VALIDATION_BATCH) for values in (indices, classes))
-    for part, labels in zip(*parts, strict=True):
+    batches = list(zip(*(torch.split(values, _VALIDATION_BATCH) for values in (indices, classes)), strict=True))
+    rounds = math.ceil(len(batches) / processes.world)
+    totals = [0.0] * rounds
+    for turn in range(rounds):
+        number = turn * processes.world + processes.rank
+        part, labels = batches[min(number, len(batches) - 1)]  # shards compute in step: the last one again
         part = part.to(device)
-        total += float(token_cross_entropy(model(part, labels.to(device)), part)) * len(part)
+        totals[turn] = float(token_cross_entropy(model(part, labels.to(device)), part)) * len(part)
     model.train(was_training)
+    if processes.world > 1:
+        gathered = processes.gather(torch.tensor(totals, dtype=torch.float64, device=processes.device))
+        totals = gathered.view(processes.world, rounds).t().flatten().tolist()
+    total = 0.0
+    for value in totals[: len(batches)]:  # ``sum`` rounds otherwise from Python 3.12 on
+        total += value
     return total / len(indices)

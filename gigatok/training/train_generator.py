@@ -155,7 +155,8 @@ def _loop(
             session.log(done, {key: float(value) for key, value in terms.items()})
         if session.due(section.validate_every, done):
             with as_stored(recipe.model, recipe.ema) as stored, arithmetic_of_curves(recipe.parallel):
-                session.log(done, {"ar_val_loss": validation_loss(stored, *tokens.validation, device=recipe.device)})
+                loss = validation_loss(stored, *tokens.validation, device=recipe.device, processes=session.processes)
+            session.log(done, {"ar_val_loss": loss})
         if done in section.keep_steps:
             with as_stored(recipe.model, recipe.ema) as stored:
                 path = session.run.checkpoint_path(done)

@@ -19,13 +19,15 @@ import torch.distributed as dist
 from dvc_cache import cached, flip_byte
 
 from gigatok.artifacts import RunFolder, RunIdentity
-from gigatok.config import GigatokError
+from gigatok.config import ArConfig, GigatokError
 from gigatok.interop.native import load_tokenizer_dir
+from gigatok.models.ar import ArModel
 from gigatok.models.tokenizer import Tokenizer
-from gigatok.training import encode, train_tokenizer
+from gigatok.training import encode, generator_recipe, train_tokenizer
 from gigatok.training.distributed import setup
 from gigatok.training.distributed.setup import Processes
 from gigatok.training.encode import encode_images
+from gigatok.training.generator_recipe import validation_loss
 from gigatok.training.resume.interruption import StopRequest
 from gigatok.training.resume.lock import hold
 from gigatok.training.resume.start import Request
@@ -177,6 +179,30 @@ def test_all_processes_read_what_rank_0_restored(project: Any, tmp_path: Path) -
         return str(np.array_equal(found.numpy(), sound.astype(np.float32)))
 
     assert forked.answers(tmp_path / "answers", 2, work) == ["True", "True"]
+
+
+@pytest.mark.parametrize("world", [2, 4])
+def test_the_validation_loss_is_shared_and_has_the_bits_of_one_process(
+    world: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five batches, so that some processes have one less."""
+    monkeypatch.setattr(generator_recipe, "_VALIDATION_BATCH", 3)
+    torch.manual_seed(0)
+    config = ArConfig(width=16, depth=1, heads=2, codebook_size=8, num_tokens=4, num_classes=2)
+    model, tokens, classes = ArModel(config), torch.randint(8, (14, 4)), torch.randint(2, (14,))
+    torch.nn.init.normal_(model.head.weight)
+    passes: list[int] = []
+    model.register_forward_hook(lambda *_: passes.append(1))
+
+    def work(processes: Processes) -> str:
+        passes.clear()
+        loss = validation_loss(model, tokens, classes, device=processes.device, processes=processes)
+        return f"{loss!r} {len(passes)}"
+
+    expected = work(Processes())
+    assert expected.endswith(" 5")
+    said = forked.answers(tmp_path / "answers", world, work)
+    assert said == [f"{expected[:-2]} {5 // world + 1}"] * world
 
 
 def test_a_signal_to_one_process_ends_the_encoding_of_all_after_the_same_part(
