@@ -4,6 +4,7 @@
 # make bench   time and memory against plain implementations, into reports/benchmarks.md; wants a quiet machine
 #
 # make kills   kill a training on two processes 20 times, stop one process of another, and compare what they leave (minutes)
+# make rehearsal   profile paper with its networks in small, on two processes of this CPU (minutes)
 # make study   eight settings of tokenizer S-S tried, about ten minutes on one core, into reports/studies/
 # make study-test   one trial of a study for real, and a guidance study on its models (half a minute)
 # make experiment-test   'dvc exp run' in place, in a copy and from the queue, with a training of smoke (minutes)
@@ -24,7 +25,7 @@ FUZZ ?= 5000
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help setup repro test types tests crash-points kills study study-test experiment-test bench clean-venv fuzz
+.PHONY: help setup repro test types tests crash-points kills rehearsal study study-test experiment-test bench clean-venv fuzz
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile
@@ -78,6 +79,9 @@ study: setup
 
 kills: setup
 	GIGATOK_KILLS=20 OMP_NUM_THREADS=1 $(BIN)/pytest tests/training/distributed/test_stages.py -k "killed or hangs or refuses"
+
+rehearsal: setup
+	GIGATOK_REHEARSAL=1 OMP_NUM_THREADS=1 $(BIN)/pytest tests/test_rehearsal.py
 
 clean-venv:
 	rm -rf .venv
