@@ -15,7 +15,7 @@ from torch.autograd.function import once_differentiable
 CHUNK_ELEMENTS = {"cpu": 2**18, "cuda": 2**26}
 """Elements of the n x K matrix worked on at once: what stays in a CPU's cache, what fills a GPU."""
 ENTROPY_EPS = 1e-5
-ARGMAX_GROUP = 64
+GROUP = 64
 
 
 def _chunks(vectors: Tensor, codes: Tensor) -> Iterator[slice]:
@@ -35,14 +35,18 @@ def _similarity(vectors: Tensor, codes_t: Tensor, half_square: Tensor) -> Tensor
     return torch.addmm(-half_square, vectors, codes_t)
 
 
-def _argmax(x: Tensor) -> Tensor:
-    """(n, K) -> (n,): ``x.argmax(1)``; by groups, because torch's maximum is much faster without its index."""
-    if x.shape[1] % ARGMAX_GROUP:
-        return x.argmax(1)
-    groups = x.view(len(x), -1, ARGMAX_GROUP)
-    best = groups.amax(2).argmax(1)
+def _largest(x: Tensor) -> tuple[Tensor, Tensor]:
+    """(n, K) -> the largest value of each row and its column, (n,) both: ``x.max(1)``.
+
+    By groups where there are several, because torch's maximum is much faster without its index.
+    """
+    if x.shape[1] % GROUP or x.shape[1] <= 2 * GROUP:
+        values, columns = x.max(1)
+        return values, columns
+    groups = x.view(len(x), -1, GROUP)
+    values, best = groups.amax(2).max(1)
     within = groups[torch.arange(len(x), device=x.device), best].argmax(1)
-    return best * ARGMAX_GROUP + within
+    return values, best * GROUP + within
 
 
 @torch.no_grad()
@@ -51,7 +55,7 @@ def nearest_codes(vectors: Tensor, codes: Tensor) -> Tensor:
     codes_t, half_square = _prepare(codes)
     found = torch.empty(len(vectors), dtype=torch.int64, device=vectors.device)
     for rows in _chunks(vectors, codes):
-        found[rows] = _argmax(_similarity(vectors[rows], codes_t, half_square))
+        found[rows] = _largest(_similarity(vectors[rows], codes_t, half_square))[1]
     return found
 
 
@@ -70,8 +74,8 @@ class _Entropy(torch.autograd.Function):
         parts = list(_chunks(vectors, codes))
         for rows in parts:
             logits = _similarity(vectors[rows], codes_t, half_square).mul_(2 / temperature)
-            indices[rows] = _argmax(logits)
-            logits.sub_(logits.amax(1, keepdim=True))
+            best, indices[rows] = _largest(logits)
+            logits.sub_(best.unsqueeze(1))
             shares = logits.softmax(1)
             # -log p = log(sum exp) - logit, and the best code's logit is 0: log(sum exp) = -log(its share).
             entropy -= (shares.amax(1).log() + torch.linalg.vecdot(shares, logits)).sum()
