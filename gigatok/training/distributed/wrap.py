@@ -79,7 +79,7 @@ class Parallel(NamedTuple):
             if self.recompute == "blocks":
                 block.forward = partial(checkpoint, block.forward, use_reentrant=False)
         if self.sharded:
-            _shard(module, self.precision, self.processes)
+            _shard(module, self)
             return module
         return self.replicate(module)
 
@@ -107,18 +107,22 @@ def synchronised(module: nn.Module, when: bool) -> Iterator[None]:
     yield
 
 
-def _shard(module: nn.Module, precision: str, processes: Processes) -> None:
+def _shard(module: nn.Module, parallel: Parallel) -> None:
     """FSDP2: each block on its own, the root last. Residual streams, norms and the codebook stay fp32: autocast alone
-    chooses the types of activations, and a block's norms, which it computes in fp32, are gathered apart."""
+    chooses the types of activations, and a block's norms, which it computes in fp32, are gathered apart. Not so where a
+    block is compiled: what gathers them would break its graph, so their weights are rounded there.
+    """
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
 
-    half = MixedPrecisionPolicy(param_dtype=HALF[precision], reduce_dtype=torch.float32, cast_forward_inputs=False)
+    kind = HALF[parallel.precision]
+    half = MixedPrecisionPolicy(param_dtype=kind, reduce_dtype=torch.float32, cast_forward_inputs=False)
     # the default is whatever accelerator the machine has, though base.device may say cpu
-    mesh = init_device_mesh(processes.device.type, (processes.world,))
+    mesh = init_device_mesh(parallel.processes.device.type, (parallel.processes.world,))
+    apart = kind is not None and not parallel.compile
     for block in blocks(module):
         norms: list[nn.Module] = [part for part in block.modules() if isinstance(part, NORMS) and [*part.parameters()]]
-        if norms and half.param_dtype is not None:
+        if norms and apart:
             fully_shard(norms, mesh=mesh)
         fully_shard(block, mesh=mesh, mp_policy=half)
     fully_shard(module, mesh=mesh)

@@ -102,6 +102,20 @@ def test_blocks_are_compiled_and_gradients_stay(
         torch.testing.assert_close(found[name], value, rtol=1e-5, atol=1e-7, msg=name)
 
 
+@pytest.mark.parametrize("compiled", [False, True], ids=["as it is", "compiled"])
+def test_shards_in_half_precision_have_the_gradients_of_a_whole_model(
+    alone: Processes, compiler: CompileCounterWithBackend, compiled: bool
+) -> None:
+    """Compiled, a block stays one graph, which rounds in other places."""
+    with torch.autocast("cpu", torch.bfloat16):
+        expected = gradients(Parallel())
+        found = gradients(Sharded(alone, compile=compiled, precision="bf16"))
+    assert compiler.frame_count <= 2
+    for name, value in expected.items():
+        error = torch.linalg.vector_norm(found[name] - value) / torch.linalg.vector_norm(value)
+        assert error < (0.01 if compiled else 1e-6), name
+
+
 @pytest.mark.parametrize("recompute", ["norms", "blocks"])
 def test_shards_are_gathered_for_what_is_computed_again(alone: Processes, recompute: Recompute) -> None:
     expected, found = gradients(Parallel()), gradients(Sharded(alone, recompute=recompute))
