@@ -21,29 +21,29 @@ SECONDS = 30
 """After which a process that waits in vain shows where, and ends."""
 
 
-def answers(folder: Path, world: int, work: Callable[[Processes], str]) -> list[str]:
-    """What ``work`` returns on each rank, or the GigatokError that it raises."""
+def answers(folder: Path, world: int, work: Callable[[Processes], str], seconds: int = SECONDS) -> list[str]:
+    """What ``work`` returns on each rank, or the GigatokError that it raises; it has so many ``seconds``."""
     folder.mkdir(parents=True)
     children = []
     for rank in range(world):
         child = os.fork()
         if child == 0:
-            _answer(folder, rank, world, work)
+            _answer(folder, rank, world, work, seconds)
         children.append(child)
     codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
     assert codes == [0] * world
     return [(folder / str(rank)).read_text() for rank in range(world)]
 
 
-def _answer(folder: Path, rank: int, world: int, work: Callable[[Processes], str]) -> None:
+def _answer(folder: Path, rank: int, world: int, work: Callable[[Processes], str], seconds: int) -> None:
     """Does not return: a fork must not run what its parent still has to do."""
     try:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         faulthandler.register(signal.SIGALRM, file=2, chain=True)
-        signal.alarm(SECONDS)
+        signal.alarm(seconds)
         torch.set_num_threads(1)
         store = f"file://{folder / 'store'}"
-        timeout = timedelta(seconds=SECONDS)
+        timeout = timedelta(seconds=seconds)
         dist.init_process_group("gloo", init_method=store, rank=rank, world_size=world, timeout=timeout)
         dist.barrier()  # work may leave the group at once, while another process is still connecting
         try:

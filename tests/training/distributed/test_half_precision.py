@@ -46,7 +46,7 @@ def _trained(project: Any, kind: str, strategy: str, folder: Path, monkeypatch: 
 
     if kind == "generator":
         project.tokenizer()
-    assert forked.answers(folder, 2, work) == ["done"] * 2
+    assert forked.answers(folder, 2, work, seconds=120) == ["done"] * 2  # four alone
     run: RunFolder = getattr(project.workspace, kind)("T" if kind == "tokenizer" else "G")
     return run
 
