@@ -116,7 +116,7 @@ def measured(name: str, make: Callable[[], Case], clock: Clock, repeats: int) ->
 def machine_peaks(clock: Clock) -> dict[str, float]:
     """What this machine reaches now: a product of two matrices (GFLOP/s), a copy (GB/s read and written).
 
-    The product by torch's usual library, and by oneDNN, which convolutions take: on some processors it is twice as fast.
+    The product by torch's usual library, or by oneDNN, as convolutions are: some processors are twice as fast with it.
     """
     found = {}
     for dtype, kind in KINDS.items():
