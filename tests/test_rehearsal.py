@@ -21,6 +21,7 @@ from project_clone import Clone
 from torch import nn
 
 from gigatok.config.profiles import render
+from gigatok.evaluation.extractors.inception import build_inception
 from gigatok.models.discriminator_dino import BACKBONE
 
 pytestmark = [
@@ -63,33 +64,12 @@ def weights(folder: Path) -> dict[str, str]:
         "teacher": lambda: timm.create_model("vit_base_patch14_dinov2.lvd142m", num_classes=0),
         "dino": lambda: timm.create_model(BACKBONE, num_classes=0),
         "perceptual": vgg16,
-        "judge": inception,
+        "judge": build_inception,
     }
     folder.mkdir()
     for name, build in networks.items():
         torch.save(build().state_dict(), folder / f"{name}.pth")
     return {name: str(folder / f"{name}.pth") for name in networks}
-
-
-def inception() -> nn.Module:
-    """The network of FID, as pytorch-fid builds it before it loads the weights."""
-    from pytorch_fid import inception as port
-
-    network: nn.Module = port._inception_v3(num_classes=1008, aux_logits=False, weights=None)
-    blocks = {
-        "Mixed_5b": port.FIDInceptionA(192, pool_features=32),
-        "Mixed_5c": port.FIDInceptionA(256, pool_features=64),
-        "Mixed_5d": port.FIDInceptionA(288, pool_features=64),
-        "Mixed_6b": port.FIDInceptionC(768, channels_7x7=128),
-        "Mixed_6c": port.FIDInceptionC(768, channels_7x7=160),
-        "Mixed_6d": port.FIDInceptionC(768, channels_7x7=160),
-        "Mixed_6e": port.FIDInceptionC(768, channels_7x7=192),
-        "Mixed_7b": port.FIDInceptionE_1(1280),
-        "Mixed_7c": port.FIDInceptionE_2(2048),
-    }
-    for name, block in blocks.items():
-        setattr(network, name, block)
-    return network
 
 
 def in_small(images: Path, files: dict[str, str]) -> dict[str, Any]:
