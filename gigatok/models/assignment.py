@@ -16,6 +16,7 @@ CHUNK_ELEMENTS = {"cpu": 2**18, "cuda": 2**26}
 """Elements of the n x K matrix worked on at once: what stays in a CPU's cache, what fills a GPU."""
 ENTROPY_EPS = 1e-5
 GROUP = 64
+"""Codes of which the largest is found without its place first, where there are several such groups."""
 
 
 def _chunks(vectors: Tensor, codes: Tensor) -> Iterator[slice]:

@@ -1,10 +1,10 @@
 """Products of a few rows with a large matrix: the one place that knows which way is fast.
 
 A sampler's step multiplies every weight with 1 to about 100 rows. A library's general product first rearranges the
-matrix for its kernel and then uses it for these few rows only, so the rearrangement costs more than the arithmetic. So
+matrix for its kernel and then uses it for these few rows only, so the rearrangement costs more than the arithmetic:
 it is done once, for all steps.
 
-Measured on two quiet cores of an AMD EPYC (Zen 4) with torch 2.14; thousandths of a second for the 48 matrices of
+Measured on two quiet cores of an AMD EPYC with torch 2.14; thousandths of a second for the 48 matrices of
 GPT-B's blocks, 340 MB of fp32, then 170 MB of bf16 (``docs/performance.md`` has more):
 
     rows            1      2      4      8     16     32     64
