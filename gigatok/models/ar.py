@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gigatok.config import ArConfig, GigatokError
+from gigatok.models.products import Linear
 
 NORM_EPS = 1e-5
 INIT_STD = 0.02
@@ -79,8 +80,8 @@ class Attention(nn.Module):
         super().__init__()
         self.heads = config.heads
         self.dropout = config.dropout
-        self.qkv = nn.Linear(config.width, 3 * config.width, bias=False)
-        self.out = nn.Linear(config.width, config.width, bias=False)
+        self.qkv = Linear(config.width, 3 * config.width, bias=False)
+        self.out = Linear(config.width, config.width, bias=False)
 
     def forward(self, x: Tensor, cache: KvCache | None = None, block: int = 0) -> Tensor:
         """(B, n, D) -> (B, n, D). With a cache, n = 1 and x is the position after those in the cache."""
@@ -105,9 +106,9 @@ class FeedForward(nn.Module):
         super().__init__()
         hidden = ffn_width(config.width, config.ffn_multiple_of)
         self.dropout = config.dropout
-        self.gate = nn.Linear(config.width, hidden, bias=False)
-        self.up = nn.Linear(config.width, hidden, bias=False)
-        self.down = nn.Linear(hidden, config.width, bias=False)
+        self.gate = Linear(config.width, hidden, bias=False)
+        self.up = Linear(config.width, hidden, bias=False)
+        self.down = Linear(hidden, config.width, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, n, D) -> (B, n, D)."""
@@ -150,7 +151,7 @@ class ArModel(nn.Module):
         self.positional_embedding = nn.Parameter(torch.empty(config.num_tokens + 1, config.width))
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.norm = RmsNorm(config.width)
-        self.head = nn.Linear(config.width, config.codebook_size, bias=False)
+        self.head = Linear(config.width, config.codebook_size, bias=False)
         self.initialize()
 
     @torch.no_grad()

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gigatok.models.products import Linear, linear
+
 NORM_EPS = 1e-5
 INIT_STD = 0.02
 
@@ -35,16 +37,16 @@ class Attention(nn.Module):
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.qkv = nn.Linear(width, 3 * width)
+        self.qkv = Linear(width, 3 * width)
         """Rows: queries, keys, values."""
-        self.out = nn.Linear(width, width)
+        self.out = Linear(width, width)
 
     def forward(self, x: Tensor, positions: Tensor | None = None) -> Tensor:
         """Self-attention. x (B, N, D), positions (N, D) -> (B, N, D)."""
         width = x.shape[-1]
         query, key, value = torch.split(self.qkv(x), width, dim=-1)
         if positions is not None:
-            offset = F.linear(positions, self.qkv.weight[: 2 * width])  # (N, 2D)
+            offset = linear(positions, self.qkv.weight[: 2 * width])  # (N, 2D)
             query, key = query + offset[:, :width], key + offset[:, width:]
         return self._attend(query, key, value)
 
@@ -52,9 +54,9 @@ class Attention(nn.Module):
         """Cross-attention. x (B, N, D), memory (B, M, D) with positions (N, D) and (M, D) -> (B, N, D)."""
         width = x.shape[-1]
         weight, bias = self.qkv.weight, self.qkv.bias
-        query = F.linear(x + positions, weight[:width], bias[:width])
-        key, value = torch.split(F.linear(memory, weight[width:], bias[width:]), width, dim=-1)
-        key = key + F.linear(memory_positions, weight[width : 2 * width])
+        query = linear(x + positions, weight[:width], bias[:width])
+        key, value = torch.split(linear(memory, weight[width:], bias[width:]), width, dim=-1)
+        key = key + linear(memory_positions, weight[width : 2 * width])
         return self._attend(query, key, value)
 
     def _attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
@@ -71,8 +73,8 @@ class FeedForward(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.up = nn.Linear(width, 4 * width)
-        self.down = nn.Linear(4 * width, width)
+        self.up = Linear(width, 4 * width)
+        self.down = Linear(4 * width, width)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, N, D) -> (B, N, D)."""

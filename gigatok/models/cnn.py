@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from gigatok.config import CnnConfig
 from gigatok.models.attention import init_weights
+from gigatok.models.products import Linear
 
 NORM_EPS = 1e-6
 
@@ -129,8 +130,8 @@ class AdaptiveGroupNorm(nn.Module):
     def __init__(self, channels: int, latent_channels: int, groups: int) -> None:
         super().__init__()
         self.groups = groups
-        self.gamma = nn.Linear(latent_channels, channels)
-        self.beta = nn.Linear(latent_channels, channels)
+        self.gamma = Linear(latent_channels, channels)
+        self.beta = Linear(latent_channels, channels)
 
     def forward(self, x: Tensor, deviation: Tensor, mean: Tensor) -> Tensor:
         """x (B, C, H, W), the latent map's statistics (B, latent_channels) each -> (B, C, H, W)."""

@@ -21,6 +21,7 @@ from gigatok.models.attention import (
     positions,
     unflatten_map,
 )
+from gigatok.models.products import Linear
 from gigatok.runtime.repeatable import resize
 
 
@@ -61,13 +62,13 @@ class QFormerEncoder(nn.Module):
         size, channels = config.encoder, config.cnn.latent_channels
         self.tokens, self.grid = config.tokens, config.grid
         self.norm_in = nn.LayerNorm(channels, NORM_EPS)
-        self.embed = nn.Linear(channels, size.width)
+        self.embed = Linear(channels, size.width)
         self.memory_positions = positions(config.grid**2, size.width)
         self.query_positions = positions(config.tokens, size.width)
-        self.query_proj = nn.Linear(size.width, size.width)
+        self.query_proj = Linear(size.width, size.width)
         self.blocks = nn.ModuleList(QFormerBlock(size.width, size.heads) for _ in range(size.depth))
         self.norm_out = nn.LayerNorm(size.width, NORM_EPS)
-        self.project = nn.Linear(size.width, channels)
+        self.project = Linear(size.width, channels)
         init_weights(self)
 
     def features(self, latent: Tensor) -> Tensor:
@@ -91,7 +92,7 @@ class QFormerDecoder(nn.Module):
         size, channels = config.decoder, config.cnn.latent_channels
         self.grid = config.grid
         self.norm_in = nn.LayerNorm(channels, NORM_EPS)
-        self.embed = nn.Linear(channels, size.width)
+        self.embed = Linear(channels, size.width)
         self.memory_positions = positions(config.tokens, size.width)
         self.query_positions = positions(config.grid**2, size.width)
         self.blocks = nn.ModuleList(QFormerBlock(size.width, size.heads) for _ in range(size.depth))

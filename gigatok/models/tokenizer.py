@@ -13,6 +13,7 @@ from gigatok.config import GigatokError, TokenizerConfig
 from gigatok.models.attention import init_weights
 from gigatok.models.cnn import CnnDecoder, CnnEncoder
 from gigatok.models.initialisation import start_spatially
+from gigatok.models.products import Linear
 from gigatok.models.qformer import QFormerDecoder, QFormerEncoder
 from gigatok.models.quantizer import QuantizerOutput, VectorQuantizer
 from gigatok.models.vit import VitDecoder, VitEncoder
@@ -39,11 +40,11 @@ class TokenizerOutput(NamedTuple):
 def alignment_mlp(width: int, teacher_width: int) -> nn.Sequential:
     """Decoder features to the teacher's width (paper section 3.2)."""
     mlp = nn.Sequential(
-        nn.Linear(width, 4 * width),
+        Linear(width, 4 * width),
         nn.SiLU(),
-        nn.Linear(4 * width, 4 * width),
+        Linear(4 * width, 4 * width),
         nn.SiLU(),
-        nn.Linear(4 * width, teacher_width),
+        Linear(4 * width, teacher_width),
     )
     init_weights(mlp)
     return mlp
@@ -71,7 +72,7 @@ class Tokenizer(nn.Module):
         self.transformer_encoder: QFormerEncoder | VitEncoder = (
             QFormerEncoder(config) if one_dimensional else VitEncoder(config)
         )
-        self.to_code = nn.Linear(channels, config.codebook_dim)
+        self.to_code = Linear(channels, config.codebook_dim)
         self.quantizer = VectorQuantizer(
             config.codebook_size,
             config.codebook_dim,
@@ -79,7 +80,7 @@ class Tokenizer(nn.Module):
             entropy_temperature=entropy_temperature,
             entropy_group=entropy_group,
         )
-        self.from_code = nn.Linear(config.codebook_dim, channels)
+        self.from_code = Linear(config.codebook_dim, channels)
         self.transformer_decoder: QFormerDecoder | VitDecoder = (
             QFormerDecoder(config) if one_dimensional else VitDecoder(config)
         )

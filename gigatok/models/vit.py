@@ -20,6 +20,7 @@ from gigatok.models.attention import (
     positions,
     unflatten_map,
 )
+from gigatok.models.products import Linear
 from gigatok.models.qformer import QFormerBlock
 
 
@@ -46,7 +47,7 @@ class _Trunk(nn.Module):
         super().__init__()
         self.grid = config.grid
         self.norm_in = nn.LayerNorm(config.cnn.latent_channels, NORM_EPS)
-        self.embed = nn.Linear(config.cnn.latent_channels, size.width)
+        self.embed = Linear(config.cnn.latent_channels, size.width)
         self.positions = positions(config.grid**2, size.width)
         block = PlainBlock if config.block == "plain" else QFormerBlock
         self.blocks = nn.ModuleList(block(size.width, size.heads) for _ in range(size.depth))
@@ -69,7 +70,7 @@ class VitEncoder(_Trunk):
 
     def __init__(self, config: TokenizerConfig) -> None:
         super().__init__(config, config.encoder)
-        self.project = nn.Linear(config.encoder.width, config.cnn.latent_channels)
+        self.project = Linear(config.encoder.width, config.cnn.latent_channels)
         init_weights(self)
 
     def features(self, latent: Tensor) -> Tensor:
