@@ -30,6 +30,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
 Way = Literal["plain", "packed"]
 
@@ -96,7 +97,10 @@ def _onednn(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 def _takes_onednn(x: Tensor, weight: Tensor) -> bool:
-    """Whether both are plain fp32 tensors on a CPU whose values are computed now, in their own type."""
+    """Whether both are plain fp32 tensors on a CPU whose values are computed now, in their own type.
+
+    Not under a dispatch mode: torch's counter of operations knows ``F.linear`` and not what stands for it here.
+    """
     return (
         x.dtype == weight.dtype == torch.float32
         and x.device.type == weight.device.type == "cpu"
@@ -104,6 +108,7 @@ def _takes_onednn(x: Tensor, weight: Tensor) -> bool:
         and type(weight) in PLAIN
         and not torch.is_autocast_enabled("cpu")
         and not torch.compiler.is_compiling()
+        and not is_in_torch_dispatch_mode()
         and _packs(torch.float32)
     )
 

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.utils.flop_counter import FlopCounterMode
 
 from gigatok.models import products
 from gigatok.models.products import NARROW, Linear, Product, fastest_way, linear
@@ -154,13 +155,16 @@ def test_only_the_gradients_asked_for_are_computed(onednn: list[tuple[int, ...]]
 
 
 def test_what_onednn_does_not_take_is_multiplied_as_before(onednn: list[tuple[int, ...]]) -> None:
-    """Narrow matrices, other types and devices, no rows, and passes under autocast or the compiler."""
+    """Narrow matrices, other types and devices, no rows, and passes under autocast, the compiler or a counter."""
     narrow = Linear(16, NARROW // 16 - 1)
     assert narrow(torch.randn(4, 16)).shape == (4, NARROW // 16 - 1)
     wide = Linear(96, 96)
     assert wide(torch.randn(0, 96)).shape == (0, 96)
     with torch.autocast("cpu", torch.bfloat16):
         assert wide(torch.randn(4, 96)).dtype == torch.bfloat16
+    with FlopCounterMode(display=False) as counter:
+        wide(torch.randn(4, 96))
+    assert counter.get_total_flops() == 2 * 4 * 96 * 96
     assert wide.to(torch.float64)(torch.randn(4, 96, dtype=torch.float64)).dtype == torch.float64
     assert Linear(96, 96, device="meta")(torch.randn(4, 96, device="meta")).device.type == "meta"
     compiled = torch.compile(Linear(96, 96), backend="eager", fullgraph=True)

@@ -14,6 +14,8 @@ import torch.nn.functional as F
 from cases import Case, Result
 from conftest import ELASTIC, HALF, KINDS, SPREAD, STOP, resumed, saving
 
+from gigatok.models.products import linear
+
 pytestmark = pytest.mark.long(95)
 
 GOLDEN = Path(__file__).with_name("golden.json")
@@ -42,8 +44,8 @@ def assert_equal_losses(found: list[dict[str, float]], expected: list[dict[str, 
 def arithmetic() -> str:
     """What tells one processor's and library's rounding from another's: a hash of a few results, and their versions."""
     generator = torch.Generator().manual_seed(0)
-    images, kernels, rows = (
-        torch.randn(*shape, generator=generator) for shape in ((2, 8, 9, 9), (8, 8, 3, 3), (33, 65))
+    images, kernels, rows, matrix = (
+        torch.randn(*shape, generator=generator) for shape in ((2, 8, 9, 9), (8, 8, 3, 3), (33, 65), (64, 65))
     )
     convolved = F.conv2d(images, kernels, padding=1)
     products = F.layer_norm(rows @ rows.t(), (33,)).softmax(-1)
@@ -54,6 +56,7 @@ def arithmetic() -> str:
         F.gelu(convolved).sum((2, 3)),
         products,
         products.exp().mean(0),
+        linear(rows, matrix),
     ):
         digest.update(each.contiguous().numpy().tobytes())
     version, kernels_for = torch.__version__.split("+")[0], torch.backends.cpu.get_cpu_capability()
