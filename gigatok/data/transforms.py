@@ -13,7 +13,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from gigatok.config.sections import JpegDecoding, Resizing
-from gigatok.data.images import decode_reduced, decode_rgb
+from gigatok.data.images import decode_pixels, decode_reduced, decode_rgb
 
 Box = tuple[float, float, float, float]
 """Left, top, right and bottom, in pixels."""
@@ -36,13 +36,10 @@ def training_crop(
     if jpeg == "full" and resizing == "pillow":
         return random_crop_flip(decode_rgb(data, location), size, generator)
     side = random_side(size, generator)
-    if jpeg == "reduced":
-        picture, whole, box = decode_reduced(data, location, side)
-    else:
-        picture, box = decode_rgb(data, location), None
-        whole = picture.size
     if resizing == "torch":
-        return random_window_by_torch(picture, box, whole, side, size, generator)
+        decoded = decode_pixels(data, location, side if jpeg == "reduced" else None)
+        return random_window_by_torch(*decoded, side, size, generator)
+    picture, whole, box = decode_reduced(data, location, side)
     if box is None:
         return random_window(np.asarray(resize_shorter_side(picture, side)), size, generator)
     return random_window_of_part(picture, box, whole, side, size, generator)
@@ -111,28 +108,31 @@ def random_window_of_part(
 
 
 def random_window_by_torch(
-    picture: Image.Image, box: Box | None, whole: tuple[int, int], side: int, size: int, generator: np.random.Generator
+    pixels: Pixels, whole: tuple[int, int], box: Box | None, side: int, size: int, generator: np.random.Generator
 ) -> Pixels:
     """The same draws, resized by torch: Pillow's bicubic filter, with weights of 16 bits and vector instructions.
 
     Of photographs one value in two hundred differs from Pillow's, by a grey level or two; more where black and white
     pixels meet in a picture that Pillow resizes by columns first, since both clip between the two directions. Arguments
-    as ``random_window_of_part``; ``box`` is ``None`` where ``picture`` is the whole one.
+    as ``random_window_of_part``; ``box`` is ``None`` where ``pixels`` (H, W, 3) are the whole one's.
     """
     import torch  # here: whoever only names a crop need not wait for it
     from torch.nn.functional import interpolate
 
     shape = _resized(whole, side)
     top, left = _corner(shape, size, generator)
-    picture, filled = _halved(picture, box or _all_of(picture), side)
-    planes = torch.from_numpy(np.array(picture))[None].permute(0, 3, 1, 2)  # channels last: torch is twice as fast then
+    filled = box or (0.0, 0.0, float(pixels.shape[1]), float(pixels.shape[0]))
+    if min(pixels.shape[:2]) >= 2 * side:
+        picture, filled = _halved(Image.fromarray(pixels), filled, side)
+        pixels = np.array(picture)
+    planes = torch.from_numpy(pixels)[None].permute(0, 3, 1, 2)  # channels last: torch is twice as fast then
     # Of a part, the last column may hold less than a pixel of the whole, so the factor is given and not the size; a
     # hair more, since the size is rounded down.
     factors = (math.nextafter(shape[1] / filled[3], math.inf), math.nextafter(shape[0] / filled[2], math.inf))
     resized = interpolate(planes, scale_factor=factors, mode="bicubic", antialias=True)[0]
     window = resized[:, top : top + size, left : left + size].permute(1, 2, 0)
-    pixels: Pixels = (window.flip(1) if generator.random() < 0.5 else window.contiguous()).numpy()
-    return pixels
+    crop: Pixels = (window.flip(1) if generator.random() < 0.5 else window.contiguous()).numpy()
+    return crop
 
 
 def _halved(picture: Image.Image, box: Box, side: int) -> tuple[Image.Image, Box]:

@@ -3,16 +3,20 @@ import pickle
 import struct
 import subprocess
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from image_files import encoded, noise
 from PIL import Image
 
 from gigatok.data import CorruptImageError, to_float, to_uint8
-from gigatok.data.images import decode_rgb, decode_with_traits
+from gigatok.data import images as module
+from gigatok.data.images import Pixels, decode_pixels, decode_reduced, decode_rgb, decode_with_traits
 
 
 def test_every_byte_survives_the_round_trip_in_both_roundings() -> None:
@@ -222,3 +226,101 @@ def test_reasons_name_no_objects() -> None:
     assert "0x" not in caught.value.reason
     with pytest.raises(CorruptImageError, match="empty file"):
         decode_rgb(b"", "x")
+
+
+def jpeg(picture: Image.Image, **options: object) -> bytes:
+    """Encoded by Pillow with its ``options``."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", **options)
+    return buffer.getvalue()
+
+
+def by_pillow(data: bytes, side: int | None) -> Pixels:
+    """What ``decode_pixels`` has to find."""
+    if side is None:
+        picture = decode_rgb(data, "x")
+        return Pixels(np.asarray(picture), picture.size, None)
+    reduced = decode_reduced(data, "x", side)
+    return Pixels(np.asarray(reduced.picture), reduced.whole, reduced.box)
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(
+    width=st.integers(1, 90),
+    height=st.integers(1, 90),
+    seed=st.integers(0, 99),
+    mode=st.sampled_from(["RGB", "L", "CMYK"]),
+    quality=st.integers(5, 100),
+    subsampling=st.sampled_from(["4:4:4", "4:2:2", "4:2:0"]),
+    progressive=st.booleans(),
+    kept_rgb=st.booleans(),
+    restarts=st.sampled_from([0, 1, 3]),
+    side=st.one_of(st.none(), st.integers(1, 60)),
+)
+def test_a_jpeg_decoded_without_pillow_has_its_pixels(
+    width: int,
+    height: int,
+    seed: int,
+    mode: str,
+    quality: int,
+    subsampling: str,
+    progressive: bool,
+    kept_rgb: bool,
+    restarts: int,
+    side: int | None,
+) -> None:
+    """Whatever its kind, and at every part of its size."""
+    if max(width, height) > module.LARGEST_ASPECT * min(width, height):
+        width = height
+    data = jpeg(
+        noise(seed, width, height).convert(mode),
+        quality=quality,
+        progressive=progressive,
+        restart_marker_blocks=restarts,
+        **({"keep_rgb": True} if kept_rgb and mode == "RGB" else {"subsampling": subsampling} if mode == "RGB" else {}),
+    )
+    found, expected = decode_pixels(data, "x", side), by_pillow(data, side)
+    assert (found.whole, found.box) == (expected.whole, expected.box)
+    assert found.pixels.flags.writeable
+    np.testing.assert_array_equal(found.pixels, expected.pixels)
+
+
+def outcome(decoded: Callable[[], Pixels]) -> Pixels | str:
+    """What was decoded, or why it was not."""
+    try:
+        return decoded()
+    except CorruptImageError as error:
+        return str(error)
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(
+    seed=st.integers(0, 9),
+    cut=st.one_of(st.none(), st.integers(0, 1500)),
+    changes=st.lists(st.tuples(st.integers(0, 1500), st.integers(0, 255)), max_size=4),
+    side=st.sampled_from([None, 10]),
+)
+def test_damaged_jpegs_are_judged_by_pillow_alone(
+    seed: int, cut: int | None, changes: list[tuple[int, int]], side: int | None
+) -> None:
+    """Cut off or with other bytes, a file gives the same pixels both ways or the same error."""
+    damaged = bytearray(jpeg(noise(seed, 40, 30)))
+    for place, value in changes:
+        damaged[place % len(damaged)] = value
+    data = bytes(damaged[:cut])
+    found = outcome(lambda: decode_pixels(data, "x", side))
+    np.testing.assert_equal(found, outcome(lambda: by_pillow(data, side)))
+
+
+def test_ordinary_jpegs_pass_pillow_by_and_others_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    def asked(data: bytes, *_: object) -> Image.Image:
+        raise AssertionError("Pillow was asked")
+
+    ordinary = [jpeg(noise(0)), jpeg(noise(0).convert("L")), jpeg(noise(0), progressive=True)]
+    others = [jpeg(noise(0).convert("CMYK")), encoded(noise(0)), ordinary[0][:-40]]
+    monkeypatch.setattr(module, "decode_rgb", asked)
+    for data in ordinary:
+        assert decode_pixels(data, "x").pixels.shape == (20, 24, 3)
+    for data in others:
+        with pytest.raises(AssertionError, match="Pillow was asked"):
+            decode_pixels(data, "x")
