@@ -189,6 +189,8 @@ def test_costs_rise_with_size_and_steps(smoke: Params) -> None:
     assert rungs == sorted(rungs)
     longer = smoke.replace(train_tokenizer=smoke.train_tokenizer.replace(steps=smoke.train_tokenizer.steps * 10))
     assert expected_seconds(longer)["train_tokenizer@S-S"] > rungs[0]
+    # scored before the others, so that it is not left for the end
+    assert max(smoke.tokenizers, key=lambda name: seconds[f"evaluate_tokenizer@{name}"]) == "XL-XXL"
     assert set(seconds) == {"criteria", "prepare", "teacher", "reference", "timing", "report"} | {
         f"{stage}@{name}"
         for stage, names in (
