@@ -24,7 +24,7 @@ def missing(
         params: the parameters to be run.
         root: the project; relative paths are relative to it.
         cuda: whether there is an NVIDIA GPU; ``None``: look.
-        stages: those that are asked for; files that other trainings alone name may be missing. ``None``: all.
+        stages: those that are asked for; what others alone need may be missing. ``None``: all.
     """
     found = []
     source, path = params.prepare.source, params.prepare.path
@@ -32,14 +32,18 @@ def missing(
         found.append(f"prepare.path is not set: it names the {_sources[source]}")
     elif path is not None and not params.prepare.is_remote and not (root / path).exists():
         found.append(f"prepare.path {path!r} does not exist: it names the {_sources[source]}")
-    cuda = has_cuda() if cuda is None else cuda
-    if params.base.device == "cuda" and not cuda:
-        found.append("base.device is cuda but no NVIDIA GPU was found, or torch is built without CUDA: use auto or cpu")
-    elif params.profile == "paper" and not cuda:
-        found.append(
-            "profile paper needs an NVIDIA GPU (none was found, or torch is built without CUDA): a CPU would take years"
-        )
-    if params.profile == "paper" and params.reference.samples is None:
+    if stages is None or not _NO_GPU.issuperset(stages):
+        cuda = has_cuda() if cuda is None else cuda
+        if params.base.device == "cuda" and not cuda:
+            found.append(
+                "base.device is cuda but no NVIDIA GPU was found, or torch is built without CUDA: use auto or cpu"
+            )
+        elif params.profile == "paper" and not cuda:
+            found.append(
+                "profile paper needs an NVIDIA GPU (none was found, or torch is built without CUDA): a CPU would take "
+                "years"
+            )
+    if params.profile == "paper" and params.reference.samples is None and (stages is None or "reference" in stages):
         found.append(f"reference.samples is not set: it names ADM's reference batch, from {_ADM_REFERENCE}")
     for setting, weights in _files(params, stages).items():
         if weights is not None and not (root / weights).exists():
@@ -49,24 +53,28 @@ def missing(
 
 def _files(params: Params, stages: Collection[str] | None) -> dict[str, str | None]:
     """Every file of weights or reference images that is named, by the setting that names it."""
-    files = {
-        "reference.samples": params.reference.samples,
-        "teacher.weights": params.teacher.weights,
-        "reference.weights": params.reference.weights,
-        "train_tokenizer.loss.perceptual_weights": params.train_tokenizer.loss.perceptual_weights,
-    }
+    files: dict[str, str | None] = {}
+    if stages is None or "reference" in stages:
+        files |= {"reference.samples": params.reference.samples, "reference.weights": params.reference.weights}
+    if stages is None or "teacher" in stages:
+        files["teacher.weights"] = params.teacher.weights
+    trained = {name for name in params.tokenizers if stages is None or f"train_tokenizer@{name}" in stages}
+    if trained:
+        files["train_tokenizer.loss.perceptual_weights"] = params.train_tokenizer.loss.perceptual_weights
+        files["train_tokenizer.loss.discriminator.weights"] = params.train_tokenizer.loss.discriminator.weights
     for name, entry in params.tokenizers.items():
-        if stages is not None and f"train_tokenizer@{name}" not in stages:
+        if name not in trained:
             continue
         if entry.teacher:
             files[f"tokenizers.{name}.teacher.weights"] = params.tokenizer_teacher(name).weights
         own = params.tokenizer_training(name).loss.discriminator.weights
         if own != params.train_tokenizer.loss.discriminator.weights:
             files[f"tokenizers.{name}.overrides.loss.discriminator.weights"] = own
-    files["train_tokenizer.loss.discriminator.weights"] = params.train_tokenizer.loss.discriminator.weights
     return files
 
 
+_NO_GPU = frozenset({"criteria", "prepare"})
+"""Stages that compute nothing on a GPU: a cluster runs them where it has none, before the first job."""
 _ADM_REFERENCE = (
     "https://openaipublic.blob.core.windows.net/diffusion/jul-2021/ref_batches/imagenet/256/"
     "VIRTUAL_imagenet256_labeled.npz"

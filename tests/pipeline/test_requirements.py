@@ -78,6 +78,35 @@ def test_what_is_not_asked_may_lack_gpus_share_nothing_and_name_what_is_not_ther
     assert missing(params, tmp_path, cuda=True) == ["tokenizers.S-B-clip.teacher.weights 'clip.pt' does not exist"]
 
 
+def test_a_node_without_a_gpu_prepares_the_papers_data(paper: Params, tmp_path: Path) -> None:
+    """Before the first job of a cluster; what the other stages need may still be missing."""
+    values = paper.model_dump(mode="json")
+    values["prepare"]["path"] = str(tmp_path)
+    values["teacher"]["weights"] = values["reference"]["weights"] = "none.pt"
+    values["train_tokenizer"]["loss"]["perceptual_weights"] = "none.pt"
+    params = parse_params(values)
+
+    def lacks(*targets: str) -> list[str]:
+        stages = asked_stages(params, targets)
+        return [line.partition(" ")[0] for line in missing(params, tmp_path, cuda=False, stages=stages)]
+
+    assert lacks("prepare") == lacks("criteria", "prepare") == []
+    assert lacks("teacher") == ["profile", "teacher.weights"]
+    assert lacks("reference") == ["profile", "reference.samples", "reference.weights"]
+    assert lacks("train_tokenizer@S-S") == ["profile", "teacher.weights", "train_tokenizer.loss.perceptual_weights"]
+    assert lacks() == [
+        "profile",
+        "reference.samples",
+        "reference.weights",
+        "teacher.weights",
+        "train_tokenizer.loss.perceptual_weights",
+        "tokenizers.S-B-dinov2.teacher.weights",
+    ]
+    values["prepare"]["path"] = None
+    params = parse_params(values)
+    assert lacks("prepare") == ["prepare.path"]
+
+
 def test_only_a_training_that_would_run_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """S-S is too large for its share of the GPU; nobody asks for it, or it is there already."""
     values = yaml.safe_load(render("nano", "core"))
