@@ -7,9 +7,11 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from gigatok.config import GigatokError
+from gigatok.pipeline.runner import process as module
 from gigatok.pipeline.runner.display import View, clock, facts, span_text
 from gigatok.pipeline.runner.graph import Graph, Stage
 from gigatok.pipeline.runner.history import Estimates, Span, read_seconds, record_seconds
@@ -100,6 +102,26 @@ def test_a_stage_says_itself_that_it_had_nothing_to_do(tmp_path: Path) -> None:
     while process.poll() is None:
         time.sleep(0.01)
     assert process.skipped()
+
+
+def test_what_a_stage_started_in_a_group_of_its_own_is_ended_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As torchrun starts its processes: whoever kills torchrun alone leaves them on their GPUs."""
+    for name in ("STOP_SECONDS", "TERMINATE_SECONDS"):
+        monkeypatch.setattr(module, name, 0.3)
+    deaf = (
+        "import signal, time; signal.signal(2, signal.SIG_IGN); signal.signal(15, signal.SIG_IGN); "
+        "print('ready', flush=True); time.sleep(99)"
+    )
+    code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {deaf!r}], start_new_session=True)"
+    stage = StageProcess("a", tmp_path, tmp_path, command=[sys.executable, "-c", code])
+    while "ready" not in stage.log_text():
+        time.sleep(0.01)
+    (child,) = psutil.Process(stage._process.pid).children()
+    module.stop_all([stage])
+    assert not stage.alive()
+    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
 
 
 def test_outdated_follows_changes_downstream() -> None:

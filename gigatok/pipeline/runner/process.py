@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -67,6 +68,7 @@ class StageProcess:
         progress = logs / f"{name}.progress.jsonl"
         progress.unlink(missing_ok=True)
         self.progress = StageReport(progress.resolve())
+        self._descendants: set[psutil.Process] = set()
         self._output: IO[bytes] = self.log.open("wb")
         self._process = subprocess.Popen(
             command or dvc_command("repro", "--single-item", name),
@@ -86,16 +88,25 @@ class StageProcess:
         return status
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal to the stage and everything it started."""
-        try:
+        """Send a signal to the stage and everything it started. What torchrun starts has groups of its own: torchrun
+        passes requests on to it, but not that it was killed."""
+        self._note_descendants()
+        # nothing of the group may be left; macOS says "not permitted" of a group of zombies
+        with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, number)
-        except (ProcessLookupError, PermissionError):
-            # nothing of the group is left; macOS says "not permitted" of a group of zombies
-            return
+        if number is signal.SIGKILL:
+            for process in self._descendants:
+                with suppress(psutil.Error):
+                    process.kill()
+
+    def _note_descendants(self) -> None:
+        """Remember what the stage started, whatever its group, while the one that started it is there to tell."""
+        with suppress(psutil.Error):
+            self._descendants.update(psutil.Process(self._process.pid).children(recursive=True))
 
     def alive(self) -> bool:
-        """Whether any process of the group is left. Zombies, which some containers never collect, are not."""
-        if self.poll() is None:
+        """Whether any process of the stage is left. Zombies, which some containers never collect, are not."""
+        if self.poll() is None or any(_runs(process) for process in self._descendants):
             return True
         try:
             os.killpg(self._process.pid, 0)
@@ -121,6 +132,13 @@ class StageProcess:
     def log_text(self) -> str:
         """What the stage has printed."""
         return self.log.read_text(errors="replace")
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
 
 
 def stop_all(processes: Sequence[StageProcess], impatient: Callable[[], bool] = lambda: False) -> None:
