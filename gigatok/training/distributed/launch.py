@@ -87,10 +87,11 @@ def local_processes(launch: LaunchSection, device: str) -> int:
 
 
 def spread(launch: LaunchSection, processes: Processes, precision: Any, parameters: int) -> Parallel:
-    """How each step of a model of so many parameters is spread over processes that are running."""
+    """How each step of a model of so many parameters is spread over processes that are running; the smallest GPU of
+    them decides for all what ``auto`` means."""
     return Parallel(
         processes,
-        strategy=_strategy(launch, processes.device, precision, parameters),
+        strategy=_strategy(launch, processes, precision, parameters),
         micro_batch=launch.micro_batch,
         recompute=launch.recompute,
         compile=launch.compile,
@@ -105,17 +106,19 @@ def set_arithmetic(launch: LaunchSection) -> None:
         refuse_unrepeatable()
 
 
-def _strategy(launch: LaunchSection, device: torch.device, precision: str, parameters: int) -> Literal["ddp", "fsdp"]:
+def _strategy(launch: LaunchSection, processes: Processes, precision: str, parameters: int) -> Literal["ddp", "fsdp"]:
     if launch.strategy != "auto":
         return launch.strategy
-    gpu = device.type == "cuda"
-    memory = torch.cuda.get_device_properties(device).total_memory if gpu else 0
-    return strategy_for(parameters, memory, gpu=gpu, precision=precision)
+    gpu = processes.device.type == "cuda"
+    memory = torch.cuda.get_device_properties(processes.device).total_memory if gpu else 0
+    smallest = int(-processes.largest(-float(memory)))
+    return strategy_for(parameters, smallest, gpu=gpu, precision=precision)
 
 
 def _run(stage: str, launch: LaunchSection, count: int) -> None:
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.elastic.rendezvous import RendezvousError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # what matters is said below, once
@@ -135,6 +138,13 @@ def _run(stage: str, launch: LaunchSection, count: int) -> None:
             elastic_launch(config, sys.executable)(*sys.argv)
         except SignalException:
             raise _interruption(stage, ended(), count) from None
+        except RendezvousError as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise StageProcessError(
+                f"{stage}: {launch.nodes} nodes did not meet at launch.rendezvous {launch.rendezvous}, or lost each "
+                f"other ({reason}): look at all of them; the same command on each goes on from the last saved state",
+                1,
+            ) from None
         except ChildFailedError as error:
             alike = [each.exit_code for each in ended().values() if each.together]
             if alike and alike[0] != INTERRUPTED:

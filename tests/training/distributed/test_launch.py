@@ -11,6 +11,8 @@ import pytest
 import torch
 from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
+from torch.distributed.elastic.rendezvous import RendezvousConnectionError
+from torch.distributed.launcher import api as launcher
 
 from gigatok.config import ConfigError, Params
 from gigatok.config.launch import LaunchSection
@@ -129,6 +131,30 @@ def test_shards_by_itself_only_what_can_be_trained_so(
 ) -> None:
     """fp16 scales its loss, which is not done over shards: ``strategy: fsdp`` is refused with it too."""
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(total_memory=2**30))
+    monkeypatch.setattr(Processes, "largest", lambda _, value: value)
     processes = Processes(0, 8, torch.device("cuda"))
     assert spread(LaunchSection(), processes, precision, parameters=10**9).strategy == expected
     assert spread(LaunchSection(), processes, precision, parameters=10**6).strategy == "ddp"
+
+
+def test_the_smallest_gpu_decides_how_all_are_spread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node with 40 GB beside one with 80: each by itself would choose another way, and wait for the other in vain."""
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(total_memory=80 * 2**30))
+    here = Processes(0, 2, torch.device("cuda"))
+    parameters = 1_400_000_000
+    for smallest, strategy in ((80, "ddp"), (40, "fsdp")):
+        monkeypatch.setattr(Processes, "largest", lambda _, value, least=smallest: max(value, -least * 2.0**30))
+        assert spread(LaunchSection(), here, "bf16", parameters).strategy == strategy
+
+
+def test_nodes_that_lose_each_other_are_named_and_not_traced(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lost(*_: Any) -> Callable[..., None]:
+        def run(*_: Any) -> None:
+            raise RendezvousConnectionError("The connection to the C10d store has failed.")
+
+        return run
+
+    monkeypatch.setattr(launcher, "elastic_launch", lost)
+    wanted = LaunchSection(processes=8, nodes=2, rendezvous="first:29400")
+    with pytest.raises(StageProcessError, match=r"2 nodes did not meet at launch\.rendezvous first:29400, or lost"):
+        launch._run("train_tokenizer@T", wanted, 8)
