@@ -7,7 +7,8 @@ stopped in between goes on with the parts that are missing, on as many processes
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,23 +58,31 @@ def encode_images(
     validation = _Side("validation", data.validation, 1)
     parts = [(side, number) for side in (train, validation) for number in range(side.parts)]
     for first in range(0, len(parts), processes.world):  # in step: whether to stop is one decision
-        for side, number in parts[first : first + processes.world][processes.rank :][:1]:
-            if side.read(folder, number, tokenizer, source) is None:
-                side.write(folder, number, _encode(tokenizer, side, number), source)
+        mine = parts[first : first + processes.world][processes.rank :][:1]
+        processes.each_does(partial(_make, mine, folder, tokenizer, source))
         if stop is not None and processes.any(stop.asked):
             done = min(first + processes.world, len(parts))
             raise InterruptedRunError(
                 f"{stop.stage} interrupted after part {done} of {len(parts)} of its indices: they are kept, the same "
                 "command goes on from there"
             )
-    processes.wait()
-    if processes.main:
-        whole, plain = (SplitIndices(side.shape(tokenizer), side.joined(folder, tokenizer, source), side.images.labels)
-                        for side in (train, validation))  # fmt: skip
-        plain = SplitIndices((plain.shape[0], plain.shape[2]), (part[:, 0] for part in plain.parts), plain.labels)
-        write_indices(path, index_type(tokenizer.config.codebook_size), whole, plain, source)
-        shutil.rmtree(folder)
-    processes.wait()
+    processes.main_does(lambda: _join((train, validation), folder, tokenizer, path, source))
+
+
+def _make(parts: Sequence[tuple[_Side, int]], folder: Path, tokenizer: Tokenizer, source: str) -> None:
+    """Those that are not there yet."""
+    for side, number in parts:
+        if side.read(folder, number, tokenizer, source) is None:
+            side.write(folder, number, _encode(tokenizer, side, number), source)
+
+
+def _join(sides: Sequence[_Side], folder: Path, tokenizer: Tokenizer, path: Path, source: str) -> None:
+    """All parts into one file. The parts are removed."""
+    whole, plain = (SplitIndices(side.shape(tokenizer), side.joined(folder, tokenizer, source), side.images.labels)
+                    for side in sides)  # fmt: skip
+    plain = SplitIndices((plain.shape[0], plain.shape[2]), (part[:, 0] for part in plain.parts), plain.labels)
+    write_indices(path, index_type(tokenizer.config.codebook_size), whole, plain, source)
+    shutil.rmtree(folder)
 
 
 def remove_parts(path: Path) -> None:

@@ -100,7 +100,7 @@ class TrainingSession:
         self._rolled_back = False
         self._suspicious = False
         self._next = 0
-        self.stop = StopRequest(plan.stage)
+        self.stop = StopRequest(plan.stage, alone=processes.world == 1)
         self._hearing = ExitStack()
         self._seconds_before = 0.0
         self.first_step = 0
@@ -111,6 +111,8 @@ class TrainingSession:
             if restored is not None:
                 self.first_step = int(restored.meta["step"])
                 self._seconds_before = float(restored.meta["seconds"])
+            # all hear before they part: rank 0 has more to do, and who was deaf would leave the others waiting
+            self._hearing.enter_context(self.stop.heard())
             self.processes.require_same({"a saved state of step": self.first_step})
             self._identified = identified(self.plan.identity, self.plan.resumptions)
             if self.processes.main:
@@ -118,10 +120,10 @@ class TrainingSession:
                 self._journal.truncate_after(self.first_step)
                 self._provenance = begin_provenance(self.run, self._identified, resumed=restored is not None)
         except Exception:
+            self._hearing.close()
             self.tracker.close("FAILED")
             raise
         self._progress = open_progress(self.plan.stage, self.plan.steps) if self.processes.main else None
-        self._hearing.enter_context(self.stop.heard())
         self._begin = self._window_begin = time.monotonic()
         self._window_step = self.first_step
         return self
@@ -242,9 +244,9 @@ class TrainingSession:
         The run is complete.
         """
         self._saved()
-        if not self.processes.main:
-            self.processes.wait()
-            return
+        self.processes.main_does(lambda: self._complete(outputs))
+
+    def _complete(self, outputs: Iterable[Path]) -> None:
         write_json(self.run.curves_path, self.curves.state()["points"])
         names = [path.relative_to(self.run.path).as_posix() for path in (*outputs, self.run.curves_path)]
         seconds = self.seconds()
@@ -252,7 +254,6 @@ class TrainingSession:
         end_provenance(self.run, self._provenance, digests_of(self.run.path, names), seconds, speed)
         remember(self.run)
         drop_states(self.run.state_dir)
-        self.processes.wait()
 
 
 def require_reached(keep_steps: Sequence[int], steps: int, run: str) -> None:

@@ -75,7 +75,7 @@ def _train(name: str, params: Params, workspace: Workspace, processes: Processes
     section = params.generator_training(name)
     require_reached(section.keep_steps, section.steps, f"generator {name}")
     run = workspace.generator(name)
-    meet(run, processes, __name__, params.base, section)
+    meet(run, processes, __name__, params.base, section, params.generator_launch(name))
     data = PreparedData.open(workspace.data)
     outputs = (run.weights_path, run.config_path, run.curves_path)
     tokenizer, indices_path, source = generator_tokenizer(name, params, workspace, data, processes)
@@ -225,7 +225,7 @@ def generator_tokenizer(
     if processes.from_main(stale):
         data = PreparedData.open(sound_data(workspace.data))
         whole, crops = tokenizer.to(processes.device), section.token_crops
-        with StopRequest(f"train_generator@{name}").heard() as stop:
+        with StopRequest(f"train_generator@{name}", alone=processes.world == 1).heard() as stop:
             encode_images(whole, data, path, crops, origin, processes, stop)
         tokenizer.to(torch.device("cpu"))  # its memory is the generator's from here on
     elif processes.main:

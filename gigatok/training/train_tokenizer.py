@@ -73,7 +73,7 @@ def _train(name: str, params: Params, workspace: Workspace, processes: Processes
     section = params.tokenizer_training(name)
     require_reached(section.keep_steps, section.steps, f"tokenizer {name}")
     run = workspace.tokenizer(name)
-    meet(run, processes, __name__, params.base, section)
+    meet(run, processes, __name__, params.base, section, params.tokenizer_launch(name))
     processes.main_does(lambda: sound_data(workspace.data))
     data = PreparedData.open(workspace.data)
     targets = open_targets(params.tokenizer_teacher(name), section, data, workspace, device)
@@ -214,5 +214,5 @@ def _encode_again(run: RunFolder, data: PreparedData, section: TrainTokenizerSec
     """Indices from the stored weights, by all processes."""
     tokenizer = load_tokenizer_dir(run.path).to(processes.device)
     source = indices_source(file_sha256(run.weights_path), data, section)
-    with StopRequest(f"train_tokenizer@{run.name}").heard() as stop:
+    with StopRequest(f"train_tokenizer@{run.name}", alone=processes.world == 1).heard() as stop:
         encode_images(tokenizer, data, run.indices_path, section.token_crops, source, processes, stop)

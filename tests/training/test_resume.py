@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -18,6 +19,8 @@ import yaml
 
 from gigatok.artifacts import RunFolder, read_journal
 from gigatok.artifacts.states.folder import read_manifest, states_in, write_manifest
+from gigatok.config import GigatokError
+from gigatok.training import session
 from gigatok.training.generator_recipe import GeneratorRecipe
 from gigatok.training.resume import interruption
 from gigatok.training.resume.interruption import InterruptedRunError
@@ -213,3 +216,26 @@ def test_a_sigterm_that_comes_much_later_stops_at_once(project: Any, monkeypatch
     stop_at(monkeypatch, TokenizerRecipe, 4, signal.SIGTERM)
     with pytest.raises(KeyboardInterrupt):
         project.tokenizer()
+
+
+def test_a_request_that_comes_while_a_run_begins_is_heard(project: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rank 0 then writes and asks git, while others already wait for its first step."""
+    real = session.begin_provenance
+
+    def signalled(*arguments: Any, **named: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return real(*arguments, **named)
+
+    monkeypatch.setattr(session, "begin_provenance", signalled)
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(InterruptedRunError, match="after step 1 of 8: its state is saved"):
+        project.tokenizer()
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_signals_are_as_before_where_a_run_cannot_begin(project: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "begin_provenance", Mock(side_effect=GigatokError("no")))
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(GigatokError, match="no"):
+        project.tokenizer()
+    assert signal.getsignal(signal.SIGTERM) is before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import time
 import uuid
@@ -20,6 +21,7 @@ from torch.distributed.rendezvous import rendezvous
 
 from gigatok.config import GigatokError
 from gigatok.data import Share
+from gigatok.tracking.messages import mendable
 from gigatok.training.distributed import endings
 from gigatok.training.distributed.presence import Presence
 
@@ -125,17 +127,23 @@ class Processes(NamedTuple):
 
     def main_does(self, work: Callable[[], T]) -> T:
         """Do ``work`` on rank 0 alone, and have its result, or its error, on all processes."""
-        result: T | None = None
-        error: GigatokError | None = None
-        if self.main:
-            try:
-                result = work()
-            except GigatokError as problem:
-                error = problem
-        result, error = self.from_main((result, error))
+        if self.world == 1:
+            return work()
+        result, error = self.from_main(_tried(work) if self.main else (None, None))
         if error is not None:
             raise error
         return cast(T, result)
+
+    def each_does(self, work: Callable[[], None]) -> None:
+        """Do ``work`` on every process, and raise the error of any on all: whoever failed alone would leave the others
+        waiting for it."""
+        if self.world == 1:
+            work()
+            return
+        _, mine = _tried(work)
+        for error in self._all(mine):
+            if error is not None:
+                raise error
 
     def wait(self) -> None:
         """Until all processes are here."""
@@ -148,6 +156,18 @@ class Processes(NamedTuple):
         values: list[T] = [value] * self.world
         dist.all_gather_object(values, value)
         return values
+
+
+def _tried(work: Callable[[], T]) -> tuple[T | None, GigatokError | None]:
+    """What came of it: a result, or an error that is the user's to mend, as that of a full disk is."""
+    try:
+        return work(), None
+    except GigatokError as error:
+        return None, error
+    except OSError as error:
+        if (text := mendable(error)) is None:
+            raise
+        return None, GigatokError(text)
 
 
 def _appears(path: Path) -> bool:
@@ -188,21 +208,34 @@ def joined(device: torch.device, timeout_minutes: float = 30.0) -> Iterator[Proc
             dist.init_process_group(
                 backend, store=PrefixStore("group", store), rank=rank, world_size=world, timeout=timeout
             )
+            saving = dist.new_group(timeout=timeout, backend="gloo")
         except (dist.DistError, ValueError, RuntimeError) as error:
             raise _not_joined(world, error) from error
-        try:
-            saving = dist.new_group(timeout=timeout, backend="gloo")
-            seen = cast(Any, dist).TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]))
-            presence = Presence(seen, rank, world, timeout)
-            with presence.watching():
-                yield Processes(rank, world, device, saving, presence)
-        finally:
-            dist.destroy_process_group()
+        seen = cast(Any, dist).TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]))
+        presence = Presence(seen, rank, world, timeout)
+        with _interrupted_at_once(), presence.watching():
+            yield Processes(rank, world, device, saving, presence)
+        # Not after an error: NCCL would wait for the others, who may wait for this process, and nobody would hear why.
+        dist.destroy_process_group()
+
+
+@contextmanager
+def _interrupted_at_once() -> Iterator[None]:
+    """SIGINT ends the process in the block, as SIGTERM does, where no ``StopRequest`` hears it: Python's own handler
+    does not run while the process waits for the others in C."""
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _not_joined(world: int, error: Exception) -> GigatokError:
     reason = " ".join(str(error).split())
-    return GigatokError(f"{world} processes cannot be joined ({reason}): check launch.rendezvous")
+    return GigatokError(
+        f"{world} processes cannot be joined ({reason}): check launch.rendezvous, and that the nodes reach each other "
+        "(GLOO_SOCKET_IFNAME and NCCL_SOCKET_IFNAME name the network to use)"
+    )
 
 
 def _require_same_device(store: Store, rank: int, world: int, device: torch.device) -> None:

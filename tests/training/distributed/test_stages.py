@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from gigatok.artifacts import RunFolder, Workspace, load_weights, state_meta
 from gigatok.config import parse_params
 from gigatok.config.params import merge
 from gigatok.training.generator_recipe import GeneratorRecipe
+from gigatok.training.resume.interruption import END_SECONDS, INTERRUPTED
 from gigatok.training.train_generator import train_generator
 from gigatok.training.train_tokenizer import train_tokenizer
 
@@ -195,6 +197,27 @@ def test_a_process_that_hangs_ends_the_others_and_is_named(stage: Stage, same_re
     assert not any(worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE for worker in workers)
     stage.run("tokenizer", launch)
     same_results(whole.workspace.tokenizer("T"), stage.workspace.tokenizer("T"))
+
+
+def test_whoever_waits_for_a_process_that_hangs_ends_by_a_second_interruption(stage: Stage) -> None:
+    """It waits in C, where Python hears no signal, and no exception would end it."""
+    running = stage.start("tokenizer", {"processes": 2, "strategy": "fsdp"})
+    workers = stage.when_saved(running, 2)
+    try:
+        workers[1].suspend()
+        time.sleep(1)
+        workers[0].send_signal(signal.SIGINT)
+        with pytest.raises(psutil.TimeoutExpired):
+            workers[0].wait(2)
+        workers[0].send_signal(signal.SIGINT)
+        workers[0].wait(END_SECONDS + 10)
+    finally:
+        for worker in workers:
+            with suppress(psutil.NoSuchProcess):
+                worker.kill()
+    _, errors = running.communicate(timeout=100)
+    assert running.returncode == INTERRUPTED
+    assert "train_tokenizer@T interrupted: not all of its processes saved their state" in errors
 
 
 def test_what_cannot_be_shared_is_refused_before_anything_is_loaded(stage: Stage) -> None:

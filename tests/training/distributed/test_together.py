@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -10,6 +11,7 @@ from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import forked
 import numpy as np
@@ -20,6 +22,8 @@ from dvc_cache import cached, flip_byte
 
 from gigatok.artifacts import RunFolder, RunIdentity
 from gigatok.config import ArConfig, GigatokError
+from gigatok.config.launch import LaunchSection
+from gigatok.data import CorruptImageError
 from gigatok.interop.native import load_tokenizer_dir
 from gigatok.models.ar import ArModel
 from gigatok.models.tokenizer import Tokenizer
@@ -49,7 +53,8 @@ def _port() -> str:
 
 def _ending(store: Path, port: str, work: Callable[[], None], processes: Processes) -> str:
     """How ``work``, which joins two processes as if torchrun had started them, ends on one of them."""
-    dist.destroy_process_group()
+    leave = dist.destroy_process_group
+    leave()
     rank = str(processes.rank)
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=port, RANK=rank, WORLD_SIZE=str(processes.world))
     try:
@@ -60,6 +65,8 @@ def _ending(store: Path, port: str, work: Callable[[], None], processes: Process
     except SystemExit as ended:
         return f"exit code {ended.code}"
     finally:
+        if dist.is_initialized():  # who failed leaves without a farewell
+            leave()
         dist.init_process_group("gloo", init_method=f"file://{store}", rank=processes.rank, world_size=processes.world)
 
 
@@ -223,6 +230,79 @@ def test_a_signal_to_one_process_ends_the_encoding_of_all_after_the_same_part(
     assert all(text.startswith("train_tokenizer@T interrupted after part 2 of 7 of its indices") for text in said)
     kept = sorted(part.name for part in (tmp_path / ".i.npz.parts").iterdir())
     assert kept == ["train-000.npz", "train-001.npz"]
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (CorruptImageError("cat.jpg", "broken"), "image cat.jpg cannot be read (broken): replace or remove it"),
+        (OSError(errno.ENOSPC, "No space left on device", "i.npz"), "i.npz: "),
+    ],
+)
+@pytest.mark.parametrize("rank", [0, 1])
+def test_what_one_process_cannot_encode_all_report(
+    project: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, text: str, rank: int
+) -> None:
+    """Whoever failed alone would leave the others waiting for it."""
+    monkeypatch.setattr(encode, "_BATCH", 4)
+    tokenizer = load_tokenizer_dir(project.tokenizer().path)
+    real = encode._encode
+
+    def work(processes: Processes) -> str:
+        def broken(*arguments: Any) -> Any:
+            if processes.rank == rank:
+                raise error
+            return real(*arguments)
+
+        encode._encode = broken  # type: ignore[assignment]
+        encode_images(tokenizer, project.data, tmp_path / "i.npz", "plain", "weights", processes)
+        return "went on"
+
+    first, second = forked.answers(tmp_path / "answers", 2, work)
+    assert first == second
+    assert text in first
+
+
+def test_what_rank_0_cannot_finish_all_report(project: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer = load_tokenizer_dir(project.tokenizer().path)
+    full = OSError(errno.ENOSPC, "No space left on device", "i.npz")
+    monkeypatch.setattr(encode, "write_indices", Mock(side_effect=full))
+
+    def work(processes: Processes) -> str:
+        encode_images(tokenizer, project.data, tmp_path / "i.npz", "plain", "weights", processes)
+        return "went on"
+
+    first, second = forked.answers(tmp_path / "answers", 2, work)
+    assert first == second
+    assert "i.npz: " in first
+
+
+def test_an_error_of_one_process_does_not_wait_for_the_others(tmp_path: Path) -> None:
+    """NCCL's farewell waits for all, who may wait for the one that failed: its message would be lost."""
+    port = _port()
+
+    def work(processes: Processes) -> str:
+        def join() -> None:
+            with setup.joined(torch.device("cpu")) as joined:
+                setup.dist.destroy_process_group = partial(signal.pause)  # type: ignore[attr-defined]
+                raise GigatokError(f"of rank {joined.rank} alone")
+
+        return _ending(tmp_path / "again", port, join, processes)
+
+    said = forked.answers(tmp_path / "answers", 2, work)
+    assert said == [f"GigatokError, exit code 1: of rank {rank} alone" for rank in (0, 1)]
+
+
+def test_processes_with_another_launch_section_do_not_begin(tmp_path: Path) -> None:
+    """``params.yaml`` was edited between the start of one node and of another."""
+    run = RunFolder(tmp_path / "tokenizers" / "T")
+
+    def work(processes: Processes) -> str:
+        meet(run, processes, "gigatok.artifacts.files", LaunchSection(micro_batch=processes.rank + 1))
+        return "met"
+
+    said = forked.answers(tmp_path / "answers", 2, work)
+    assert all(text.startswith("rank 1 has settings and code ") for text in said)
 
 
 @pytest.mark.parametrize("kind", ["tokenizer", "generator"])
