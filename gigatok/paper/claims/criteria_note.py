@@ -91,7 +91,8 @@ def _trained_before(names: Sequence[str], since: datetime, results: Results) -> 
     for name in names:
         for kind in ("tokenizer", "generator"):
             run = results.run(kind, name)
-            ends = [_time(each.provenance.get("finished")) for each in (run.repeats or (run,)) if each.sheet]
+            trained = [one for each in (run.repeats or (run,)) for one in (each.same_tokens or (each,))]
+            ends = [_time(each.provenance.get("finished")) for each in trained if each.sheet]
             if any(end is not None and end < since for end in ends):
                 found[name] = None
     return list(found)

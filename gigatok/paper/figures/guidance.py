@@ -14,14 +14,12 @@ from gigatok.paper.figures.drawing.palette import RECIPES, Look, Palette, mixed
 from gigatok.paper.figures.drawing.panels import Panel, row_for, scale_note, write_panels
 from gigatok.paper.figures.drawing.text import short_name
 from gigatok.paper.figures.written import WrittenFigure
+from gigatok.paper.results.metrics import AT_SCALE
 from gigatok.paper.results.run import Run
 from gigatok.paper.tables.scaling_rows import ScalingRow
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-_CURVE = "gfid_cfg_"
-"""Begins the names of gFID at one scale each."""
 
 
 class Tried(NamedTuple):
@@ -40,7 +38,7 @@ def tried_scales(run: Run) -> list[Tried]:
     none: dict[float, Score] = {}
     for score in run.scores:
         sampler = score.protocol.sampler or {}
-        if not score.metric.startswith(_CURVE) or "cfg_scale" not in sampler:
+        if not score.metric.startswith(AT_SCALE) or "cfg_scale" not in sampler:
             continue
         scale, schedule = float(str(sampler["cfg_scale"])), str(sampler.get("cfg_schedule", ""))
         best = none if scale == 1 else found.setdefault(schedule, {})
@@ -89,7 +87,8 @@ def write_guidance(rows: Sequence[ScalingRow], params: Params, folder: Path) -> 
     scores = tuple(each.score for curve in curves.values() for each in curve)
     caption = (
         "gFID of every generator against the scale of classifier-free guidance, from none to the largest that was "
-        "tried. Rings: the best, which the guided scores are of."
+        "tried; of several trainings the mean, at scales that all of them tried. Rings: the best of those; a guided "
+        "score is of each training's own best scale."
     )
     return WrittenFigure(0, "gFID by guidance scale", folder / "guidance.png", scores, caption)
 

@@ -6,12 +6,12 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 
-from gigatok.artifacts import Score
+from gigatok.artifacts import Resumption, Score
 from gigatok.config import Params
 from gigatok.config.repeats import generator_repeat_name, repeat_name
 from gigatok.evaluation.metrics.intervals import seed_interval
 from gigatok.evaluation.scoring.comparable import require_comparable
-from gigatok.paper.results.metrics import own_to_each_run
+from gigatok.paper.results.metrics import AT_SCALE, own_to_each_run
 from gigatok.paper.results.run import Kind, Run
 
 
@@ -74,12 +74,17 @@ def _over_generators(read: Callable[[Kind, str], Run], kind: Kind, name: str, pa
 
 
 def _means(run: Run, runs: dict[int, Run], mean: Callable[[dict[int, Score]], Score]) -> Run:
-    """``run`` with means over ``runs`` by seed: of its scores as far as they have them, of its floors where all do."""
+    """``run`` with means over ``runs`` by seed: of its scores as far as they have them, of its floors where all do.
+
+    Each search for guidance tries scales of its own. At those that not all tried there is no mean: it would be of other
+    trainings than at the next.
+    """
     assert run.sheet is not None
     named = {seed: {score.metric: score for score in each.scores} for seed, each in runs.items()}
     scores = tuple(
         mean({seed: scores[score.metric] for seed, scores in named.items() if score.metric in scores})
         for score in run.scores
+        if not score.metric.startswith(AT_SCALE) or all(score.metric in scores for scores in named.values())
     )
     floors = {seed: {(score.metric, score.floor): score for score in each.floors} for seed, each in runs.items()}
     of_all = tuple(
@@ -92,7 +97,8 @@ def _means(run: Run, runs: dict[int, Run], mean: Callable[[dict[int, Score]], Sc
 
 
 def _over_samples(scores: dict[int, Score]) -> Score:
-    """The mean over generators on the same tokens. Its interval is what the generators' own say of their mean."""
+    """The mean over generators on the same tokens. Its interval is what the generators' own say of their mean: samples
+    are drawn anew for each, so their noise shrinks; validation images are the same, and theirs does not."""
     first = next(iter(scores.values()))
     if len(scores) < 2:
         return first
@@ -102,10 +108,16 @@ def _over_samples(scores: dict[int, Score]) -> Score:
             if score.interval]  # fmt: skip
     interval = None
     if len(ends) == len(scores):
-        low, high = (math.hypot(*side) / len(scores) for side in zip(*ends, strict=True))
+        together = math.hypot if first.protocol.sampler is not None else lambda *each: sum(each)
+        low, high = (together(*side) / len(scores) for side in zip(*ends, strict=True))
         interval = (value - low, value + high)
     notes = [*filter(None, [first.protocol.notes]), f"the mean over generator seeds {', '.join(map(str, scores))}"]
-    return first.replace(value=value, interval=interval, protocol=first.protocol.replace(notes="; ".join(notes)))
+    return first.replace(
+        value=value,
+        interval=interval,
+        protocol=first.protocol.replace(notes="; ".join(notes)),
+        provenance=first.provenance.model_copy(update={"resumed_anyway": _resumed(scores)}),
+    )
 
 
 def _over_trainings(scores: dict[int, Score]) -> Score:
@@ -116,7 +128,6 @@ def _over_trainings(scores: dict[int, Score]) -> Score:
     require_comparable(list(scores.values()), ignore=("seed", *own_to_each_run(first.metric)))
     values = [score.value for score in scores.values()]
     seeds = ", ".join(map(str, scores))
-    resumed = tuple(each for score in scores.values() for each in score.provenance.resumed_anyway or ())
     notes = [*filter(None, [first.protocol.notes]), f"the mean over training seeds {seeds}"]
     return first.replace(
         value=sum(values) / len(values),
@@ -124,5 +135,10 @@ def _over_trainings(scores: dict[int, Score]) -> Score:
         protocol=first.protocol.replace(
             interval_method="Student's t", interval_over="training seeds", notes="; ".join(notes)
         ),
-        provenance=first.provenance.model_copy(update={"seed": None, "resumed_anyway": resumed or None}),
+        provenance=first.provenance.model_copy(update={"seed": None, "resumed_anyway": _resumed(scores)}),
     )
+
+
+def _resumed(scores: dict[int, Score]) -> tuple[Resumption, ...] | None:
+    """What any of the trainings took over although it was another's."""
+    return tuple(each for score in scores.values() for each in score.provenance.resumed_anyway or ()) or None

@@ -135,6 +135,54 @@ def test_the_interval_of_a_mean_over_generators_is_that_of_their_samples(generat
     assert mean.interval[1] - mean.interval[0] == pytest.approx(np.hypot(*(high - low for low, high in ends)) / 2)
 
 
+def changed(runs, name, change):
+    """The sheet of a generator with other scores."""
+    path = runs / "generators" / name / "summary.json"
+    sheet = ScoreSheet.model_validate_json(path.read_text())
+    path.write_text(sheet.model_copy(update={"scores": change(sheet.scores)}).model_dump_json(by_alias=True))
+
+
+def test_images_that_two_generators_are_scored_on_do_not_count_twice(generators):
+    """The AR loss is of the same validation images for both; samples are drawn anew for each."""
+
+    def of_images(scores):
+        (loss,) = (score for score in scores if score.metric == "ar_val_loss")
+        interval = (loss.value - 0.1, loss.value + 0.3)
+        return (loss.replace(interval=interval, protocol=loss.protocol.replace(sampler=None)),)
+
+    for name in runs_behind("generator", "S-S", generators[1]):
+        changed(generators[0], name, of_images)
+    mean = read_trainings(Results(*generators), "S-S", "ar_val_loss").singles[0]
+    assert mean.interval == pytest.approx((mean.value - 0.1, mean.value + 0.3))
+
+
+def test_what_a_second_generator_took_over_stands_beside_the_mean(generators):
+    taken = Resumption(run="generators/S-S-gen100", step=3, differences=None)
+
+    def resumed(scores):
+        return [
+            score.replace(provenance=score.provenance.model_copy(update={"resumed_anyway": (taken,)}))
+            for score in scores
+        ]
+
+    changed(generators[0], "S-S-gen100", resumed)
+    assert read_trainings(Results(*generators), "S-S", "gfid").score.provenance.resumed_anyway == (taken,)
+
+
+@pytest.mark.parametrize(("lacks", "left"), [(["S-S-seed1"], ["gfid_cfg_1"]), ([], ["gfid_cfg_1", "gfid_cfg_1p5"])])
+def test_at_a_scale_of_guidance_that_not_all_tried_there_is_no_mean(repeats, lacks, left):
+    for name in ("S-S", "S-S-seed1", "S-S-seed2"):
+
+        def tried(scores, name=name):
+            (gfid,) = (score for score in scores if score.metric == f"gfid/{EXTRACTOR}")
+            scales = ["gfid_cfg_1", *([] if name in lacks else ["gfid_cfg_1p5"])]
+            return (*scores, *(gfid.replace(metric=f"{scale}/{EXTRACTOR}") for scale in scales))
+
+        changed(repeats[0], name, tried)
+    found = [score.metric for score in Results(*repeats).run("generator", "S-S").scores]
+    assert [name for name in found if name.startswith("gfid_cfg_")] == [f"{name}/{EXTRACTOR}" for name in left]
+
+
 def test_a_generator_that_has_not_run_is_not_counted(generators):
     (generators[0] / "generators" / "S-S-seed1-gen101" / "summary.json").unlink()
     assert read_trainings(Results(*generators), "S-S", "gfid").values == pytest.approx((122.0, 126.0, 123.0))
