@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from gigatok.artifacts import ProtocolDifference, Score, protocol_differences
 from gigatok.config import RUNGS
 from gigatok.paper.claims.comparisons import Contrast, Correlation
-from gigatok.paper.claims.verdict import NO_SPREAD, ONE_TRAINING, Outcome, Scale, Verdict
+from gigatok.paper.claims.verdict import NO_SPREAD, ONE_TRAINING, SHARED_TRAINING, Outcome, Scale, Verdict
 from gigatok.paper.results.correlation import TESTED_PAIRS, Correlated, correlate_pairs, demanded
 from gigatok.paper.results.metrics import find_metric, own_to_each_run
 from gigatok.paper.results.statistics import LEVEL, POWER, detectable_by_design, difference, holm
@@ -162,7 +162,7 @@ def correlate(claim: Correlation, trainings: TrainingsOf, scale: Scale, rule: Ru
     above, level = claim.direction == ">", rule.level / rule.comparisons
     found = correlate_pairs(first, second, noise=noise, bound=claim.bound, above=above, level=level, power=rule.power)
     few, once = _few_pairs(found.pairs), _one_training(claim, known)
-    reason = few or (ONE_TRAINING if once else "")
+    reason = few or (SHARED_TRAINING if claim.one_run else ONE_TRAINING if once else "")
     said = f"; {few or once}" if reason else ""
     return Finding(
         contrast=claim,
@@ -255,7 +255,7 @@ def _one_training(claim: Correlation, known: Sequence[tuple[Trainings, Trainings
     The pairs of one training each hold the luck of that training, whose size nobody knows then.
     """
     if claim.one_run:
-        return f"{ONE_TRAINING}: its checkpoints are not independent"
+        return f"{SHARED_TRAINING} are not independent"
     alone = sum(not trained_again(*pair) for pair in known)
     return f"{ONE_TRAINING} of {alone} of {len(known)} pairs" if alone else None
 

@@ -24,8 +24,8 @@ def best_predictor(found: Sequence[Prediction], scale: Scale) -> Asked:
         text = f"Needs {TESTED_PAIRS} tokenizers with generators, and a predictor."
         return Asked(statement=PREDICTED.text, text=text, otherwise=Verdict("not run", scale))
     known.sort(key=lambda each: -abs(each[1].r))
-    sure = [each for each, _, p in known if p < LEVEL]
-    best = f"The closest is {sure[0].label}" if sure else "None is beyond chance"
+    sure = [(each, one) for each, one, p in known if p < LEVEL]
+    best = f"The closest is {sure[0][0].label}" if sure else "None is beyond chance"
     parts = [
         f"{each.label} r {one.r:+.2f} [{one.interval[0]:+.2f}, {one.interval[1]:+.2f}], corrected p "
         f"{chance_text(p, at_most=one.at_most)}"
@@ -37,6 +37,5 @@ def best_predictor(found: Sequence[Prediction], scale: Scale) -> Asked:
         return Asked(statement=PREDICTED.text, text=text, otherwise=Verdict("undecided", scale, ONE_TRAINING))
     _, one, p = min(known, key=lambda each: each[2])
     otherwise = Verdict("no clear difference", scale)
-    first, closest, _ = known[0]
-    numbers = f"{first.label}, r {closest.r:+.2f} over {closest.pairs} tokenizers" if sure else ""
+    numbers = f"{sure[0][0].label}, r {sure[0][1].r:+.2f} over {sure[0][1].pairs} tokenizers" if sure else ""
     return Asked(statement=PREDICTED.text, text=text, otherwise=otherwise, p=p, at_most=one.at_most, numbers=numbers)

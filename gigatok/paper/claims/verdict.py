@@ -13,6 +13,8 @@ Scale = Literal["proxy", "paper"]
 
 ONE_TRAINING = "one training"
 """Reason of ``undecided``: no spread over seeds is known, so no difference says anything about the recipe."""
+SHARED_TRAINING = "checkpoints that share a training"
+"""Reason of ``undecided`` for a correlation over them, however many trainings there are."""
 NO_SPREAD = "no spread over trainings"
 """Reason of ``undecided``: all trainings score alike, so that chance cannot be judged."""
 

@@ -98,7 +98,9 @@ def build_report(runs_root: Path, params: Params, out: Path) -> Path:
     write_pages(page, out)
     write_json(out / RUNS_FILE, runs_document(results))
     write_dvc_plots([*rows, *own], out / "plots")
-    write_manifest(out, params, [name for name in report_files(params) if name != MANIFEST], timed_files(params))
+    files = [name for name in report_files(params) if name != MANIFEST]
+    trained = (len(results.run("tokenizer", name).repeats) for name in params.tokenizers)
+    write_manifest(out, params, files, timed_files(params), max([1, *trained]))
     return out / "index.html"
 
 

@@ -72,24 +72,25 @@ class OtherReport(NamedTuple):
         return f"{self.link}{_CLAIMS if self.claims_alone else PAGE}"
 
 
-def write_manifest(out: Path, params: Params, files: Iterable[str], timed: Iterable[str]) -> Manifest:
+def write_manifest(out: Path, params: Params, files: Iterable[str], timed: Iterable[str], trainings: int) -> Manifest:
     """Hash ``files`` below ``out`` into ``manifest.json``.
 
     Args:
         timed: those of the files that hold times
+        trainings: of a recipe, at most
     """
     with_times = set(timed)
     found = {
         name: ManifestFile(sha256=file_sha256(out / name), size=(out / name).stat().st_size, times=name in with_times)
         for name in sorted(files)
     }
-    manifest = Manifest(profile=params.profile, suite=params.suite, trainings=_trainings(params), files=found)
+    manifest = Manifest(profile=params.profile, suite=params.suite, trainings=trainings, files=found)
     write_json(out / NAME, manifest.model_dump(mode="json", by_alias=True))
     return manifest
 
 
 def _trainings(params: Params) -> int:
-    """Training seeds of a recipe, at most."""
+    """Training seeds of a recipe, at most, that the settings ask for."""
     return max([1, *(len(entry.seeds) for entry in params.tokenizers.values())])
 
 

@@ -331,7 +331,7 @@ def test_checkpoints_of_one_training_decide_nothing_about_an_encoder_probe(runs)
     assert entries(runs)["encoder-probe"].verdict.outcome == "not run"
     with_encoder_probes(runs, full_params(), (0.2, 0.25, 0.3, 0.35), (0.5, 0.45, 0.4, 0.35))
     for finding, name in zip(entries(runs)["encoder-probe"].findings, PROBED, strict=True):
-        assert str(finding.verdict) == "undecided (one training)"
+        assert str(finding.verdict) == "undecided (checkpoints that share a training)"
         assert finding.effect == pytest.approx(-1.0, abs=0.01)
         assert f"over checkpoints of {name}" in finding.text
         assert "over 4 pairs" in finding.text

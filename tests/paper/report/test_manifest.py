@@ -24,7 +24,7 @@ def a_report(folder: Path, profile: str = "nano", suite: str = "core", seeds: Se
     params = fake_params(profile=profile, suite=suite)
     entry = params.tokenizers["S-S"].model_copy(update={"seeds": seeds})
     params = params.model_copy(update={"tokenizers": {**params.tokenizers, "S-S": entry}})
-    write_manifest(folder, params, ["index.html", "runs.json"], ["runs.json"])
+    write_manifest(folder, params, ["index.html", "runs.json"], ["runs.json"], len(seeds) or 1)
     return folder
 
 

@@ -98,7 +98,7 @@ def claim_values(page: ClaimPage) -> dict[str, Any]:
 def _meaning(entry: CheckedClaim) -> str:
     verdict = entry.verdict
     if verdict.outcome == "undecided":
-        one = "each recipe was trained once, so no difference tells anything about the recipe"
+        one = "a recipe was trained once, so no difference from it tells anything about the recipe"
         return f"Not tested: {one if verdict.reason == ONE_TRAINING else verdict.reason}."
     unclear = [each for each in entry.findings if each.verdict.outcome == "no clear difference"]
     blind = sum(map(is_unseen, unclear))

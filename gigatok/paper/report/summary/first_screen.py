@@ -89,7 +89,7 @@ def what_was_run(rows: Sequence[ScalingRow], params: Params) -> str:
     done = sum(not is_incomplete(row) for row in rows)
     sizes = [row.params for row in rows if row.params is not None]
     span = f", {compact(min(sizes))} to {compact(max(sizes))} parameters" if sizes else ""
-    counts = [len(params.tokenizers[row.tokenizer].seeds) or 1 for row in rows if row.tokenizer in params.tokenizers]
+    counts = [len(row.tokenizer_run.repeats) or 1 for row in rows if row.tokenizer_run.sheet]
     low, high = min(counts, default=1), max(counts, default=1)
     often = "once" if high == 1 else f"with {high} seeds" if low == high else f"with {low} to {high} seeds"
     shown = {row.tokenizer for row in rows}
@@ -203,7 +203,7 @@ def not_found(
         reason = ONE_TRAINING if one else each.verdict.outcome
         named.setdefault(reason, []).append(each)
     texts = {
-        ONE_TRAINING: "Undecided, since each recipe was trained once ({count} of {all} claims): {names}.",
+        ONE_TRAINING: "Undecided, since recipes were trained once ({count} of {all} claims): {names}.",
         "undecided": "Undecided, for reasons that their pages give ({count} of {all} claims): {names}.",
         "no clear difference": "Tested, without a clear difference ({count} of {all} claims): {names}.",
         "not run": "Not run, or not all of it ({count} of {all} claims): {names}.",

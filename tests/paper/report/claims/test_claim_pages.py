@@ -110,7 +110,7 @@ def test_one_training_leaves_the_columns_of_a_test_empty(tmp_path: Path) -> None
     assert row.effect == "-12"
     assert row.trainings == "1 each (seed 0)"
     values = claim_values(ClaimPage(entry=entry, results=results, figure_scores=()))
-    assert values["meaning"].startswith("Not tested: each recipe was trained once")
+    assert values["meaning"].startswith("Not tested: a recipe was trained once")
     assert values["seeds_command"][0].endswith("--seeds 0,1,2 --only B-L-no-sem,S-S-no-sem")
 
 

@@ -61,7 +61,7 @@ def test_one_training_decides_nothing_and_says_what_would(tmp_path: Path) -> Non
     write_core(tmp_path)
     said = screen(fake_params(), tmp_path)
     once, lacking, *lowest = said["What was not found"]
-    assert once.text == "Undecided, since each recipe was trained once (2 of 10 claims): dilemma, cure."
+    assert once.text == "Undecided, since recipes were trained once (2 of 10 claims): dilemma, cure."
     assert lacking.text.startswith("Not run, or not all of it (8 of 10 claims)")
     (nothing,) = said["What was found"]
     assert nothing.text == "Nothing: each recipe was trained once, and one training decides nothing."
