@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 from functools import cache
@@ -10,6 +11,9 @@ from pathlib import Path
 import psutil
 
 from gigatok.config import Section
+
+_LONGEST = 20
+"""Characters of a host's name in a token."""
 
 
 class ProcessIdentity(Section):
@@ -25,7 +29,7 @@ class ProcessIdentity(Section):
     @property
     def token(self) -> str:
         """Short form for file names; ``owner_is_dead`` reads it."""
-        return f"{self.host[:20]}~{self.boot[:8]}~{self.pid}~{self.started:.0f}"
+        return f"{_short(self.host)}~{self.boot[:8]}~{self.pid}~{self.started:.0f}"
 
     def alive(self) -> bool | None:
         """Whether it still runs; ``None`` if it belongs to another machine, which cannot be asked."""
@@ -43,10 +47,15 @@ def this_process() -> ProcessIdentity:
 def owner_is_dead(token: str) -> bool:
     """Whether ``token`` names a process of this machine that has ended. False for other machines and other texts."""
     parts = token.split("~")
-    if len(parts) != 4 or not parts[2].isdecimal() or parts[0] != socket.gethostname()[:20]:
+    if len(parts) != 4 or not parts[2].isdecimal() or parts[0] != _short(socket.gethostname()):
         return False
     started = _started(int(parts[2]))
     return parts[1] != _boot()[:8] or started is None or f"{started:.0f}" != parts[3]
+
+
+def _short(host: str) -> str:
+    """At most 20 characters that no other machine has: nodes of a cluster are often told apart by the last digits."""
+    return host if len(host) <= _LONGEST else f"{host[:11]}-{hashlib.sha256(host.encode()).hexdigest()[:8]}"
 
 
 @cache

@@ -54,10 +54,10 @@ class PatchKMeans:
             raise ConfigError(f"kmeans_iterations {iterations} must be at least 1")
         generator = torch.Generator().manual_seed(seed)
         patches, counts = np.unique(self._patches(images).reshape(-1, self._patch_values), axis=0, return_counts=True)
+        if len(patches) > max_patches:  # before they take four times the memory as floats
+            kept = torch.randperm(len(patches), generator=generator)[:max_patches].numpy()
+            patches, counts = patches[kept], counts[kept]
         points, weights = torch.from_numpy(patches).float(), torch.from_numpy(counts).float()
-        if len(points) > max_patches:
-            kept = torch.randperm(len(points), generator=generator)[:max_patches]
-            points, weights = points[kept], weights[kept]
         codebook = self._start(points, generator)
         for _ in range(iterations):
             codebook = _lloyd_step(points, weights, codebook)
@@ -76,7 +76,8 @@ class PatchKMeans:
         codes = np.asarray(indices, dtype=np.int64)
         rows, columns = self.grid
         height, width = self.image_size // rows, self.image_size // columns
-        pixels = self._fitted()[torch.from_numpy(codes.reshape(-1))].round().clamp(0, 255).to(torch.uint8)
+        colours = self._fitted().round().clamp(0, 255).to(torch.uint8)
+        pixels = colours[torch.from_numpy(codes.reshape(-1))]
         tiles = pixels.numpy().reshape(len(codes), rows, columns, height, width, 3)
         return np.ascontiguousarray(
             tiles.transpose(0, 1, 3, 2, 4, 5).reshape(len(codes), self.image_size, self.image_size, 3)

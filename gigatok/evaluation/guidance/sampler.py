@@ -109,7 +109,9 @@ class CachedSampler:
         Args:
             work: a function of a module; equal items give equal bits, whoever does it.
         """
-        return (work(self, *item) for item in items) if self.workers is None else self.workers.map(work, items)
+        if self.workers is None:
+            return (work(self, *item) for item in items)
+        return self.workers.map(_by_value, [(work, *map(_array, item)) for item in items])
 
     @contextmanager
     def images(self, request: SampleRequest) -> Iterator[Images]:
@@ -182,6 +184,16 @@ def _bytes(*features: Features) -> int:
 def _sample(sampler: CachedSampler, request: SampleRequest, start: int, stop: int) -> None:
     """Store a part of a set."""
     sampler.store(request).part(start, stop, request.samples)
+
+
+def _array(part: Any) -> Any:
+    """A tensor as an array: torch would move a part's whole storage into shared memory, which containers ration."""
+    return part.numpy() if isinstance(part, Tensor) else part
+
+
+def _by_value(sampler: CachedSampler, work: Callable[..., R], *item: Any) -> R:
+    """``work`` on an item whose tensors came as arrays."""
+    return work(sampler, *(torch.from_numpy(part) if isinstance(part, np.ndarray) else part for part in item))
 
 
 def _decode(sampler: CachedSampler, indices: Tensor) -> Images:

@@ -29,17 +29,19 @@ def stored_feature_key(protocol: Protocol, images_sha256: str) -> dict[str, Any]
         "weights": protocol.extractor_sha256,
         "preprocessing": protocol.preprocessing,
         "images": images_sha256,
+        "code": extraction_code(),
     }
 
 
 def feature_key(extractor: Extractor, images_sha256: str) -> dict[str, Any]:
-    """What features depend on: weights, preprocessing and pixels."""
+    """What features depend on: weights, preprocessing, pixels and code."""
     return {
         "kind": "features",
         "extractor": extractor.name,
         "weights": extractor.sha256,
         "preprocessing": extractor.preprocessing,
         "images": images_sha256,
+        "code": extraction_code(),
     }
 
 
@@ -135,5 +137,8 @@ def feature_cache(workspace: Workspace) -> Path:
 
 @cache
 def extraction_code() -> str:
-    """Fingerprint of the code that computes features."""
+    """Fingerprint of the code that computes features, as it was when this module was loaded."""
     return code_fingerprint(["teachers", "evaluation/extractors"])
+
+
+extraction_code()

@@ -64,6 +64,8 @@ class PartStore:
             parts.append(self.one(start, stop, count, produce))
             if progress is not None:
                 progress(stop, count)
+        if self._count() != count:  # lost or damaged, beside parts that are whole
+            write_json(self.folder / "key.json", {"key": self.key, "count": count})
         return {name: np.concatenate([arrays[name] for arrays in parts]) for name in parts[0]}
 
     def one(self, start: int, stop: int, count: int, produce: Callable[[int, int], Arrays]) -> Arrays:

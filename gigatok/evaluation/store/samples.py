@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -105,9 +105,14 @@ def _report(progress: Progress, start: int, count: int, done: int) -> None:
     progress(start + done, count)
 
 
+@cache
 def sampling_code() -> str:
-    """Fingerprint of the code that draws samples."""
+    """Fingerprint of the code that draws samples, as it was when this module was loaded: files may change while a stage
+    runs, and what it draws does not."""
     return code_fingerprint(["models", "sampling"])
+
+
+sampling_code()
 
 
 def sample_cache(workspace: Workspace) -> Path:

@@ -44,3 +44,19 @@ def test_no_room_is_one_line_and_leaves_no_part(tmp_path: Path) -> None:
         store.collect(100, lambda start, stop: ARRAYS)
     assert [path.name for path in store.folder.iterdir()] == ["key.json"]
     assert store.collect(100, lambda start, stop: ARRAYS).keys() == ARRAYS.keys()
+
+
+def test_a_lost_key_is_written_again_beside_whole_parts(tmp_path: Path) -> None:
+    store = PartStore(tmp_path, {"kind": "test"})
+
+    def produce(start: int, stop: int) -> dict[str, np.ndarray]:
+        return {"pool": ARRAYS["pool"][start:stop]}
+
+    store.collect(100, produce, part=60)
+    for damage in ("", "{"):
+        (store.folder / "key.json").write_text(damage)
+        assert store.stored() is None
+        store.collect(100, produce, part=60)
+        found = store.stored()
+        assert found is not None
+        np.testing.assert_array_equal(found["pool"], ARRAYS["pool"])

@@ -9,8 +9,10 @@ import pytest
 import torch
 
 from gigatok.config import ArConfig
+from gigatok.evaluation.store import features
 from gigatok.evaluation.store import samples as sample_store
-from gigatok.evaluation.store.samples import SampleStore
+from gigatok.evaluation.store.features import extraction_code
+from gigatok.evaluation.store.samples import SampleStore, sampling_code
 from gigatok.models import ArModel
 from gigatok.sampling import SampleSpec, sample_classes, sample_many
 
@@ -126,3 +128,14 @@ def test_weights_sampler_and_seed_make_other_entries(model: ArModel, tmp_path: P
     stored_indices(tmp_path, model, "v", 8, seed=0, spec=SampleSpec())
     assert len({path.parent for path in tmp_path.rglob("key.json")}) == 4
     assert np.asarray(base).dtype == np.int64
+
+
+def test_what_old_code_draws_is_not_kept_under_the_key_of_new_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module is edited while a stage runs: what is in memory draws on."""
+    before = [sampling_code(), extraction_code()]
+    monkeypatch.setattr(sample_store, "code_fingerprint", lambda _: "edited")
+    monkeypatch.setattr(features, "code_fingerprint", lambda _: "edited")
+    assert [sampling_code(), extraction_code()] == before
+    code = "import sys; import gigatok.evaluation.store.samples as s, gigatok.evaluation.store.features as f; "
+    code += "s.code_fingerprint = f.code_fingerprint = None; print(s.sampling_code(), f.extraction_code())"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).split() == before
