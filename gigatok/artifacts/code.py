@@ -21,7 +21,7 @@ _SPELLING = ("kind", "type_comment", "type_ignores")
 
 
 def code_fingerprint(packages: Sequence[str]) -> str:
-    """Hex sha256 over what all modules of the given sub-packages mean, e.g. ``["models", "losses"]``.
+    """Hex sha256 over what all modules of the given sub-packages or files mean: ``["models", "data/images.py"]``.
 
     Raises:
         GigatokError: there is no such sub-package.
@@ -29,7 +29,8 @@ def code_fingerprint(packages: Sequence[str]) -> str:
     root = Path(gigatok.__file__).parent
     digest = hashlib.sha256()
     for package in sorted(set(packages)):
-        files = sorted((root / package).rglob("*.py"))
+        place = root / package
+        files = [place] if place.is_file() else sorted(place.rglob("*.py"))
         if not files:
             raise GigatokError(f"gigatok has no sub-package {package!r} to fingerprint")
         for file in files:

@@ -30,7 +30,12 @@ from gigatok.evaluation.decode import upright
 from gigatok.evaluation.guidance.sampler import CachedSampler, SampleRequest
 from gigatok.evaluation.guidance.search import GuidanceSearch
 from gigatok.evaluation.guidance.setting import Guidance, GuidanceReport
-from gigatok.evaluation.inputs.reference import read_stored_reference, training_reference, validation_reference
+from gigatok.evaluation.inputs.reference import (
+    StoredReference,
+    read_stored_reference,
+    training_reference,
+    validation_reference,
+)
 from gigatok.evaluation.probes.scores import POOL_PART, Pool, accuracy_scores, ar_pool, probe_spec
 from gigatok.evaluation.scoring.records import Details, few_samples, mean_score
 from gigatok.evaluation.stages.common import (
@@ -55,6 +60,8 @@ from gigatok.tracking.progress import StageProgress, open_progress
 from gigatok.tracking.run_info import generator_info
 
 CODE = (
+    "data/images.py",
+    "evaluation/decode.py",
     "evaluation/extractors",
     "evaluation/guidance",
     "evaluation/inputs",
@@ -87,7 +94,7 @@ def score_generator(name: str, params: Params, workspace: Workspace) -> None:
     ):
         sampler = replace(make(device), progress=_SetProgress(bar, section.samples), workers=workers)
         ar, tokenizer = sampler.ar, sampler.tokenizer
-        identity = study_identity(sampler, tokenizer_sha256, params, data)
+        identity = study_identity(sampler, tokenizer_sha256, params, data, known)
         search = GuidanceSearch(
             sampler, real, params.base.seed + section.seeds[0], identity, workspace.runs / "studies", run
         )
@@ -119,10 +126,13 @@ def score_generator(name: str, params: Params, workspace: Workspace) -> None:
     publish_summary(params.tracking, run, generator_info(name, params, ar.config, *counts))
 
 
-def study_identity(sampler: CachedSampler, tokenizer_sha256: str, params: Params, data: DataSummary) -> str:
+def study_identity(
+    sampler: CachedSampler, tokenizer_sha256: str, params: Params, data: DataSummary, known: StoredReference
+) -> str:
     """Hash of all that gFID depends on besides the sampler's settings.
 
-    Of the code too: a study must not go on with values that the code of today would not give.
+    Of the images that samples are compared with, whatever their file is called, and of the code too: a study must not
+    go on with values that the code of today would not give.
     """
     return fingerprint(
         sampler.weights_sha256,
@@ -130,6 +140,8 @@ def study_identity(sampler: CachedSampler, tokenizer_sha256: str, params: Params
         sampler.extractor.sha256,
         params.reference,
         data.data_sha256,
+        known.samples_content,
+        sampler.decoders is not None,  # compiled, it rounds otherwise
         code_fingerprint(CODE),
     )
 

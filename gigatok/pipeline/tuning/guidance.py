@@ -55,8 +55,9 @@ def study_guidance(
     tracked = TrialRuns(name, params, workspace)
     with tracked, open_workers(count, make, params.base, device) as workers:
         sampler = replace(make(device), workers=workers)
-        identity = study_identity(sampler, file_sha256(weights), params, data)
-        real = read_stored_reference(workspace).reference_set(params.reference)
+        known = read_stored_reference(workspace)
+        identity = study_identity(sampler, file_sha256(weights), params, data, known)
+        real = known.reference_set(params.reference)
         seed = params.base.seed + section.seeds[0]
         studies = workspace.runs / "studies"
         return GuidanceSearch(sampler, real, seed, identity, studies, run, storage, minutes, tracked.note).search()

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from gigatok.evaluation.guidance import sampler
 from gigatok.evaluation.guidance.search import GuidanceSearch
 from gigatok.evaluation.guidance.setting import GuidanceReport
 from gigatok.evaluation.metrics.frechet import frechet_distance, gaussian
-from gigatok.evaluation.stages.generator import score_generator
+from gigatok.evaluation.stages.generator import score_generator, study_identity
 from gigatok.evaluation.store import samples as sample_store
 from gigatok.interop.native import load_ar_dir, load_tokenizer_dir, save_model
 from gigatok.sampling import sample_classes, sample_many
@@ -244,3 +245,15 @@ def test_half_precision_is_asked_for_and_recorded(project, monkeypatch: pytest.M
     assert [score.protocol.sampler["precision"] for score in of_samples] == ["bf16"]
     for score in plain.scores:
         assert "precision" not in (score.protocol.sampler or {})
+
+
+def test_a_study_is_of_the_reference_images_and_of_compiled_or_plain_sampling(project) -> None:
+    """A file of reference images that was replaced has its old path."""
+    params, data = project.evaluating(), SimpleNamespace(data_sha256="d")
+
+    def identity(content: str = "a", decoders: object = None) -> str:
+        sampler = SimpleNamespace(weights_sha256="w", extractor=SimpleNamespace(sha256="e"), decoders=decoders)
+        return study_identity(sampler, "t", params, data, SimpleNamespace(samples_content=content))
+
+    assert identity() == identity()
+    assert len({identity(), identity("b"), identity(decoders=object())}) == 3
