@@ -153,6 +153,13 @@ def _shortened(training: TrainTokenizerSection, steps: int) -> dict[str, Any]:
     def scaled(step: int) -> int:
         return round(step / training.steps * steps)
 
+    loss: dict[str, Any] = {"discriminator": {"start_step": scaled(training.loss.discriminator.start_step)}}
+    shortcut = training.loss.shortcut
+    if shortcut is not None:
+        loss["shortcut"] = {
+            "image_end_step": scaled(shortcut.image_end_step),
+            "feature_end_step": scaled(shortcut.feature_end_step),
+        }
     return {
         "steps": steps,
         "sample_every": max(1, steps // 4),
@@ -161,7 +168,7 @@ def _shortened(training: TrainTokenizerSection, steps: int) -> dict[str, Any]:
         "keep_steps": [],
         "optimizer": {"warmup_steps": scaled(training.optimizer.warmup_steps)},
         "codebook_restart": {"until_step": scaled(training.codebook_restart.until_step)},
-        "loss": {"discriminator": {"start_step": scaled(training.loss.discriminator.start_step)}},
+        "loss": loss,
     }
 
 

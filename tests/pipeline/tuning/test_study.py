@@ -17,7 +17,7 @@ import yaml
 from optuna.trial import TrialState
 
 from gigatok.artifacts.process import this_process
-from gigatok.config import ConfigError, GigatokError, Params, load_params
+from gigatok.config import ConfigError, GigatokError, Params, load_params, parse_params
 from gigatok.config.profiles import render
 from gigatok.pipeline.tuning import study as study_module
 from gigatok.pipeline.tuning.plan import StudyPlan
@@ -211,6 +211,24 @@ def test_a_trial_has_the_projects_settings_and_fewer_steps(plan: StudyPlan) -> N
     assert (list(params.tokenizers), params.generator_training("S-S").steps) == (["S-S"], 8)
     assert params.evaluate_tokenizer.probe is None  # costs more than the training and is no objective
     assert params.reference == load_params(plan.root / "params.yaml").reference
+
+
+@pytest.mark.parametrize("shortcut", [{"image_end_step": 3, "feature_end_step": 9, "image_weight": 0.5}, None])
+@pytest.mark.parametrize("place", ["section", "overrides"])
+def test_the_cnn_shortcut_of_a_trial_ends_at_the_same_share_of_its_steps(
+    plan: StudyPlan, shortcut: dict[str, float] | None, place: str
+) -> None:
+    path = plan.root / "params.yaml"
+    values = yaml.safe_load(path.read_text())
+    of_section, entry = values["train_tokenizer"], values["tokenizers"]["S-S"]
+    own = of_section if place == "section" else entry.setdefault("overrides", {})
+    own.setdefault("loss", {})["shortcut"] = shortcut
+    path.write_text(yaml.safe_dump(values))
+    assert load_params(path).tokenizer_training("S-S").steps == 12
+    trial = parse_params(trial_settings(plan.root, "S-S", Setting(0.25, 0.01, 5e-4, 2), 4, 8))
+    found = trial.tokenizer_training("S-S").loss.shortcut
+    ends = None if found is None else (found.image_end_step, found.feature_end_step, found.image_weight)
+    assert ends == (None if shortcut is None else (1, 3, 0.5))
 
 
 def test_no_trial_is_logged_as_a_model(plan: StudyPlan) -> None:
