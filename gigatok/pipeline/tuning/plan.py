@@ -11,6 +11,7 @@ from optuna.samplers import TPESampler
 
 from gigatok.config import fingerprint, load_params
 from gigatok.pipeline.tuning.space import Space
+from gigatok.pipeline.tuning.trial_folder import trial_generator
 
 RANDOM_TRIALS = 6
 """Settings that are drawn before TPE has enough to go by."""
@@ -32,10 +33,15 @@ class StudyPlan(NamedTuple):
         return self.root / "runs" / "studies" / self.study
 
     def identity(self) -> str:
-        """What values of one study must have in common."""
+        """What values of one study must have in common, the AR model of its trials too.
+
+        Not ``launch``, which changes no value but for rounding, nor ``seeds``: a trial trains its tokenizer once.
+        """
         params = load_params(self.root / "params.yaml")
         values = params.model_dump(mode="json", exclude={"tracking", "suite", "report", "launch", "generators"})
-        values["tokenizers"] = values["tokenizers"][self.tokenizer]
+        entry = values["tokenizers"][self.tokenizer]
+        values["tokenizers"] = {key: value for key, value in entry.items() if key not in ("seeds", "launch")}
+        values["generators"] = trial_generator(params, self.tokenizer)
         return fingerprint(values, self.space, self.steps, self.generator_steps)
 
     def about(self) -> dict[str, Any]:

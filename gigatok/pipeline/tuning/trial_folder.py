@@ -134,7 +134,7 @@ def trial_settings(project: Path, name: str, setting: Setting, steps: int, gener
     overrides = merge(merge(own.get("overrides") or {}, _shortened(training, steps)), setting.overrides())
     values["tokenizers"] = {name: {**own, "overrides": overrides, "seeds": []}}
     warmup = round(params.train_generator.optimizer.warmup_steps / params.train_generator.steps * generator_steps)
-    values["generators"] = {name: {**_generator(params, name), "overrides": {
+    values["generators"] = {name: {**trial_generator(params, name), "overrides": {
         "steps": generator_steps, "validate_every": max(1, generator_steps // 4), "keep_steps": [],
         "save_every": max(1, generator_steps // 2), "log_every": max(1, generator_steps // 10),
         "optimizer": {"warmup_steps": warmup}}}}  # fmt: skip
@@ -172,7 +172,7 @@ def _shortened(training: TrainTokenizerSection, steps: int) -> dict[str, Any]:
     }
 
 
-def _generator(params: Params, tokenizer: str) -> dict[str, Any]:
+def trial_generator(params: Params, tokenizer: str) -> dict[str, Any]:
     """An AR model on this tokenizer: of the size that params.yaml gives it, GPT-B where it gives none or GPT-B too."""
     sizes = sorted(entry.size for entry in params.generators.values() if entry.tokenizer == tokenizer)
     return {"tokenizer": tokenizer, "size": "GPT-B" if "GPT-B" in sizes or not sizes else sizes[0]}

@@ -8,8 +8,10 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import optuna
 import pytest
@@ -178,6 +180,47 @@ def test_other_settings_need_another_study(plan: StudyPlan) -> None:
     open_study(plan, None)
     with pytest.raises(ConfigError, match="--study s was begun with other settings"):
         open_study(plan._replace(steps=13), None)
+
+
+def rewrite(plan: StudyPlan, change: Callable[[dict[str, Any]], object]) -> None:
+    path = plan.root / "params.yaml"
+    values = yaml.safe_load(path.read_text())
+    change(values)
+    path.write_text(yaml.safe_dump(values))
+
+
+def ar_model(plan: StudyPlan) -> str:
+    """The size of the AR model that a trial trains."""
+    setting = Setting(0.25, 0.01, 5e-4, 2)
+    return parse_params(trial_settings(plan.root, "S-S", setting, 6, 8)).generators["S-S"].size
+
+
+def test_an_ar_model_of_another_size_needs_another_study(plan: StudyPlan) -> None:
+    open_study(plan, None)
+    rewrite(plan, lambda values: values["generators"]["B-L"].update(size="GPT-L"))  # another tokenizer's
+    assert ar_model(plan) == "GPT-B"
+    open_study(plan, None)
+    rewrite(plan, lambda values: values["generators"]["S-S"].update(size="GPT-L"))
+    assert ar_model(plan) == "GPT-L"
+    with pytest.raises(ConfigError, match="--study s was begun with other settings"):
+        open_study(plan, None)
+
+
+def test_repeats_and_the_spread_over_processes_leave_a_study_as_it_is(plan: StudyPlan) -> None:
+    open_study(plan, None)
+    (plan.root / "params.yaml").write_text(render("smoke", seeds=(0, 1, 2), generators_each=2))
+    assert load_params(plan.root / "params.yaml").tokenizers["S-S"].seeds == (0, 1, 2)
+    rewrite(plan, lambda values: values["tokenizers"]["S-S"].update(launch={"processes": 2}))
+    open_study(plan, None)
+
+
+@pytest.mark.parametrize(
+    "entry", [{"seed": 7}, {"overrides": {"loss": {"commitment_weight": 0.5}}}, {"teacher": {"name": "clip"}}]
+)
+def test_what_changes_a_trials_tokenizer_needs_another_study(plan: StudyPlan, entry: dict[str, Any]) -> None:
+    before = plan.identity()
+    rewrite(plan, lambda values: values["tokenizers"]["S-S"].update(entry))
+    assert plan.identity() != before
 
 
 def test_the_front_is_what_a_slow_search_finds() -> None:
