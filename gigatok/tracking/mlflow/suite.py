@@ -8,6 +8,8 @@ from typing import Any
 
 from gigatok.artifacts import RunFolder, ScoreSheet, file_sha256
 from gigatok.artifacts.outputs.own_files import own_file
+from gigatok.config.reading import json_object_or_none
+from gigatok.tracking.experiments.folder import EXPERIMENT_TAG
 from gigatok.tracking.mlflow.score_metrics import metric_name
 from gigatok.tracking.mlflow.store import Store
 from gigatok.tracking.record import Record, current_record, run_folders, sheet_is_current
@@ -20,7 +22,7 @@ _TAG = "gigatok.report"
 
 
 def feed_suites(store: Store, runs_root: Path) -> None:
-    """Bring the parent runs up to the scores of their children, and the newest one's report."""
+    """Bring the parent runs up to the scores of their children, and each to the report of its suite."""
     suites: dict[str, tuple[Record, dict[str, float]]] = {}
     for run in run_folders(runs_root):
         record, sheet = _scored(run)
@@ -32,7 +34,8 @@ def feed_suites(store: Store, runs_root: Path) -> None:
         now = time.time()
         changed = {name: value for name, value in values.items() if latest.data.metrics.get(name) != value}
         store.log_metrics(run_id, [(name, value, now, 0) for name, value in changed.items()])
-        _upload_report(store, latest, runs_root.parent / "reports", suite)
+        experiment = first.tags.get(EXPERIMENT_TAG, "")  # in a copy of the project, which has a report of its own
+        _upload_report(store, latest, runs_root.parent / "reports", suite.removesuffix(f" {experiment}"))
 
 
 def _scored(run: RunFolder) -> tuple[Record | None, ScoreSheet | None]:
@@ -51,9 +54,10 @@ def _values(name: str, sheet: ScoreSheet) -> dict[str, float]:
 
 
 def _upload_report(store: Store, run: Any, reports: Path, suite: str) -> None:
-    """The report of this suite, ``reports/<suite>`` where there is one, else ``reports``; once each time it changes."""
-    own = reports / suite.rpartition("-")[2]
-    folder = own if (own / "README.md").is_file() else reports
+    """The report of ``suite``, if ``reports`` or a folder in it holds one: once each time it changes."""
+    folder = next((each for each in (reports, *sorted(reports.glob("*"))) if _reported(each) == suite), None)
+    if folder is None:
+        return
     listed = (path for pattern in _REPORT for path in sorted(folder.glob(pattern)))
     files = [path for path in listed if own_file(path, reports) is not None]
     digest = "".join(file_sha256(path)[:16] for path in files)
@@ -61,3 +65,9 @@ def _upload_report(store: Store, run: Any, reports: Path, suite: str) -> None:
         for path in files:
             store.upload(run.info.run_id, path, (Path("report") / path.parent.relative_to(folder)).as_posix())
         store.client.set_tag(run.info.run_id, _TAG, digest)
+
+
+def _reported(folder: Path) -> str | None:
+    """Profile and suite, as ``nano-core``, that a report is of, as its manifest says; ``None``: no report is there."""
+    manifest = json_object_or_none(folder / "manifest.json") or {}
+    return f"{manifest['profile']}-{manifest['suite']}" if {"profile", "suite"} <= manifest.keys() else None

@@ -13,16 +13,18 @@ from tracking_helpers import SECTION, client_of, destination_of, finish, info, r
 from gigatok.artifacts import Provenance, RunFolder, Score, ScoreSheet, Workspace, write_json
 from gigatok.config import parse_params
 from gigatok.config.profiles import render
+from gigatok.paper.report.manifest import write_manifest
 from gigatok.tracking import note_artifact
 from gigatok.tracking.changes import keep_changes
+from gigatok.tracking.experiments.folder import EXPERIMENT_TAG
 from gigatok.tracking.record import begin_record, end_record
 from gigatok.tracking.run_info import generator_info, tokenizer_info
 from gigatok.tracking.sync import sync
 
 
-def _scored(project: Workspace, name: str = "S-S", rfid: float = 7.5) -> RunFolder:
+def _scored(project: Workspace, name: str = "S-S", rfid: float = 7.5, **told: object) -> RunFolder:
     run = project.tokenizer(name)
-    record = begin_record(run, info(name), "gigatok", destination_of(project).fingerprint)
+    record = begin_record(run, info(name, **told), "gigatok", destination_of(project).fingerprint)
     train(run)
     finish(run, f"weights of {name}")
     end_record(run, record, "FINISHED", None)
@@ -30,6 +32,26 @@ def _scored(project: Workspace, name: str = "S-S", rfid: float = 7.5) -> RunFold
     scores = (Score(metric="rfid/x", value=rfid, provenance=source), Score(metric="lpips/y", value=0.1))
     ScoreSheet(name=name, kind="tokenizer", scores=scores).write(run.summary_path)
     return run
+
+
+def _report(folder: Path, suite: str, text: str, profile: str = "nano") -> None:
+    """A report of two pages, as the stage leaves it."""
+    pages = {"README.md": text, "claims/cure.html": f"claim of {text}"}
+    for place, content in pages.items():
+        (folder / place).parent.mkdir(parents=True, exist_ok=True)
+        (folder / place).write_text(content)
+    write_manifest(folder, parse_params(yaml.safe_load(render(profile, suite))), pages, [])
+
+
+def _reports_sent(project: Workspace) -> dict[str, list[str]]:
+    """Name of each parent run to the pages that it has."""
+    client, found = client_of(project), {}
+    for suite in runs_of(project, "suite"):
+        listed = [each.path for where in ("report", "report/claims") for each in
+                  client.list_artifacts(suite.info.run_id, where) if not each.is_dir]  # fmt: skip
+        found[suite.info.run_name] = [Path(client.download_artifacts(suite.info.run_id, path)).read_text()
+                                      for path in listed]  # fmt: skip
+    return found
 
 
 def test_sample_grids_are_images_of_their_step_and_logged_once(project: Workspace) -> None:
@@ -88,15 +110,13 @@ def test_what_dvc_links_to_its_cache_is_sent_and_a_report_that_leads_away_is_not
         path.unlink()
         path.symlink_to(cached)
     (tmp_path / "id_rsa").write_text("secret")
-    (project.root / "reports").mkdir()
-    (project.root / "reports" / "README.md").write_text("mine")
+    _report(project.root / "reports", "core", "mine")
     (project.root / "reports" / "index.html").symlink_to(tmp_path / "id_rsa")
     sync(project.runs, SECTION)
     client = client_of(project)
     names = {each.path for each in client.list_artifacts(runs_of(project)[0].info.run_id)}
     assert {"config.json", "summary.json"} <= names
-    sent = client.list_artifacts(runs_of(project, "suite")[0].info.run_id, "report")
-    assert [each.path for each in sent] == ["report/README.md"]
+    assert _reports_sent(project) == {"nano-core": ["mine", "claim of mine"]}
 
 
 def test_data_sets_carry_the_hash_that_the_scores_name(project: Workspace) -> None:
@@ -122,19 +142,49 @@ def test_data_sets_carry_the_hash_that_the_scores_name(project: Workspace) -> No
 def test_the_suites_run_carries_its_scores_and_its_report(project: Workspace) -> None:
     for name, rfid in (("S-S", 7.5), ("S-B", 6.5)):
         _scored(project, name, rfid)
-    (project.root / "reports" / "core" / "claims").mkdir(parents=True)
-    pages = {"README.md": "of another suite", "core/README.md": "first", "core/claims/cure.html": "claim"}
-    for place, text in pages.items():
-        (project.root / "reports" / place).write_text(text)
-    sync(project.runs, SECTION)
+    _report(project.root / "reports", "core", "first")
+    for _ in range(2):
+        sync(project.runs, SECTION)
     (suite,) = runs_of(project, "suite")
     assert suite.data.metrics == {"S-S/rfid/x": 7.5, "S-B/rfid/x": 6.5}
-    client = client_of(project)
-    assert Path(client.download_artifacts(suite.info.run_id, "report/README.md")).read_text() == "first"
-    assert Path(client.download_artifacts(suite.info.run_id, "report/claims/cure.html")).read_text() == "claim"
-    (project.root / "reports" / "core" / "README.md").write_text("second")
+    assert _reports_sent(project) == {"nano-core": ["first", "claim of first"]}
+    _report(project.root / "reports", "core", "second")
     sync(project.runs, SECTION)
-    assert Path(client.download_artifacts(suite.info.run_id, "report/README.md")).read_text() == "second"
+    assert _reports_sent(project) == {"nano-core": ["second", "claim of second"]}
+
+
+def test_a_report_goes_to_the_suite_that_its_manifest_names(project: Workspace) -> None:
+    """Whatever its folder is called: it is not laid over the report of another suite whose runs are there too."""
+    reports = project.root / "reports"
+    _scored(project)
+    _report(reports, "core", "core")
+    sync(project.runs, SECTION)
+    _scored(project, "B-L", suite_run="nano-full")
+    _scored(project, "S-B", suite_run="mini-core")
+    _scored(project, "S-L", suite_run="nano-core study s")
+    _report(reports, "full", "full")
+    _report(reports / "core", "core", "mini", profile="mini")
+    _report(reports / "torn", "core", "torn", profile="paper")
+    (reports / "torn" / "manifest.json").write_text("{")
+    _scored(project, "L-XL", suite_run="paper-core")
+    sync(project.runs, SECTION)
+    assert _reports_sent(project) == {
+        "nano-core": ["core", "claim of core"],  # what it got while it was the project's report
+        "nano-full": ["full", "claim of full"],
+        "mini-core": ["mini", "claim of mini"],
+        "nano-core study s": [],
+        "paper-core": [],
+    }
+    _report(reports / "kept", "core", "kept")
+    sync(project.runs, SECTION)
+    assert _reports_sent(project)["nano-core"] == ["kept", "claim of kept"]
+
+
+def test_an_experiment_in_a_copy_has_the_report_of_the_copy(project: Workspace) -> None:
+    _scored(project, suite_run="nano-core dusty-oats", tags={EXPERIMENT_TAG: "dusty-oats"})
+    _report(project.root / "reports", "core", "its own")
+    sync(project.runs, SECTION)
+    assert _reports_sent(project) == {"nano-core dusty-oats": ["its own", "claim of its own"]}
 
 
 def test_a_run_says_who_made_it_with_what(project: Workspace) -> None:
