@@ -17,6 +17,7 @@ from tracking_helpers import (
     destination_of,
     history_of,
     info,
+    newest_of,
     process_that_is_gone,
     runs_of,
     score,
@@ -102,9 +103,10 @@ def test_steps_logged_again_after_a_crash_appear_once(project: Workspace) -> Non
     journal.truncate_after(10)
     for step in (20, 30, 40):
         journal.log(step, {"loss": 1 / (step + 1), "psnr": float(step)})
-    assert sync(project.runs, SECTION).points_added == 2
+    assert sync(project.runs, SECTION).points_added == 3  # those of step 40, and PSNR of 30: a score stood there
     (item,) = runs_of(project)
     assert [step for step, _ in history_of(project, item, "loss")] == [0, 10, 20, 30, 40]
+    assert newest_of(project, item, "psnr") == {0: 0, 10: 10, 20: 20, 30: 30, 40: 17}
 
 
 def test_a_lost_ledger_makes_no_second_run(project: Workspace) -> None:

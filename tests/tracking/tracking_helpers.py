@@ -66,6 +66,12 @@ def history_of(project: Workspace, run: Any, name: str) -> list[tuple[int, float
     return sorted((metric.step, metric.value) for metric in history)
 
 
+def newest_of(project: Workspace, run: Any, name: str) -> dict[int, float]:
+    """What each step of a metric shows: MLflow keeps every value of one."""
+    history = client_of(project).get_metric_history(run.info.run_id, name)
+    return {metric.step: metric.value for metric in sorted(history, key=lambda metric: metric.timestamp)}
+
+
 def train(run: RunFolder, steps: range = range(0, 40, 10)) -> None:
     journal = Journal(run.journal_path)
     for step in steps:

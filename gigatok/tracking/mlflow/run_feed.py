@@ -1,4 +1,4 @@
-"""Carrying one run's files to MLflow, in any number of attempts, each point once."""
+"""Carrying one run's files to MLflow, in any number of attempts, each value once."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from gigatok.tracking.ledger import PICTURES, Ledger, ledger_path, read_ledger, 
 from gigatok.tracking.mlflow import pictures
 from gigatok.tracking.mlflow.models import Source, log_model
 from gigatok.tracking.mlflow.notes import note_tags, run_note
+from gigatok.tracking.mlflow.points import LoggedPoints, points_of_curves
 from gigatok.tracking.mlflow.score_metrics import score_metrics
 from gigatok.tracking.mlflow.shown import grid_step, log_data, log_grid, logged_images, source_tags
 from gigatok.tracking.mlflow.store import FOLDER, WEIGHTS, Store, is_running
@@ -45,7 +46,7 @@ class RunFeed:
         self.uid = uid
         self.points_logged = 0
         self._tails = {name: Tail(run.path / name) for name in ("metrics.jsonl", SYSTEM_FILE)}
-        self._seen: set[tuple[str, int]] | None = None
+        self._logged = LoggedPoints()
         self._run_id: str | None = None
         self._status = ""
         self._described: Record | None = None
@@ -91,12 +92,13 @@ class RunFeed:
         if found is None and record.weights_sha256 and record.uid == identity(self.run):  # trained elsewhere
             found = store.find_weights(record.weights_sha256, _folder(self.run))
         self._rewind()
-        self._seen = set()
+        self._logged = LoggedPoints()
         if found is None:
             found = store.create_run(record)
             self._described, self._uploaded = None, {}
         else:
-            self._seen = store.logged(found, {point.name for point in self._points()})
+            names = {point.name for point in (*self._points(), *self._points_of_curves())}
+            self._logged = LoggedPoints(store.history(found, names))
             self._rewind()
         self._status = "RUNNING" if is_running(found) else str(found.info.status)
         self._run_id = str(found.info.run_id)
@@ -108,45 +110,30 @@ class RunFeed:
             tail.rewind()
 
     def _points(self) -> list[Point]:
-        """New points of the journals, or of the curves: only those that the weights' training made."""
+        """New points of the journals: only those that the weights' training made."""
         points = (
             [point for tail in self._tails.values() for point in parse_lines(tail.lines())] if self._belongs else []
         )
         self._journalled |= {point.name for point in points}
-        return points if self._running else points + self._points_of_curves()
+        return points
 
     def _points_of_curves(self) -> list[Point]:
-        """What no journal has (DVC checked the folder out): the curves, all at the time of the file."""
-        path = self.run.curves_path
-        if not path.exists():
-            return []
-        moment = path.stat().st_mtime
-        try:
-            curves = (json_object_or_none(path) or {}).items()
-            return [
-                Point(int(step), moment, name, float(value))
-                for name, items in curves
-                if name not in self._journalled
-                for step, value in items
-            ]
-        except (ValueError, TypeError, OverflowError):
-            return []  # half-written or of another kind: evaluation will say so
+        """What no journal of a finished run has: DVC checked the folder out."""
+        points = [] if self._running else points_of_curves(self.run.curves_path)
+        return [point for point in points if point.name not in self._journalled]
 
     def _feed_points(self, store: Store, run_id: str) -> None:
-        seen = self._seen if self._seen is not None else set()
-        points = self._points()
-        new: dict[tuple[str, int], Point] = {}
-        for point in points:
-            if (point.name, point.step) not in seen:
-                new[point.name, point.step] = point
+        points, curves = self._points(), self._points_of_curves()
+        for point in (*points, *curves):
             if not point.name.startswith("system/"):
                 self._last_step = max(self._last_step, point.step)
+        new = self._logged.lacking(points) + self._logged.lacking(curves, timed=False)
         try:
-            store.log_metrics(run_id, [(p.name, p.value, p.time, p.step) for p in new.values()])
+            store.log_metrics(run_id, [(point.name, point.value, point.time, point.step) for point in new])
         except Exception:
             self._run_id = None  # some of it may have arrived: ask MLflow what, from the start
             raise
-        seen.update(new)
+        self._logged.add(new)
         self.points_logged += len(new)
 
     def _describe(self, store: Store, run_id: str, record: Record) -> None:

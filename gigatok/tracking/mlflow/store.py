@@ -105,11 +105,10 @@ class Store:
         else:
             self.client.set_terminated(run_id, status, int((ended or time.time()) * 1000))
 
-    def logged(self, run: Any, names: Iterable[str]) -> set[tuple[str, int]]:
-        """Name and step of every point a run has, among ``names``."""
-        present = set(run.data.metrics) & set(names)
-        history = ((name, self.client.get_metric_history(run.info.run_id, name)) for name in sorted(present))
-        return {(name, metric.step) for name, metrics in history for metric in metrics}
+    def history(self, run: Any, names: Iterable[str]) -> list[Any]:
+        """Every value that a run has of ``names``, as MLflow's entities."""
+        present = sorted(set(run.data.metrics) & set(names))
+        return [metric for name in present for metric in self.client.get_metric_history(run.info.run_id, name)]
 
     def last_time(self, run_id: str, name: str) -> float:
         """When the latest point of a metric was logged, in unix seconds."""
