@@ -40,7 +40,7 @@ def _report(folder: Path, suite: str, text: str, profile: str = "nano") -> None:
     for place, content in pages.items():
         (folder / place).parent.mkdir(parents=True, exist_ok=True)
         (folder / place).write_text(content)
-    write_manifest(folder, parse_params(yaml.safe_load(render(profile, suite))), pages, [])
+    write_manifest(folder, parse_params(yaml.safe_load(render(profile, suite))), pages, [], 1)
 
 
 def _reports_sent(project: Workspace) -> dict[str, list[str]]:
