@@ -148,6 +148,8 @@ def _by_all_recipes(known: Spread, counts: tuple[int, int], comparisons: int, le
 def correlate(claim: Correlation, trainings: TrainingsOf, scale: Scale, rule: Rule) -> Finding:
     """Pearson's correlation over the pairs that were run, and its p-value against the claim's bound."""
     pairs = [(trainings(*a), trainings(*b)) for a, b in claim.pairs]
+    if claim.one_run:
+        pairs = [(a and a.first, b and b.first) for a, b in pairs]
     known = [(a, b) for a, b in pairs if a and b]
     if len(known) < min(TESTED_PAIRS, len(pairs)):
         missing = [b.run for (_, b), pair in zip(claim.pairs, pairs, strict=True) if not (pair[0] and pair[1])]

@@ -25,6 +25,8 @@ class Spot:
     generator: str
     checkpoint: int | None = None
     """Training step of the tokenizer that is shown; ``None``: the last."""
+    single: bool = False
+    """One training, although there may be several: beside its own checkpoints a mean over others would be a jump."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +67,8 @@ def checkpoint_series(params: Params) -> list[Series]:
     found, looks = [], palette.Palette(params)
     for name, marks in zip(PROBED, OTHER_LOOKS, strict=True):
         look = {**marks, "color": looks.tokenizer(name)["color"]}
-        spots = [Spot(step, name, f"{name}-step{step}", step) for step in checkpoints(params, name)]
+        spots = [Spot(step, name, f"{name}-step{step}", step, single=True) for step in checkpoints(params, name)]
         if name in params.tokenizers:
-            spots.append(Spot(params.tokenizer_training(name).steps, name, name))
+            spots.append(Spot(params.tokenizer_training(name).steps, name, name, single=True))
         found.append(Series(name, tuple(spots), look))
     return found

@@ -33,13 +33,15 @@ class ShownScores:
 
     def score(self, spot: Spot, key: str) -> Score | None:
         """A metric of the tokenizer or the generator of a point, whichever owns it."""
-        found = self.results.score(spot.tokenizer, key, checkpoint=spot.checkpoint, generator=spot.generator)
+        found = self.results.score(
+            spot.tokenizer, key, checkpoint=spot.checkpoint, generator=spot.generator, single=spot.single
+        )
         self._shown += [found] if found else []
         return found
 
     def singles(self, spot: Spot, key: str) -> tuple[float, ...]:
         """The same in every training, where the score is a mean over several."""
-        if spot.checkpoint is not None:
+        if spot.checkpoint is not None or spot.single:
             return ()
         of_generator = owner(key) == "generator"
         name = spot.generator if of_generator else spot.tokenizer

@@ -52,7 +52,13 @@ class Results:
         return [run for _, run in sorted(self._single.items()) if run.sheet is not None]
 
     def score(
-        self, name: str, key: str, *, checkpoint: int | None = None, generator: str | None = None
+        self,
+        name: str,
+        key: str,
+        *,
+        checkpoint: int | None = None,
+        generator: str | None = None,
+        single: bool = False,
     ) -> Score | None:
         """A metric of the tokenizer or the generator of that name, whichever owns it; ``None``: not measured.
 
@@ -60,9 +66,12 @@ class Results:
             key: the metric's name with or without ``/<extractor>``.
             checkpoint: training step of the tokenizer's kept weights that the encoder probe is asked of.
             generator: the generator's name where it is not the tokenizer's.
+            single: of the training of that name alone, and no mean over several.
         """
         of_generator = owner(key) == "generator"
-        scores = self.scores("generator", generator or name) if of_generator else self.scores("tokenizer", name)
+        kind: Kind = "generator" if of_generator else "tokenizer"
+        run = (self.single if single else self.run)(kind, (generator or name) if of_generator else name)
+        scores = {score.metric: score for score in run.scores}
         found = full_name(scores, encoder_probe_at(checkpoint) if checkpoint and key == ENCODER_PROBE else key)
         return scores[found] if found else None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,12 @@ class Trainings:
     def seeds(self) -> tuple[int | None, ...]:
         """Training seeds, in the order of the values."""
         return tuple(score.provenance.seed for score in self.singles)
+
+    @property
+    def first(self) -> Trainings:
+        """The first training alone."""
+        images = None if self.images is None else self.images[:1]
+        return replace(self, score=self.singles[0], singles=self.singles[:1], images=images)
 
     @property
     def standard_error(self) -> float:

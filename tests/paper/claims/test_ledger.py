@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -335,6 +336,31 @@ def test_checkpoints_of_one_training_decide_nothing_about_an_encoder_probe(runs)
         assert finding.effect == pytest.approx(-1.0, abs=0.01)
         assert f"over checkpoints of {name}" in finding.text
         assert "over 4 pairs" in finding.text
+
+
+def test_a_training_is_beside_its_own_checkpoints_and_not_a_mean_over_others(runs):
+    """Two more trainings of B-L, whose probes are far from the first's."""
+    with_encoder_probes(runs, full_params(), (0.2, 0.25, 0.3, 0.35), (0.5, 0.45, 0.4, 0.35))
+    first = next(each for each in entries(runs)["encoder-probe"].findings if "of B-L" in each.text)
+    for seed in (1, 2):
+        for kind in ("tokenizers", "generators"):
+            shutil.copytree(runs / kind / "B-L", runs / kind / f"B-L-seed{seed}")
+        path = runs / "generators" / f"B-L-seed{seed}" / "summary.json"
+        path.write_text(path.read_text().replace('"value": 0.35', '"value": 0.95'))
+    again = full_params()
+    tokenizers, generators = repeated(
+        {name: entry.model_dump(exclude_unset=True) for name, entry in again.tokenizers.items()},
+        {name: entry.model_dump(exclude_unset=True) for name, entry in again.generators.items()},
+        [0, 1, 2],
+        ["B-L"],
+    )
+    params = parse_params({**again.model_dump(mode="json"), "tokenizers": tokenizers, "generators": generators})
+    results = Results(runs, params)
+    assert results.score("B-L", "linear_probe_accuracy").value == pytest.approx(0.75)
+    assert results.score("B-L", "linear_probe_accuracy", single=True).value == pytest.approx(0.35)
+    claims = {entry.claim.key: entry for entry in check_claims(results)}
+    found = next(each for each in claims["encoder-probe"].findings if "of B-L" in each.text)
+    assert found.effect == pytest.approx(first.effect)
 
 
 def test_the_decoder_claim_rests_on_table_2s_own_runs():
