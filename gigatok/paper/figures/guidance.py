@@ -14,7 +14,7 @@ from gigatok.paper.figures.drawing.palette import RECIPES, Look, Palette, mixed
 from gigatok.paper.figures.drawing.panels import Panel, row_for, scale_note, write_panels
 from gigatok.paper.figures.drawing.text import short_name
 from gigatok.paper.figures.written import WrittenFigure
-from gigatok.paper.results.metrics import AT_SCALE
+from gigatok.paper.results.repeats import AT_SCALE
 from gigatok.paper.results.run import Run
 from gigatok.paper.tables.scaling_rows import ScalingRow
 

@@ -280,10 +280,6 @@ def owner(key: str) -> Owner:
     return found.owner if found else "tokenizer"
 
 
-AT_SCALE = "gfid_cfg_"
-"""Begins the names of gFID at one scale of guidance each: of those that a generator's own search tried."""
-
-
 def own_to_each_run(metric: str) -> tuple[str, ...]:
     """Fields of a metric's protocol in which runs differ by design: each has its own best guidance."""
     return ("sampler",) if has_best_guidance(metric) else ()

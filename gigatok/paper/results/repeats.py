@@ -11,8 +11,11 @@ from gigatok.config import Params
 from gigatok.config.repeats import generator_repeat_name, repeat_name
 from gigatok.evaluation.metrics.intervals import seed_interval
 from gigatok.evaluation.scoring.comparable import require_comparable
-from gigatok.paper.results.metrics import AT_SCALE, own_to_each_run
+from gigatok.paper.results.metrics import own_to_each_run
 from gigatok.paper.results.run import Kind, Run
+
+AT_SCALE = "gfid_cfg_"
+"""Begins the names of gFID at one scale of guidance each: of those that a generator's own search tried."""
 
 
 def runs_behind(kind: Kind, name: str, params: Params) -> list[str]:
