@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from gigatok.artifacts import Score
 from gigatok.paper.claims.statements import STATEMENTS_LEVEL, Statement
 from gigatok.paper.claims.verdict import NO_SPREAD, ONE_TRAINING
 from gigatok.paper.results.metric import Metric
 from gigatok.paper.results.metrics import RECONSTRUCTION, find_metric, full_name
 from gigatok.paper.results.statistics import Difference, against_constant, holm
-from gigatok.paper.results.trainings import Trainings, noise_against_constant, trainings_of
+from gigatok.paper.results.run import Run
+from gigatok.paper.results.trainings import Trainings, floor_values, noise_against_constant, trainings_of
 from gigatok.paper.tables.scaling_rows import ScalingRow, is_baseline
 
 _LISTED = 3
@@ -26,7 +28,7 @@ class Compared:
     run: str
     value: float
     constant: float
-    """The baseline's value."""
+    """The baseline's value; of one that each training makes anew the mean."""
     wins: bool
     inside: bool
     """Whether the run's own interval holds the baseline's value."""
@@ -65,7 +67,7 @@ def compare_with_baselines(statement: Statement, rows: Sequence[ScalingRow]) -> 
                 wins=shown.beats(score.value, floor.value),
                 inside=score.interval is not None and low <= floor.value <= high,
             )
-            found.append(_tested(each, row_trainings(row, floor.metric)))
+            found.append(_tested(each, *_behind(row, floor)))
     corrected = holm([1.0 if each.found is None else each.found.p for each in found])
     return [_corrected(each, p, len(found)) for each, p in zip(found, corrected, strict=True)]
 
@@ -73,18 +75,33 @@ def compare_with_baselines(statement: Statement, rows: Sequence[ScalingRow]) -> 
 def row_trainings(row: ScalingRow, metric: str) -> Trainings | None:
     """The trainings behind a metric of a row, under the row's own name of it."""
     name = full_name(row.metrics, metric)
-    if name is None:
-        return None
+    return trainings_of(*_measured(row, name)) if name else None
+
+
+def _measured(row: ScalingRow, name: str) -> tuple[Run, str]:
+    """The run that has a score of a row, and its name there."""
     generator = name in {score.metric for score in row.generator_run.scores}
-    return trainings_of(row.generator_run if generator else row.tokenizer_run, name.removeprefix(RECONSTRUCTION))
+    return (row.generator_run, name) if generator else (row.tokenizer_run, name.removeprefix(RECONSTRUCTION))
 
 
-def _tested(compared: Compared, trainings: Trainings | None) -> Compared:
+def _behind(row: ScalingRow, floor: Score) -> tuple[Trainings | None, tuple[float, ...] | None]:
+    """The trainings of a floor's metric, and the floors that they made themselves (shuffled tokens are each one's own)."""
+    run, name = _measured(row, floor.metric)
+    return row_trainings(row, floor.metric), floor_values(run, name, str(floor.floor))
+
+
+def _tested(compared: Compared, trainings: Trainings | None, own: tuple[float, ...] | None) -> Compared:
+    """``own``: the baseline of each training, whose spread is noise of the difference as the score's is."""
     if trainings is not None:
         compared = replace(compared, seeds=trainings.seeds)
     if trainings is None or len(trainings.singles) < 2:
         return replace(compared, reason=ONE_TRAINING)
-    found = against_constant(trainings.values, compared.constant, images=noise_against_constant(trainings))
+    images = noise_against_constant(trainings)
+    if own is None:
+        found = against_constant(trainings.values, compared.constant, images=images)
+    else:
+        above = [value - floor for value, floor in zip(trainings.values, own, strict=True)]
+        found = against_constant(above, 0.0, images=images)
     return replace(compared, found=found) if found else replace(compared, reason=NO_SPREAD)
 
 

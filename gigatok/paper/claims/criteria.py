@@ -28,6 +28,7 @@ STATEMENTS_KEY, TEST_KEY = "statements", "test"
 TEST_RULE = {
     "contrast": "Welch over training seeds, with and without the noise of images: the larger p",
     "constant": "Student over training seeds, with and without the noise of images: the larger p",
+    "own baseline": "Student over training seeds of each one's score less the baseline that it made itself",
     "correlation": "Pearson over recipes: Student against 0, Fisher against other bounds, and draws of the noise",
     "least pairs": TESTED_PAIRS,
     "least trainings": 2,

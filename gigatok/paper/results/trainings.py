@@ -61,9 +61,27 @@ def trainings_of(run: Run, metric: str) -> Trainings | None:
     found = full_name(named, metric)
     if found is None:
         return None
-    singles = [each for each in (run.repeats or (run,)) if found in {score.metric for score in each.scores}]
+    singles = _having(run, found)
     scores = tuple(next(score for score in each.scores if score.metric == found) for each in singles)
     return Trainings(run.name, named[found], scores, _images(singles, found))
+
+
+def floor_values(run: Run, metric: str, floor: str) -> tuple[float, ...] | None:
+    """A floor of a metric (full name) that each training made itself, in the order of ``trainings_of``.
+
+    ``None`` where a training has none: the floor is then of other runs, the same for all.
+    """
+    floors = [
+        next((each.value for each in single.floors if (each.metric, each.floor) == (metric, floor)), None)
+        for single in _having(run, metric)
+    ]
+    known = tuple(each for each in floors if each is not None)
+    return known if known and len(known) == len(floors) else None
+
+
+def _having(run: Run, metric: str) -> list[Run]:
+    """The trainings of a run that have a score of a metric."""
+    return [each for each in (run.repeats or (run,)) if metric in {score.metric for score in each.scores}]
 
 
 def noise_of_images(left: Trainings, right: Trainings) -> Noise | None:

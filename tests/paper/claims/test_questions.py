@@ -108,6 +108,30 @@ def test_comparisons_beyond_chance_are_counted_and_have_their_test(tmp_path):
     assert f"; beyond chance among them: {sure} of 36 won" in beats_floors(rows(tmp_path, params), "proxy").text
 
 
+def shuffled_tokens(trained, floors):
+    """The test of S-B's gFID (scores 95, 55, 135 by seed) against shuffled tokens of these values."""
+    runs, params = trained
+    for seed, gfid, floor in zip(("", "-seed1", "-seed2"), (95, 55, 135), floors, strict=True):
+        write_generator(runs, f"S-B{seed}", gfid=gfid, loss=5)
+        path = runs / "generators" / f"S-B{seed}" / "summary.json"
+        sheet = ScoreSheet.read(path)
+        shuffled = [
+            each.replace(value=float(floor)) if each.floor == "shuffled tokens" else each for each in sheet.floors
+        ]
+        sheet.model_copy(update={"floors": tuple(shuffled)}).write(path)
+    compared = beats_floors(rows(runs, params), "proxy").compared
+    return next(each for each in compared if (each.run, each.baseline) == ("S-B", "shuffled tokens"))
+
+
+def test_a_baseline_that_each_training_makes_has_its_spread_in_the_test(trained):
+    together = shuffled_tokens(trained, (240, 199, 281))  # each follows its training's score, so that pairs are sure
+    apart = shuffled_tokens(trained, (240, 281, 199))
+    assert together.found.effect == apart.found.effect == pytest.approx(-145)
+    assert together.found.standard_error == pytest.approx(np.std([-145, -144, -146], ddof=1) / 3**0.5)
+    assert apart.found.standard_error == pytest.approx(np.std([-145, -226, -64], ddof=1) / 3**0.5)
+    assert together.found.p < 1e-3 < 0.05 < apart.found.p
+
+
 def test_a_lost_floor_is_named_with_both_numbers(runs):
     write_generator(runs, "S-B", gfid=241, loss=5)
     found = beats_floors(rows(runs), "proxy")
