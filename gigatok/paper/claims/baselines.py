@@ -10,8 +10,8 @@ from gigatok.paper.claims.statements import STATEMENTS_LEVEL, Statement
 from gigatok.paper.claims.verdict import NO_SPREAD, ONE_TRAINING
 from gigatok.paper.results.metric import Metric
 from gigatok.paper.results.metrics import RECONSTRUCTION, find_metric, full_name
-from gigatok.paper.results.statistics import Difference, against_constant, holm
 from gigatok.paper.results.run import Run
+from gigatok.paper.results.statistics import Difference, against_constant, holm
 from gigatok.paper.results.trainings import Trainings, floor_values, noise_against_constant, trainings_of
 from gigatok.paper.tables.scaling_rows import ScalingRow, is_baseline
 
@@ -85,7 +85,7 @@ def _measured(row: ScalingRow, name: str) -> tuple[Run, str]:
 
 
 def _behind(row: ScalingRow, floor: Score) -> tuple[Trainings | None, tuple[float, ...] | None]:
-    """The trainings of a floor's metric, and the floors that they made themselves (shuffled tokens are each one's own)."""
+    """The trainings of a floor's metric, and the floors that they made themselves, as they do shuffled tokens."""
     run, name = _measured(row, floor.metric)
     return row_trainings(row, floor.metric), floor_values(run, name, str(floor.floor))
 

@@ -30,6 +30,7 @@ TEST_RULE = {
     "constant": "Student over training seeds, with and without the noise of images: the larger p",
     "own baseline": "Student over training seeds of each one's score less the baseline that it made itself",
     "correlation": "Pearson over recipes: Student against 0, Fisher against other bounds, and draws of the noise",
+    "pair of a correlation": "means over the training seeds that both sides have",
     "least pairs": TESTED_PAIRS,
     "least trainings": 2,
 }

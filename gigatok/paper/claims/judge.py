@@ -16,7 +16,7 @@ from gigatok.paper.claims.verdict import NO_SPREAD, ONE_TRAINING, SHARED_TRAININ
 from gigatok.paper.results.correlation import TESTED_PAIRS, Correlated, correlate_pairs, demanded
 from gigatok.paper.results.metrics import find_metric, own_to_each_run
 from gigatok.paper.results.statistics import LEVEL, POWER, detectable_by_design, difference, holm
-from gigatok.paper.results.trainings import Trainings, noise_of_images
+from gigatok.paper.results.trainings import Trainings, noise_of_images, same_trainings
 from gigatok.paper.tables.noise import Spread
 
 TrainingsOf = Callable[[str, str], Trainings | None]
@@ -150,7 +150,7 @@ def correlate(claim: Correlation, trainings: TrainingsOf, scale: Scale, rule: Ru
     pairs = [(trainings(*a), trainings(*b)) for a, b in claim.pairs]
     if claim.one_run:
         pairs = [(a and a.first, b and b.first) for a, b in pairs]
-    known = [(a, b) for a, b in pairs if a and b]
+    known = [same_trainings(a, b) for a, b in pairs if a and b]
     if len(known) < min(TESTED_PAIRS, len(pairs)):
         missing = [b.run for (_, b), pair in zip(claim.pairs, pairs, strict=True) if not (pair[0] and pair[1])]
         text = f"{claim.text}: {len(known)} of {len(pairs)} pairs, {', '.join(missing)} not run"

@@ -239,8 +239,12 @@ def _probing(reader: ShownScores, stem: Path) -> Path:
 
 
 def _pairs(reader: ShownScores, key: str) -> dict[str, tuple[Score, Score]]:
-    named = {name: (Spot(0, name, name), Spot(0, name, with_ar_model(name, "GPT-XL"))) for name in FIGURE_3_SIZES}
-    scores = {name: (reader.score(small, key), reader.score(large, key)) for name, (small, large) in named.items()}
+    """The scores of both AR models by tokenizer: of one training where the large one saw the tokens of no other."""
+    scores, run = {}, partial(reader.results.run, "generator")
+    for name in FIGURE_3_SIZES:
+        large = with_ar_model(name, "GPT-XL")
+        single = bool(run(name).repeats) and not run(large).repeats
+        scores[name] = [reader.score(Spot(0, name, each, single=single), key) for each in (name, large)]
     return {name: (a, b) for name, (a, b) in scores.items() if a and b}
 
 

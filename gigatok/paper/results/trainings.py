@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -41,6 +42,20 @@ class Trainings:
         images = None if self.images is None else self.images[:1]
         return replace(self, score=self.singles[0], singles=self.singles[:1], images=images)
 
+    def of_seeds(self, seeds: Collection[int | None]) -> Trainings:
+        """The trainings with these seeds alone, with the mean over them (without an interval where there are several).
+
+        Raises:
+            ValueError: there is none.
+        """
+        kept = [place for place, seed in enumerate(self.seeds) if seed in seeds]
+        if not kept:
+            raise ValueError(f"{self.name} has no training with a seed among {sorted(map(str, seeds))}")
+        singles = tuple(self.singles[place] for place in kept)
+        mean = self.score.replace(value=float(np.mean([each.value for each in singles])), interval=None)
+        images = None if self.images is None else self.images[kept]
+        return replace(self, score=singles[0] if len(singles) == 1 else mean, singles=singles, images=images)
+
     @property
     def standard_error(self) -> float:
         """Of the mean over trainings; of one training what its interval says, which other trainings do not enter."""
@@ -64,6 +79,17 @@ def trainings_of(run: Run, metric: str) -> Trainings | None:
     singles = _having(run, found)
     scores = tuple(next(score for score in each.scores if score.metric == found) for each in singles)
     return Trainings(run.name, named[found], scores, _images(singles, found))
+
+
+def same_trainings(left: Trainings, right: Trainings) -> tuple[Trainings, Trainings]:
+    """Both sides over the training seeds that they share: a pair of scores is of the same tokenizers.
+
+    Unchanged where they have the same seeds, or share none.
+    """
+    shared = set(left.seeds) & set(right.seeds)
+    if not shared or set(left.seeds) == set(right.seeds):
+        return left, right
+    return left.of_seeds(shared), right.of_seeds(shared)
 
 
 def floor_values(run: Run, metric: str, floor: str) -> tuple[float, ...] | None:

@@ -19,6 +19,7 @@ from fake_runs import (
 )
 
 from gigatok.artifacts import Score, ScoreSheet
+from gigatok.artifacts.sheets.scores import Provenance
 from gigatok.config import parse_params
 from gigatok.config.experiments import PROBED, checkpoints, suite_entries
 from gigatok.config.profiles import render
@@ -38,7 +39,7 @@ from gigatok.paper.claims.ledger import (
     write_ledger,
 )
 from gigatok.paper.results.reader import Results
-from gigatok.paper.results.trainings import Trainings
+from gigatok.paper.results.trainings import Trainings, same_trainings
 
 
 @pytest.fixture
@@ -237,6 +238,42 @@ def probing(large, spread, seeds=3):
         return Trainings(run, Score(metric=metric, value=mean, interval=(mean - 0.001, mean + 0.001)), singles)
 
     return judge([replace(claim, pairs=pairs)], trainings, "proxy")[0]
+
+
+def test_a_pair_of_scores_is_of_the_trainings_that_both_sides_have():
+    """A large AR model on the first tokenizer's tokens stands beside the small one on the same tokens."""
+    claim = next(each for each in CLAIMS if each.key == "ar-probing").correlations[0]
+    names = ("S-S", "S-L", "B-L", "XL-XXL")
+    pairs = tuple((Point(name, "gfid"), Point(f"{name}-GPT-XL", "gfid")) for name in names)
+    small = dict(zip(names, ((118, 300, 0), (102, 0, 0), (94, 0, 400), (80, 200, 0)), strict=True))
+
+    def trainings(run, metric):
+        values = [small[run.removesuffix("-GPT-XL")][0] + 2.0] if "GPT" in run else small[run]
+        singles = tuple(
+            Score(metric=metric, value=float(value)).replace(provenance=Provenance(seed=seed))
+            for seed, value in enumerate(values)
+        )
+        mean = Score(metric=metric, value=float(np.mean(values)), interval=(0.0, 200.0))
+        return Trainings(run, mean if len(values) > 1 else singles[0], singles)
+
+    finding = judge([replace(claim, pairs=pairs)], trainings, "proxy")[0]
+    assert finding.effect == pytest.approx(1.0)
+    assert finding.seeds == ((0,), (0,))
+    assert finding.verdict.outcome == "undecided"
+
+
+def test_trainings_of_some_seeds_have_their_mean():
+    singles = tuple(
+        Score(metric="gfid", value=value).replace(provenance=Provenance(seed=seed))
+        for seed, value in enumerate((1.0, 2.0, 6.0))
+    )
+    whole = Trainings("S-S", Score(metric="gfid", value=3.0, interval=(0.0, 6.0)), singles, np.arange(6).reshape(3, 2))
+    some, other = same_trainings(whole, whole.of_seeds({1, 2}))
+    assert (some.values, some.score.value, some.score.interval) == ((2.0, 6.0), 4.0, None)
+    assert some.images.tolist() == other.images.tolist() == [[2, 3], [4, 5]]
+    assert whole.of_seeds({2}).score == singles[2]
+    with pytest.raises(ValueError, match="S-S has no training"):
+        whole.of_seeds({7})
 
 
 @pytest.mark.parametrize(

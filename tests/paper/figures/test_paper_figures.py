@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from fake_runs import fake_params, full_params, write_core, write_generator
+from fake_runs import fake_params, full_params, write_core, write_generator, write_trainings
 from remeasured import remeasure
 
 from gigatok.config import GigatokError
@@ -101,6 +101,21 @@ def test_figure_6_shows_how_sure_its_correlation_is(panels, tmp_path):
     write_paper_figures(Results(tmp_path, full_params()), tmp_path)
     assert any("over 3 points (paper 0.99)\nr +1.00 [-1.00, +1.00]" in text for text in panels["fig06"]["gFID, guided"])
     assert "too few points for R² (paper 0.80)" in panels["fig06"]["Linear probe"]  # all equal
+
+
+def test_figure_6_sets_both_ar_models_on_the_same_tokens_side_by_side(tmp_path):
+    params = write_trainings(tmp_path, (0, 40, 80))
+    sizes = ("S-S", "S-L", "B-L")
+    for place, name in enumerate(sizes):
+        write_generator(tmp_path, f"{name}-GPT-XL", gfid=90 - place, loss=4)
+    larger = {name: each for name, each in full_params().generators.items() if name.endswith("-GPT-XL")}
+    params = params.model_copy(update={"generators": {**params.generators, **larger}})
+    drawn = next(each for each in write_paper_figures(Results(tmp_path, params), tmp_path) if each.number == 6)
+    shown = {score.provenance.run: score.value for score in drawn.scores if score.metric.startswith(PAPER_GFID)}
+    first = Results(tmp_path, fake_params())  # of the first training alone
+    assert shown == {name: first.score(name, PAPER_GFID).value for name in sizes} | {
+        f"{name}-GPT-XL": 86.0 - place for place, name in enumerate(sizes)
+    }
 
 
 def test_figures_show_the_papers_guided_gfid(written, panels, tmp_path):
