@@ -21,10 +21,13 @@ from gigatok.paper.results.comparable import are_mixed
 from gigatok.paper.results.metric import Metric
 from gigatok.paper.results.metrics import SCALING_METRICS, full_name
 from gigatok.paper.tables.scaling_rows import ScalingRow, is_baseline
+from gigatok.paper.text import compact
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+_ASIDE = 0.1
+"""Half the distance of a size's points with and without regularization, in sizes."""
 PLOTTED = ("rfid", "gfid", "kid", "inception_score", "psnr", "ssim", "ar_val_loss", "linear_probe_accuracy")
 _ORDER = ("S", "B", "L", "XL", "XXL")
 
@@ -56,7 +59,7 @@ def write_scaling_plots(
         for column in columns
         if _scores(rows, column) or any(_is_like(row, rows, column) for row in own)
     }
-    notes = [*_notes([*rows, *own]), *key_note([row.name for row in own])]
+    notes = [*point_notes([*rows, *own]), *key_note([row.name for row in own])]
     absent = [column.label for column in columns if column.key not in panels]
     said = [*notes, f"Not measured: {', '.join(absent)}."] if absent and panels else notes
     nothing = "No tokenizer of the scaling series was run yet: gigatok-bench scaling runs them."
@@ -68,7 +71,7 @@ def write_scaling_plots(
     return written
 
 
-def _notes(rows: Sequence[ScalingRow]) -> list[str]:
+def point_notes(rows: Sequence[ScalingRow]) -> list[str]:
     """At which scale the runs are, and what small marks are."""
     made = [score.provenance.profile for row in rows for score in row.scores.values()]
     profiles = {profile for profile in made if profile}
@@ -81,21 +84,28 @@ def _scores(rows: Sequence[ScalingRow], column: Metric) -> list[Score]:
 
 
 def plot_metric(
-    axes: Axes, rows: Sequence[ScalingRow], column: Metric, *, own: Sequence[ScalingRow] = (), mixed: bool = False
+    axes: Axes,
+    rows: Sequence[ScalingRow],
+    column: Metric,
+    *,
+    own: Sequence[ScalingRow] = (),
+    mixed: bool = False,
+    by_size: bool = False,
 ) -> None:
     """One metric against parameters: a series for each recipe, baselines dashed, intervals as bars.
 
     Where no series has two points there is no axis of parameters: points stand side by side.
-    ``mixed``: its scores were measured differently, which the plot says.
+
+    Args:
+        mixed: its scores were measured differently, which the plot says
+        by_size: sizes at equal distances, named at the axis, both recipes of a size side by side; without ``own``
     """
     axes.set_ylabel("%" if column.percent else column.unit)
+    with_it = _measured([row for row in rows if row.semantic], column)
+    without = _measured([row for row in rows if not row.semantic], column)
     groups = [
-        ("with semantic regularization", style.WITH, _measured([row for row in rows if row.semantic], column)),
-        (
-            "without semantic regularization",
-            style.WITHOUT,
-            _measured([row for row in rows if not row.semantic], column),
-        ),
+        ("with semantic regularization", style.WITH, with_it),
+        ("without semantic regularization", style.WITHOUT, without),
         ("your own", style.OWN, [row for row in own if _is_like(row, rows, column)]),
     ]
     known = [row for _, _, chosen in groups for row in chosen]
@@ -104,12 +114,11 @@ def plot_metric(
         return
     keys = keyed([row.name for row in own])
     scale = 100 if column.percent else 1
-    is_series = max(len(chosen) for _, _, chosen in groups[:2]) > 1
-    places = {id(row): float(row.params or 0) if is_series else float(at) for at, row in enumerate(known)}
+    places = _places(axes, known, by_size=by_size, is_series=max(len(with_it), len(without)) > 1)
     values: list[float] = []
     for label, look, chosen in groups:
         names = {id(row): keys[row.name] if look is style.OWN else base_name(row.tokenizer) for row in chosen}
-        marks = {id(row): _mark(row, column, places[id(row)], names[id(row)]) for row in chosen}
+        marks = {id(row): _mark(row, column, places[id(row)], "" if by_size else names[id(row)]) for row in chosen}
         aside = [row for row in chosen if look is style.OWN or _encoder_first(row)]
         line = [marks[id(row)] for row in chosen if row not in aside]
         values += draw_marks(axes, line, scale, look, label)
@@ -117,11 +126,26 @@ def plot_metric(
     _baselines(axes, rows, column, values)
     if mixed:
         write_at_edges(axes, [MIXED], [], color=WARNING)
+
+
+def _places(axes: Axes, known: Sequence[ScalingRow], *, by_size: bool, is_series: bool) -> dict[int, float]:
+    """Where each row stands (by its ``id``), and the axis that says so."""
+    if by_size:
+        smallest_first = sorted(known, key=lambda row: (not row.semantic, row.params or 0))
+        first = {base_name(row.tokenizer): row.params or 0 for row in reversed(smallest_first)}
+        names = sorted(first, key=lambda name: first[name])
+        axes.set_xticks(range(len(names)), [f"{name}\n{compact(first[name])}" for name in names])
+        axes.set_xlim(-0.5, len(names) - 0.5)
+        axes.grid(visible=False, axis="x")
+        sides = {id(row): -_ASIDE if row.semantic else _ASIDE for row in known}
+        return {id(row): names.index(base_name(row.tokenizer)) + sides[id(row)] for row in known}
     if is_series:
+        places = {id(row): float(row.params or 0) for row in known}
         axes.set_xlabel("tokenizer parameters")
         style.parameter_axis(axes, list(places.values()))
-    else:
-        axes.set(xticks=[], xlim=(-0.7, len(known) - 0.3))
+        return places
+    axes.set(xticks=[], xlim=(-0.7, len(known) - 0.3))
+    return {id(row): float(at) for at, row in enumerate(known)}
 
 
 def _title(column: Metric) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gigatok.config import Params
 from gigatok.paper.figures.drawing.panels import Panel, scale_note, write_panels
-from gigatok.paper.figures.scaling import plot_metric
+from gigatok.paper.figures.scaling import plot_metric, point_notes
 from gigatok.paper.results.comparable import are_mixed
 from gigatok.paper.results.metrics import PAPER_GFID, find_metric, full_name
 from gigatok.paper.tables.scaling_rows import ScalingRow
@@ -31,7 +31,10 @@ def write_headline(rows: Sequence[ScalingRow], params: Params, folder: Path) -> 
         scores = [row.scores[name] for row in rows if (name := full_name(row.metrics, column.key))]
         mixed = are_mixed(scores, force=params.report.force)
         if scores:
-            panels.append(Panel(column.label, partial(plot_metric, rows=rows, column=column, mixed=mixed)))
+            panels.append(
+                Panel(column.label, partial(plot_metric, rows=rows, column=column, mixed=mixed, by_size=True))
+            )
     nothing = "No tokenizer of the scaling series was run yet: gigatok-bench scaling runs them."
-    notes = [*(["Lower is better."] if panels else []), scale_note(params.profile)]
+    said = ["Lower is better; under each size its tokenizer's parameters.", *point_notes(rows)]
+    notes = said if panels else [scale_note(params.profile)]
     return write_panels(folder / STEM, panels, notes=notes, nothing=nothing, legend_at=_BESIDE)
