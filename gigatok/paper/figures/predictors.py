@@ -7,6 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
+
+from gigatok.artifacts import Score
 from gigatok.config import Params
 from gigatok.paper.figures.drawing.baselines import write_at_edges
 from gigatok.paper.figures.drawing.palette import RECIPES, Palette
@@ -56,8 +60,8 @@ def _panel(axes: Axes, *, prediction: Prediction, found: Correlated, recipes: di
             axes.errorbar(
                 [factor * spot.predictor.score.value for spot in spots],
                 [spot.gfid.score.value for spot in spots],
-                xerr=[1.96 * factor * spot.predictor.standard_error for spot in spots],
-                yerr=[1.96 * spot.gfid.standard_error for spot in spots],
+                xerr=_bars([spot.predictor.score for spot in spots], factor),
+                yerr=_bars([spot.gfid.score for spot in spots], 1),
                 linestyle="none",
                 marker=look["marker"],
                 color=look["color"],
@@ -68,3 +72,11 @@ def _panel(axes: Axes, *, prediction: Prediction, found: Correlated, recipes: di
     axes.margins(x=0.08, y=0.08)
     low, high = found.interval
     write_at_edges(axes, [], [f"r {found.r:+.2f} [{low:+.2f}, {high:+.2f}]"])
+
+
+def _bars(scores: Sequence[Score], factor: int) -> npt.NDArray[np.float64]:
+    """(2, n) what the scores' intervals reach below and above; 0 where a score has none."""
+    ends = [score.interval or (score.value, score.value) for score in scores]
+    below = [score.value - low for score, (low, _) in zip(scores, ends, strict=True)]
+    above = [high - score.value for score, (_, high) in zip(scores, ends, strict=True)]
+    return factor * np.abs(np.array([below, above]))
