@@ -16,6 +16,8 @@ FEWEST = 4
 DRAWS = 60
 EXPONENTS = (0.01, 8.0)
 """Bounds of b. At the lower one the curve is a logarithm, at the upper a step: the points do not tell b."""
+WIDEST = 10.0
+"""Ratio of the ends of b's interval from which on the points do not tell its order of magnitude."""
 LEAST_R2 = 0.5
 """Share of the variation that a curve must explain to count as one."""
 _FAILED_SHARE = 0.2
@@ -68,8 +70,8 @@ def fit(points: Sequence[Point], seed: int = 0) -> PowerLaw | str:
 
     The bootstrap draws every y from a normal distribution as wide as its interval (points without one stay), so the
     band holds what the scores' own uncertainty leaves open: for seeds too, where the interval is one over seeds.
-    No law is claimed where the exponent's interval reaches its bounds (0 cannot be excluded) or a fifth
-    of the draws has no curve.
+    No law is claimed where the exponent's interval reaches its bounds (0 cannot be excluded) or spans a factor of
+    ``WIDEST``, or where a fifth of the draws has no curve.
     """
     if len(points) < FEWEST:
         return f"too few points ({len(points)} of {FEWEST})"
@@ -91,7 +93,7 @@ def fit(points: Sequence[Point], seed: int = 0) -> PowerLaw | str:
             return f"no power law: {DRAWS - len(kept)} of {DRAWS} bootstrap draws fit no falling curve"
     a, b, c = (_interval(kept[:, place]) for place in range(3))
     low, high = b or (float(best[1]), float(best[1]))
-    if low <= 1.05 * EXPONENTS[0] or high >= 0.99 * EXPONENTS[1]:
+    if low <= 1.05 * EXPONENTS[0] or high >= 0.99 * EXPONENTS[1] or high >= WIDEST * low:
         return f"no power law: the exponent is undetermined ({low:.2g} to {high:.2g})"
     return PowerLaw(
         a=float(best[0]),
