@@ -206,7 +206,7 @@ def test_a_repetition_with_equal_scores_changes_what_runs_took_alone(report, tmp
     ]
     assert set(different) <= {*timed_files(fake_params()), "manifest.json"}
     assert {"runs.json", "README.md", "index.html", "claims/dilemma.html"} <= set(different)
-    took = re.compile(r"(less than a minute|[\d.,]+ (minutes?|hours)) of CPU time")
+    took = re.compile(r"(less than a minute|[\d.,]+ (minutes?|hours)) on CPUs")
     for name in set(different) - {"runs.json", "manifest.json"}:
         before, after = ((folder / name).read_text() for folder in (report, tmp_path / "again"))
         assert before != after

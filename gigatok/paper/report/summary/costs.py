@@ -43,8 +43,8 @@ class Spent(NamedTuple):
     gpu_hours: float
 
     def __str__(self) -> str:
-        """``2.1 CPU hours``, both where both were used."""
-        parts = [f"{hours(value)} of {unit} time" for value, unit in self._parts() if value]
+        """``2.1 hours on CPUs``, both where both were used."""
+        parts = [f"{hours(value)} on {unit}s" for value, unit in self._parts() if value]
         return " and ".join(parts) or "no recorded time"
 
     def _parts(self) -> tuple[tuple[float, str], ...]:

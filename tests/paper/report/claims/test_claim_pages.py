@@ -76,7 +76,7 @@ def test_a_page_holds_all_that_a_reviewer_asks_for(pages: dict[str, str]) -> Non
         "rFID of B-L-no-sem is lower than that of S-S-no-sem",
         "3 each (seeds 0, 1, 2)",
         "Figure 3 shows it as curves and prints no numbers.",
-        "of CPU time for 12 runs",
+        "on CPUs for 12 runs",
         "of one H100 (planned)",
         "gigatok-bench repro evaluate_tokenizer@B-L-no-sem",
         "None of these numbers is the paper's",

@@ -48,7 +48,7 @@ def test_times_of_training_and_evaluation_are_added_over_the_runs_that_are_there
     assert found.runs == 18
     assert found.cpu_hours == pytest.approx(9 * (61.5 + 4 + 30 + 11) / 3600)
     assert found.gpu_hours == 0
-    assert str(found) == "16 minutes of CPU time"
+    assert str(found) == "16 minutes on CPUs"
 
 
 def journal_of_gpus(folder: Path, count: int) -> None:

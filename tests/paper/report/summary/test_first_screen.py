@@ -52,7 +52,7 @@ def test_what_tests_decided_comes_first_with_a_link_to_its_evidence(tmp_path: Pa
     (run,), (cost,) = said["What was run"], said["What it cost"]
     assert "9 of 9 tokenizers of the scaling series were run" in run.text
     assert "550K to 8M parameters; each recipe was trained with 3 seeds." in run.text
-    assert cost.text.startswith("48 minutes of CPU time, over 54 trainings")
+    assert cost.text.startswith("48 minutes on CPUs, over 54 trainings")
     assert cost.text.endswith("hours of one H100 (planned).")
     assert said["Look at next"][0].link == "claims/cure.html"  # the one that the runs contradict
 
