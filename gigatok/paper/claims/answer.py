@@ -74,9 +74,8 @@ def _decided(asked: Asked, corrected: float, count: int) -> Answer:
         return _answer(asked)
     p = max(corrected, asked.of_claim or 0.0)
     verdict = Verdict(asked.leaning, asked.otherwise.scale) if p < STATEMENTS_LEVEL else asked.otherwise
-    bound = "" if asked.of_claim is None else ", not below that of the same comparison in a claim"
     chance = chance_text(p, at_most=asked.at_most)
-    text = f"{asked.text} Corrected over the {count} statements as well: p {chance}{bound}."
+    text = f"{asked.text} Corrected over the {count} statements as well: p {chance}."
     return replace(_answer(asked), verdict=verdict, text=text, corrected_p=p, numbers=asked.numbers)
 
 

@@ -224,18 +224,18 @@ def _decided(finding: Finding, corrected: float, level: float) -> Finding:
 
 
 def is_unseen(finding: Finding) -> bool:
-    """Whether there is no clear difference, and these runs could not have shown one of the ladder's size."""
+    """Whether there is no clear difference, and less than ``POWER`` to show one of the ladder's size."""
     least = finding.smallest_detectable if finding.pooled_detectable is None else finding.pooled_detectable
     unclear = finding.verdict.outcome == "no clear difference"
     return unclear and finding.ladder is not None and least is not None and least > abs(finding.ladder)
 
 
 def unseen(finding: Finding) -> str:
-    """What runs that are blind for a difference as large as the ladder's have to say."""
+    """What runs that would often miss a difference as large as the ladder's have to say."""
     shown = find_metric(finding.contrast.metric) if isinstance(finding.contrast, Contrast) else None
     size = _change(abs(finding.ladder or 0.0), 100 if shown and shown.percent else 1).lstrip("+")
     smallest, *_, largest = RUNGS.values()
-    return f"could not have seen one of that size ({size}, as {largest} and {smallest} differ)"
+    return f"less than {POWER:.0%} power for one as large as {largest} and {smallest} differ by ({size})"
 
 
 def _undecidable(left: Trainings, right: Trainings) -> str | None:

@@ -40,8 +40,8 @@ TEST = (
     "states its effect and the 95% interval of this comparison alone, which may leave out 0 where the corrected p "
     "decides nothing. It states the smallest difference that its runs could have shown (80% power), from its own "
     "spreads, of few trainings, and from the spread over all recipes of the suite. Where the latter exceeds the "
-    "difference between the smallest and the largest tokenizer, 'no clear difference' says that the runs could not "
-    "have seen one of that size. A correlation is tested against its bound over at least four pairs of recipes, with "
+    "difference between the smallest and the largest tokenizer, 'no clear difference' says that the runs had less "
+    "than that power for one of that size. A correlation is tested against its bound over at least four pairs of recipes, with "
     "the noise of their scores. A claim is confirmed when all its comparisons are, contradicted when one is. At proxy "
     "scale a verdict is about the proxy alone, not about the paper."
 )

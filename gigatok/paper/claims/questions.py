@@ -125,8 +125,9 @@ def _together(statement: Statement, found: Sequence[Compared], text: str, scale:
     """All must be won beyond chance; one that is lost beyond chance contradicts."""
     lost = [each.corrected_p for each in found if not each.wins and each.corrected_p is not None]
     reasons = dict.fromkeys(each.reason for each in found if each.reason)
-    otherwise = Verdict("undecided", scale, "; ".join(reasons)) if reasons else Verdict("no clear difference", scale)
     sure = sum(each.sure for each in found)
+    unclear = Verdict("no clear difference", scale, f"in {len(found) - sure} of {len(found)} comparisons")
+    otherwise = Verdict("undecided", scale, "; ".join(reasons)) if reasons else unclear
     won = [each.corrected_p for each in found if each.corrected_p is not None]
     return Asked(
         statement=statement.text,

@@ -27,10 +27,10 @@ class Verdict:
     scale: Scale
     """``proxy``: about the small experiment alone, not about the paper's."""
     reason: str = ""
-    """Why nothing was decided; empty where a test has spoken."""
+    """Why nothing was decided, or how much of it; empty where a test has spoken."""
 
     def __str__(self) -> str:
-        return f"{self.outcome} ({self.reason})" if self.reason and self.outcome == "undecided" else self.outcome
+        return f"{self.outcome} ({self.reason})" if self.reason else self.outcome
 
 
 def scale_of(params: Params) -> Scale:

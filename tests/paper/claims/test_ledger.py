@@ -115,7 +115,7 @@ def test_no_clear_difference_that_could_not_have_been_seen_says_so(tmp_path):
     found = entries(tmp_path, params)["dilemma"].findings[0]
     assert found.ladder == pytest.approx(52 - 70)
     assert found.pooled_detectable > 18
-    assert found.text.endswith("could not have seen one of that size (18, as XL-XXL and S-S differ)")
+    assert found.text.endswith("less than 80% power for one as large as XL-XXL and S-S differ by (18)")
     assert is_unseen(found)
 
 
@@ -126,7 +126,7 @@ def test_no_clear_difference_that_would_have_been_seen_does_not_say_so(tmp_path)
     found = entries(tmp_path, params)["dilemma"].findings[0]
     assert found.verdict.outcome == "no clear difference"
     assert found.pooled_detectable < 18
-    assert "could not have seen" not in found.text
+    assert "80% power for one" not in found.text
     assert f"by the spread over all recipes {found.pooled_detectable:.3g}" in found.text
 
 

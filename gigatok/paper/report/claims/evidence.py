@@ -35,7 +35,7 @@ class Evidence:
     trainings: str
     verdict: str
     unseen: str
-    """Says of no clear difference that these runs could not have shown one; empty elsewhere."""
+    """Says of no clear difference that these runs would often have missed one; empty elsewhere."""
     look: str
     """Style in which the verdict is shown."""
 

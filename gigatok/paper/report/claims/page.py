@@ -29,6 +29,7 @@ from gigatok.paper.report.summary.costs import (
 )
 from gigatok.paper.results.pedigree import short
 from gigatok.paper.results.reader import Results
+from gigatok.paper.results.statistics import POWER
 from gigatok.paper.tables.cells import LABELS, PaperCell, table_cells
 from gigatok.paper.tables.specs import TABLES
 from gigatok.paper.text import digits
@@ -104,9 +105,9 @@ def _meaning(entry: CheckedClaim) -> str:
     blind = sum(map(is_unseen, unclear))
     if verdict.outcome != "no clear difference" or not blind:
         return _MEANING.get(verdict.outcome, "")
-    which = f"{blind} of the {len(unclear)} without one" if len(unclear) > 1 else "That one"
+    which = f"{blind} of the {len(unclear)} that show none" if len(unclear) > 1 else "That one"
     ends = "as large as that between the smallest and the largest tokenizer"
-    return f"{_MEANING[verdict.outcome]} {which} could not have shown a difference {ends}."
+    return f"{_MEANING[verdict.outcome]} {which} had less than {POWER:.0%} power for a difference {ends}."
 
 
 def _strictness(claim: Claim) -> str:

@@ -28,7 +28,7 @@ HEAD = (
     "95% interval of this comparison alone",
     "p",
     "Corrected p",
-    "Smallest detectable",
+    "Found with 80% power",
     "Says",
 )
 
