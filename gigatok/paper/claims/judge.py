@@ -150,7 +150,7 @@ def correlate(claim: Correlation, trainings: TrainingsOf, scale: Scale, rule: Ru
     pairs = [(trainings(*a), trainings(*b)) for a, b in claim.pairs]
     if claim.one_run:
         pairs = [(a and a.first, b and b.first) for a, b in pairs]
-    known = [same_trainings(a, b) for a, b in pairs if a and b]
+    known = [same for a, b in pairs if a and b and (same := same_trainings(a, b))]
     if len(known) < min(TESTED_PAIRS, len(pairs)):
         missing = [b.run for (_, b), pair in zip(claim.pairs, pairs, strict=True) if not (pair[0] and pair[1])]
         text = f"{claim.text}: {len(known)} of {len(pairs)} pairs, {', '.join(missing)} not run"

@@ -41,9 +41,9 @@ TEST = (
     "decides nothing. It states the smallest difference that its runs could have shown (80% power), from its own "
     "spreads, of few trainings, and from the spread over all recipes of the suite. Where the latter exceeds the "
     "difference between the smallest and the largest tokenizer, 'no clear difference' says that the runs had less "
-    "than that power for one of that size. A correlation is tested against its bound over at least four pairs of recipes, with "
-    "the noise of their scores. A claim is confirmed when all its comparisons are, contradicted when one is. At proxy "
-    "scale a verdict is about the proxy alone, not about the paper."
+    "than that power for one of that size. A correlation is tested against its bound over at least four pairs of "
+    "recipes, with the noise of their scores. A claim is confirmed when all its comparisons are, contradicted when one "
+    "is. At proxy scale a verdict is about the proxy alone, not about the paper."
 )
 """How claims are decided, in words."""
 

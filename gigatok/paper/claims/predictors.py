@@ -35,7 +35,7 @@ def best_predictor(found: Sequence[Prediction], scale: Scale) -> Asked:
     if not all(trained_again(spot.predictor, spot.gfid) for each, _, _ in known for spot in each.spots):
         text = f"{text} Not every recipe was trained twice."
         return Asked(statement=PREDICTED.text, text=text, otherwise=Verdict("undecided", scale, ONE_TRAINING))
-    _, one, p = min(known, key=lambda each: each[2])
+    surest, one, p = min(known, key=lambda each: each[2])
     otherwise = Verdict("no clear difference", scale)
-    numbers = f"{sure[0][0].label}, r {sure[0][1].r:+.2f} over {sure[0][1].pairs} tokenizers" if sure else ""
+    numbers = f"{surest.label}, r {one.r:+.2f} over {one.pairs} tokenizers" if sure else ""
     return Asked(statement=PREDICTED.text, text=text, otherwise=otherwise, p=p, at_most=one.at_most, numbers=numbers)

@@ -12,7 +12,7 @@ from gigatok.paper.results.metrics import PAPER_GFID, find_metric
 from gigatok.paper.results.predicting import PREDICTORS
 from gigatok.paper.results.reader import Results
 from gigatok.paper.results.statistics import LEVEL, holm
-from gigatok.paper.results.trainings import Trainings, read_trainings
+from gigatok.paper.results.trainings import Trainings, read_trainings, same_trainings
 
 
 class Spot(NamedTuple):
@@ -59,7 +59,7 @@ def recipes(params: Params) -> list[str]:
 
 def _spots(results: Results, names: Sequence[str], metric: str) -> list[Spot]:
     both = [(name, read_trainings(results, name, metric), read_trainings(results, name, PAPER_GFID)) for name in names]
-    return [Spot(name, a, b) for name, a, b in both if a is not None and b is not None]
+    return [Spot(name, *same) for name, a, b in both if a and b and (same := same_trainings(a, b))]
 
 
 def _correlated(spots: Sequence[Spot], comparisons: int) -> Correlated | None:

@@ -66,11 +66,12 @@ class Results:
             key: the metric's name with or without ``/<extractor>``.
             checkpoint: training step of the tokenizer's kept weights that the encoder probe is asked of.
             generator: the generator's name where it is not the tokenizer's.
-            single: of the training of that name alone, and no mean over several.
+            single: of the first training alone (over its generators, where it has several), and no mean over seeds.
         """
         of_generator = owner(key) == "generator"
         kind: Kind = "generator" if of_generator else "tokenizer"
-        run = (self.single if single else self.run)(kind, (generator or name) if of_generator else name)
+        run = self.run(kind, (generator or name) if of_generator else name)
+        run = run.repeats[0] if single and run.repeats else run
         scores = {score.metric: score for score in run.scores}
         found = full_name(scores, encoder_probe_at(checkpoint) if checkpoint and key == ENCODER_PROBE else key)
         return scores[found] if found else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,6 +25,8 @@ class Trainings:
     singles: tuple[Score, ...]
     images: npt.NDArray[np.float64] | None = None
     """(trainings, n) what each image adds to each score; ``None`` where a run has no such record."""
+    tokenizers: tuple[str, ...] = ()
+    """sha256 of the tokenizer's weights behind each training; empty: not known of all."""
 
     @property
     def values(self) -> tuple[float, ...]:
@@ -39,22 +41,19 @@ class Trainings:
     @property
     def first(self) -> Trainings:
         """The first training alone."""
-        images = None if self.images is None else self.images[:1]
-        return replace(self, score=self.singles[0], singles=self.singles[:1], images=images)
+        return self.only([0])
 
-    def of_seeds(self, seeds: Collection[int | None]) -> Trainings:
-        """The trainings with these seeds alone, with the mean over them (without an interval where there are several).
-
-        Raises:
-            ValueError: there is none.
-        """
-        kept = [place for place, seed in enumerate(self.seeds) if seed in seeds]
-        if not kept:
-            raise ValueError(f"{self.name} has no training with a seed among {sorted(map(str, seeds))}")
-        singles = tuple(self.singles[place] for place in kept)
+    def only(self, places: Sequence[int]) -> Trainings:
+        """Some of the trainings, at least one, with the mean over them (of several without an interval)."""
+        singles = tuple(self.singles[place] for place in places)
         mean = self.score.replace(value=float(np.mean([each.value for each in singles])), interval=None)
-        images = None if self.images is None else self.images[kept]
-        return replace(self, score=singles[0] if len(singles) == 1 else mean, singles=singles, images=images)
+        return replace(
+            self,
+            score=singles[0] if len(singles) == 1 else mean,
+            singles=singles,
+            images=None if self.images is None else self.images[list(places)],
+            tokenizers=tuple(self.tokenizers[place] for place in places) if self.tokenizers else (),
+        )
 
     @property
     def standard_error(self) -> float:
@@ -78,18 +77,21 @@ def trainings_of(run: Run, metric: str) -> Trainings | None:
         return None
     singles = _having(run, found)
     scores = tuple(next(score for score in each.scores if score.metric == found) for each in singles)
-    return Trainings(run.name, named[found], scores, _images(singles, found))
+    return Trainings(run.name, named[found], scores, _images(singles, found), _tokenizers(singles))
 
 
-def same_trainings(left: Trainings, right: Trainings) -> tuple[Trainings, Trainings]:
-    """Both sides over the training seeds that they share: a pair of scores is of the same tokenizers.
+def same_trainings(left: Trainings, right: Trainings) -> tuple[Trainings, Trainings] | None:
+    """Both sides over the tokenizers that they share, told by their weights, or by seeds where those are not known.
 
-    Unchanged where they have the same seeds, or share none.
+    ``None``: they share none, so that they make no pair.
     """
-    shared = set(left.seeds) & set(right.seeds)
-    if not shared or set(left.seeds) == set(right.seeds):
+    known = left.tokenizers and right.tokenizers
+    of_left, of_right = (left.tokenizers, right.tokenizers) if known else (left.seeds, right.seeds)
+    if set(of_left) == set(of_right):
         return left, right
-    return left.of_seeds(shared), right.of_seeds(shared)
+    places = [[at for at, each in enumerate(of_left) if each in of_right]]
+    places.append([at for at, each in enumerate(of_right) if each in of_left])
+    return (left.only(places[0]), right.only(places[1])) if all(places) else None
 
 
 def floor_values(run: Run, metric: str, floor: str) -> tuple[float, ...] | None:
@@ -133,6 +135,12 @@ def noise_against_constant(trainings: Trainings) -> Noise | None:
         return None
     whole = interval_variance(*(score.interval for score in trainings.singles))
     return Noise(whole.variance / len(trainings.singles), np.inf) if whole.variance else None
+
+
+def _tokenizers(runs: Sequence[Run]) -> tuple[str, ...]:
+    weights = [each.sheet.weights if each.sheet else {} for each in runs]
+    found = [next((sha for name, sha in each.items() if name.startswith("tokenizers/")), "") for each in weights]
+    return tuple(found) if all(found) else ()
 
 
 def _images(runs: list[Run], metric: str) -> npt.NDArray[np.float64] | None:

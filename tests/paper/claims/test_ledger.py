@@ -268,12 +268,25 @@ def test_trainings_of_some_seeds_have_their_mean():
         for seed, value in enumerate((1.0, 2.0, 6.0))
     )
     whole = Trainings("S-S", Score(metric="gfid", value=3.0, interval=(0.0, 6.0)), singles, np.arange(6).reshape(3, 2))
-    some, other = same_trainings(whole, whole.of_seeds({1, 2}))
+    some, other = same_trainings(whole, whole.only([1, 2]))
     assert (some.values, some.score.value, some.score.interval) == ((2.0, 6.0), 4.0, None)
     assert some.images.tolist() == other.images.tolist() == [[2, 3], [4, 5]]
-    assert whole.of_seeds({2}).score == singles[2]
-    with pytest.raises(ValueError, match="S-S has no training"):
-        whole.of_seeds({7})
+    assert whole.only([2]).score == singles[2]
+
+
+def test_tokenizers_are_told_by_their_weights_before_seeds():
+    """A generator may have a seed of its own on the first tokenizer's tokens."""
+
+    def of(tokenizers, seeds):
+        singles = tuple(
+            Score(metric="gfid", value=float(seed)).replace(provenance=Provenance(seed=seed)) for seed in seeds
+        )
+        return Trainings("S-S", Score(metric="gfid", value=0.0), singles, tokenizers=tokenizers)
+
+    small, large = of(("a", "b", "c"), (0, 1, 2)), of(("a",), (1,))
+    assert [side.seeds for side in same_trainings(small, large)] == [(0,), (1,)]
+    assert same_trainings(small, of(("d",), (0,))) is None
+    assert [side.seeds for side in same_trainings(small, of((), (1,)))] == [(1,), (1,)]
 
 
 @pytest.mark.parametrize(
