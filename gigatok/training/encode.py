@@ -27,6 +27,8 @@ from gigatok.training.distributed.setup import ALONE, Processes
 from gigatok.training.resume.interruption import InterruptedRunError, StopRequest
 
 _BATCH = 128
+_PIXELS = _BATCH * 64**2
+"""Of all images that pass through a tokenizer at once: in fp32, beside an optimizer's state."""
 _MOST_PARTS = 256
 """Of one side of the split: what is lost of ImageNet at most are 5,120 images a process."""
 
@@ -179,6 +181,12 @@ def _encode(tokenizer: Tokenizer, side: _Side, number: int) -> Indices:
         rows = np.arange(start, min(start + _BATCH, part.stop))
         pixels = side.images.ten_crops(rows) if side.crops == 10 else side.images.batch(rows)[:, None]
         for crop in range(side.crops):  # of (B, crops, 3, S, S)
-            found = tokenizer.encode(to_float(pixels[:, crop]).to(device))
-            indices[rows - part.start, crop] = found.cpu().numpy()
+            images = to_float(pixels[:, crop])
+            found = [tokenizer.encode(some.to(device)).cpu() for some in images.split(images_at_once(images))]
+            indices[rows - part.start, crop] = torch.cat(found).numpy()
     return indices
+
+
+def images_at_once(images: torch.Tensor) -> int:
+    """How many of (n, 3, S, S) pass through a tokenizer at once: ``_BATCH`` up to 64 px, 8 at 256."""
+    return max(1, min(_BATCH, _PIXELS // images.shape[-1] ** 2))

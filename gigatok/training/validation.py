@@ -10,6 +10,7 @@ import torch
 from gigatok.artifacts import RunFolder
 from gigatok.data import ImageSet, to_float, to_uint8
 from gigatok.runtime.device import full_precision
+from gigatok.training.encode import images_at_once
 from gigatok.training.grids import save_grid
 from gigatok.training.precision import arithmetic_of_curves, as_stored
 from gigatok.training.tokenizer_recipe import TokenizerRecipe
@@ -29,7 +30,10 @@ def validation_psnr(recipe: TokenizerRecipe, images: ImageSet, picture: Path) ->
     """Mean PSNR (dB, uint8 against uint8) of the first images; writes a grid of the first eight to ``picture``."""
     originals = images.batch(np.arange(min(_IMAGES, len(images))))
     with as_stored(recipe.tokenizer, recipe.ema) as tokenizer, arithmetic_of_curves(recipe.parallel):
-        reconstructions = to_uint8(tokenizer.reconstruct(to_float(originals).to(recipe.device)).float().cpu())
+        parts = to_float(originals).split(images_at_once(originals))
+        reconstructions = torch.cat(
+            [to_uint8(tokenizer.reconstruct(part.to(recipe.device)).float().cpu()) for part in parts]
+        )
     save_grid(picture, torch.cat([originals[:_SHOWN], reconstructions[:_SHOWN]]), columns=min(_SHOWN, len(originals)))
     return mean_psnr(originals, reconstructions)
 

@@ -59,6 +59,23 @@ def test_an_interrupted_encoding_goes_on_with_the_parts_that_are_missing(
     assert list(tmp_path.glob(".*")) == list(whole.parent.glob(".*")) == []
 
 
+def test_large_images_are_encoded_a_few_at_a_time(
+    project: Any, tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, few = tmp_path / "whole.npz", tmp_path / "few.npz"
+    encode_images(tokenizer, project.data, whole, "plain", "weights")
+    monkeypatch.setattr(encode, "_PIXELS", 3 * project.data.train.uint8().shape[1] ** 2)
+    made = encoded_images(monkeypatch)
+    encode_images(tokenizer, project.data, few, "plain", "weights")
+    assert made == [3, 1] * 4 + [2] + [3, 1, 2]
+    assert few.read_bytes() == whole.read_bytes()
+
+
+@pytest.mark.parametrize(("side", "count"), [(32, 128), (64, 128), (128, 32), (256, 8), (1024, 1)])
+def test_how_many_images_pass_at_once(side: int, count: int) -> None:
+    assert encode.images_at_once(torch.empty(1, 3, side, side, device="meta")) == count
+
+
 def test_parts_of_other_weights_and_damaged_ones_are_made_again(
     project: Any, tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

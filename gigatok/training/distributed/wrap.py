@@ -108,9 +108,10 @@ def synchronised(module: nn.Module, when: bool) -> Iterator[None]:
 
 
 def _shard(module: nn.Module, parallel: Parallel) -> None:
-    """FSDP2: each block on its own, the root last. Residual streams, norms and the codebook stay fp32: autocast alone
-    chooses the types of activations, and a block's norms, which it computes in fp32, are gathered apart. Not so where a
-    block is compiled: what gathers them would break its graph, so their weights are rounded there.
+    """FSDP2: each block on its own, the root last. Norms and the codebook stay fp32, and autocast alone chooses the
+    types of activations: a generator's residual stream is fp32 as its embeddings are, a tokenizer's is what its first
+    product gives. A block's norms, which autocast computes in fp32, are gathered apart. Not so where a block is
+    compiled: what gathers them would break its graph, so their weights are rounded there.
     """
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
