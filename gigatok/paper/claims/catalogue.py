@@ -5,8 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from gigatok.config import Params
-from gigatok.config.experiments import DURATIONS, PROBED, checkpoints, duration_name, has_adversary
+from gigatok.config import RUNGS, Params
+from gigatok.config.experiments import (
+    DURATIONS,
+    LAYOUT_SIZES,
+    PROBED,
+    checkpoints,
+    duration_name,
+    has_adversary,
+    in_2d,
+)
 from gigatok.evaluation.metrics.names import ENCODER_PROBE, encoder_probe_at
 from gigatok.paper.claims.comparisons import Contrast, Correlation, Point
 from gigatok.paper.results.metrics import PAPER_GFID
@@ -132,9 +140,39 @@ FIGURE_6_R = 0.80**0.5
 
 def all_claims(params: Params) -> tuple[Claim, ...]:
     """Every claim that runs of the suite can speak about."""
-    caveats = {"longer-training": _adversary_caveat(params), "entropy-loss": _restart_caveat(params)}
+    caveats = {
+        "cure": largest_caveat(params),
+        "one-dimensional": _stem_caveat(params),
+        "longer-training": _adversary_caveat(params),
+        "entropy-loss": _restart_caveat(params),
+    }
     found = (*CLAIMS[:2], decoder_claim(params), *CLAIMS[2:], encoder_probe_claim(params))
     return tuple(replace(claim, caveat=caveats.get(claim.key, claim.caveat)) for claim in found)
+
+
+def largest_caveat(params: Params) -> str:
+    """The largest size has a loss that the smallest has not: their difference is of both."""
+    smallest, *_, largest = RUNGS.values()
+    weights = [
+        params.tokenizer_training(name).loss.entropy_weight if name in params.tokenizers else None
+        for name in (smallest, largest)
+    ]
+    if None in weights or weights[0] == weights[1]:
+        return ""
+    return f"of these sizes {largest} alone has the entropy loss, as in the paper: it differs from {smallest} in both"
+
+
+def _stem_caveat(params: Params) -> str:
+    """The 2D tokenizers' CNN may go to fewer positions, so that they have no more tokens."""
+    pairs = [(name, in_2d(name)) for name in LAYOUT_SIZES]
+    known = [pair for pair in pairs if all(name in params.tokenizers for name in pair)]
+    grids = {tuple(params.tokenizer_model(name, alignment_dim=1).grid for name in pair) for pair in known}
+    return "; ".join(
+        f"the CNN of the 2D tokenizers ends at {flat} x {flat} positions, one a token, that of the 1D ones at "
+        f"{line} x {line}"
+        for line, flat in sorted(grids)
+        if line != flat
+    )
 
 
 def _adversary_caveat(params: Params) -> str:

@@ -8,6 +8,7 @@ from itertools import pairwise
 from gigatok.config import Params
 from gigatok.paper.claims.answer import Answer, Asked, decided
 from gigatok.paper.claims.baselines import Compared, compare_with_baselines, losses, row_trainings
+from gigatok.paper.claims.catalogue import largest_caveat
 from gigatok.paper.claims.comparisons import Contrast
 from gigatok.paper.claims.judge import Finding, judge
 from gigatok.paper.claims.ledger import CheckedClaim, on_side
@@ -29,12 +30,13 @@ def answers(
     rungs = sorted((row for row in rows if row.size), key=lambda row: row.params or 0)
     scale = scale_of(params)
     findings = [finding for claim in claims for finding in claim.findings]
+    caveat = largest_caveat(params)
     *first, predicted = decided(
         [
             beats_floors(rows, scale),
             beats_kmeans(rows, scale),
-            trend(RFID_FALLS, rungs, scale, findings),
-            trend(GFID_FALLS, rungs, scale, findings),
+            trend(RFID_FALLS, rungs, scale, findings, caveat),
+            trend(GFID_FALLS, rungs, scale, findings, caveat),
             best_predictor(predictions, scale),
         ]
     )
@@ -82,12 +84,19 @@ def beats_kmeans(rows: Sequence[ScalingRow], scale: Scale) -> Asked:
     return _together(KMEANS, found, text, scale, plainly)
 
 
-def trend(statement: Statement, rows: Sequence[ScalingRow], scale: Scale, findings: Sequence[Finding] = ()) -> Asked:
+def trend(
+    statement: Statement,
+    rows: Sequence[ScalingRow],
+    scale: Scale,
+    findings: Sequence[Finding] = (),
+    caveat: str = "",
+) -> Asked:
     """Whether a metric falls from the smallest row to the largest: one comparison, decided like a claim's.
 
     Args:
         rows: of the ladder, smallest first
         findings: of all claims, of which some may be about the same comparison
+        caveat: what else than size the two ends differ in
     """
     contrast = statement.contrast
     assert contrast is not None
@@ -100,9 +109,10 @@ def trend(statement: Statement, rows: Sequence[ScalingRow], scale: Scale, findin
     steps = [b.score.value < a.score.value for a, b in pairwise(run.values())]
     path = ", ".join(f"{name} {shown.text(each.score.value)}" for name, each in run.items())
     undecided = finding.verdict.outcome == "undecided"
+    said = f" Note that {caveat}." if caveat else ""
     return Asked(
         statement=statement.text,
-        text=f"Falls at {sum(steps)} of {len(steps)} steps: {path}. {finding.alone or finding.text}.",
+        text=f"Falls at {sum(steps)} of {len(steps)} steps: {path}. {finding.alone or finding.text}.{said}",
         otherwise=finding.verdict if undecided else Verdict("no clear difference", scale),
         leaning="confirmed" if (finding.effect or 0.0) < 0 else "contradicted",
         p=finding.p,

@@ -18,6 +18,8 @@ from gigatok.paper.tables.scaling_rows import ScalingRow
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+FIRST = "Of several trainings the first one's."
+"""What curves show where the scores are means over several."""
 PANELS = (
     ("codebook_usage", "Codebook usage (higher is better)", "%", 100.0),
     ("codebook_perplexity", "Perplexity (higher is better)", "codes", 1.0),
@@ -47,6 +49,7 @@ def write_codebook_curves(rows: Sequence[ScalingRow], params: Params, folder: Pa
     ]
     nothing = "No tokenizer of the scaling series was trained yet: gigatok-bench scaling trains them."
     notes = [scale_note(params.profile), "Darker: larger."]
+    notes += [FIRST] if any(row.tokenizer_run.repeats for row in rows) else []
     return write_panels(
         folder / "codebook",
         panels,

@@ -20,6 +20,7 @@ from gigatok.config.experiments import (
 )
 from gigatok.evaluation.metrics.names import ENCODER_PROBE
 from gigatok.paper.figures import style
+from gigatok.paper.figures.codebook_curves import FIRST
 from gigatok.paper.figures.drawing.baselines import write_at_edges
 from gigatok.paper.figures.drawing.palette import OTHER, WARNING, Palette
 from gigatok.paper.figures.drawing.panels import Panel, scale_note, write_panels
@@ -116,6 +117,8 @@ def _lines(
     notes = [scale_note(params.profile)]
     if any(mark.singles for of_series in marks.values() for found in of_series.values() for mark in found):
         notes.append(SINGLES)
+    if any(spot.single for each in series for spot in each.spots) and panels:
+        notes.append(FIRST)
     absent = [each.label for each in series if each.label not in shown]
     if absent:  # a missing line would not be missed
         notes.append(f"Not run: {', '.join(absent)}.")
@@ -196,8 +199,10 @@ def _entropy(reader: ShownScores, stem: Path) -> Path:
     ]
     params = reader.results.params
     absent = [label for label, each in curves.items() if not each]
+    repeated = any(reader.results.run("tokenizer", name).repeats for name, _ in names)
     notes = [
         scale_note(params.profile),
+        *([FIRST] if repeated and panels else []),
         *([f"Not run: the tokenizer {', '.join(absent)}."] if absent and panels else []),
     ]
     nothing = f"Figure 5 needs runs that are not there. They are made by: {command_for(params, names[0][0])}"

@@ -12,7 +12,7 @@ from gigatok.config import Params
 from gigatok.paper.figures.drawing.palette import FLOOR, RECIPES, Palette
 from gigatok.paper.figures.drawing.panels import scale_note
 from gigatok.paper.figures.drawing.sheet import FAINT, FULL, GAP, MARGIN, Pictures, Sheet, line_height, tile_side
-from gigatok.paper.results.metrics import find_metric, full_name
+from gigatok.paper.results.metrics import find_metric, full_name, owner
 from gigatok.paper.results.run import command_for
 from gigatok.paper.tables.scaling_rows import ScalingRow
 
@@ -54,7 +54,7 @@ def write_reconstructions(rows: Sequence[ScalingRow], params: Params, path: Path
     baseline = rows[0].reference_run.arrays("pictures.npz")
     if "kmeans" in baseline:
         lines.append(Line("k-means patches\n(baseline)", list(baseline["kmeans"][:count]), FLOOR["color"]))
-    grid(lines, note=scale_note(params.profile)).write(path)
+    grid(lines, note=_note(rows, params)).write(path)
 
 
 def write_samples(rows: Sequence[ScalingRow], params: Params, classes: Sequence[str], path: Path) -> None:
@@ -74,7 +74,7 @@ def write_samples(rows: Sequence[ScalingRow], params: Params, classes: Sequence[
         if stored:
             images = [stored.samples[np.flatnonzero(stored.classes == kind)[0]] for kind in kinds]
         lines.append(Line(_name(row, "gfid"), images, colors[row.name]))
-    grid(lines, [_class_name(classes, kind) for kind in kinds], note=scale_note(params.profile)).write(path)
+    grid(lines, [_class_name(classes, kind) for kind in kinds], note=_note(rows, params)).write(path)
 
 
 def write_rung(row: ScalingRow, params: Params, classes: Sequence[str], path: Path) -> None:
@@ -96,7 +96,7 @@ def write_rung(row: ScalingRow, params: Params, classes: Sequence[str], path: Pa
         for kind in pick(np.unique(samples.classes).tolist(), params.report.example_rows + 1):
             images = samples.samples[samples.classes == kind][:count]
             lines.append(Line(f"samples of {_class_name(classes, kind)}", list(images), color))
-    grid(lines, note=f"{_name(row, 'gfid', ', ')}. {scale_note(params.profile)}").write(path)
+    grid(lines, note=f"{_name(row, 'gfid', ', ')}. {_note([row], params)}").write(path)
 
 
 def grid(lines: Sequence[Line], heads: Sequence[str] = (), note: str = "") -> Sheet:
@@ -165,11 +165,19 @@ def _not_run(row: ScalingRow, params: Params) -> str:
 
 
 def _name(row: ScalingRow, key: str, between: str = "\n") -> str:
-    lines = [row.name]
-    found, shown = full_name(row.metrics, key), find_metric(key)
-    if found and shown:
-        lines.append(f"{shown.label} {shown.text(row.metrics[found])} {shown.unit}".rstrip())
-    return between.join(lines)
+    """A row's name and the score of the training that the pictures are of."""
+    shown = find_metric(key)
+    run = (row.generator_run if owner(key) == "generator" else row.tokenizer_run).first
+    scores = {score.metric: score.value for score in run.scores}
+    found = full_name(scores, key)
+    own = [f"{shown.label} {shown.text(scores[found])} {shown.unit}".rstrip()] if found and shown else []
+    return between.join([row.name, *own])
+
+
+def _note(rows: Sequence[ScalingRow], params: Params) -> str:
+    repeated = any(run.first is not run for row in rows for run in (row.tokenizer_run, row.generator_run))
+    of_which = " Of several trainings the first one is shown, with its own score." if repeated else ""
+    return f"{scale_note(params.profile)}{of_which}"
 
 
 def _class_name(classes: Sequence[str], kind: int) -> str:

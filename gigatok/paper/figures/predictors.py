@@ -79,4 +79,4 @@ def _bars(scores: Sequence[Score], factor: int) -> npt.NDArray[np.float64]:
     ends = [score.interval or (score.value, score.value) for score in scores]
     below = [score.value - low for score, (low, _) in zip(scores, ends, strict=True)]
     above = [high - score.value for score, (_, high) in zip(scores, ends, strict=True)]
-    return factor * np.abs(np.array([below, above]))
+    return np.asarray(factor * np.abs(np.array([below, above], dtype=np.float64)))

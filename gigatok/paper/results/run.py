@@ -48,6 +48,12 @@ class Run:
     """The generators on one training's tokens, where the scores are means over several."""
 
     @property
+    def first(self) -> Run:
+        """The one training whose folder this is, where the scores are means over several: that of the pictures."""
+        run = self.repeats[0] if self.repeats else self
+        return run.same_tokens[0] if run.same_tokens else run
+
+    @property
     def scores(self) -> tuple[Score, ...]:
         """Its measured values (none where it was not run)."""
         return tuple(self.sheet.scores) if self.sheet else ()
