@@ -21,6 +21,8 @@ from gigatok.pipeline.runner.process import StageProcess, child_environment, dvc
 from gigatok.pipeline.runner.schedule import by_priority, critical_seconds, time_left
 
 POLL_SECONDS = 0.1
+VIEW_SECONDS = 1.0
+"""Between two views: each plays the schedule of all that is left through, 15 ms of hundreds of stages."""
 TAIL_LINES = 20
 
 
@@ -126,14 +128,18 @@ class _Run:
 
     def work(self, interruptions: list[int]) -> None:
         """Run until nothing is left, a stage fails or a signal arrives."""
+        shown, ended = -VIEW_SECONDS, True
         try:
             while self.waiting or self.running:
                 if interruptions:
                     raise Interrupted("stopped: the same command resumes from here")
-                self._start()
+                if ended:  # nothing else makes a stage able to start
+                    self._start()
                 time.sleep(POLL_SECONDS)
-                self._collect()
-                self.display.update(self._view())
+                ended = self._collect()
+                if time.monotonic() - shown >= VIEW_SECONDS:
+                    shown = time.monotonic()
+                    self.display.update(self._view())
         except BaseException:
             alive = [name for name, process in self.running.items() if process.poll() is None]
             if alive:
@@ -163,7 +169,9 @@ class _Run:
                 else:
                     short = True
 
-    def _collect(self) -> None:
+    def _collect(self) -> bool:
+        """Take up what the stages say; returns whether one has ended."""
+        before = self.done
         for name, process in list(self.running.items()):
             status = process.poll()
             process.progress.refresh()
@@ -177,6 +185,7 @@ class _Run:
             self.gpus.give_back(name)
             self.sorter.done(name)
             self._finish(name, process)
+        return self.done > before
 
     def _finish(self, name: str, process: StageProcess) -> None:
         self.done += 1
