@@ -2,6 +2,8 @@
 
 ENCODER_PROBE = "tokenizer_probe_accuracy"
 """Accuracy of a linear probe on a tokenizer's encoder (paper figure 13)."""
+ENCODER_PROBE_AT = f"{ENCODER_PROBE}_step_"
+"""Begins the same of weights that were kept while training."""
 BEST_GUIDANCE = "_best_cfg"
 """Ends the name, before the extractor, of a metric of samples with the guidance of the lowest gFID."""
 
@@ -14,7 +16,7 @@ REST = "_rest"
 
 def encoder_probe_at(step: int) -> str:
     """``ENCODER_PROBE`` of the weights that were kept after ``step`` updates."""
-    return f"{ENCODER_PROBE}_step_{step}"
+    return f"{ENCODER_PROBE_AT}{step}"
 
 
 def with_best_guidance(metric: str) -> str:

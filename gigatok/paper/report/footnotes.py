@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from gigatok.artifacts import Score
 from gigatok.evaluation.metrics.names import has_best_guidance
-from gigatok.paper.results.pedigree import metric_label, protocol_line, resumption_lines, short
+from gigatok.paper.results.pedigree import COUNTED, metric_label, protocol_line, resumption_lines, short
 
 
 class Mark(NamedTuple):
@@ -32,7 +32,7 @@ class Footnotes:
         self._resumed |= dict.fromkeys(resumption_lines(scores))
         for score in scores:
             line = protocol_line(score.protocol, own_guidance=has_best_guidance(score.metric))
-            number = self._numbers.setdefault(line or "no protocol recorded", len(self._numbers) + 1)
+            number = self._numbers.setdefault(line or COUNTED, len(self._numbers) + 1)
             label, known = metric_label(score.metric), labels.setdefault(number, [])
             known += [label] if label not in known else []
             self._data[short(score.provenance.data_sha)] = None

@@ -8,12 +8,15 @@ from typing import Any
 
 from gigatok.artifacts import Protocol, Provenance, Score
 from gigatok.config import Params
-from gigatok.evaluation.metrics.names import has_best_guidance
+from gigatok.evaluation.metrics.names import ENCODER_PROBE, ENCODER_PROBE_AT, has_best_guidance
 from gigatok.paper.results.metrics import RECONSTRUCTION, find_metric
+from gigatok.paper.results.repeats import AT_SCALE
 from gigatok.paper.results.run import Run
 
 RESUMED = "‡"
 """Marks values from trainings that were resumed with ``--resume-anyway``."""
+COUNTED = "counted from the settings, on no images"
+"""How a score without any protocol was found."""
 _SHORT = 12
 
 
@@ -63,10 +66,18 @@ def _guidance(protocol: Protocol) -> str | None:
 
 def metric_label(metric: str) -> str:
     """A metric's name for readers: ``rfid/x`` is ``rFID``; names that no table shows stay as they are."""
-    found, of_reconstructions = find_metric(metric), find_metric(metric.removeprefix(RECONSTRUCTION))
-    if found:
+    if found := find_metric(metric):
         return found.label
-    return f"{of_reconstructions.label} of reconstructions" if of_reconstructions else metric.split("/")[0]
+    families = {
+        RECONSTRUCTION: "{} of reconstructions",
+        AT_SCALE: "{} at a given guidance",
+        ENCODER_PROBE_AT: "{}, intermediate checkpoints",
+    }
+    for prefix, words in families.items():
+        plain = {AT_SCALE: "gfid", ENCODER_PROBE_AT: ENCODER_PROBE}.get(prefix, metric.removeprefix(prefix))
+        if metric.startswith(prefix) and (found := find_metric(plain)):
+            return words.format(found.label)
+    return metric.split("/")[0]
 
 
 def measured_lines(scores: Iterable[Score]) -> list[str]:
@@ -79,7 +90,7 @@ def measured_lines(scores: Iterable[Score]) -> list[str]:
         labels = by_protocol.setdefault(protocol_line(score.protocol, own_guidance=own), [])
         if label not in labels:
             labels.append(label)
-    lines = [f"{', '.join(labels)}: {line or 'no protocol recorded'}." for line, labels in by_protocol.items()]
+    lines = [f"{', '.join(labels)}: {line or COUNTED}." for line, labels in by_protocol.items()]
     return [*lines, _made_by([score.provenance for score in scores]), *resumption_lines(scores)] if scores else []
 
 

@@ -66,7 +66,9 @@ def test_pedigree_has_run_tracking_id_hashes_and_sampler(tmp_path):
 def test_labels():
     assert metric_label("rfid/x") == "rFID"
     assert metric_label("reconstruction_kid/x") == "KID of reconstructions"
-    assert metric_label("gfid_cfg_2p5/x") == "gfid_cfg_2p5"
+    assert metric_label("gfid_cfg_2p5/x") == "gFID at a given guidance"
+    assert metric_label("tokenizer_probe_accuracy_step_425") == "Encoder probe, intermediate checkpoints"
+    assert metric_label("unheard_of/x") == "unheard_of"
 
 
 def test_what_was_resumed_anyway_is_marked_wherever_its_scores_are(tmp_path):
