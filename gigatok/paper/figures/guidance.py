@@ -94,11 +94,15 @@ def write_guidance(rows: Sequence[ScalingRow], params: Params, folder: Path) -> 
 
 
 def _ends(curves: Mapping[str, Sequence[Tried]]) -> list[str]:
-    """Says how many generators are best at an end of the scales, beyond which a better one may lie."""
-    last = sum(min(curve, key=lambda each: each.score.value) is curve[-1] for curve in curves.values())
-    if not last:
-        return []
-    return [f"The largest scale that was tried is the best of {last} of {len(curves)}: a larger one may be better."]
+    """Says how many generators are best at an end of the scales: without guidance, or where a better one may lie."""
+    best = [(curve, min(curve, key=lambda each: each.score.value)) for curve in curves.values()]
+    none = sum(each.scale == 1 for _, each in best)
+    last = sum(each is curve[-1] for curve, each in best)
+    said = [f"No guidance is the best of {none} of {len(curves)}."] if none else []
+    if last:
+        largest = f"The largest scale that was tried is the best of {last} of {len(curves)}"
+        said.append(f"{largest}: a larger one may be better.")
+    return said
 
 
 def _limits(scores: Sequence[Score]) -> tuple[float, float]:

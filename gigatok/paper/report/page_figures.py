@@ -150,7 +150,10 @@ def _more(drawn: WrittenFigure) -> str:
     """What its marks mean."""
     if drawn.number == 5:
         return f" Usage: share of codes among the last {_WINDOW} indices, as logged while training."
-    return " Bars: 95% intervals of the scores." if any(score.interval for score in drawn.scores) else ""
+    pictures = not drawn.file.with_suffix(".svg").exists()
+    return (
+        " Bars: 95% intervals of the scores." if not pictures and any(score.interval for score in drawn.scores) else ""
+    )
 
 
 def predictors(page: Page, notes: Footnotes) -> PageFigure:

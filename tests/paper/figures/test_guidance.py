@@ -77,6 +77,8 @@ def test_the_last_scale_being_best_is_said(results: Results) -> None:
     assert guidance._ends({"a": ending, "b": [*ending, curve[-1]]}) == [
         "The largest scale that was tried is the best of 1 of 2: a larger one may be better."
     ]
+    none = curve[0]._replace(score=curve[0].score.replace(value=0.0))
+    assert (none.scale, guidance._ends({"a": [none, *curve[1:]]})) == (1, ["No guidance is the best of 1 of 1."])
 
 
 def test_scales_that_are_close_have_no_number() -> None:
