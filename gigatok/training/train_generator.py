@@ -233,6 +233,19 @@ def generator_tokenizer(
     return tokenizer, path, origin
 
 
+def checkpoint_indices(name: str, params: Params, workspace: Workspace) -> None:
+    """Make the indices again that generator ``name`` works with, where they are those of an intermediate checkpoint: no
+    output of a stage, so that neither ``dvc pull`` nor a copy of the project brings them. Those that are sound stay.
+
+    Raises:
+        GigatokError: the tokenizer's files are missing or damaged, or another process works on the generator.
+        InterruptedRunError: SIGINT or SIGTERM arrived; what is made is kept.
+    """
+    processes = Processes(device=set_up(params.base))
+    with hold_together(workspace.generator(name), processes):
+        generator_tokenizer(name, params, workspace, PreparedData.open(workspace.data), processes)
+
+
 def _sound_indices(name: str, params: Params, workspace: Workspace, path: Path) -> None:
     """Compare the final indices with their hash, before any process opens them, and restore them if they differ.
 

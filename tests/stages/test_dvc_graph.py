@@ -288,3 +288,16 @@ def test_there_is_a_script_for_each_stage_and_nothing_else() -> None:
     assert tuple(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]) == STAGES
     assert {path.stem for path in (ROOT / "stages").glob("*.py")} == {*STAGES, "common"}
     assert len((ROOT / "stages" / "common.py").read_text().splitlines()) < 60
+
+
+def test_the_report_does_not_depend_on_indices_that_no_stage_declares() -> None:
+    """Those of intermediate checkpoints, made where they are missing, lie in its dependency ``runs/generators``."""
+    from dvc.repo import Repo
+
+    with Repo(str(ROOT)) as repo:
+        ignored = {path: repo.dvcignore.is_ignored_file(str(ROOT / "runs" / path)) for path in (
+            "generators/G.indices.npz", "generators/G/weights.safetensors", "tokenizers/T/indices.npz"
+        )}  # fmt: skip
+        parts = [f"{path}/.{name}indices.npz.parts" for path, name in (("generators", "G."), ("tokenizers/T", ""))]
+        assert all(repo.dvcignore.is_ignored_dir(str(ROOT / "runs" / path)) for path in parts)
+    assert list(ignored.values()) == [True, False, False]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import torch
 from gigatok.artifacts import RunFolder, load_weights
 from gigatok.config import ConfigError, GigatokError
 from gigatok.data import to_float
+from gigatok.evaluation.stages.generator import _read_tokens
 from gigatok.interop.native import load_ar_dir, load_tokenizer_dir
 from gigatok.training.distributed.setup import ALONE
 from gigatok.training.generator_recipe import GeneratorRecipe, validation_loss
@@ -23,6 +26,7 @@ from gigatok.training.watchdog import TrainingDivergedError
 KEEP = {"keep_steps": [4]}
 CHECKPOINT = {"generators": {"G": {"tokenizer": "T", "checkpoint": 4}}}
 CPU = torch.device("cpu")
+STAGES = Path(__file__).parents[2] / "stages"
 
 
 def curves(run: RunFolder) -> dict[str, list[list[float]]]:
@@ -132,6 +136,38 @@ def test_indices_of_a_checkpoint_are_made_again_when_it_changes(project: Any) ->
     project.generator(tokenizer=other, **CHECKPOINT)
     assert generator.checkpoint_indices_path.read_bytes() != before
     assert (project.workspace.runs / ".old" / "generators-G-1").is_dir()
+
+
+@pytest.fixture
+def evaluate_generator(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The stage's script, which reads the indices and scores nothing."""
+    monkeypatch.syspath_prepend(STAGES)
+    for name in ("common", "evaluate_generator"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    module = importlib.import_module("evaluate_generator")
+    monkeypatch.setattr(module, "score_generator", _read_tokens)
+    yield module
+    for name in ("common", "evaluate_generator"):
+        del sys.modules[name]
+
+
+def test_scoring_makes_the_indices_of_a_checkpoint_again_where_only_outputs_came(
+    project: Any, evaluate_generator: Any
+) -> None:
+    """``dvc pull`` brings what stages declare; provenance and these indices are not among it."""
+    project.tokenizer(KEEP)
+    generator = project.generator(tokenizer=KEEP, **CHECKPOINT)
+    path = generator.checkpoint_indices_path
+    sound = path.read_bytes()
+    path.unlink()
+    generator.provenance_path.unlink()
+    params = project.params(KEEP, {}, **CHECKPOINT)
+    evaluate_generator.score("G", params, project.workspace)
+    assert path.read_bytes() == sound
+    written = path.stat().st_mtime_ns
+    evaluate_generator.score("G", params, project.workspace)
+    assert path.stat().st_mtime_ns == written
+    assert not generator.lock_path.exists()
 
 
 def test_a_checkpoint_that_is_not_kept_is_refused(project: Any) -> None:
