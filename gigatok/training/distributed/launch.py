@@ -23,6 +23,7 @@ from gigatok.training.resume.interruption import INTERRUPTED
 
 if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
+    from torch.distributed.elastic.rendezvous import RendezvousError
 
 GRACE_SECONDS = 1500
 """How long interrupted processes may take to finish their step and save before they are killed."""
@@ -139,17 +140,43 @@ def _run(stage: str, launch: LaunchSection, count: int) -> None:
         except SignalException:
             raise _interruption(stage, ended(), count) from None
         except RendezvousError as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise StageProcessError(
-                f"{stage}: {launch.nodes} nodes did not meet at launch.rendezvous {launch.rendezvous}, or lost each "
-                f"other ({reason}): look at all of them; the same command on each goes on from the last saved state",
-                1,
-            ) from None
+            _exit_if_alike(ended())
+            raise _lost(stage, error, launch, ended(), count) from None
         except ChildFailedError as error:
-            alike = [each.exit_code for each in ended().values() if each.together]
-            if alike and alike[0] != INTERRUPTED:
-                raise SystemExit(alike[0]) from None
+            _exit_if_alike(ended())
             raise _failure(stage, error.failures, ended(), count) from None
+
+
+def _exit_if_alike(ended: Endings) -> None:
+    """End as all processes did where they ended by the same error, which rank 0 has said."""
+    alike = [each.exit_code for each in ended.values() if each.together]
+    if alike and alike[0] != INTERRUPTED:
+        raise SystemExit(alike[0]) from None
+
+
+def _lost(stage: str, error: RendezvousError, launch: LaunchSection, ended: Endings, count: int) -> StageProcessError:
+    """What is said where nodes did not meet, or lost each other: first what the ``count`` processes here noted. A node
+    whose processes have ended is lost to the others."""
+    codes = {rank: each.exit_code for rank, each in ended.items() if each.exit_code}
+    if INTERRUPTED in codes.values():
+        return _interruption(stage, ended, count)
+    if codes:
+        return _own_failure(stage, *next(iter(codes.items())))
+    reason = " ".join(str(error).split()) or type(error).__name__
+    again = "goes on from the last saved state"
+    if launch.nodes > 1:
+        return StageProcessError(
+            f"{stage}: {launch.nodes} nodes did not meet at launch.rendezvous {launch.rendezvous}, or lost each other "
+            f"({reason}): look at all of them; the same command on each {again}",
+            1,
+        )
+    place, fix = (
+        (f"launch.rendezvous {launch.rendezvous}", "remove it, one node needs none") if launch.rendezvous else
+        ("localhost", "look whether this machine resolves that name and lets programs listen there")
+    )  # fmt: skip
+    return StageProcessError(
+        f"{stage}: its {count} processes did not meet at {place} ({reason}): {fix}; the same command {again}", 1
+    )
 
 
 def _failure(stage: str, failures: Mapping[int, ProcessFailure], ended: Endings, count: int) -> StageProcessError:
@@ -174,6 +201,10 @@ def _failure(stage: str, failures: Mapping[int, ProcessFailure], ended: Endings,
     if code < 0:
         reason = f"was killed by {signal.Signals(-code).name}"
         return StageProcessError(f"{stage}: rank {rank} {reason}, the others were ended: {fix}", 1)
+    return _own_failure(stage, rank, code)
+
+
+def _own_failure(stage: str, rank: int, code: int) -> StageProcessError:
     return StageProcessError(f"{stage}: rank {rank} ended with exit code {code}: its message is above", code)
 
 

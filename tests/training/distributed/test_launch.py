@@ -158,3 +158,45 @@ def test_nodes_that_lose_each_other_are_named_and_not_traced(monkeypatch: pytest
     wanted = LaunchSection(processes=8, nodes=2, rendezvous="first:29400")
     with pytest.raises(StageProcessError, match=r"2 nodes did not meet at launch\.rendezvous first:29400, or lost"):
         launch._run("train_tokenizer@T", wanted, 8)
+
+
+@pytest.fixture
+def lost(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """What is said where the nodes lose each other after processes of this one have noted how they ended."""
+
+    def said(wanted: LaunchSection, noted: Mapping[int, Ending] = MappingProxyType({})) -> str:
+        def run(*_: Any) -> None:
+            for rank, ending in noted.items():
+                endings._note(rank, ending)
+            raise RendezvousConnectionError("no connection")
+
+        monkeypatch.setattr(launcher, "elastic_launch", lambda *_: run)
+        with pytest.raises(StageProcessError) as caught:
+            launch._run("train_tokenizer@T", wanted, 2)
+        return f"{caught.value.exit_code} {caught.value}"
+
+    return said
+
+
+NODES = LaunchSection(processes=2, nodes=2, rendezvous="first:29400")
+
+
+def test_nodes_that_lose_each_other_since_they_were_interrupted_say_so(lost: Callable[..., str]) -> None:
+    assert lost(NODES, {0: SAVED, 1: SAVED}).startswith(f"130 {ALL_SAVED}")
+    assert lost(NODES, {1: SAVED}).startswith(f"130 {NOT_ALL_SAVED}")
+
+
+def test_nodes_that_lose_each_other_by_an_error_here_name_it(lost: Callable[..., str]) -> None:
+    noted = {0: Ending(exit_code=0, saved=True), 1: Ending(exit_code=2, saved=False)}
+    assert lost(NODES, noted) == "2 train_tokenizer@T: rank 1 ended with exit code 2: its message is above"
+    together = Ending(exit_code=2, saved=False, together=True)
+    with pytest.raises(SystemExit) as ended:
+        lost(NODES, {0: together, 1: together})
+    assert ended.value.code == 2
+
+
+def test_one_node_is_not_told_to_look_at_others(lost: Callable[..., str]) -> None:
+    alone = lost(LaunchSection(processes=2))
+    assert alone.startswith("1 train_tokenizer@T: its 2 processes did not meet at localhost (no connection): look")
+    named = lost(LaunchSection(processes=2, rendezvous="other:29400"))
+    assert "did not meet at launch.rendezvous other:29400 (no connection): remove it" in named
