@@ -103,6 +103,19 @@ def require_divisible(
             )
 
 
+def require_spread(
+    launch: LaunchSection, section: TrainTokenizerSection | TrainGeneratorSection, world: int, run: str
+) -> None:
+    """Refuse what training on ``world`` processes would refuse: all that is known before they start.
+
+    Raises:
+        ConfigError: see ``require_divisible``; or the loss cannot be scaled over shards.
+    """
+    require_divisible(launch, section, world, run)
+    if launch.strategy == "fsdp" and section.precision == "fp16" and world > 1:
+        raise ConfigError(f"precision fp16 of {run} cannot be scaled over shards: use bf16, or launch.strategy ddp")
+
+
 def fixed_group(section: TrainTokenizerSection | TrainGeneratorSection) -> int:
     """Images of which a pass over a part of the batch holds a multiple, whatever is set; 1: any number will do."""
     groups = _groups(section) if isinstance(section, TrainTokenizerSection) else []

@@ -165,7 +165,7 @@ def not_shared(params: Params, gpus: int, stages: Collection[str] | None = None)
         stages: those that would run; ``None``: all.
     """
     from gigatok.config import ConfigError
-    from gigatok.config.launch import require_divisible
+    from gigatok.config.launch import require_spread
 
     runs: list[tuple[LaunchSection, TrainTokenizerSection | TrainGeneratorSection, str]] = []
     for name in params.tokenizers:
@@ -183,7 +183,7 @@ def not_shared(params: Params, gpus: int, stages: Collection[str] | None = None)
             continue
         try:
             if trained:
-                require_divisible(launch, section, processes * launch.nodes, name)
+                require_spread(launch, section, processes * launch.nodes, name)
         except ConfigError as error:
             found.append(str(error))
     more = f" (and {len(found) - 1} more runs like it)" if len(found) > 1 else ""

@@ -66,10 +66,10 @@ class SpreadRun:
     def unshared(self) -> str:
         """Why its processes cannot share the batch in such micro-batches; empty: they can."""
         from gigatok.config import ConfigError
-        from gigatok.config.launch import require_divisible
+        from gigatok.config.launch import require_spread
 
         try:
-            require_divisible(self.launch, self.section, self.world, self.name)
+            require_spread(self.launch, self.section, self.world, self.name)
         except ConfigError as error:
             return str(error)
         return ""

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from gigatok.config import ConfigError, Params, load_params, parse_params
-from gigatok.config.launch import LaunchSection, require_divisible
+from gigatok.config.launch import LaunchSection, require_divisible, require_spread
 from gigatok.config.params import merge
 
 
@@ -139,3 +139,11 @@ def test_settings_out_of_range_are_refused(launch: dict[str, Any], words: str) -
 def test_an_override_is_checked_where_it_stands() -> None:
     with pytest.raises(ConfigError, match=r"tokenizers\.B-L\.launch: nodes 2 need rendezvous|nodes 2 need rendezvous"):
         params(tokenizers={"B-L": {"launch": {"nodes": 2}}})
+
+
+def test_a_loss_in_fp16_is_not_scaled_over_shards() -> None:
+    section = params(train_generator={"precision": "fp16", "batch_size": 16}).generator_training("S-S")
+    with pytest.raises(ConfigError, match=r"^precision fp16 of generator S-S cannot be scaled over shards: use bf16"):
+        require_spread(LaunchSection(strategy="fsdp"), section, 2, "generator S-S")
+    for launch, world in (({"strategy": "fsdp"}, 1), ({"strategy": "ddp"}, 2), ({}, 2)):
+        require_spread(LaunchSection(**launch), section, world, "generator S-S")

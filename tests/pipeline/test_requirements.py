@@ -53,6 +53,14 @@ def test_more_processes_than_gpus_are_refused_and_a_cpu_takes_any_number(paper: 
     assert not_shared(params, 8) == []
 
 
+def test_shards_that_scale_no_loss_are_refused_before_anything_starts(paper: Params) -> None:
+    values = paper.model_dump(mode="json")
+    values["launch"] |= {"strategy": "fsdp", "processes": "auto"}
+    values["generators"]["S-S"]["overrides"] = {"precision": "fp16"}
+    (line,) = not_shared(parse_params(values), 4)
+    assert line == "precision fp16 of generator S-S cannot be scaled over shards: use bf16, or launch.strategy ddp"
+
+
 def test_what_is_not_asked_may_lack_gpus_share_nothing_and_name_what_is_not_there(
     paper: Params, tmp_path: Path
 ) -> None:

@@ -88,7 +88,7 @@ def slurm(
     """Print a Slurm job script that trains the stages over all GPUs of all nodes, and resumes after a preemption."""
     from gigatok.cli.files.project import project_root
     from gigatok.config import ConfigError, load_params
-    from gigatok.config.launch import require_divisible
+    from gigatok.config.launch import require_spread
 
     root = project_root()
     params = load_params(root / "params.yaml")
@@ -99,7 +99,7 @@ def slurm(
         tokenizer = kind == "train_tokenizer"
         launch = params.tokenizer_launch(name) if tokenizer else params.generator_launch(name)
         section = params.tokenizer_training(name) if tokenizer else params.generator_training(name)
-        require_divisible(launch, section, nodes * gpus, f"{kind.removeprefix('train_')} {name}")
+        require_spread(launch, section, nodes * gpus, f"{kind.removeprefix('train_')} {name}")
     print(job_script(stages, root, nodes=nodes, gpus=gpus, time=time, notice=notice), end="")
 
 

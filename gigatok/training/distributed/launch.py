@@ -13,7 +13,7 @@ import torch
 
 from gigatok.artifacts import RESUME_VARIABLE
 from gigatok.config import ConfigError, GigatokError, Params
-from gigatok.config.launch import LaunchSection, require_divisible, strategy_for
+from gigatok.config.launch import LaunchSection, require_spread, strategy_for
 from gigatok.runtime.device import allow_tf32, refuse_unrepeatable
 from gigatok.training.distributed import endings
 from gigatok.training.distributed.endings import Endings
@@ -58,11 +58,7 @@ def run_in_processes(
     # whom torchrun started sees one GPU, its own: how many there are, torchrun knew
     count = 0 if started else local_processes(launch, params.base.device)
     world = int(os.environ["WORLD_SIZE"]) if started else count * launch.nodes
-    require_divisible(launch, section, world, f"{kind} {name}")
-    if launch.strategy == "fsdp" and section.precision == "fp16" and world > 1:
-        raise ConfigError(
-            f"precision fp16 of {kind} {name} cannot be scaled over shards: use bf16, or launch.strategy ddp"
-        )
+    require_spread(launch, section, world, f"{kind} {name}")
     if started or world == 1:
         return False
     if resume_anyway:
