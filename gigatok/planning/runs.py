@@ -9,86 +9,19 @@ from typing import Any, Literal, NamedTuple
 
 from gigatok.config import ArConfig, Params, TokenizerConfig, fingerprint
 from gigatok.config.launch import RECOMPUTED, Recompute
-from gigatok.config.sections import TrainGeneratorSection, TrainTokenizerSection
+from gigatok.config.sections import TrainTokenizerSection
 from gigatok.models import Tokenizer
 from gigatok.models.ar import ArModel
 from gigatok.planning.disk import ImageCounts, indices_bytes, run_disk
-from gigatok.planning.gpus import Gpu
 from gigatok.planning.hours import UTILISATION, training_hours
-from gigatok.planning.memory import Layout, StepMemory, Strategy, heaviest_step
+from gigatok.planning.layouts import Cluster, LayoutPlan, Section, Way, layout_plan
+from gigatok.planning.memory import StepMemory, heaviest_step
 from gigatok.planning.networks import on_meta, teacher_dim
 from gigatok.planning.steps import StepTrace, trace_generator, trace_tokenizer
 
 CLASSES = 1000
 """Classes of a generator where the data is not prepared: ImageNet's. A row of its embedding each."""
 Kind = Literal["tokenizer", "generator"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cluster:
-    """What a run is planned for."""
-
-    gpu: Gpu
-    gpus: int
-    """On a node."""
-    nodes: int = 1
-    utilisation: float | None = None
-    """Share of the GPU's peak that training reaches; ``None``: what was measured, ``hours.UTILISATION``."""
-    price: float | None = None
-    """Of a GPU and an hour."""
-
-    @property
-    def world(self) -> int:
-        """GPUs together."""
-        return self.gpus * self.nodes
-
-    @property
-    def capacity(self) -> int:
-        """Bytes for tensors on each GPU."""
-        return self.gpu.usable
-
-    @property
-    def strategies(self) -> tuple[Strategy, ...]:
-        """Ways to use the GPUs."""
-        return ("single", "ddp", "fsdp") if self.world > 1 else ("single",)
-
-
-@dataclass(frozen=True, kw_only=True)
-class LayoutPlan:
-    """Memory of one way to spread a run."""
-
-    strategy: Strategy
-    processes: int
-    recompute: Recompute
-    micro_batch: int
-    """The largest one that fits and divides a GPU's share of the batch; 1 if none fits."""
-    largest_micro_batch: int
-    """Up to a GPU's share of the batch; 0: not even one image fits."""
-    parts: Mapping[str, int]
-    """Bytes on each GPU at the moment of most."""
-
-    @property
-    def total(self) -> int:
-        """Bytes on each GPU."""
-        return sum(self.parts.values())
-
-    @property
-    def fits(self) -> bool:
-        """Whether at least one image does."""
-        return self.largest_micro_batch > 0
-
-    def as_json(self) -> dict[str, Any]:
-        """All fields and totals."""
-        return {
-            "strategy": self.strategy,
-            "processes": self.processes,
-            "recompute": self.recompute != "none",
-            "recomputed": self.recompute,
-            "micro_batch": self.micro_batch,
-            "largest_micro_batch": self.largest_micro_batch,
-            "fits": self.fits,
-            "bytes": {**self.parts, "total": self.total},
-        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,8 +41,9 @@ class RunPlan:
     layouts: tuple[LayoutPlan, ...]
     utilisation: float
     """Share of the GPU's peak speed that ``hours`` rest on."""
-    hours: float
-    gpu_hours: float
+    hours: float | None
+    """On all GPUs; ``None``, and so ``gpu_hours`` and ``cost``: training refuses every way to use them."""
+    gpu_hours: float | None
     cost: float | None
     disk: Mapping[str, int]
 
@@ -124,7 +58,7 @@ class _Work(NamedTuple):
     kind: Kind
     name: str
     size: str
-    section: TrainTokenizerSection | TrainGeneratorSection
+    section: Section
     last: StepTrace
     flops: float
     """Of all steps, an image of each batch."""
@@ -246,6 +180,14 @@ class Planner:
             peak=cluster.gpu.flops(section.precision),
             utilisation=utilisation,
         )
+        run = f"{work.kind} {work.name}"
+        layouts = tuple(
+            layout_plan(memory, Way(strategy, recompute), section, cluster, run)
+            for strategy in cluster.strategies
+            for recompute, memory in memories.items()
+        )
+        trained = not all(each.refused for each in layouts if each.processes == cluster.world)
+        gpu_hours = hours * cluster.world if trained else None
         return RunPlan(
             kind=work.kind,
             name=work.name,
@@ -255,34 +197,10 @@ class Planner:
             batch_size=section.batch_size,
             steps=section.steps,
             precision=section.precision,
-            layouts=tuple(
-                layout_plan(memory, strategy, recompute, section.batch_size, cluster)
-                for strategy in cluster.strategies
-                for recompute, memory in memories.items()
-            ),
+            layouts=layouts,
             utilisation=utilisation,
-            hours=hours,
-            gpu_hours=hours * cluster.world,
-            cost=None if cluster.price is None else hours * cluster.world * cluster.price,
+            hours=hours if trained else None,
+            gpu_hours=gpu_hours,
+            cost=None if gpu_hours is None or cluster.price is None else gpu_hours * cluster.price,
             disk=work.disk,
         )
-
-
-def layout_plan(
-    memory: StepMemory, strategy: Strategy, recompute: Recompute, batch_size: int, cluster: Cluster
-) -> LayoutPlan:
-    """Memory of one strategy: of the largest micro-batch that fits and divides a GPU's share of the batch."""
-    processes = 1 if strategy == "single" else cluster.world
-    share = max(batch_size // processes, 1)
-    layout = Layout(strategy=strategy, processes=processes, micro_batch=share)
-    largest = memory.largest_micro_batch(cluster.capacity, layout, share)
-    micro = max((size for size in range(1, largest + 1) if share % size == 0), default=1)
-    chosen = Layout(strategy=strategy, processes=processes, micro_batch=micro, accumulates=micro < share)
-    return LayoutPlan(
-        strategy=strategy,
-        processes=processes,
-        recompute=recompute,
-        micro_batch=micro,
-        largest_micro_batch=largest,
-        parts=memory.by_part(chosen),
-    )

@@ -13,7 +13,8 @@ from gigatok.cli.options import finite
 
 if TYPE_CHECKING:
     from gigatok.config import Params
-    from gigatok.planning.runs import Cluster, LayoutPlan, RunPlan
+    from gigatok.planning.layouts import Cluster, LayoutPlan
+    from gigatok.planning.runs import RunPlan
 
 _GIB = 1024**3
 _NAMES = {"single": "1 GPU", "ddp": "DDP", "fsdp": "FSDP2"}
@@ -74,8 +75,9 @@ def plan(
     names = _chosen(params, sizes)
 
     from gigatok.planning.disk import image_counts, shared_disk
+    from gigatok.planning.layouts import Cluster
     from gigatok.planning.networks import teacher_dim
-    from gigatok.planning.runs import Cluster, Planner
+    from gigatok.planning.runs import Planner
 
     cluster = Cluster(gpu=GPUS[gpu], gpus=gpus, nodes=nodes, utilisation=utilisation, price=price)
     images = image_counts(params, root)
@@ -169,17 +171,23 @@ def _print_run(plan: RunPlan, params: Params) -> None:
     print(f"  {'':<16}{'batch':>5}" + "".join(f"{name:>6}" for name in _COLUMNS) + f"{'total':>7}{'largest':>8}")
     for layout in plan.layouts:
         print(_layout_line(layout))
+    for reason in dict.fromkeys(layout.refused for layout in plan.layouts if layout.refused):
+        names = dict.fromkeys(_NAMES[layout.strategy] for layout in plan.layouts if layout.refused == reason)
+        print(f"  {', '.join(names)} refused: {reason}")
     cost = "" if plan.cost is None else f", cost {plan.cost:,.0f}"
     speed = f"at {plan.utilisation:.0%} of peak speed"
     disk = ", ".join(f"{part} {_size(size)}" for part, size in plan.disk.items() if size)
-    print(f"  {_time(plan.hours)} {speed}, {plan.gpu_hours:,.0f} GPU hours{cost}; disk: {disk}")
+    if plan.hours is None or plan.gpu_hours is None:
+        print(f"  no hours: training refuses these GPUs; disk: {disk}")
+    else:
+        print(f"  {_time(plan.hours)} {speed}, {plan.gpu_hours:,.0f} GPU hours{cost}; disk: {disk}")
 
 
 def _layout_line(layout: LayoutPlan) -> str:
     name = _NAMES[layout.strategy] + ("" if layout.recompute == "none" else f", {layout.recompute}")
     cells = [sum(layout.parts.get(part, 0) for part in parts) / _GIB for parts in _COLUMNS.values()]
     numbers = "".join(f"{_number(cell):>6}" for cell in cells)
-    largest = f"{layout.largest_micro_batch:>8}" if layout.fits else "    none"
+    largest = f"{'refused' if layout.refused else layout.largest_micro_batch if layout.fits else 'none':>8}"
     return f"  {name:<16}{layout.micro_batch:>5}{numbers}{_number(layout.total / _GIB):>7}{largest}"
 
 
