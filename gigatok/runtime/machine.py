@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,10 +22,13 @@ CONTAINER = Path("/sys/fs/cgroup")
 
 def default_jobs(params: Params) -> int:
     """Stages that fit beside each other: by cores and free memory on the CPU; on each GPU ``launch.stages_per_gpu``, no
-    more than there are cores to feed them."""
-    if params.base.device == "mps":
+    more than there are cores to feed them; one on Apple's GPU."""
+    device = params.base.device
+    if device == "auto":
+        device = "cuda" if has_cuda() else "mps" if has_mps() else "cpu"
+    if device == "mps":
         return 1
-    if params.base.device == "cuda" or (params.base.device == "auto" and has_cuda()):
+    if device == "cuda":
         gpus = len(visible_gpus())
         return max(1, gpus, min(gpus * params.launch.stages_per_gpu, cores()))
     if params.base.threads == 0:  # every stage takes all cores
@@ -73,6 +78,11 @@ def has_cuda() -> bool:
     except PackageNotFoundError:
         return False
     return Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi") is not None
+
+
+def has_mps() -> bool:
+    """Whether torch finds Apple's GPU: it does on every Mac with Apple silicon. Asked without importing it."""
+    return sys.platform == "darwin" and platform.machine() == "arm64"
 
 
 def visible_gpus() -> list[str]:

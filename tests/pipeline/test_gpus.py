@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import platform
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -182,3 +184,16 @@ def test_a_runner_that_waits_plays_no_schedules(tmp_path: Path, monkeypatch: pyt
     run(tmp_path, monkeypatch, GpuPool(), [Stage(name="first-9"), Stage(name="second-9", needs=("first-9",))])
     assert counts["critical_seconds"] == 2
     assert counts["time_left"] <= 2 * (2 + 4)  # low and high: at both ends, and once a second
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("arm64", 1), ("x86_64", 8)])
+def test_apples_gpu_serves_one_stage_at_a_time(monkeypatch: pytest.MonkeyPatch, kind: str, expected: int) -> None:
+    """``auto`` computes there too, as torch does."""
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(platform, "machine", lambda: kind)
+    monkeypatch.setattr(machine, "has_cuda", lambda: False)
+    monkeypatch.setattr(machine, "cores", lambda: 8)
+    monkeypatch.setattr(machine, "free_memory", lambda: 2**40)
+    params = load_params()
+    assert machine.default_jobs(params.replace(base=params.base.replace(device="auto", threads=1))) == expected
+    assert machine.default_jobs(params.replace(base=params.base.replace(device="cpu", threads=1))) == 8

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
 
 from gigatok.pipeline.doctor.check import Check, Patient, size_text
-from gigatok.runtime.machine import MEMORY_PER_STAGE, cores, default_jobs, free_memory, gpu_memory, has_cuda
+from gigatok.runtime.machine import MEMORY_PER_STAGE, cores, default_jobs, free_memory, gpu_memory, has_cuda, has_mps
 
 PYTHON = (3, 11)
 DISK = 2e9
@@ -58,7 +58,9 @@ def torch(patient: Patient) -> Iterator[Check]:
     """torch's version, and what it computes on. It is not imported: that takes seconds."""
     found = version("torch")
     gpus = gpu_memory()
-    device = ", ".join(f"GPU of {size_text(each)}" for each in gpus) or ("CUDA" if has_cuda() else "CPU")
+    device = ", ".join(f"GPU of {size_text(each)}" for each in gpus) or (
+        "CUDA" if has_cuda() else "Apple's GPU" if has_mps() else "CPU"
+    )
     asked = patient.params.base.device if patient.params else "auto"
     if asked == "cuda" and not has_cuda():
         yield Check("torch", "bad", f"{found} on {device}; base.device is cuda", "set base.device to auto or cpu")
