@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gigatok.runtime.machine import count_gpus, free_memory, gpu_memory, has_cuda
 
@@ -48,7 +49,46 @@ def missing(
     for setting, weights in _files(params, stages).items():
         if weights is not None and not (root / weights).exists():
             found.append(f"{setting} {weights!r} does not exist")
+    return found + _left_out(params, root, stages)
+
+
+def _left_out(params: Params, root: Path, stages: Collection[str] | None) -> list[str]:
+    """Settings that ``params.yaml`` leaves to their defaults although ``dvc.yaml`` names them: DVC compares what the
+    file holds. Nothing is said of settings that are about to be written."""
+    from gigatok.config import parse_params
+    from gigatok.config.reading import read_yaml
+
+    path, pipeline = root / "params.yaml", root / "dvc.yaml"
+    if not (path.exists() and pipeline.exists()):
+        return []
+    values = read_yaml(path, fix="'gigatok-bench profile NAME' writes it")
+    if parse_params(values) != params:
+        return []
+    asked = None if stages is None else {stage.partition("@")[0] for stage in stages}
+    named: dict[str, None] = {}
+    for stage, entry in read_yaml(pipeline, fix="check it out again").get("stages", {}).items():
+        if asked is None or stage in asked:
+            named |= dict.fromkeys(key for key in entry.get("do", entry).get("params", ()) if "$" not in key)
+    lacking = [key for key in named if _value(values, key) is _NOTHING]
+    found = []
+    for key in lacking:
+        if not any(other.startswith(f"{key}.") for other in lacking):
+            default = _value(params.model_dump(mode="json"), key)
+            text = json.dumps({} if isinstance(default, dict) else default)  # a section is what its settings are
+            found.append(f"params.yaml lacks {key}: add it (its default is {text})")
     return found
+
+
+_NOTHING = object()
+
+
+def _value(values: Any, key: str) -> Any:
+    """Of a dotted name; ``_NOTHING``: it is not there."""
+    for part in key.split("."):
+        if not isinstance(values, dict) or part not in values:
+            return _NOTHING
+        values = values[part]
+    return values
 
 
 def _files(params: Params, stages: Collection[str] | None) -> dict[str, str | None]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -182,3 +185,39 @@ def test_gpus_that_are_named_by_uuid_are_counted_too(
     two_or_one = paper.replace(launch={"processes": min(gpus, 2)})
     assert refused_stages(two_or_one, asked) == []
     assert [each.gpus for each in node] == ([] if visible == "GPU-8f1c, GPU-77aa,MIG-2" else [gpus])
+
+
+def test_settings_that_dvc_compares_must_stand_in_the_file(tmp_path: Path) -> None:
+    """Left to their defaults they are good for training, and DVC says MissingParamsError without a fix."""
+    shutil.copy("dvc.yaml", tmp_path)
+    values = yaml.safe_load(render("smoke", "core"))
+    del values["base"]["seed"], values["prepare"]["image_size"], values["evaluate_tokenizer"]["pictures"]
+    del values["train_tokenizer"]["loss"]
+
+    def lacks(stages: Collection[str] | None = None) -> list[str]:
+        (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
+        return missing(parse_params(values), tmp_path, stages=stages)
+
+    assert lacks(["prepare"]) == ["params.yaml lacks base.seed: add it (its default is 0)"]
+    said = lacks()
+    for name, value in (("prepare.image_size", 32), ("evaluate_tokenizer.pictures", 16)):
+        assert f"params.yaml lacks {name}: add it (its default is {value})" in said
+    assert "params.yaml lacks train_tokenizer.loss: add it (its default is {})" in said
+    assert len(said) == 4
+    before = parse_params(values)
+    for line in said:
+        key, _, default = (
+            line.removeprefix("params.yaml lacks ").removesuffix(")").partition(": add it (its default is ")
+        )
+        section, name = key.split(".")
+        values[section][name] = json.loads(default)
+    assert lacks() == []
+    assert parse_params(values) == before
+
+
+def test_settings_that_are_about_to_be_written_may_be_missing(tmp_path: Path) -> None:
+    shutil.copy("dvc.yaml", tmp_path)
+    values = yaml.safe_load(render("smoke", "core"))
+    del values["base"]["seed"]
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
+    assert missing(parse_params(yaml.safe_load(render("nano", "core"))), tmp_path) == []
