@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 
 from gigatok.artifacts import RunFolder, Workspace
 from gigatok.artifacts.files import PART
-from gigatok.artifacts.lock import hold, living_owner
+from gigatok.artifacts.lock import HeldError, hold, living_owner
 from gigatok.artifacts.process import owner_is_dead
 from gigatok.config import GigatokError, Params
 from gigatok.pipeline.unused_work import study_worker, unused_cache, unused_studies
@@ -68,7 +68,7 @@ def leftovers(workspace: Workspace, params: Params) -> list[Leftover]:
 
 
 def remove(found: Sequence[Leftover]) -> list[Leftover]:
-    """Remove what nobody trains in; returns what was removed.
+    """Remove what nobody trains in; returns what was removed. What a training has taken since it was found stays.
 
     Raises:
         GigatokError: something cannot be removed.
@@ -77,13 +77,18 @@ def remove(found: Sequence[Leftover]) -> list[Leftover]:
     for each in found:
         if each.held:
             continue
-        holding = hold(each.run.lock_path, f"{each.path} is being trained in") if each.run else nullcontext()
+        lock = each.path if each.kind == "lock" else each.run.lock_path if each.run else None
+        holding = hold(lock, f"{lock} is held") if lock else nullcontext()
         try:
             with holding:
-                if each.path.is_dir() and not each.path.is_symlink():
+                if each.kind == "lock":
+                    pass  # it goes as it is let go of: only whoever holds it knows that it is nobody else's
+                elif each.path.is_dir() and not each.path.is_symlink():
                     shutil.rmtree(each.path)
                 else:
                     each.path.unlink(missing_ok=True)
+        except HeldError:
+            continue
         except OSError as error:
             raise GigatokError(
                 f"{each.path} cannot be removed ({error.strerror or error}): remove it by hand"

@@ -18,6 +18,7 @@ from gigatok.cli.app import main
 from gigatok.cli.commands.clean import size
 from gigatok.config import load_params
 from gigatok.config.profiles import render
+from gigatok.pipeline.leftovers import Leftover, leftovers, remove
 
 
 def dead_token() -> str:
@@ -284,3 +285,31 @@ def test_many_are_shown_by_reason_and_all_with_wide(
     assert any(line.split()[:5] == ["59", "old", "run", "118.0", "KiB"] for line in short)
     assert short[-1] == whole[-1]
     assert any("tokenizers-S-S-59" in line for line in whole)
+
+
+def test_what_a_training_has_taken_since_it_was_found_stays(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace = Workspace(project)
+    lock, run = workspace.pipeline_lock.parent / "generators-gone.lock", workspace.tokenizer("mine")
+    found = leftovers(workspace, load_params(project / "params.yaml"))
+    for path in (lock, run.lock_path):
+        path.write_text(this_process().replace(host="elsewhere").model_dump_json())
+    monkeypatch.setattr(Leftover, "held", "")  # asked just before
+    for path in (lock, run.path):
+        assert remove([each for each in found if each.path == path]) == []
+    assert lock.exists()
+    assert run.weights_path.exists()
+    for path in (lock, run.lock_path):
+        path.write_text("")
+    remove([each for each in found if each.path in (lock, run.path)])
+    assert not any(path.exists() for path in (lock, run.path, run.lock_path))
+
+
+def test_settings_are_read_while_no_run_has_others_in_the_file(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "params.yaml").write_text("half written")
+    Workspace(project).pipeline_lock.write_text(this_process().replace(host="elsewhere").model_dump_json())
+    monkeypatch.setattr("sys.argv", ["gigatok-bench", "clean", "--yes"])
+    with pytest.raises(SystemExit):
+        main()
+    assert "is being brought up to date by process" in capsys.readouterr().err

@@ -45,11 +45,12 @@ def clean(
         raise ConfigError("--yes and --dry-run contradict each other: give one")
     root = project_root()
     workspace = Workspace(root)
-    params = load_params(root / "params.yaml")
     if not yes:
-        _print(root, leftovers(workspace, params), removed=None, as_json=as_json, wide=wide)
+        found = leftovers(workspace, load_params(root / "params.yaml"))
+        _print(root, found, removed=None, as_json=as_json, wide=wide)
         return
     with hold(workspace.pipeline_lock, f"the pipeline in {root} is being brought up to date"):
+        params = load_params(root / "params.yaml")  # inside: 'repro --set' has others in it while it runs
         found = [each for each in leftovers(workspace, params) if each.path != workspace.pipeline_lock]
         _print(root, found, removed=remove(found), as_json=as_json, wide=wide)
 
