@@ -29,7 +29,7 @@ from gigatok.config.sections import TrainGeneratorSection, TrainTokenizerSection
 from gigatok.config.watchdog import WatchdogSection
 from gigatok.runtime.device import peak_memory
 from gigatok.tracking import Tracker
-from gigatok.tracking.progress import note, open_progress
+from gigatok.tracking.progress import StageProgress, note, open_progress
 from gigatok.training.distributed.setup import ALONE, Processes
 from gigatok.training.resume.curves import Curves
 from gigatok.training.resume.finished import remember
@@ -102,31 +102,34 @@ class TrainingSession:
         self._next = 0
         self.stop = StopRequest(plan.stage, alone=processes.world == 1)
         self._hearing = ExitStack()
+        self._progress: StageProgress | None = None
         self._seconds_before = 0.0
         self.first_step = 0
 
     def __enter__(self) -> Self:
         try:
-            restored = load_state(self.run.state_dir, self._objects, self.processes)
-            if restored is not None:
-                self.first_step = int(restored.meta["step"])
-                self._seconds_before = float(restored.meta["seconds"])
-            # all hear before they part: rank 0 has more to do, and who was deaf would leave the others waiting
-            self._hearing.enter_context(self.stop.heard())
-            self.processes.require_same({"a saved state of step": self.first_step})
-            self._identified = identified(self.plan.identity, self.plan.resumptions)
-            if self.processes.main:
-                self._journal = Journal(self.run.journal_path)
-                self._journal.truncate_after(self.first_step)
-                self._provenance = begin_provenance(self.run, self._identified, resumed=restored is not None)
-        except Exception:
-            self._hearing.close()
-            self.tracker.close("FAILED")
+            self._start()
+        except BaseException as error:  # SIGINT too: nobody calls ``__exit__`` for what did not begin
+            self.__exit__(type(error), error, error.__traceback__)
             raise
-        self._progress = open_progress(self.plan.stage, self.plan.steps) if self.processes.main else None
+        return self
+
+    def _start(self) -> None:
+        restored = load_state(self.run.state_dir, self._objects, self.processes)
+        if restored is not None:
+            self.first_step = int(restored.meta["step"])
+            self._seconds_before = float(restored.meta["seconds"])
+        # all hear before they part: rank 0 has more to do, and who was deaf would leave the others waiting
+        self._hearing.enter_context(self.stop.heard())
+        self.processes.require_same({"a saved state of step": self.first_step})
+        self._identified = identified(self.plan.identity, self.plan.resumptions)
+        if self.processes.main:
+            self._journal = Journal(self.run.journal_path)
+            self._journal.truncate_after(self.first_step)
+            self._provenance = begin_provenance(self.run, self._identified, resumed=restored is not None)
+            self._progress = open_progress(self.plan.stage, self.plan.steps)
         self._begin = self._window_begin = time.monotonic()
         self._window_step = self.first_step
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -135,10 +138,12 @@ class TrainingSession:
         if self._progress is not None:
             self._progress.close()
         if error is not None:
-            with suppress(GigatokError):  # a state that is half written is worth waiting for; the error says enough
-                self._saver.wait()
             stopped = isinstance(error, InterruptedRunError | KeyboardInterrupt)
-            self.tracker.close("KILLED" if stopped else "FAILED")
+            try:
+                with suppress(GigatokError):  # a state that is half written is worth waiting for; the error says enough
+                    self._saver.wait()
+            finally:
+                self.tracker.close("KILLED" if stopped else "FAILED")
 
     def steps(self) -> Iterator[int]:
         """Updates to make, by how many were made before; after a roll-back those that have to be made again."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import time
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import psutil
 import pytest
@@ -103,15 +105,42 @@ def test_states_are_saved_when_due_and_dropped_at_the_end(tmp_path: Path) -> Non
     assert not list(run.state_dir.iterdir())
 
 
+class Tracker(NullTracker):
+    """Remembers how it was closed."""
+
+    status = ""
+
+    def close(self, status: str = "FINISHED") -> None:  # type: ignore[override]
+        self.status = status
+
+
 def test_a_state_that_does_not_fit_ends_the_tracking_too(tmp_path: Path) -> None:
-    class Tracker(NullTracker):
-        status = ""
-
-        def close(self, status: str = "FINISHED") -> None:  # type: ignore[override]
-            self.status = status
-
     run, tracker = RunFolder(tmp_path / "T"), Tracker()
     save_state(run.state_dir, {"module": torch.nn.Linear(2, 2)}, {"step": 1, "seconds": 0})
     with pytest.raises(GigatokError, match="lacks curves"), session(run, tracker=tracker, module=torch.nn.Linear(3, 3)):
         pytest.fail("entered")
+    assert tracker.status == "FAILED"
+
+
+@pytest.mark.parametrize(("error", "status"), [(KeyboardInterrupt, "KILLED"), (RuntimeError, "FAILED")])
+@pytest.mark.parametrize("place", ["begin_provenance", "open_progress"])
+def test_whatever_ends_a_beginning_leaves_nothing_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException], status: str, place: str
+) -> None:
+    monkeypatch.setattr(f"gigatok.training.session.{place}", Mock(side_effect=error))
+    before, tracker = signal.getsignal(signal.SIGINT), Tracker()
+    with pytest.raises(error), session(RunFolder(tmp_path / "T"), tracker=tracker):
+        pytest.fail("entered")
+    after = signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, before)
+    assert after is before
+    assert tracker.status == status
+
+
+def test_tracking_ends_also_where_the_wait_for_a_state_is_interrupted(tmp_path: Path) -> None:
+    tracker = Tracker()
+    running = session(RunFolder(tmp_path / "T"), tracker=tracker)
+    running._saver.wait = Mock(side_effect=KeyboardInterrupt)  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt), running:
+        raise ValueError
     assert tracker.status == "FAILED"
