@@ -134,13 +134,15 @@ class TrainingSession:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._hearing.close()
+        self._hearing.__exit__(kind, error, trace)  # what comes next is limited in time after a second request
         if self._progress is not None:
             self._progress.close()
         if error is not None:
             stopped = isinstance(error, InterruptedRunError | KeyboardInterrupt)
             try:
-                with suppress(GigatokError):  # a state that is half written is worth waiting for; the error says enough
+                # A state that is half written is worth waiting for, though one of several processes that was asked to
+                # stop twice has no more than ``END_SECONDS``. The error says enough.
+                with suppress(GigatokError):
                     self._saver.wait()
             finally:
                 self.tracker.close("KILLED" if stopped else "FAILED")

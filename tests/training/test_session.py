@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -18,6 +20,7 @@ from gigatok.artifacts import RunFolder, RunIdentity, read_journal, save_state, 
 from gigatok.config import GigatokError
 from gigatok.evaluation.stages.common import timed_evaluation
 from gigatok.tracking import NullTracker
+from gigatok.training.resume import interruption
 from gigatok.training.session import RunPlan, TrainingSession
 
 IDENTITY = RunIdentity(settings={"loss.l1_weight": 0.5}, inputs={"images": "a"}, modules={"gigatok.models.vit": "b"})
@@ -144,3 +147,26 @@ def test_tracking_ends_also_where_the_wait_for_a_state_is_interrupted(tmp_path: 
     with pytest.raises(KeyboardInterrupt), running:
         raise ValueError
     assert tracker.status == "FAILED"
+
+
+def test_of_several_processes_a_second_request_limits_the_wait_for_a_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The state may need another process, which hangs."""
+    exits: list[int] = []
+    monkeypatch.setattr(interruption, "END_SECONDS", 0.2)
+    monkeypatch.setattr(os, "_exit", exits.append)
+    running, end = session(RunFolder(tmp_path / "T")), time.monotonic() + 10
+
+    def hangs() -> None:
+        while not exits:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+
+    running.stop = interruption.StopRequest("s", alone=False)
+    running._saver.wait = Mock(side_effect=hangs)  # type: ignore[method-assign]
+    with suppress(KeyboardInterrupt), running:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        pytest.fail("the second request did not end it")
+    assert exits == [interruption.INTERRUPTED]

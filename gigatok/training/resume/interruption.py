@@ -77,20 +77,32 @@ def _repeats(first: tuple[int, float], second: tuple[int, float]) -> bool:
 
 @contextmanager
 def _ended_where_it_is() -> Iterator[None]:
-    """In the block a second request ends the process ``END_SECONDS`` later, whatever it waits for."""
+    """In the block a second request ends the process ``END_SECONDS`` later, whatever it waits for: once the request has
+    ended the block, for a state that is being written too. A block that ends otherwise ends nothing."""
     heard, arrived = socket.socketpair()
     arrived.setblocking(False)
+    ending = Timer(END_SECONDS, os._exit, (INTERRUPTED,))
+    ending.daemon = True
     before = signal.set_wakeup_fd(arrived.fileno(), warn_on_full_buffer=False)
-    Thread(target=_end_at_second, args=(heard,), daemon=True).start()
+    reader = Thread(target=_end_at_second, args=(heard, ending), daemon=True)
+    reader.start()
+    stopped = False
     try:
         yield
+    except KeyboardInterrupt:
+        stopped = True
+        raise
     finally:
         signal.set_wakeup_fd(before)
-        arrived.close()  # the thread reads the end and closes the other one
+        arrived.close()  # the thread reads what is there, then the end, and closes the other one
+        reader.join()
+        if not stopped:
+            ending.cancel()
 
 
-def _end_at_second(heard: socket.socket) -> None:
-    """Read signals, each a byte that Python's handler in C writes as it arrives."""
+def _end_at_second(heard: socket.socket, ending: Timer) -> None:
+    """Start ``ending`` at the second request. Reads signals, each a byte that Python's handler in C writes as it
+    arrives, until the other end is closed: if nobody read them, a third one would be an error of that handler."""
     first: tuple[int, float] | None = None
     with heard:
         while number := heard.recv(1):
@@ -99,8 +111,5 @@ def _end_at_second(heard: socket.socket) -> None:
             request = number[0], time.monotonic()
             if first is None:
                 first = request
-            elif not _repeats(first, request):
-                ending = Timer(END_SECONDS, os._exit, (INTERRUPTED,))
-                ending.daemon = True
+            elif ending.ident is None and not _repeats(first, request):
                 ending.start()
-                return
