@@ -53,7 +53,7 @@ class Linear(nn.Linear):
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """``F.linear`` by the library that is fastest. Which one depends on shape and type of ``weight`` alone: a row gets
-    the same one whatever the batch or the number of processes.
+    the same one whatever the batch or the number of processes, and the same bits unless it is the only row.
 
     Args:
         x: (..., K).
@@ -65,7 +65,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """
     if weight.numel() < NARROW or x.numel() == 0 or not _takes_onednn(x, weight):
         return F.linear(x, weight, bias)
-    if torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad):
+    if torch.is_grad_enabled() and any(each is not None and each.requires_grad for each in (x, weight, bias)):
         return cast(Tensor, _OneDnnLinear.apply(x, weight, bias))
     return _onednn(x, weight, bias)
 

@@ -154,6 +154,14 @@ def test_only_the_gradients_asked_for_are_computed(onednn: list[tuple[int, ...]]
     assert len(onednn) == 4
 
 
+def test_a_bias_learns_where_nothing_else_does() -> None:
+    layer = Linear(96, 64)
+    layer.weight.requires_grad_(False)
+    layer(torch.randn(5, 3, 96)).sum().backward()
+    assert layer.bias.grad is not None
+    torch.testing.assert_close(layer.bias.grad, torch.full((64,), 15.0))
+
+
 def test_what_onednn_does_not_take_is_multiplied_as_before(onednn: list[tuple[int, ...]]) -> None:
     """Narrow matrices, other types and devices, no rows, and passes under autocast, the compiler or a counter."""
     narrow = Linear(16, NARROW // 16 - 1)
@@ -172,11 +180,12 @@ def test_what_onednn_does_not_take_is_multiplied_as_before(onednn: list[tuple[in
     assert onednn == []
 
 
-def test_a_row_has_the_same_bits_in_every_batch() -> None:
-    """Validation and tokens are computed in batches of other sizes by other numbers of processes."""
+def test_a_row_has_the_same_bits_in_every_batch_of_two_rows_or_more() -> None:
+    """Validation and tokens are computed in batches of other sizes by other numbers of processes; an image has several
+    rows. Of one row alone oneDNN adds up in another order."""
     torch.manual_seed(0)
     for width, outputs in ((72, 216), (96, 256), (288, 72), (768, 2304)):
         layer, x = Linear(width, outputs).requires_grad_(False), torch.randn(256, width)
         whole = layer(x)
-        for rows in (16, 17, 64, 100):
+        for rows in (2, 7, 16, 17, 64, 100):
             assert torch.equal(layer(x[:rows]), whole[:rows]), (width, rows)
