@@ -11,9 +11,9 @@ sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files that fork come first: once autograd has started threads, as for tensors that pretend to lie on a GPU, a
-    fork can no longer train. All others by their marks ``long(seconds)``: of two workers, none is left alone with a
-    long file at the end."""
+    """Files marked ``forks`` come first: once autograd has started threads, as for tensors that pretend to lie on
+    a GPU, a fork can no longer train. All others by their marks ``long(seconds)``: of two workers, none is left alone
+    with a long file at the end."""
     items.sort(key=_seconds, reverse=True)  # stable: all else stays in its order
 
 
@@ -27,7 +27,7 @@ def screenshots() -> Path:
 
 def _seconds(item: pytest.Item) -> float:
     module = item.getparent(pytest.Module)
-    if module is not None and hasattr(module.obj, "forked"):
+    if module is not None and module.get_closest_marker("forks"):
         return float("inf")
     mark = None if module is None else module.get_closest_marker("long")
     return float(mark.args[0]) if mark else 0.0

@@ -122,3 +122,20 @@ def test_a_package_loads_nothing_that_it_does_not_need(module: str, absent: tupl
     code = f"import sys, {module}; print(sorted(set({absent!r}) & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def forks(path: Path) -> bool:
+    """Whether a file's tests fork their own process: by ``os.fork``, by ``forked.py``, or as workers."""
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    imported = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    called = {ast.unparse(node.func) for node in nodes if isinstance(node, ast.Call)}
+    start = any(isinstance(node, ast.Constant) and node.value == "fork" for node in nodes)
+    return "forked" in imported or "os.fork" in called or start
+
+
+def test_tests_that_fork_are_marked_so_that_they_come_first() -> None:
+    files = [path for path in sorted((ROOT / "tests").rglob("test_*.py")) if path != Path(__file__)]
+    found = {str(path.relative_to(ROOT)) for path in files if forks(path)}
+    marked = {str(path.relative_to(ROOT)) for path in files if "pytest.mark.forks" in path.read_text()}
+    assert found == marked
+    assert "tests/training/distributed/test_presence.py" in found

@@ -20,6 +20,8 @@ from gigatok.config.sections import BaseSection
 from gigatok.evaluation import workers
 from gigatok.evaluation.workers import open_workers, processes_for
 
+pytestmark = pytest.mark.forks
+
 BASE = BaseSection(device="cpu", threads=1)
 CPU = torch.device("cpu")
 

@@ -22,6 +22,8 @@ from gigatok.evaluation.stages.generator import score_generator
 from gigatok.evaluation.store import samples as sample_store
 from gigatok.pipeline.tuning.guidance import storage_of, study_guidance
 
+pytestmark = pytest.mark.forks
+
 SECTION = GuidanceSection(kind="study", trials=2, scales=(1.5, 2.0), schedules=("constant",), starts=(0.0,))
 
 

@@ -27,6 +27,8 @@ from gigatok.evaluation.stages.tokenizer import score_tokenizer
 from gigatok.evaluation.store import samples as sample_store
 from gigatok.evaluation.store.parts import PartStore
 
+pytestmark = pytest.mark.forks
+
 PART = 8
 
 

@@ -15,6 +15,8 @@ from gigatok.artifacts import RunFolder, load_weights
 from gigatok.training import train_generator, train_tokenizer
 from gigatok.training.distributed.setup import Processes
 
+pytestmark = pytest.mark.forks
+
 ALL_ON = {
     "batch_size": 4,
     "precision": "bf16",

@@ -16,6 +16,8 @@ from gigatok.training import train_tokenizer
 from gigatok.training.distributed.setup import Processes
 from gigatok.training.tokenizer_recipe import TokenizerRecipe
 
+pytestmark = pytest.mark.forks
+
 SHARED = {"batch_size": 4, "loss": {"discriminator": {"statistics_group": 2}}}
 
 

@@ -17,6 +17,8 @@ from gigatok.config import GigatokError
 from gigatok.training.distributed import presence
 from gigatok.training.distributed.setup import joined
 
+pytestmark = pytest.mark.forks
+
 SECONDS = 2.0
 
 

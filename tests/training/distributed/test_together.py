@@ -39,6 +39,8 @@ from gigatok.training.resume.together import begin_together, meet
 from gigatok.training.targets import open_targets
 from gigatok.training.train_generator import generator_tokenizer, train_generator
 
+pytestmark = pytest.mark.forks
+
 
 def _begun(run: RunFolder, processes: Processes, images: str) -> str:
     request = Request("train_tokenizer@T", RunIdentity(settings={}, inputs={"images": images}, modules={}), ())
