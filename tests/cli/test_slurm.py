@@ -97,7 +97,9 @@ def test_a_failed_stage_ends_the_job(job: Path) -> None:
 
 def test_before_the_time_limit_the_run_saves_and_the_job_is_queued_again(job: Path) -> None:
     running = start(job, SECONDS_OF_WORK="20")
+    end = time.monotonic() + 30
     while not (job.parent / "calls.task").exists():
+        assert time.monotonic() < end
         time.sleep(0.05)
     running.send_signal(signal.SIGTERM)
     assert running.wait(30) == 130

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -32,6 +34,14 @@ GRAPH = Graph(
     }
 )
 SECONDS = {"data": 2.0, "small": 1.0, "large": 6.0, "report": 1.0}
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for something that takes a process's start."""
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def test_the_longest_chain_goes_first() -> None:
@@ -91,16 +101,14 @@ def test_a_group_stands_for_its_stages() -> None:
 )
 def test_stages_that_had_nothing_to_do_are_no_measurements(tmp_path: Path, said: str, skipped: bool) -> None:
     process = StageProcess("a", tmp_path, tmp_path, command=[sys.executable, "-c", f"print({said!r})"])
-    while process.poll() is None:
-        time.sleep(0.01)
+    until(lambda: process.poll() is not None)
     assert process.skipped() is skipped
 
 
 def test_a_stage_says_itself_that_it_had_nothing_to_do(tmp_path: Path) -> None:
     code = "from gigatok.tracking.progress import report_skipped; report_skipped('a')"
     process = StageProcess("a", tmp_path, tmp_path, command=[sys.executable, "-c", code])
-    while process.poll() is None:
-        time.sleep(0.01)
+    until(lambda: process.poll() is not None)
     assert process.skipped()
 
 
@@ -116,12 +124,19 @@ def test_what_a_stage_started_in_a_group_of_its_own_is_ended_with_it(
     )
     code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {deaf!r}], start_new_session=True)"
     stage = StageProcess("a", tmp_path, tmp_path, command=[sys.executable, "-c", code])
-    while "ready" not in stage.log_text():
-        time.sleep(0.01)
-    (child,) = psutil.Process(stage._process.pid).children()
-    module.stop_all([stage])
-    assert not stage.alive()
-    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+    family = [psutil.Process(stage._process.pid)]
+    try:
+        until(lambda: "ready" in stage.log_text())
+        (child,) = family[0].children()
+        family.append(child)
+        module.stop_all([stage])
+        assert not stage.alive()
+        assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+    finally:
+        for process in reversed(family):
+            with suppress(psutil.NoSuchProcess):
+                for each in (*process.children(recursive=True), process):
+                    each.kill()
 
 
 def test_outdated_follows_changes_downstream() -> None:

@@ -94,13 +94,17 @@ class Stage:
 
     def when_saved(self, process: subprocess.Popen[str], step: int) -> list[psutil.Process]:
         """Its training processes, once a state of at least ``step`` is there."""
-        while process.poll() is None:
+        end = time.monotonic() + 300
+        while process.poll() is None and time.monotonic() < end:
             meta = state_meta(self.workspace.tokenizer("T").state_dir)
             if meta is not None and meta["step"] >= step:
                 return [child for child in psutil.Process(process.pid).children()
                         if "train_tokenizer.py" in " ".join(child.cmdline())]  # fmt: skip
             time.sleep(0.02)
-        pytest.fail(f"ended before a state was saved: {process.communicate()[1]}")
+        if process.poll() is None:
+            for each in (*psutil.Process(process.pid).children(recursive=True), process):
+                each.kill()  # the processes too: they hold the pipe of its messages
+        pytest.fail(f"no state was saved: {process.communicate(timeout=30)[1]}")
 
 
 @pytest.fixture
