@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
@@ -15,7 +15,7 @@ from gigatok.config.evaluation import EvaluateGeneratorSection, EvaluateTokenize
 from gigatok.config.launch import LaunchSection
 from gigatok.config.models import ArConfig, TokenizerConfig
 from gigatok.config.reading import read_yaml
-from gigatok.config.repeats import generator_repeat_name, repeat_name
+from gigatok.config.repeats import seed_problems
 from gigatok.config.sections import (
     BaseSection,
     GeneratorEntry,
@@ -30,7 +30,6 @@ from gigatok.config.sections import (
 
 RUNGS = {"s": "S-S", "b": "S-B", "l": "B-L", "xl": "L-XL", "3b": "XL-XXL"}
 """The command line's size names and the tokenizers they mean. ``xl`` is ours, between two of the paper's."""
-
 
 _SHOWN = 80
 """Characters of a wrong value in an error."""
@@ -140,9 +139,9 @@ class Params(Section):
     @model_validator(mode="after")
     def _entries_fit(self) -> Self:
         problems = [*self._name_problems(), *self._tokenizer_problems(), *self._generator_problems()]
-        problems += self._seed_problems()
+        problems += seed_problems(self)
         if problems:
-            raise ValueError("; ".join(problems))
+            raise ValueError("; ".join(dict.fromkeys(problems)))
         return self
 
     def _name_problems(self) -> list[str]:
@@ -159,49 +158,18 @@ class Params(Section):
             try:
                 self.tokenizer_model(name, alignment_dim=1)
                 self.tokenizer_launch(name)
-                regularized = self.tokenizer_training(name).loss.semantic_weight > 0
-                teacher = self.tokenizer_teacher(name)
+                training, teacher = self.tokenizer_training(name), self.tokenizer_teacher(name)
             except ValidationError as error:
                 problems.append(f"tokenizers.{name}: {describe(error)}")
             except ConfigError as error:
                 problems.append(str(error))
             else:
-                if augmented and teacher.cache and regularized:
+                problems += _unreached(training, f"tokenizer {name}")
+                if augmented and teacher.cache and training.loss.semantic_weight > 0:
                     problems.append(
                         "teacher.cache is true but prepare.augmentation changes the images: set teacher.cache to false"
                     )
-        return list(dict.fromkeys(problems))
-
-    def _seed_problems(self) -> list[str]:
-        problems = []
-        for name, tokenizer in self.tokenizers.items():
-            others = [(repeat_name(name, seed), seed) for seed in tokenizer.seeds[1:]]
-            problems += self._repeat_problems("tokenizer", name, tokenizer.seeds, others)
-        for name, generator in self.generators.items():
-            others = [(generator_repeat_name(name, seed), seed) for seed in generator.seeds[1:]]
-            problems += self._repeat_problems("generator", name, generator.seeds, others)
         return problems
-
-    def _repeat_problems(
-        self,
-        kind: Literal["tokenizer", "generator"],
-        name: str,
-        seeds: Sequence[int],
-        others: Sequence[tuple[str, int]],
-    ) -> list[str]:
-        own, shown = self.training_seed(kind, name), f"{kind}s.{name}.seeds = {list(seeds)}"
-        if seeds and (seeds[0] != own or len(set(seeds)) < len(seeds)):
-            return [f"{shown}: its own seed ({own}) comes first, and each once"]
-        known = self.tokenizers if kind == "tokenizer" else self.generators
-        missing = [other for other, seed in others if other not in known or self.training_seed(kind, other) != seed]
-        if not missing:
-            return []
-        listed = ",".join(map(str, seeds))
-        option = f"--seeds {listed} --only {name}" if kind == "tokenizer" else f"--generators {len(seeds)}"
-        return [
-            f"{shown}, but {kind}s lacks {', '.join(missing)}: write them with 'gigatok-bench profile {self.profile} "
-            f"--suite {self.suite} {option}'"
-        ]
 
     def _generator_problems(self) -> list[str]:
         problems = []
@@ -215,10 +183,18 @@ class Params(Section):
                 self.generator_model(name, tokens=1, codebook_size=2, classes=1)
                 self.generator_evaluation(name)
                 self.generator_launch(name)
+                problems += _unreached(self.generator_training(name), f"generator {name}")
+                kept = self.tokenizer_training(generator.tokenizer).keep_steps
             except ValidationError as error:
                 problems.append(f"generators.{name}: {describe(error)}")
             except ConfigError as error:
                 problems.append(str(error))
+            else:
+                if generator.checkpoint not in ("final", *kept):
+                    problems.append(
+                        f"generators.{name}.checkpoint = {generator.checkpoint} is not in keep_steps {kept} of "
+                        f"tokenizer {generator.tokenizer}: add it there or choose one of those"
+                    )
         return problems
 
 
@@ -269,6 +245,14 @@ def _overridden(section: SectionT, overrides: Mapping[str, Any], setting: str) -
         return type(section).model_validate(merge(section.model_dump(), overrides))
     except ValidationError as error:
         raise ConfigError(f"{setting}: {describe(error)}") from None
+
+
+def _unreached(section: TrainTokenizerSection | TrainGeneratorSection, run: str) -> list[str]:
+    """What is wrong with ``keep_steps`` that the training never makes; empty: nothing."""
+    never = [step for step in section.keep_steps if step > section.steps]
+    if not never:
+        return []
+    return [f"keep_steps {never} of {run} are not in 1..{section.steps} (its steps): remove them or train longer"]
 
 
 def _entry(table: Mapping[str, T], name: str, setting: str) -> T:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from gigatok.config.base import ConfigError
+
+if TYPE_CHECKING:
+    from gigatok.config.params import Params
 
 Entries = dict[str, dict[str, Any]]
 
@@ -86,6 +89,40 @@ def generators_repeated(
         for seed in seeds[1:]:
             found[generator_repeat_name(name, seed)] = {**copy.deepcopy(entry), "seed": seed}
     return found
+
+
+def seed_problems(params: Params) -> list[str]:
+    """What is wrong with ``seeds`` of entries: they begin with its own, and each other one has its entry."""
+    problems = []
+    for name, tokenizer in params.tokenizers.items():
+        others = [(repeat_name(name, seed), seed) for seed in tokenizer.seeds[1:]]
+        problems += _repeat_problems(params, "tokenizer", name, tokenizer.seeds, others)
+    for name, generator in params.generators.items():
+        others = [(generator_repeat_name(name, seed), seed) for seed in generator.seeds[1:]]
+        problems += _repeat_problems(params, "generator", name, generator.seeds, others)
+    return problems
+
+
+def _repeat_problems(
+    params: Params,
+    kind: Literal["tokenizer", "generator"],
+    name: str,
+    seeds: Sequence[int],
+    others: Sequence[tuple[str, int]],
+) -> list[str]:
+    own, shown = params.training_seed(kind, name), f"{kind}s.{name}.seeds = {list(seeds)}"
+    if seeds and (seeds[0] != own or len(set(seeds)) < len(seeds)):
+        return [f"{shown}: its own seed ({own}) comes first, and each once"]
+    known = params.tokenizers if kind == "tokenizer" else params.generators
+    missing = [other for other, seed in others if other not in known or params.training_seed(kind, other) != seed]
+    if not missing:
+        return []
+    listed = ",".join(map(str, seeds))
+    option = f"--seeds {listed} --only {name}" if kind == "tokenizer" else f"--generators {len(seeds)}"
+    return [
+        f"{shown}, but {kind}s lacks {', '.join(missing)}: write them with 'gigatok-bench profile {params.profile} "
+        f"--suite {params.suite} {option}'"
+    ]
 
 
 def _require_known(only: Collection[str], tokenizers: Collection[str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
@@ -24,7 +24,7 @@ from gigatok.artifacts import (
     write_json,
 )
 from gigatok.artifacts.outputs.digests import digests_of
-from gigatok.config import ConfigError, GigatokError
+from gigatok.config import GigatokError
 from gigatok.config.sections import TrainGeneratorSection, TrainTokenizerSection
 from gigatok.config.watchdog import WatchdogSection
 from gigatok.runtime.device import peak_memory
@@ -261,14 +261,3 @@ class TrainingSession:
         end_provenance(self.run, self._provenance, digests_of(self.run.path, names), seconds, speed)
         remember(self.run)
         drop_states(self.run.state_dir)
-
-
-def require_reached(keep_steps: Sequence[int], steps: int, run: str) -> None:
-    """Refuse ``keep_steps`` that a run of ``steps`` updates never makes.
-
-    Raises:
-        ConfigError: naming them.
-    """
-    never = [step for step in keep_steps if not 1 <= step <= steps]
-    if never:
-        raise ConfigError(f"keep_steps {never} of {run} are not in 1..{steps} (its steps): remove them or train longer")

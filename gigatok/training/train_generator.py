@@ -20,7 +20,7 @@ from gigatok.artifacts import (
 from gigatok.artifacts.outputs.digests import make_sound, noted_outputs
 from gigatok.artifacts.outputs.indices import StoredIndices, trained_on
 from gigatok.artifacts.outputs.prepared import sound_data
-from gigatok.config import ArConfig, ConfigError, GigatokError, Params
+from gigatok.config import ArConfig, GigatokError, Params
 from gigatok.config.sections import TrainGeneratorSection
 from gigatok.data import BatchCursor, PreparedData
 from gigatok.interop.native import load_tokenizer_at
@@ -39,7 +39,7 @@ from gigatok.training.resume.interruption import StopRequest
 from gigatok.training.resume.lock import hold_together
 from gigatok.training.resume.start import WITHOUT_RESULT, Request, described
 from gigatok.training.resume.together import begin_together, meet
-from gigatok.training.session import RunPlan, TrainingSession, require_reached
+from gigatok.training.session import RunPlan, TrainingSession
 
 NOT_STORED = frozenset({"watchdog", "save_every"})
 """Settings that ``config.json`` does not repeat."""
@@ -73,7 +73,6 @@ def train_generator(name: str, params: Params, workspace: Workspace, *, resume_a
 def _train(name: str, params: Params, workspace: Workspace, processes: Processes, *, resume_anyway: bool) -> None:
     device = processes.device
     section = params.generator_training(name)
-    require_reached(section.keep_steps, section.steps, f"generator {name}")
     run = workspace.generator(name)
     meet(run, processes, __name__, params.base, section, params.generator_launch(name))
     data = PreparedData.open(workspace.data)
@@ -202,17 +201,11 @@ def generator_tokenizer(
     call it and share that work; the tokenizer is on the CPU afterwards.
 
     Raises:
-        ConfigError: the tokenizer does not keep weights at that step.
         GigatokError: the tokenizer's files are missing or damaged, or its indices are of other weights.
     """
     entry = params.generators[name]
     source = workspace.tokenizer(entry.tokenizer)
     section = params.tokenizer_training(entry.tokenizer)
-    if entry.checkpoint != "final" and entry.checkpoint not in section.keep_steps:
-        raise ConfigError(
-            f"generators.{name}.checkpoint = {entry.checkpoint} is not in keep_steps {section.keep_steps} of "
-            f"tokenizer {entry.tokenizer}: add it there or choose one of those"
-        )
     tokenizer = load_tokenizer_at(source, entry.checkpoint)
     weights = source.weights_path if entry.checkpoint == "final" else source.checkpoint_path(entry.checkpoint)
     origin = indices_source(file_sha256(weights), data, section)

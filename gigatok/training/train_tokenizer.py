@@ -37,7 +37,7 @@ from gigatok.training.resume.interruption import StopRequest
 from gigatok.training.resume.lock import hold_together
 from gigatok.training.resume.start import WITHOUT_RESULT, Request, described
 from gigatok.training.resume.together import begin_together, meet
-from gigatok.training.session import RunPlan, TrainingSession, require_reached
+from gigatok.training.session import RunPlan, TrainingSession
 from gigatok.training.targets import Targets, open_targets
 from gigatok.training.tokenizer_recipe import TokenizerRecipe
 from gigatok.training.validation import grid_path, validation_psnr
@@ -71,7 +71,6 @@ def train_tokenizer(name: str, params: Params, workspace: Workspace, *, resume_a
 def _train(name: str, params: Params, workspace: Workspace, processes: Processes, *, resume_anyway: bool) -> None:
     device = processes.device
     section = params.tokenizer_training(name)
-    require_reached(section.keep_steps, section.steps, f"tokenizer {name}")
     run = workspace.tokenizer(name)
     meet(run, processes, __name__, params.base, section, params.tokenizer_launch(name))
     processes.main_does(lambda: sound_data(workspace.data))

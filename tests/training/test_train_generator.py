@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from gigatok.artifacts import RunFolder, load_weights
-from gigatok.config import ConfigError, GigatokError
+from gigatok.config import GigatokError
 from gigatok.data import to_float
 from gigatok.evaluation.stages.generator import _read_tokens
 from gigatok.interop.native import load_ar_dir, load_tokenizer_dir
@@ -170,12 +170,6 @@ def test_scoring_makes_the_indices_of_a_checkpoint_again_where_only_outputs_came
     assert not generator.lock_path.exists()
 
 
-def test_a_checkpoint_that_is_not_kept_is_refused(project: Any) -> None:
-    project.tokenizer()
-    with pytest.raises(ConfigError, match=r"generators.G.checkpoint = 4 is not in keep_steps \(\) of tokenizer T"):
-        project.generator(**CHECKPOINT)
-
-
 def test_missing_and_damaged_indices_are_one_line(project: Any) -> None:
     with pytest.raises(GigatokError, match="does not exist"):
         project.generator()
@@ -209,9 +203,3 @@ def test_a_diverged_loss_stops_it(project: Any) -> None:
     project.tokenizer()
     with pytest.raises(TrainingDivergedError, match=r"^train_generator@G: gradient_norm not finite at step"):
         project.generator({"optimizer": {"learning_rate": 1e30, "gradient_clip": 1e30}})
-
-
-def test_never_reached_steps_are_refused(project: Any) -> None:
-    project.tokenizer()
-    with pytest.raises(ConfigError, match=r"keep_steps \[9\] of generator G"):
-        project.generator({"keep_steps": [9]})
