@@ -23,7 +23,8 @@ from plain.tokenizer import forward
 from torch import Tensor, nn
 
 from gigatok.config import TokenizerConfig
-from gigatok.config.sections import LossSection, OptimizerSection, TokenizerModelSection, TrainTokenizerSection
+from gigatok.config.models import TokenizerModelSection
+from gigatok.config.sections import LossSection, OptimizerSection, TrainTokenizerSection
 from gigatok.losses import hinge_discriminator_loss, hinge_generator_loss, semantic_loss
 from gigatok.models import TOKENIZERS, Tokenizer
 from gigatok.models.discriminator import PatchGan

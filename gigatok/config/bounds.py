@@ -10,6 +10,8 @@ from typing import Annotated
 
 from pydantic import Field
 
+from gigatok.config.base import ConfigError
+
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 """What NumPy's and torch's generators take."""
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -35,5 +37,27 @@ CodebookSize = Annotated[int, Field(ge=2, le=2**24)]
 Tokens = Annotated[int, Field(ge=1, le=2**16)]
 """Tokens an image."""
 Classes = Annotated[int, Field(ge=1, le=10**6)]
-Scale = Annotated[float, Field(ge=0, le=1000)]
-"""Strength of guidance."""
+Scale = Annotated[float, Field(ge=1, le=1000)]
+"""Strength of guidance; 1: none."""
+VIT_SIDE = 224
+"""Side in pixels that a multiple of every vision transformer's patch is."""
+
+
+def require_patches(setting: str, side: int, network: str, patch: int) -> None:
+    """Refuse images that ``network`` cannot cut into patches.
+
+    Raises:
+        ConfigError: naming ``setting``.
+    """
+    if side < patch or side % patch:
+        raise ConfigError(f"{setting} {side} is not a multiple of {network}'s patch {patch}: use {VIT_SIDE}")
+
+
+def require_no_weights(setting: str, weights: object | None, network: str) -> None:
+    """Refuse a weight file for an EfficientNet, which comes with its package.
+
+    Raises:
+        ConfigError: naming ``setting``.
+    """
+    if weights is not None and network.startswith("efficientnet"):
+        raise ConfigError(f"{setting} {str(weights)!r}: {network} brings its own weights, leave the setting empty")

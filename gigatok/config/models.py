@@ -58,6 +58,22 @@ class CnnConfig(Section):
         return self
 
 
+class TokenizerModelSection(Section):
+    """Shapes common to all tokenizers of a profile, and what the size letters mean in it."""
+
+    num_tokens: Tokens | None = None
+    codebook_size: CodebookSize = 16384
+    codebook_dim: Width = 8
+    quantizer_gradient: Literal["rotation", "straight-through"] = "rotation"
+    cnn: CnnConfig = CnnConfig()
+    sizes: dict[str, TransformerSize]
+    layout: Literal["1d", "2d"] = "1d"
+    block: Literal["qformer", "plain"] = "qformer"
+    alignment_layer: int = 3
+    initialisation: Literal["paper", "spatial"] = "paper"
+    """``spatial`` is not in the paper: a start for short runs (``models/initialisation.py``)."""
+
+
 class TokenizerConfig(Section):
     """A whole tokenizer. Defaults: the paper's (256 px, 16x16 positions, 256 tokens, 16384 codes of 8)."""
 

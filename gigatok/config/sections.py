@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
@@ -11,21 +11,27 @@ from gigatok.config.base import Section, without_login
 from gigatok.config.bounds import (
     BatchSize,
     Beta,
-    CodebookSize,
     Count,
     Dropout,
     Seed,
     Share,
     Side,
     StepNumber,
-    Tokens,
     Width,
+    require_no_weights,
+    require_patches,
 )
-from gigatok.config.models import CnnConfig, TransformerSize
+from gigatok.config.models import TokenizerModelSection, TransformerSize
 from gigatok.config.watchdog import WatchdogSection
 
-PERCEPTUAL_NETWORKS = ("efficientnet-lite0", "vgg16")
+PerceptualName = Literal["efficientnet-lite0", "vgg16"]
+PERCEPTUAL_NETWORKS: tuple[str, ...] = get_args(PerceptualName)
 """Networks of perceptual losses and distances; ``gigatok.teachers`` loads them."""
+TeacherName = Literal["efficientnet-lite0", "efficientnet-lite2", "dinov2-b", "clip-dfn-l", "siglip-so400m"]
+TEACHERS: tuple[str, ...] = get_args(TeacherName)
+"""Semantic encoders; ``gigatok.teachers`` loads them."""
+TEACHER_PATCHES: Mapping[str, int] = {"dinov2-b": 14, "clip-dfn-l": 14, "siglip-so400m": 14}
+"""What divides the side at which a transformer sees images."""
 
 
 class BaseSection(Section):
@@ -90,7 +96,7 @@ class PrepareSection(Section):
 class TeacherSection(Section):
     """The frozen semantic encoder that decoder features are aligned with (paper section 3.2)."""
 
-    name: str = "efficientnet-lite0"
+    name: TeacherName = "efficientnet-lite0"
     weights: str | None = None
     """Local weight file; ``None``: the installed package, cache or a download, whichever the encoder has."""
     image_size: Side = 128
@@ -98,6 +104,13 @@ class TeacherSection(Section):
     cache: bool = True
     """Compute features once and store them. False (needed with augmentation): compute them while training."""
     batch_size: BatchSize = 64
+
+    @model_validator(mode="after")
+    def _fits_the_encoder(self) -> Self:
+        require_no_weights("weights", self.weights, self.name)
+        if patch := TEACHER_PATCHES.get(self.name):
+            require_patches("image_size", self.image_size, self.name, patch)
+        return self
 
 
 class DiscriminatorSection(Section):
@@ -131,7 +144,7 @@ class LossSection(Section):
     l1_weight: float = Field(0.0, ge=0)
     """Not in the paper; helps short runs."""
     perceptual_weight: float = Field(1.0, ge=0)
-    perceptual_network: str = "vgg16"
+    perceptual_network: PerceptualName = "vgg16"
     perceptual_weights: str | None = None
     adversarial_weight: float = Field(0.5, ge=0)
     discriminator_weight: float = Field(0.5, ge=0)
@@ -146,6 +159,11 @@ class LossSection(Section):
     semantic_weight: float = Field(0.5, ge=0)
     shortcut: ShortcutSection | None = None
     discriminator: DiscriminatorSection = DiscriminatorSection()
+
+    @model_validator(mode="after")
+    def _weights_fit_the_network(self) -> Self:
+        require_no_weights("perceptual_weights", self.perceptual_weights, self.perceptual_network)
+        return self
 
 
 class CodebookRestartSection(Section):
@@ -171,22 +189,6 @@ class OptimizerSection(Section):
     decay_all_parameters: bool = True
     """False: only tensors with at least two dimensions decay (the AR recipe)."""
     gradient_clip: float = Field(10.0, gt=0)
-
-
-class TokenizerModelSection(Section):
-    """Shapes common to all tokenizers of a profile, and what the size letters mean in it."""
-
-    num_tokens: Tokens | None = None
-    codebook_size: CodebookSize = 16384
-    codebook_dim: Width = 8
-    quantizer_gradient: Literal["rotation", "straight-through"] = "rotation"
-    cnn: CnnConfig = CnnConfig()
-    sizes: dict[str, TransformerSize]
-    layout: Literal["1d", "2d"] = "1d"
-    block: Literal["qformer", "plain"] = "qformer"
-    alignment_layer: int = 3
-    initialisation: Literal["paper", "spatial"] = "paper"
-    """``spatial`` is not in the paper: a start for short runs (``models/initialisation.py``)."""
 
 
 class TrainTokenizerSection(Section):

@@ -14,13 +14,11 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import _disable_current_modes
 
-from gigatok.config import ConfigError
 from gigatok.config.sections import TeacherSection, TrainTokenizerSection
 from gigatok.models.discriminator import PatchGan
 from gigatok.models.discriminator_dino import IMAGE_SIZE, DinoDiscriminator, build_dino_backbone
 from gigatok.teachers import PerceptualNetwork, Teacher, load_perceptual, load_teacher
 from gigatok.teachers.lpips import STAGES, Lpips, VggFeatures
-from gigatok.teachers.registry import TEACHERS
 from gigatok.teachers.vit import VIT_TEACHERS, build_vit
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
@@ -67,17 +65,11 @@ class PlannedTeacher(NamedTuple):
 
 
 def planned_teacher(section: TeacherSection) -> PlannedTeacher:
-    """The teacher with weights of no meaning; a ViT is not downloaded for it.
-
-    Raises:
-        ConfigError: unknown name.
-    """
+    """The teacher with weights of no meaning; a ViT is not downloaded for it."""
     if section.name in VIT_TEACHERS:
         source = VIT_TEACHERS[section.name]
         network = _from_timm(lambda: build_vit(source.timm_name, section.image_size))
         return PlannedTeacher(network.eval().requires_grad_(False), int(network.num_features), section.image_size)
-    if section.name not in TEACHERS:
-        raise ConfigError(f"teacher.name {section.name!r} is not one of {', '.join(TEACHERS)}")
     teacher = _loaded(lambda: load_teacher(section.name, image_size=section.image_size))
     return PlannedTeacher(teacher, teacher.dim, section.image_size)
 

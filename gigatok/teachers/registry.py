@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from gigatok.config import ConfigError
-from gigatok.config.sections import PERCEPTUAL_NETWORKS
+from gigatok.config.bounds import require_no_weights
+from gigatok.config.sections import PERCEPTUAL_NETWORKS, TEACHERS
 from gigatok.teachers.base import PerceptualNetwork, Teacher
 from gigatok.teachers.lite import EfficientNetPerceptual, EfficientNetTeacher
 from gigatok.teachers.lpips import load_lpips
 from gigatok.teachers.vit import VIT_TEACHERS, VitTeacher
 
 EFFICIENTNET_TEACHERS = {"efficientnet-lite0": "lite0", "efficientnet-lite2": "lite2"}
-TEACHERS = (*EFFICIENTNET_TEACHERS, *VIT_TEACHERS)
 
 
 def load_teacher(name: str, *, weights: Path | None = None, image_size: int) -> Teacher:
@@ -28,7 +28,7 @@ def load_teacher(name: str, *, weights: Path | None = None, image_size: int) -> 
         GigatokError: weights missing or not fitting.
     """
     if name in EFFICIENTNET_TEACHERS:
-        _refuse(weights, name, "teacher.weights")
+        require_no_weights("teacher.weights", weights, name)
         return EfficientNetTeacher(name, EFFICIENTNET_TEACHERS[name], image_size)
     if name in VIT_TEACHERS:
         return VitTeacher(name, weights, image_size)
@@ -47,13 +47,8 @@ def load_perceptual(name: str, *, weights: Path | None = None) -> PerceptualNetw
         GigatokError: weights missing or not fitting.
     """
     if name == "efficientnet-lite0":
-        _refuse(weights, name, "loss.perceptual_weights")
+        require_no_weights("loss.perceptual_weights", weights, name)
         return EfficientNetPerceptual()
     if name == "vgg16":
         return load_lpips(weights)
     raise ConfigError(f"loss.perceptual_network {name!r} is not one of {', '.join(PERCEPTUAL_NETWORKS)}")
-
-
-def _refuse(weights: Path | None, name: str, setting: str) -> None:
-    if weights is not None:
-        raise ConfigError(f"{setting} {str(weights)!r}: {name} has its package's weights, leave it empty")

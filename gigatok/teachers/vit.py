@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from gigatok.config import ConfigError
+from gigatok.config.bounds import require_patches
 from gigatok.teachers.base import Teacher, freeze, resize
 from gigatok.teachers.pretrained import load_vit_weights, timm_weights
 
@@ -47,10 +47,7 @@ class VitTeacher(Teacher):
 
     def __init__(self, name: str, weights: Path | None, image_size: int) -> None:
         source = VIT_TEACHERS[name]
-        if image_size % source.patch:
-            raise ConfigError(
-                f"teacher.image_size {image_size} is not a multiple of {name}'s patch {source.patch}: use 224"
-            )
+        require_patches("teacher.image_size", image_size, name, source.patch)
         # The file is found first: building a network of 400M parameters only to fail would cost seconds.
         path = timm_weights(source.timm_name, weights, setting="teacher.weights")
         network = build_vit(source.timm_name, image_size)

@@ -130,12 +130,43 @@ def test_all_entries_that_do_not_fit_are_listed_at_once() -> None:
         ("train_tokenizer.model.alignment_layer", 5, "alignment_layer 5 is not in 1..4"),
         ("train_generator.sizes.GPT-B.heads", 5, "width 32 is not divisible by heads 5"),
         ("evaluate_generator.cfg_scales", [2.0], "must begin with 1.0"),
+        ("teacher.name", "resnet", "teacher.name = 'resnet': Input should be 'efficientnet-lite0', "),
+        ("teacher", {"name": "dinov2-b", "image_size": 100}, "teacher: image_size 100 is not a multiple of dinov2-b's"),
+        ("teacher.weights", "x.pt", "teacher: weights 'x.pt': efficientnet-lite0 brings its own weights"),
+        ("tokenizers.S-S.teacher", {"name": "clip"}, "tokenizers.S-S.teacher: name = 'clip'"),
+        ("tokenizers.S-S.teacher", {"name": "clip-dfn-l"}, "tokenizers.S-S.teacher: image_size 64 is not a multiple"),
+        ("train_tokenizer.loss.perceptual_network", "alex", "loss.perceptual_network = 'alex': Input should be"),
+        ("train_tokenizer.loss.perceptual_weights", "x.pt", "loss: perceptual_weights 'x.pt': efficientnet-lite0"),
+        ("reference.extractor", "resnet", "reference.extractor = 'resnet': Input should be 'efficientnet-lite0', "),
+        ("train_tokenizer.keep_steps", [5, 13], "keep_steps [13] of tokenizer S-S are not in 1..12 (its steps)"),
+        (
+            "tokenizers.S-S.overrides",
+            {"steps": 4, "keep_steps": [5]},
+            "keep_steps [5] of tokenizer S-S are not in 1..4",
+        ),
+        ("train_generator.keep_steps", [13], "keep_steps [13] of generator S-S are not in 1..12"),
+        ("generators.S-S.checkpoint", 5, "generators.S-S.checkpoint = 5 is not in keep_steps () of tokenizer S-S"),
         ("tokenizers.S-S.encoder", "Q", "has no 'Q': known are S, B, L, XL, XXL"),
         ("tokenizers.a.b", {"encoder": "S", "decoder": "S"}, "tokenizers.a.encoder: Field required"),
     ],
 )
 def test_bad_combinations_say_what_to_change(path: str, value: object, message: str) -> None:
     assert message in refusal(changed(path, value))
+
+
+def test_a_checkpoint_that_its_tokenizer_keeps_is_taken() -> None:
+    values = changed("tokenizers.S-S.overrides", {"keep_steps": [5, 12]})
+    for checkpoint in (5, 12, "final"):
+        values["generators"]["S-S"]["checkpoint"] = checkpoint
+        assert parse_params(values).generators["S-S"].checkpoint == checkpoint
+
+
+def test_a_base_that_no_tokenizer_is_trained_with_may_keep_later_steps() -> None:
+    """``train_tokenizer`` alone trains nothing: each entry's own steps count."""
+    values = changed("train_tokenizer.keep_steps", [20])
+    for entry in values["tokenizers"].values():
+        entry["overrides"] = {**entry.get("overrides", {}), "steps": 30, "keep_steps": [20]}
+    assert parse_params(values).tokenizer_training("S-S").keep_steps == (20,)
 
 
 def test_names_that_dvc_would_split_are_refused() -> None:

@@ -5,8 +5,15 @@ from pathlib import Path
 import pytest
 
 from gigatok.config import ConfigError
-from gigatok.config.sections import PERCEPTUAL_NETWORKS
+from gigatok.config.sections import PERCEPTUAL_NETWORKS, TEACHER_PATCHES
 from gigatok.teachers import TEACHERS, load_perceptual, load_teacher
+from gigatok.teachers.registry import EFFICIENTNET_TEACHERS
+from gigatok.teachers.vit import VIT_TEACHERS
+
+
+def test_the_names_and_patches_that_settings_know_are_those_that_are_loaded():
+    assert (*EFFICIENTNET_TEACHERS, *VIT_TEACHERS) == TEACHERS
+    assert {name: source.patch for name, source in VIT_TEACHERS.items()} == TEACHER_PATCHES
 
 
 def test_unknown_names_list_the_known():

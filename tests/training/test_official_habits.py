@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from gigatok.config import ArConfig, CnnConfig, TokenizerConfig, TransformerSize
-from gigatok.config.sections import TokenizerModelSection, TrainGeneratorSection, TrainTokenizerSection
+from gigatok.config.models import TokenizerModelSection
+from gigatok.config.sections import TrainGeneratorSection, TrainTokenizerSection
 from gigatok.models.ar import ArModel
 from gigatok.models.tokenizer import Tokenizer
 from gigatok.optim import learning_rate

@@ -7,22 +7,19 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from gigatok.config import ConfigError
 from gigatok.evaluation.extractors.base import Extractor, FeatureNetwork, NetworkOutput
 from gigatok.evaluation.extractors.resize import Resize
 from gigatok.teachers.efficientnet import EfficientNetLite, load_efficientnet_lite
 
 NATIVE_SIZES = {"efficientnet-lite0": 224, "efficientnet-lite2": 260}
-_MINIMUM_SIZE = 32
 
 
 def load_efficientnet(name: str, weights: Path | None, image_size: int | None) -> Extractor:
-    """``efficientnet-lite0`` or ``efficientnet-lite2``: 1280 pooled features and 1000 class probabilities."""
-    if weights is not None:
-        raise ConfigError(f"weights {str(weights)!r}: {name} brings its own weights, leave the setting empty")
+    """``efficientnet-lite0`` or ``efficientnet-lite2``: 1280 pooled features and 1000 class probabilities.
+
+    ``weights`` must be left out: it brings its own.
+    """
     size = NATIVE_SIZES[name] if image_size is None else image_size
-    if size < _MINIMUM_SIZE:
-        raise ConfigError(f"extractor_size {size} must be at least {_MINIMUM_SIZE} for {name}")
     network, sha256 = load_efficientnet_lite(name.removeprefix("efficientnet-"))
     half = (0.5, 0.5, 0.5)
     return Extractor(

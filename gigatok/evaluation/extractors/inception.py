@@ -9,13 +9,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gigatok.artifacts.weights import require_sound
-from gigatok.config import ConfigError, GigatokError
+from gigatok.config import GigatokError
+from gigatok.config.evaluation import INCEPTION_SIZE
 from gigatok.evaluation.extractors.base import Extractor, FeatureNetwork, NetworkOutput
 from gigatok.evaluation.extractors.resize import Resize
 from gigatok.teachers.pretrained import torch_hub_weights
 from gigatok.teachers.weight_files import file_sha256, read_state_dict
 
-SIZE = 299
 SPATIAL_CHANNELS = 7
 _CLASSES = 1008
 _CENTRE = (128 / 255,) * 3
@@ -31,8 +31,6 @@ def load_inception(name: str, weights: Path | None, image_size: int | None) -> E
     Raises:
         GigatokError: no file and no download, or a file that does not fit.
     """
-    if image_size not in (None, SIZE):
-        raise ConfigError(f"extractor_size {image_size}: {name} sees images at {SIZE} px only, leave it empty")
     from pytorch_fid import inception as port  # here: it imports torchvision, which takes seconds
 
     path = torch_hub_weights(port.FID_WEIGHTS_URL, weights, network=name, setting="weights")
@@ -47,11 +45,11 @@ def load_inception(name: str, weights: Path | None, image_size: int | None) -> E
     return Extractor(
         name=name,
         sha256=file_sha256(path),
-        image_size=SIZE,
+        image_size=INCEPTION_SIZE,
         dim=2048,
         network=InceptionFeatures(network),
         # TensorFlow's graph: (x - 128) / 128 after its own bilinear resize.
-        resize=Resize(size=SIZE, mode="tensorflow-bilinear", mean=_CENTRE, std=_CENTRE, antialias=False),
+        resize=Resize(size=INCEPTION_SIZE, mode="tensorflow-bilinear", mean=_CENTRE, std=_CENTRE, antialias=False),
     )
 
 

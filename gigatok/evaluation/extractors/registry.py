@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from gigatok.config import ConfigError
-from gigatok.config.evaluation import EXTRACTORS
+from gigatok.config.evaluation import EXTRACTORS, require_usable
 from gigatok.evaluation.extractors.base import Extractor
 from gigatok.evaluation.extractors.efficientnet import NATIVE_SIZES, load_efficientnet
 from gigatok.evaluation.extractors.inception import load_inception
@@ -46,6 +46,7 @@ def load_extractor(
     """
     if name not in LOADERS:
         raise ConfigError(f"extractor {name!r} is not one of {', '.join(EXTRACTORS)}")
+    require_usable(name, weights, image_size)
     extractor = LOADERS[name](name, Path(weights) if weights is not None else None, image_size)
     target = torch.device(device)
     if target.type == "cpu":

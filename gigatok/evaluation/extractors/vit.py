@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from torch import Tensor
 
-from gigatok.config import ConfigError
+from gigatok.config.bounds import VIT_SIDE
 from gigatok.evaluation.extractors.base import Extractor, FeatureNetwork, NetworkOutput
 from gigatok.evaluation.extractors.resize import Resize
 from gigatok.teachers.pretrained import load_vit_weights, timm_weights
@@ -37,7 +37,6 @@ VIT_EXTRACTORS = {
     "clip-b32": _Source("vit_base_patch32_clip_quickgelu_224.openai", 512, True, *CLIP),
     "clip-l14": _Source("vit_large_patch14_clip_quickgelu_224.openai", 768, True, *CLIP),
 }
-_SIZE = 224
 
 
 def load_vit_extractor(name: str, weights: Path | None, image_size: int | None) -> Extractor:
@@ -47,10 +46,7 @@ def load_vit_extractor(name: str, weights: Path | None, image_size: int | None) 
         GigatokError: no local file and no download, or a file that does not fit.
     """
     source = VIT_EXTRACTORS[name]
-    size = _SIZE if image_size is None else image_size
-    patch = 32 if "patch32" in source.timm_name else 14
-    if size < patch or size % patch:
-        raise ConfigError(f"extractor_size {size} is not a multiple of {name}'s patch {patch}: use {_SIZE}")
+    size = VIT_SIDE if image_size is None else image_size
     path = timm_weights(source.timm_name, weights, setting="weights")
     network = build_vit(source.timm_name, size, outputs=source.dim if source.projection else 0)
     sha256 = load_vit_weights(network, path)

@@ -21,10 +21,10 @@ from gigatok.evaluation.stages import tokenizer_work
 
 @pytest.fixture
 def others(monkeypatch: pytest.MonkeyPatch, make_extractor: Callable[..., Any]) -> None:
-    """Extractor ``other`` (another size), and ``absent``, whose weights are nowhere."""
+    """``dinov2-s``, tiny and of another size, and ``clip-b32``, whose weights are nowhere."""
 
     def load(name: str, weights: object, device: object) -> object:
-        if name == "absent":
+        if name == "clip-b32":
             raise GigatokError("no weights at all")
         return make_extractor(name, sha256="1" * 64, size=4)
 
@@ -32,7 +32,7 @@ def others(monkeypatch: pytest.MonkeyPatch, make_extractor: Callable[..., Any]) 
 
 
 def with_others(project: Any) -> Any:
-    section = project.params.reference.replace(more_extractors=("other", "absent"))
+    section = project.params.reference.replace(more_extractors=("dinov2-s", "clip-b32"))
     return project._replace(params=project.params.model_copy(update={"reference": section}))
 
 
@@ -44,13 +44,13 @@ def scored(project: Any, kind: str) -> ScoreSheet:
     return ScoreSheet.read(project.workspace.generator("S-S").summary_path)
 
 
-@pytest.mark.parametrize(("kind", "metric"), [("tokenizer", "rfd/other"), ("generator", "gfd/other")])
+@pytest.mark.parametrize(("kind", "metric"), [("tokenizer", "rfd/dinov2-s"), ("generator", "gfd/dinov2-s")])
 def test_other_extractors_add_a_distance_or_say_why_not(project: Any, others: None, kind: str, metric: str) -> None:
     plain, more = scored(project, kind), scored(with_others(project), kind)
     assert not plain.has(metric)
     assert more.score(metric).interval is not None
     assert more.score(metric).protocol.extractor_sha256 == "1" * 64
-    assert "distances with absent are absent: no weights at all" in more.notes
+    assert "distances with clip-b32 are absent: no weights at all" in more.notes
     assert {name: value for name, value in more.values().items() if name != metric} == plain.values()
 
 

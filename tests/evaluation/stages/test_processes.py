@@ -59,7 +59,7 @@ def copy(project: Any, name: str) -> Workspace:
 
 
 def params(project: Any, processes: int, **sections: Any) -> Any:
-    reference = project.params.reference.replace(more_extractors=["other"])
+    reference = project.params.reference.replace(more_extractors=["dinov2-s"])
     launch = project.params.launch.replace(processes=processes)
     return project.params.model_copy(update={"launch": launch, "reference": reference, **sections})
 

@@ -215,7 +215,7 @@ def test_repeats_and_the_spread_over_processes_leave_a_study_as_it_is(plan: Stud
 
 
 @pytest.mark.parametrize(
-    "entry", [{"seed": 7}, {"overrides": {"loss": {"commitment_weight": 0.5}}}, {"teacher": {"name": "clip"}}]
+    "entry", [{"seed": 7}, {"overrides": {"loss": {"commitment_weight": 0.5}}}, {"teacher": {"batch_size": 5}}]
 )
 def test_what_changes_a_trials_tokenizer_needs_another_study(plan: StudyPlan, entry: dict[str, Any]) -> None:
     before = plan.identity()

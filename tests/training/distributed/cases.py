@@ -12,7 +12,8 @@ from torch.distributed.tensor import DTensor
 
 from gigatok.artifacts import StateSaver, load_state
 from gigatok.config import ArConfig, CnnConfig, TokenizerConfig, TransformerSize
-from gigatok.config.sections import TokenizerModelSection, TrainGeneratorSection, TrainTokenizerSection
+from gigatok.config.models import TokenizerModelSection
+from gigatok.config.sections import TrainGeneratorSection, TrainTokenizerSection
 from gigatok.models.ar import ArModel
 from gigatok.models.discriminator import PatchGan
 from gigatok.models.tokenizer import Tokenizer
