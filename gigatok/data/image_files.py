@@ -18,6 +18,7 @@ from gigatok.config import GigatokError
 from gigatok.config.base import printable
 from gigatok.config.reading import reason
 from gigatok.data.images import FORMATS, CorruptImageError
+from gigatok.data.source import may_pass, read_patiently, said_by
 
 LARGEST_FILE = 2**30
 """Bytes of an image file at most."""
@@ -112,7 +113,7 @@ def take_files(root: Path, suffixes: Iterable[str] = FORMATS) -> Taken:
     begin with a dot, system folders, pipes, devices and sockets, broken links, and other endings.
 
     Raises:
-        GigatokError: ``root`` is no folder, or cannot be listed.
+        GigatokError: ``root`` is no folder, or cannot be listed, or what it lies on fails.
     """
     if not root.is_dir():
         raise GigatokError(f"{str(root)!r} is not a folder: pass one that exists")
@@ -170,8 +171,8 @@ class _Walk:
     def _entry(self, name: str, entry: os.DirEntry[str], real: str, *, linked: bool) -> None:
         try:
             mode = entry.stat().st_mode
-        except OSError:
-            self._leave(name, UNREADABLE)
+        except OSError as error:
+            self._leave_unreadable(name, error)
             return
         suffix = PurePosixPath(name).suffix.lower()
         if stat.S_ISDIR(mode):
@@ -182,8 +183,8 @@ class _Walk:
                 return
             try:
                 self._folder(f"{name}/", real, linked=linked)
-            except OSError:
-                self._leave(name, UNREADABLE)
+            except OSError as error:
+                self._leave_unreadable(name, error)
         elif not stat.S_ISREG(mode):
             self._leave(name, SPECIAL)
         elif suffix not in self._suffixes:
@@ -205,6 +206,12 @@ class _Walk:
         else:
             self._entry(name, entry, real, linked=True)
 
+    def _leave_unreadable(self, name: str, error: OSError) -> None:
+        """Leave out what is gone or not to be read. A disk that fails ends the walk, or a set would depend on it."""
+        if may_pass(error):
+            raise error
+        self._leave(name, UNREADABLE)
+
     def _leave(self, name: str, why: str) -> None:
         self.left_out.setdefault(why, []).append(name)
 
@@ -223,19 +230,22 @@ class FileReader:
     Raises:
         CorruptImageError: the file is gone, not readable, no regular file or too large, so that it is counted as a
             damaged one is.
+        GigatokError: what the file lies on fails.
     """
 
     def __call__(self, location: str) -> bytes:
-        try:
+        def read() -> bytes:
             status = os.stat(location)
             if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
                 raise CorruptImageError(location, SPECIAL)
             if status.st_size > LARGEST_FILE:
                 raise CorruptImageError(location, f"larger than {LARGEST_FILE >> 20} MiB")
             return Path(location).read_bytes()
+
+        try:
+            return read_patiently(read, location)
         except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-            why = error.strerror if isinstance(error, OSError) and error.strerror else reason(error)
-            raise CorruptImageError(location, why) from None
+            raise CorruptImageError(location, said_by(error)) from None
 
 
 def count_traits(traits: Iterable[Collection[str]]) -> dict[str, int]:

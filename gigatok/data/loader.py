@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from gigatok.config import GigatokError
 from gigatok.data.cursor import WHOLE, BatchCursor, Rows, Share
-from gigatok.data.images import CorruptImageError
 from gigatok.data.prepared import ImageSet
 from gigatok.data.transforms import Pixels
 
@@ -57,13 +57,14 @@ class BatchLoader:
         self._mine = share.of(cursor.batch_size)
         # Stored pixels are only copied: handing them between processes would cost more than it saves.
         self._workers = 0 if images.is_packed else workers
-        self._prepared: Iterator[torch.Tensor | CorruptImageError] | None = None
+        self._prepared: Iterator[torch.Tensor | GigatokError] | None = None
 
     def next(self) -> Batch:
         """This process's share of the next batch: training crops, or the stored pixels of a packed set.
 
         Raises:
             CorruptImageError: an image has been damaged since it was prepared.
+            GigatokError: what the images lie on fails.
         """
         if self._workers and self._prepared is None:
             self._prepared = self._start_workers()
@@ -74,7 +75,7 @@ class BatchLoader:
             seeds = ImageSet.crop_seeds(_augmentation(self._cursor), len(rows))
             return Batch(rows[self._mine], self._images.crops(rows[self._mine], seeds[self._mine]), rows)
         pixels = next(self._prepared)
-        if isinstance(pixels, CorruptImageError):
+        if isinstance(pixels, GigatokError):
             raise pixels
         return Batch(rows[self._mine], pixels, rows)
 
@@ -99,10 +100,10 @@ class BatchLoader:
     ) -> None:
         self.close()
 
-    def _start_workers(self) -> Iterator[torch.Tensor | CorruptImageError]:
+    def _start_workers(self) -> Iterator[torch.Tensor | GigatokError]:
         ahead = BatchCursor(self._cursor.count, self._cursor.batch_size, self._cursor.seed)
         ahead.restore(self._cursor.state())
-        loader: DataLoader[Pixels | CorruptImageError] = DataLoader(
+        loader: DataLoader[Pixels | GigatokError] = DataLoader(
             _Crops(self._images),
             batch_sampler=_Visits(ahead, self._mine),
             num_workers=self._workers,
@@ -137,23 +138,23 @@ class _Visits:
             yield list(zip(rows[self._mine].tolist(), seeds[self._mine].tolist(), strict=True))
 
 
-class _Crops(Dataset[Pixels | CorruptImageError]):
-    """Training crops in a worker process. A damaged image is returned, since raising loses its type."""
+class _Crops(Dataset[Pixels | GigatokError]):
+    """Training crops in a worker process. What is wrong with an image is returned, since raising loses its type."""
 
     def __init__(self, images: ImageSet) -> None:
         self._images = images
 
-    def __getitem__(self, visit: _Visit) -> Pixels | CorruptImageError:
+    def __getitem__(self, visit: _Visit) -> Pixels | GigatokError:
         try:
             return self._images.view(*visit)
-        except CorruptImageError as error:
+        except GigatokError as error:
             return error
 
 
-def _stack(crops: list[Pixels | CorruptImageError]) -> torch.Tensor | CorruptImageError:
+def _stack(crops: list[Pixels | GigatokError]) -> torch.Tensor | GigatokError:
     pixels: list[Pixels] = []
     for crop in crops:
-        if isinstance(crop, CorruptImageError):
+        if isinstance(crop, GigatokError):
             return crop
         pixels.append(crop)
     return torch.from_numpy(np.ascontiguousarray(np.stack(pixels).transpose(0, 3, 1, 2)))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from image_files import encoded, noise
 
 from gigatok.config import GigatokError
-from gigatok.data import CorruptImageError
+from gigatok.data import CorruptImageError, source
 from gigatok.data.image_files import FileReader, natural_key, pair_key, partners, take_files
 
 
@@ -141,3 +143,72 @@ def test_pairs_are_made_by_name() -> None:
 def test_names_without_a_partner_are_refused(first: list[str], second: list[str], message: str) -> None:
     with pytest.raises(GigatokError, match=message):
         list(partners(first, second))
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Further attempts without a wait."""
+    monkeypatch.setattr(source, "WAITS", (0.0, 0.0))
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, number: int, times: int) -> list[int]:
+    """The first so many reads of a file end with that error of the system; how many reads there were, as a length."""
+    reads: list[int] = []
+    read = Path.read_bytes
+
+    def fail(path: Path) -> bytes:
+        reads.append(1)
+        if len(reads) <= times:
+            raise OSError(number, os.strerror(number), str(path))
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", fail)
+    return reads
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EMFILE])
+def test_what_the_disk_did_not_give_is_asked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    path = str(fill(tmp_path, "0.png") / "0.png")
+    reads = failing(monkeypatch, number, 2)
+    assert FileReader()(path) == b"x"
+    assert len(reads) == 3
+    failing(monkeypatch, number, 9)
+    said = rf"0\.png could not be read in 3 attempts \({os.strerror(number)}\)"
+    with pytest.raises(GigatokError, match=said) as caught:
+        FileReader()(path)
+    assert not isinstance(caught.value, CorruptImageError)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("number", [errno.ENOENT, errno.EACCES])
+def test_what_is_gone_or_closed_is_a_damaged_image_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    path = str(fill(tmp_path, "0.png") / "0.png")
+    reads = failing(monkeypatch, number, 9)
+    with pytest.raises(CorruptImageError, match=os.strerror(number)):
+        FileReader()(path)
+    assert len(reads) == 1
+
+
+@pytest.mark.parametrize(("number", "ends"), [(errno.EIO, True), (errno.ESTALE, True), (errno.EACCES, False)])
+def test_a_folder_that_a_failing_disk_does_not_list_is_not_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, ends: bool
+) -> None:
+    fill(tmp_path, "a/0.png", "b/0.png")
+    scan = os.scandir
+
+    def fail(path: str) -> Any:
+        if str(path).endswith("/b"):
+            raise OSError(number, os.strerror(number))
+        return scan(path)
+
+    monkeypatch.setattr("gigatok.data.image_files.os.scandir", fail)
+    if ends:
+        with pytest.raises(GigatokError, match="cannot be listed"):
+            take_files(tmp_path)
+    else:
+        assert take_files(tmp_path).left_out == {"unreadable": 1}

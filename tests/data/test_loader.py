@@ -4,8 +4,9 @@ import pytest
 import torch
 from image_files import BASE, image_folder, section
 
-from gigatok.config import ConfigError
+from gigatok.config import ConfigError, GigatokError
 from gigatok.data import BatchCursor, BatchLoader, CorruptImageError, ImageSet, PreparedData, Share, prepare
+from gigatok.data import loader as loader_module
 
 
 def images_of(tmp_path: Path, augmentation: str = "crop-flip", count: int = 12) -> ImageSet:
@@ -66,6 +67,18 @@ def test_a_damaged_image_is_named(tmp_path: Path, workers: int) -> None:
         pytest.raises(CorruptImageError, match=r"a/1\.png"),
     ):
         loader.next()
+
+
+def test_a_worker_hands_over_what_the_disk_did_not_give(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = images_of(tmp_path)
+
+    def fail(location: str) -> bytes:
+        raise GigatokError(f"image {location} could not be read in 4 attempts")
+
+    monkeypatch.setattr(images, "_reader", fail)
+    found = loader_module._Crops(images)[(0, 1)]
+    assert isinstance(found, GigatokError)
+    assert loader_module._stack([found, found]) is found
 
 
 @pytest.mark.parametrize("augmentation", ["none", "crop-flip"])

@@ -11,14 +11,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from gigatok.config import ConfigError, GigatokError, describe
+from gigatok.config import GigatokError, describe
 from gigatok.config.base import login_of, without_login
 from gigatok.config.reading import LARGEST_TEXT, read_yaml
 from gigatok.data.images import CorruptImageError
 from gigatok.data.row_groups import RowGroups, values
 from gigatok.data.shards.cache import ShardCache, is_remote
 from gigatok.data.shards.manifest import INDEX, INDEX_NAME, MANIFEST_NAME, Manifest, Place
-from gigatok.data.source import Record, Source, Split
+from gigatok.data.source import Record, Source, Split, read_patiently
 from gigatok.data.split import require_whole_split
 
 LAYOUT = "what 'gigatok-bench shards' writes"
@@ -127,6 +127,7 @@ class ShardReader:
     Raises:
         ConfigError: the folder of copies takes no files any more.
         CorruptImageError: the shard is gone, shorter than it was, or the bytes are not those that were written.
+        GigatokError: the disk, or the server of an address, fails.
     """
 
     def __init__(self, login: str = "") -> None:
@@ -138,8 +139,8 @@ class ShardReader:
     def __call__(self, location: str) -> bytes:
         try:
             place = Place.parse(location)
-            data = self._bytes(place)
-        except (ConfigError, CorruptImageError):
+            data = read_patiently(lambda: self._bytes(place), location, self._cache.why)
+        except GigatokError:
             raise
         except Exception as error:  # fsspec's file systems raise kinds of their own
             why = error.strerror if isinstance(error, OSError) and error.strerror else self._cache.why(error)

@@ -17,6 +17,7 @@ from image_files import BASE, image_folder, section
 
 from gigatok.config import GigatokError
 from gigatok.data import CorruptImageError, PreparedData, prepare
+from gigatok.data import source as source_module
 from gigatok.data.imagefolder import open_imagefolder
 from gigatok.data.shards.manifest import Place
 from gigatok.data.shards.read import ShardReader, open_shards
@@ -89,6 +90,28 @@ def test_what_is_no_longer_what_was_written_is_a_damaged_image(shards: Path) -> 
     summary_of = section(shards, source="shards", max_corrupt_share=0.9)
     summary = prepare(summary_of, BASE, shards.parent / "prepared")
     assert len(summary.corrupt) == 7
+
+
+@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), TimeoutError(), RuntimeError("503")])
+def test_a_server_that_fails_leaves_no_image_out(
+    shards: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """Errors of HTTP, S3 and the like are of no kind of the system's."""
+    monkeypatch.setattr(source_module, "WAITS", (0.0, 0.0))
+    source, part, errors = open_shards(str(shards)), ShardReader._bytes, [error] * 2
+
+    def fail(reader: ShardReader, place: Place) -> bytes:
+        if errors:
+            raise errors.pop()
+        return part(reader, place)
+
+    monkeypatch.setattr(ShardReader, "_bytes", fail)
+    assert len(source.reader(source.records[0].location)) > 0
+    errors += [error] * 9
+    with pytest.raises(GigatokError, match="could not be read in 3 attempts") as caught:
+        source.reader(source.records[0].location)
+    assert not isinstance(caught.value, CorruptImageError)
+    assert len(errors) == 6
 
 
 @pytest.mark.parametrize("location", ["x.tar", "x.tar#1+2", "x.tar#-1+2+00000000", f"x.tar#0+{2**31}+00000000", ""])
