@@ -9,7 +9,8 @@ from gigatok.data import prepare
 
 def main(params: Params, workspace: Workspace) -> None:
     """Write ``runs/data``."""
-    summary = prepare(params.prepare, params.base, workspace.data)
+    paper = params.profile == "paper"
+    summary = prepare(params.prepare, params.base, workspace.data, own_split=paper)
     print(summary.describe())
 
 

@@ -28,7 +28,7 @@ from gigatok.data.parquet import open_parquet
 from gigatok.data.prepared import INDEX_NAME, SUMMARY_NAME, CorruptImage, DataSummary, SplitCounts
 from gigatok.data.shards.read import open_shards
 from gigatok.data.source import Record, Source, Split
-from gigatok.data.split import limit_concepts, split_concepts
+from gigatok.data.split import limit_concepts, no_own_split, split_concepts
 from gigatok.data.transforms import Pixels, center_crop
 
 SPLITS: tuple[Split, Split] = ("train", "validation")
@@ -106,16 +106,24 @@ def open_source(section: PrepareSection) -> Source:
     return _OPEN[section.source](section.path)
 
 
-def prepare(section: PrepareSection, base: BaseSection, out: Path, progress: Progress = _silent) -> DataSummary:
+def prepare(
+    section: PrepareSection, base: BaseSection, out: Path, progress: Progress = _silent, *, own_split: bool = False
+) -> DataSummary:
     """Write ``index.parquet``, ``summary.json`` and the packed pixels to ``out``.
 
     Pixels of a split are packed (``train.npy``, ``validation.npy``, uint8 ``(n, S, S, 3)``) unless its
-    images are augmented anew on every visit. ``progress`` is called with the images done and their number.
+    images are augmented anew on every visit.
+
+    Args:
+        progress: is called with the images done and their number.
+        own_split: refuse a source without a validation split, instead of holding out a part of it.
 
     Raises:
         GigatokError: unusable source, full disk, or more than ``max_corrupt_share`` of images unreadable.
     """
     source = open_source(section)
+    if own_split and not any(record.split == "validation" for record in source.records):
+        raise GigatokError(no_own_split(section.shown_path))
     entries = _select(source, section, base.seed)
     packed: dict[Split, bool] = {"train": section.augmentation == "none", "validation": True}
     with writing(out):
@@ -126,8 +134,7 @@ def prepare(section: PrepareSection, base: BaseSection, out: Path, progress: Pro
 
     threads = base.threads or os.cpu_count() or 1
     decoded = _decode_all(source, entries, section.image_size, threads)
-    kept, corrupt, digest, traits = _pack(decoded, len(entries), out, packed, section.image_size, progress)
-    _check_corrupt(corrupt, len(entries), section.max_corrupt_share)
+    kept, corrupt, digest, traits = _pack(decoded, len(entries), out, packed, section, progress)
     _write_index(out / INDEX_NAME, kept, source.classes)
     summary = DataSummary(
         source=section.source,
@@ -187,22 +194,32 @@ def _select(source: Source, section: PrepareSection, seed: int) -> list[_Entry]:
 
 
 def _pack(
-    decoded: Iterator[_Decoded], total: int, out: Path, packed: dict[Split, bool], image_size: int, progress: Progress
+    decoded: Iterator[_Decoded],
+    total: int,
+    out: Path,
+    packed: dict[Split, bool],
+    section: PrepareSection,
+    progress: Progress,
 ) -> _Content:
-    """Write the pixels of packed splits as they come; what is kept, what is not, and their fingerprint."""
+    """Write the pixels of packed splits as they come; what is kept, what is not, and their fingerprint.
+
+    Raises:
+        GigatokError: too many images are unreadable, as soon as that is certain.
+    """
     kept: list[_Entry] = []
     corrupt: list[CorruptImage] = []
     digest = hashlib.sha256()
     traits: list[frozenset[Trait]] = []
     with contextlib.ExitStack() as stack:
         writers = {
-            split: stack.enter_context(PackedWriter(out / f"{split}.npy", image_size))
+            split: stack.enter_context(PackedWriter(out / f"{split}.npy", section.image_size))
             for split in SPLITS
             if packed[split]
         }
         for done, (entry, result) in enumerate(decoded, start=1):
             if isinstance(result, CorruptImageError):
                 corrupt.append(CorruptImage(location=result.location, reason=result.reason))
+                _check_corrupt(corrupt, done, total, section.max_corrupt_share)
             else:
                 pixels, content, found = result
                 traits.append(found)
@@ -234,13 +251,13 @@ def _decode_all(source: Source, entries: Sequence[_Entry], image_size: int, thre
             yield from zip(chunk, pool.map(decode, chunk), strict=True)
 
 
-def _check_corrupt(corrupt: Sequence[CorruptImage], total: int, max_share: float) -> None:
+def _check_corrupt(corrupt: Sequence[CorruptImage], done: int, total: int, max_share: float) -> None:
     if len(corrupt) > max_share * total:
         shown = "; ".join(f"{image.location} ({image.reason})" for image in corrupt[:_SHOWN])
         more = f"; and {len(corrupt) - _SHOWN} more" if len(corrupt) > _SHOWN else ""
         raise GigatokError(
-            f"{len(corrupt)} of {total} images are unreadable, more than prepare.max_corrupt_share "
-            f"{max_share}: replace or remove them, or raise the setting: {shown}{more}"
+            f"{len(corrupt)} of the first {done} images are unreadable, more than prepare.max_corrupt_share "
+            f"{max_share} of all {total}: replace or remove them, or raise the setting: {shown}{more}"
         )
 
 

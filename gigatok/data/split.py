@@ -108,6 +108,14 @@ def require_whole_split(found: Iterable[OwnSplit | None], where: str, layout: st
     return {"train", "validation"} <= kinds
 
 
+def no_own_split(path: str | None) -> str:
+    """What is wrong with data that profile ``paper`` would have to hold out a part of."""
+    return (
+        f"prepare.path {path!r} has no validation split, and profile paper holds none out of the training images: set "
+        "it to data that bring one (for ImageNet: the folder that holds train/ and val/)"
+    )
+
+
 def limit_concepts(records: Sequence[Record], limit: int | None, seed: int) -> set[str]:
     """Concepts to keep: ``limit`` of them, each class and split keeping its share; ``None``: all.
 

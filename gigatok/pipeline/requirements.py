@@ -33,6 +33,8 @@ def missing(
         found.append(f"prepare.path is not set: it names the {_sources[source]}")
     elif path is not None and not params.prepare.is_remote and not (root / path).exists():
         found.append(f"prepare.path {path!r} does not exist: it names the {_sources[source]}")
+    elif path is not None and source == "imagefolder" and params.profile == "paper":
+        found += _without_validation(root / path, path)
     if stages is None or not _NO_GPU.issuperset(stages):
         cuda = has_cuda() if cuda is None else cuda
         if params.base.device == "cuda" and not cuda:
@@ -91,6 +93,14 @@ def _value(values: Any, key: str) -> Any:
     return values
 
 
+def _without_validation(folder: Path, path: str) -> list[str]:
+    """What is wrong with a folder of classes alone, of which a tenth would be held out; empty: nothing."""
+    from gigatok.data.split import no_own_split, split_called
+
+    names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
+    return [] if any(split_called(name) == "validation" for name in names) else [no_own_split(path)]
+
+
 def _files(params: Params, stages: Collection[str] | None) -> dict[str, str | None]:
     """Every file of weights or reference images that is named, by the setting that names it."""
     files: dict[str, str | None] = {}
@@ -99,8 +109,10 @@ def _files(params: Params, stages: Collection[str] | None) -> dict[str, str | No
     if stages is None or "teacher" in stages:
         files["teacher.weights"] = params.teacher.weights
     trained = {name for name in params.tokenizers if stages is None or f"train_tokenizer@{name}" in stages}
-    if trained:
+    scored = stages is None or any(stage.startswith(("reference", "evaluate_tokenizer@")) for stage in stages)
+    if trained or scored:
         files["train_tokenizer.loss.perceptual_weights"] = params.train_tokenizer.loss.perceptual_weights
+    if trained:
         files["train_tokenizer.loss.discriminator.weights"] = params.train_tokenizer.loss.discriminator.weights
     for name, entry in params.tokenizers.items():
         if name not in trained:

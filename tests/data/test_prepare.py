@@ -1,5 +1,7 @@
+import errno
 import filecmp
 import json
+import os
 import resource
 import shutil
 from collections import namedtuple
@@ -14,8 +16,10 @@ from image_files import BASE, encoded, image_folder, noise, section
 from PIL import Image
 
 from gigatok.config import GigatokError
-from gigatok.data import CorruptImageError, PreparedData, prepare
+from gigatok.data import CorruptImageError, PreparedData, prepare, source
+from gigatok.data.imagefolder import open_imagefolder
 from gigatok.data.images import decode_rgb
+from gigatok.data.shards.write import write_shards
 from gigatok.data.transforms import center_crop, ten_crop
 
 
@@ -129,7 +133,7 @@ def test_too_many_damaged_images_fail_naming_them(tmp_path: Path) -> None:
     with pytest.raises(GigatokError) as caught:
         prepare(section(root, max_corrupt_share=0.3), BASE, tmp_path / "out")
     message = str(caught.value)
-    assert "7 of 20 images are unreadable, more than prepare.max_corrupt_share 0.3" in message
+    assert "7 of the first 8 images are unreadable, more than prepare.max_corrupt_share 0.3 of all 20" in message
     assert "a/0.png" in message
     assert "and 2 more" in message
     with pytest.raises(GigatokError, match="dvc repro prepare"):
@@ -278,3 +282,59 @@ def test_an_index_of_other_columns_is_refused(tmp_path: Path) -> None:
         pq.write_table(changed, tmp_path / "out" / "index.parquet")
         with pytest.raises(GigatokError, match="dvc repro -f prepare"):
             PreparedData.open(tmp_path / "out")
+
+
+def test_a_disk_that_fails_ends_the_stage_and_no_image_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = image_folder(tmp_path / "in", {"a": 10})
+    monkeypatch.setattr(source, "WAITS", (0.0,))
+    read = Path.read_bytes
+
+    def fail(path: Path) -> bytes:
+        if path.name == "3.png":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", fail)
+    with pytest.raises(GigatokError, match=r"3\.png could not be read in 2 attempts .*run the same command again"):
+        prepare(section(root, max_corrupt_share=0.5), BASE, tmp_path / "out")
+    monkeypatch.undo()
+    assert prepare(section(root), BASE, tmp_path / "out").corrupt == []
+
+
+def test_too_many_damaged_images_are_said_once_that_is_certain(tmp_path: Path) -> None:
+    root = image_folder(tmp_path / "in", {"a": 20})
+    for number in (2, 5, 7):
+        damage(root / "a" / f"{number}.png")
+    seen: list[int] = []
+    said = r"2 of the first 6 images are unreadable, .*max_corrupt_share 0\.05 of all 20"
+    with pytest.raises(GigatokError, match=said):
+        prepare(section(root, max_corrupt_share=0.05), BASE, tmp_path / "out", lambda done, _: seen.append(done))
+    assert max(seen) == 5
+
+
+@pytest.mark.parametrize("kind", ["imagefolder", "parquet", "shards"])
+def test_a_split_of_its_own_may_be_asked_for(tmp_path: Path, kind: str) -> None:
+    """Profile ``paper``: ImageNet's train/ alone would lose a tenth of its images without a word."""
+    image_folder(tmp_path / "in" / "train", {"a": 6})
+    if kind == "parquet":
+        (tmp_path / "alone").mkdir()
+        for folder, names in {"alone": ["train"], "both": ["train", "val"]}.items():
+            (tmp_path / folder).mkdir(exist_ok=True)
+            for name in names:
+                table = pa.table({"image": [encoded(noise(number)) for number in range(4)], "label": ["a"] * 4})
+                pq.write_table(table, tmp_path / folder / f"{name}.parquet")
+    else:
+        image_folder(tmp_path / "both" / "train", {"a": 6})
+        image_folder(tmp_path / "both" / "val", {"a": 2}, first_seed=9)
+        shutil.copytree(tmp_path / "both" / "train", tmp_path / "alone")
+    paths = {name: tmp_path / name for name in ("alone", "both")}
+    if kind == "shards":
+        for name, path in paths.items():
+            paths[name] = tmp_path / f"{name}-shards"
+            write_shards(open_imagefolder(str(path)), paths[name], images=4, workers=1, progress=lambda *_: None)
+    with pytest.raises(GigatokError, match=r"prepare\.path '\S+' has no validation split, and profile paper"):
+        prepare(section(paths["alone"], source=kind), BASE, tmp_path / "out", own_split=True)
+    assert prepare(section(paths["alone"], source=kind), BASE, tmp_path / "out").validation.images == 1
+    assert prepare(section(paths["both"], source=kind), BASE, tmp_path / "out", own_split=True).validation.images > 1

@@ -68,6 +68,7 @@ def test_what_is_not_asked_may_lack_gpus_share_nothing_and_name_what_is_not_ther
     paper: Params, tmp_path: Path
 ) -> None:
     values = paper.model_dump(mode="json")
+    (tmp_path / "val").mkdir()
     values["prepare"]["path"] = str(tmp_path)
     values["reference"]["samples"] = str(tmp_path)
     values["tokenizers"]["XL-XXL"]["launch"] = {"processes": 8}
@@ -92,6 +93,7 @@ def test_what_is_not_asked_may_lack_gpus_share_nothing_and_name_what_is_not_ther
 def test_a_node_without_a_gpu_prepares_the_papers_data(paper: Params, tmp_path: Path) -> None:
     """Before the first job of a cluster; what the other stages need may still be missing."""
     values = paper.model_dump(mode="json")
+    (tmp_path / "val").mkdir()
     values["prepare"]["path"] = str(tmp_path)
     values["teacher"]["weights"] = values["reference"]["weights"] = "none.pt"
     values["train_tokenizer"]["loss"]["perceptual_weights"] = "none.pt"
@@ -103,7 +105,10 @@ def test_a_node_without_a_gpu_prepares_the_papers_data(paper: Params, tmp_path: 
 
     assert lacks("prepare") == lacks("criteria", "prepare") == []
     assert lacks("teacher") == ["profile", "teacher.weights"]
-    assert lacks("reference") == ["profile", "reference.samples", "reference.weights"]
+    scores = ["profile", "reference.samples", "reference.weights", "teacher.weights"]
+    judge = "train_tokenizer.loss.perceptual_weights"
+    assert lacks("reference") == ["profile", "reference.samples", "reference.weights", judge]
+    assert lacks("evaluate_tokenizer@S-S") == [*scores, judge]
     assert lacks("train_tokenizer@S-S") == ["profile", "teacher.weights", "train_tokenizer.loss.perceptual_weights"]
     assert lacks() == [
         "profile",
@@ -116,6 +121,18 @@ def test_a_node_without_a_gpu_prepares_the_papers_data(paper: Params, tmp_path: 
     values["prepare"]["path"] = None
     params = parse_params(values)
     assert lacks("prepare") == ["prepare.path"]
+
+
+def test_a_folder_of_classes_alone_is_none_of_the_papers(paper: Params, tmp_path: Path) -> None:
+    """A tenth of ImageNet's train/ would be held out in silence."""
+    for folder in ("in/train/cat", "in/val/cat"):
+        (tmp_path / folder).mkdir(parents=True)
+    values = paper.model_dump(mode="json")
+    for path, found in (("in", []), ("in/train", ["prepare.path 'in/train' has no validation split, and"])):
+        values["prepare"]["path"] = path
+        lines = missing(parse_params(values), tmp_path, cuda=True, stages=["prepare"])
+        assert [line[: len(start)] for line, start in zip(lines, found, strict=True)] == found
+        assert missing(parse_params({**values, "profile": "mini"}), tmp_path, cuda=True, stages=["prepare"]) == []
 
 
 def test_only_a_training_that_would_run_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

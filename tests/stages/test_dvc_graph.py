@@ -45,7 +45,7 @@ NOT_DECLARED = {
 """Settings that some stages read without declaring them, and why."""
 MUST_DECLARE = {
     "criteria": {"tokenizers", "generators", "train_tokenizer"},
-    "prepare": {"prepare", "base"},
+    "prepare": {"prepare", "base", "profile"},
     "teacher": {"teacher", "base", "train_tokenizer"},
     "reference": {"reference", "base", "profile", "train_tokenizer", "evaluate_tokenizer"},
     "train_tokenizer": {"train_tokenizer", "tokenizers", "teacher", "base"},
@@ -202,6 +202,8 @@ def test_a_changed_default_re_runs_whatever_may_read_it(name: str) -> None:
     settings = {"gigatok/config/params.py", "gigatok/config/sections.py"}
     if {"reference", "evaluate_tokenizer", "evaluate_generator"} & {str(param) for param in stage(name)["params"]}:
         settings.add("gigatok/config/evaluation.py")
+    if any(str(param).split(".")[0] == "train_tokenizer" for param in stage(name)["params"]):
+        settings.add("gigatok/config/models.py")
     assert settings <= set(code_deps(name))
 
 

@@ -109,13 +109,16 @@ def needed_by(params: Params) -> dict[str, dict[str, str | None]]:
     need(params.reference.extractor, "reference.extractor", params.reference.weights)
     for name in params.reference.more_extractors:
         need(name, "reference.more_extractors", params.reference.more_weights.get(name))
+    judging = params.train_tokenizer.loss  # its network scores reconstructions, whatever its weight in training
+    judged = judging.perceptual_network, judging.perceptual_weights
+    need(judged[0], "train_tokenizer.loss.perceptual_network", judged[1])
     for name in params.tokenizers:
         teacher, loss = params.tokenizer_teacher(name), params.tokenizer_training(name).loss
         at = f"tokenizers.{name}"
         if teacher != params.teacher:
             need(teacher.name, f"{at}.teacher", teacher.weights)
-        if loss.perceptual_weight:
-            need(loss.perceptual_network, "train_tokenizer.loss.perceptual_network", loss.perceptual_weights)
+        if loss.perceptual_weight and (loss.perceptual_network, loss.perceptual_weights) != judged:
+            need(loss.perceptual_network, f"{at}.loss.perceptual_network", loss.perceptual_weights)
         if loss.adversarial_weight and loss.discriminator.kind == "dino":
             need("dino", f"{at}.loss.discriminator", loss.discriminator.weights)
     if "vgg16" in found:

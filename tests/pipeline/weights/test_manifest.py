@@ -54,6 +54,8 @@ def test_what_the_packages_bring_is_what_the_manifest_says() -> None:
 
 def test_needs_follow_the_settings() -> None:
     assert set(needed_by(params("nano"))) == {"efficientnet-lite0", "efficientnet-lite2"}
+    judged = needed_by(params("nano", train_tokenizer__loss={"perceptual_weight": 0.0}))  # every score sheet has it
+    assert {"vgg16", "lpips-heads"} <= set(judged)
     paper = needed_by(params("paper"))
     assert {"dinov2-b", "vgg16", "lpips-heads", "inception-2015", "dino", "clip-dfn-l", "siglip-so400m"} <= set(paper)
     own = needed_by(params("paper", teacher__weights="mine.safetensors"))
