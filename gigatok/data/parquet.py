@@ -20,6 +20,7 @@ from gigatok.data.split import TEST_SPLIT, OwnSplit, require_whole_split, split_
 
 CONCEPT_COLUMNS = ("concept", "codepoints")
 LAYOUT = "files without splits in their names, or all of them with train, validation or test in it (train-0.parquet)"
+COLUMN = "a column split with train and validation, or with train alone"
 UNLABELLED = "label -1, which is no class"
 _HELD = 2**28
 """Bytes of row groups that a reader keeps; always one group, whatever its size."""
@@ -87,7 +88,8 @@ def open_parquet(path: str) -> Source:
     number); optionally ``concept`` or ``codepoints`` (rows that must stay together) and ``split``
     (``train``, ``val``, ``validation`` or ``test``, the same for all rows of a concept). Without ``split``, files
     with ``train``, ``validation`` or ``test`` as a word of their name or of a folder's are splits. Rows of a test
-    split and rows with the label -1, which stands for none, are left out.
+    split and rows with the label -1, which stands for none, are left out. Rows for training alone have no split of
+    their own.
 
     Raises:
         GigatokError: missing path, not Parquet, missing column, empty label, unknown split, or files of which only
@@ -97,16 +99,18 @@ def open_parquet(path: str) -> Source:
     if not root.is_dir():
         if not root.is_file():
             raise GigatokError(f"prepare.path {path!r} has no Parquet file: set it to one, or to a folder of them")
-        return _source([(root, None)], {})
+        return _source(path, [(root, None)], {})
     taken = take_files(root, (".parquet",))
     if not taken.names:
         raise GigatokError(f"prepare.path {path!r} has no Parquet file: set it to one, or to a folder of them")
     splits = [split_of_shard(name) for name in taken.names]
     own = require_whole_split(splits, f"prepare.path {path!r}", LAYOUT)
-    return _source(list(zip(taken.paths, splits, strict=True)), taken.left_out, own)
+    return _source(path, list(zip(taken.paths, splits, strict=True)), taken.left_out, own)
 
 
-def _source(files: Sequence[tuple[Path, OwnSplit | None]], left_out: Mapping[str, int], own: bool = False) -> Source:
+def _source(
+    path: str, files: Sequence[tuple[Path, OwnSplit | None]], left_out: Mapping[str, int], own: bool = False
+) -> Source:
     """Records of the rows that count. ``own``: whether splits of files are the records' own."""
     rows: list[_Row] = []
     dropped: Counter[str] = Counter(left_out)
@@ -120,11 +124,11 @@ def _source(files: Sequence[tuple[Path, OwnSplit | None]], left_out: Mapping[str
                 rows.append(row)
     names = sorted({row.label for row in rows}, key=lambda label: (isinstance(label, str), label))
     number = {name: index for index, name in enumerate(names)}
-    by_column = any(row.by_column for row in rows)
-    records = [
-        Record(row.location, number[row.label], row.concept, _kept(row.split) if own or by_column else None)
-        for row in rows
-    ]
+    if any(row.by_column for row in rows):
+        kinds = {row.split for row in rows}
+        # Rows whose column is empty are drawn from beside the others.
+        own = None in kinds or require_whole_split(kinds, f"prepare.path {path!r}", COLUMN)
+    records = [Record(row.location, number[row.label], row.concept, _kept(row.split) if own else None) for row in rows]
     return Source([str(name) for name in names], records, ParquetReader(), dict(sorted(dropped.items())))
 
 

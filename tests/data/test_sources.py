@@ -425,6 +425,18 @@ def test_rows_of_a_test_split_are_left_out(tmp_path: Path) -> None:
     assert source.left_out == {"test split": 1}
 
 
+def test_rows_for_training_alone_have_no_split_of_their_own(tmp_path: Path) -> None:
+    """As in folders and files: a part of them is held out."""
+    for name, splits in {"alone": ["train"] * 3, "test": ["train", "training", "test"]}.items():
+        path = write_parquet(tmp_path / f"{name}.parquet", label=["a"] * 3, split=splits)
+        assert {record.split for record in open_parquet(str(path)).records} == {None}
+    path = write_parquet(tmp_path / "some.parquet", label=["a"] * 3, split=["train", "val", None])
+    assert [record.split for record in open_parquet(str(path)).records] == ["train", "validation", None]
+    path = write_parquet(tmp_path / "held.parquet", label=["a"] * 2, split=["val", "val"])
+    with pytest.raises(GigatokError, match="holds validation but no train; expected a column split with train and"):
+        open_parquet(str(path))
+
+
 def test_a_row_that_is_gone_counts_as_damaged(tmp_path: Path) -> None:
     path = write_parquet(tmp_path / "x.parquet", label=[0])
     with pytest.raises(CorruptImageError, match=r"x\.parquet#7"):
