@@ -102,7 +102,7 @@ class Reduced(NamedTuple):
     31, of which the last holds a quarter. ``None``: all of it."""
 
 
-class Pixels(NamedTuple):
+class DecodedArray(NamedTuple):
     """A decoded picture as an array, perhaps at a part of its size."""
 
     pixels: npt.NDArray[np.uint8]
@@ -137,7 +137,7 @@ def decode_reduced(data: bytes, location: str, shorter_side: int) -> Reduced:
         return Reduced(_to_rgb(picture, "white"), whole, box)
 
 
-def decode_pixels(data: bytes, location: str, shorter_side: int | None = None) -> Pixels:
+def decode_pixels(data: bytes, location: str, shorter_side: int | None = None) -> DecodedArray:
     """The same pixels as ``decode_rgb``'s, or with ``shorter_side`` as ``decode_reduced``'s, as an array.
 
     An ordinary JPEG (YCbCr or grey, undamaged) is decoded by libjpeg-turbo straight into it: Pillow's decoder is the
@@ -152,12 +152,12 @@ def decode_pixels(data: bytes, location: str, shorter_side: int | None = None) -
         return found
     if shorter_side is None:
         picture = decode_rgb(data, location)
-        return Pixels(np.array(picture), picture.size, None)
+        return DecodedArray(np.array(picture), picture.size, None)
     reduced = decode_reduced(data, location, shorter_side)
-    return Pixels(np.array(reduced.picture), reduced.whole, reduced.box)
+    return DecodedArray(np.array(reduced.picture), reduced.whole, reduced.box)
 
 
-def _straight(data: bytes, shorter_side: int | None) -> Pixels | None:
+def _straight(data: bytes, shorter_side: int | None) -> DecodedArray | None:
     """A JPEG of one of the usual kinds, decoded without Pillow; ``None``: it is none, or something is odd about it."""
     if not data.startswith(_JPEG):
         return None
@@ -173,7 +173,7 @@ def _straight(data: bytes, shorter_side: int | None) -> Pixels | None:
         return None
     if pixels.shape != (rows, columns, 3):
         return None
-    return Pixels(pixels, (width, height), None if part == 1 else (0.0, 0.0, width / part, height / part))
+    return DecodedArray(pixels, (width, height), None if part == 1 else (0.0, 0.0, width / part, height / part))
 
 
 def _part(width: int, height: int, shorter_side: int) -> int:
@@ -225,8 +225,9 @@ def _check_size(width: int, height: int) -> None:
 
 
 def _to_rgb(picture: Image.Image, transparency: Transparency) -> Image.Image:
-    if picture.mode.startswith("I;16"):
-        # Pillow clips 16-bit grey at 255 on conversion; the high byte is the picture.
+    if picture.mode.startswith("I;16") or (picture.mode == "I" and picture.format == "PPM"):
+        # Pillow clips 16-bit grey at 255 on conversion; the high byte is the picture. Its reader of PGM scales what has
+        # more than 8 bits to 16 and calls it "I".
         return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8)).convert("RGB")
     if picture.mode in ("I", "F"):
         raise ValueError(f"pixel mode {picture.mode} has no fixed range")

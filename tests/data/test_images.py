@@ -16,7 +16,7 @@ from PIL import Image
 
 from gigatok.data import CorruptImageError, to_float, to_uint8
 from gigatok.data import images as module
-from gigatok.data.images import Pixels, decode_pixels, decode_reduced, decode_rgb, decode_with_traits
+from gigatok.data.images import DecodedArray, decode_pixels, decode_reduced, decode_rgb, decode_with_traits
 
 
 def test_every_byte_survives_the_round_trip_in_both_roundings() -> None:
@@ -58,6 +58,20 @@ def test_sixteen_bit_grey_keeps_its_range() -> None:
     picture = Image.fromarray(np.array([[0, 0x8000, 0xFFFF]], dtype=np.uint16))
     decoded = np.asarray(decode_rgb(encoded(picture), "x"))
     assert decoded[0, :, 0].tolist() == [0, 0x80, 0xFF]
+
+
+@pytest.mark.parametrize(("largest", "values"), [(65535, (0, 0x8000, 0xFFFF)), (4095, (0, 2048, 4095))])
+def test_sixteen_bit_pgm_keeps_its_range(largest: int, values: tuple[int, ...]) -> None:
+    """Pillow scales what has more than 8 bits to 16."""
+    data = f"P5 3 1 {largest}\n".encode() + struct.pack(">3H", *values)
+    assert np.asarray(decode_rgb(data, "x"))[0, :, 0].tolist() == [0, 0x80, 0xFF]
+    assert decode_with_traits(data, "x").traits == {"16 bit"}
+
+
+def test_whole_numbers_without_a_range_are_refused() -> None:
+    picture = Image.fromarray(np.array([[0, 1 << 20]], dtype=np.int32))
+    with pytest.raises(CorruptImageError, match="pixel mode I has no fixed range"):
+        decode_rgb(encoded(picture, "TIFF"), "x")
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF"])
@@ -235,13 +249,13 @@ def jpeg(picture: Image.Image, **options: object) -> bytes:
     return buffer.getvalue()
 
 
-def by_pillow(data: bytes, side: int | None) -> Pixels:
+def by_pillow(data: bytes, side: int | None) -> DecodedArray:
     """What ``decode_pixels`` has to find."""
     if side is None:
         picture = decode_rgb(data, "x")
-        return Pixels(np.asarray(picture), picture.size, None)
+        return DecodedArray(np.asarray(picture), picture.size, None)
     reduced = decode_reduced(data, "x", side)
-    return Pixels(np.asarray(reduced.picture), reduced.whole, reduced.box)
+    return DecodedArray(np.asarray(reduced.picture), reduced.whole, reduced.box)
 
 
 @settings(max_examples=150, deadline=None, derandomize=True)
@@ -285,7 +299,7 @@ def test_a_jpeg_decoded_without_pillow_has_its_pixels(
     np.testing.assert_array_equal(found.pixels, expected.pixels)
 
 
-def outcome(decoded: Callable[[], Pixels]) -> Pixels | str:
+def outcome(decoded: Callable[[], DecodedArray]) -> DecodedArray | str:
     """What was decoded, or why it was not."""
     try:
         return decoded()
