@@ -59,7 +59,8 @@ def explain(
 def caches_of_runs(sheet: Path) -> list[Path]:
     """The stores of features beside a run's score sheet (``runs/*/NAME/summary.json``), the newest first.
 
-    There are several where the code that computes features has changed: each knows the scores of its own time.
+    There are several where the code that computes features has changed: each has the scores and features of its own
+    time.
     """
     caches = [path for parent in sheet.resolve().parents for path in parent.glob("cache/features-*")]
     return sorted(caches, key=lambda path: path.stat().st_mtime, reverse=True)

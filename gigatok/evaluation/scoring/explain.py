@@ -6,10 +6,10 @@ nothing is extracted anew. What is left when all fields are equal is the differe
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,8 +20,8 @@ from gigatok.evaluation.inputs.evaluation_set import Moments
 from gigatok.evaluation.protocols import TENSORFLOW_RESIZE, find_protocol
 from gigatok.evaluation.scoring.feature_reference import FeatureReference, Unavailable
 from gigatok.evaluation.scoring.measure import Draws, measure, select
-from gigatok.evaluation.store.features import as_features, joined, stored_feature_key
-from gigatok.evaluation.store.parts import Arrays, PartStore
+from gigatok.evaluation.store.features import as_features, extraction_code, joined, stored_feature_key
+from gigatok.evaluation.store.parts import Arrays, PartStore, values_in_keys
 from gigatok.evaluation.store.score_inputs import Inputs, load_inputs, load_moments
 
 _OF_RECONSTRUCTIONS = ("rfid", "rsfid", "rfd")
@@ -83,8 +83,18 @@ def _effects(first: Score, second: Score, paired: bool, caches: Sequence[Path]) 
         reason = "no cached features: score both sets with 'gigatok-bench evaluate --cache DIR', then pass that cache"
         return (Effect("any", None, reason),)
     changes = _changes(_Side(first.protocol, inputs), _Side(second.protocol, others))
-    stores = _Stores(caches, paired)
+    stores = _Stores(caches, paired, _codes((inputs, others), caches))
     return tuple(stores.effect(change) for change in changes)
+
+
+def _codes(both: tuple[Inputs, Inputs], caches: Sequence[Path]) -> tuple[str, ...]:
+    """Code whose features are taken: the first score's, where that has none the second's, then any.
+
+    Scores may be older than the code of today, and inputs of earlier versions do not say which code theirs was.
+    """
+    known = [inputs.code for inputs in both if inputs.code]
+    others = [code for cache in caches for code in values_in_keys(cache, "code")] if len(known) < len(both) else []
+    return tuple(dict.fromkeys((*known, extraction_code(), *others)))
 
 
 def _saved_inputs(score: Score, caches: Sequence[Path]) -> Inputs | None:
@@ -137,6 +147,8 @@ class _Stores:
 
     caches: Sequence[Path]
     paired: bool
+    codes: Sequence[str]
+    """Fingerprints of the code that may have computed them, the likeliest first."""
 
     def effect(self, change: _Change) -> Effect:
         """The first score with this change, computed again."""
@@ -179,21 +191,22 @@ class _Stores:
             return _Reference(self._features(protocol, images, "reference") if images else None, None)
         if (protocol.extractor, protocol.preprocessing) != ("inception-2015", TENSORFLOW_RESIZE.describe()):
             raise Unavailable("the reference's statistics belong to inception-2015 with TensorFlow's resize")
-        stored = self._stored(stored_feature_key(protocol, images))
+        stored = self._stored(protocol, images)
         return _Reference(None if stored is None else as_features(stored), moments)
 
     def _features(self, protocol: Protocol, images: str, what: str) -> Features:
         parts = []
         for content in images.split("+"):
-            arrays = self._stored(stored_feature_key(protocol, content))
+            arrays = self._stored(protocol, content)
             if arrays is None:
                 raise Unavailable(f"features of the {what} under this extractor and preprocessing are not cached")
             parts.append(as_features(arrays))
         return joined(parts)
 
-    def _stored(self, key: Mapping[str, Any]) -> Arrays | None:
-        """An entry from the first cache that has all of it."""
-        entries = (PartStore(cache, key).stored() for cache in self.caches)
+    def _stored(self, protocol: Protocol, images: str) -> Arrays | None:
+        """Features of images by their checksum, of the likeliest code, from the first cache that has all of them."""
+        keys = (stored_feature_key(protocol, images, code) for code in self.codes)
+        entries = (PartStore(cache, key).stored() for key in keys for cache in self.caches)
         return next((arrays for arrays in entries if arrays is not None), None)
 
 

@@ -21,15 +21,18 @@ from gigatok.evaluation.inputs.evaluation_set import content_sha256
 from gigatok.evaluation.store.parts import Arrays, PartStore
 
 
-def stored_feature_key(protocol: Protocol, images_sha256: str) -> dict[str, Any]:
-    """``feature_key`` from a score's record; a crop is in the pixels already."""
+def stored_feature_key(protocol: Protocol, images_sha256: str, code: str | None = None) -> dict[str, Any]:
+    """``feature_key`` from a score's record; a crop is in the pixels already.
+
+    ``code``: fingerprint of that which computed the features; ``None``: of today's.
+    """
     return {
         "kind": "features",
         "extractor": protocol.extractor,
         "weights": protocol.extractor_sha256,
         "preprocessing": protocol.preprocessing,
         "images": images_sha256,
-        "code": extraction_code(),
+        "code": extraction_code() if code is None else code,
     }
 
 

@@ -111,6 +111,13 @@ class PartStore:
         return self.folder / f"{start:09d}-{stop:09d}.safetensors"
 
 
+def values_in_keys(root: Path, name: str) -> list[str]:
+    """Different values of ``name`` in the keys of a store's entries, sorted; what is damaged says nothing."""
+    notes = (json_object_or_none(path) or {} for path in Path(root).glob("*/*/key.json"))
+    keys = (note.get("key") for note in notes)
+    return sorted({str(key[name]) for key in keys if isinstance(key, dict) and name in key})
+
+
 def part_ranges(count: int, part: int = PART) -> list[tuple[int, int]]:
     """(start, stop) of each part of ``count`` items."""
     return [(start, min(start + part, count)) for start in range(0, count, part)]

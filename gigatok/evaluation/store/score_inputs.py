@@ -16,6 +16,7 @@ from gigatok.evaluation.inputs.evaluation_set import Moments
 from gigatok.evaluation.inputs.files import open_set, write_adm_npz
 from gigatok.evaluation.inputs.reference import ReferenceIdentity
 from gigatok.evaluation.metrics.names import without_best_guidance
+from gigatok.evaluation.store.features import extraction_code
 
 
 class Inputs(Section):
@@ -29,6 +30,8 @@ class Inputs(Section):
     """sha256 of the reference."""
     protocol: str
     seed: int
+    code: str = ""
+    """Fingerprint of the code that computed the features; empty: inputs of earlier versions do not say."""
 
 
 def save_inputs(cache: Path, score: Score, inputs: Inputs, moments: Moments | None) -> None:
@@ -59,7 +62,9 @@ def save_inputs_of_scores(
         metric = _MEASURED.get(without_best_guidance(score.metric).split("/")[0])
         if metric is not None:
             parts = "+".join(samples)
-            inputs = Inputs(metric=metric, samples=parts, reference=content, protocol=protocol, seed=seed)
+            inputs = Inputs(
+                metric=metric, samples=parts, reference=content, protocol=protocol, seed=seed, code=extraction_code()
+            )
             save_inputs(cache, score, inputs, moments)
 
 

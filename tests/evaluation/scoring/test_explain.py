@@ -14,6 +14,7 @@ from gigatok.evaluation.protocols import find_protocol
 from gigatok.evaluation.scoring.evaluate import evaluate
 from gigatok.evaluation.scoring.explain import Explanation, explain
 from gigatok.evaluation.scoring.pair import EvaluateOptions
+from gigatok.evaluation.store import features, score_inputs
 
 
 def _set(seed: int, low: int, count: int = 40) -> EvaluationSet:
@@ -74,6 +75,42 @@ def test_sheets_of_two_projects_are_taken_apart_with_the_features_of_both(tiny: 
     effects = {effect.change: effect.value for effect in _of("gfid/tiny", explain(first, second, ours, theirs)).effects}
     assert effects["samples (not a matter of protocol)"] == pytest.approx(second.value("gfid/tiny"), rel=1e-9)
     assert effects["sample count"] is not None
+
+
+@pytest.mark.parametrize("noted", [True, False], ids=["noted", "of earlier versions"])
+def test_sheets_of_two_versions_of_the_code_find_their_features(
+    tiny: Extractor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, noted: bool
+) -> None:
+    """The code of today is a third version, which has computed nothing."""
+    sheets, caches, samples = [], [], _set(0, 30)
+    for version, reference in (("1", _set(1, 0)), ("2", _set(2, 60))):
+        monkeypatch.setattr(features, "extraction_code", lambda version=version: version * 64)
+        monkeypatch.setattr(score_inputs, "extraction_code", lambda version=version: version * 64 if noted else "")
+        caches.append(tmp_path / version)
+        sheets.append(evaluate(samples, reference, EvaluateOptions(extractor="tiny", cache=caches[-1])))
+    monkeypatch.setattr(features, "extraction_code", lambda: "3" * 64)
+    (effect,) = _of("gfid/tiny", explain(*sheets, *caches)).effects
+    assert (effect.change, effect.reason) == ("reference", None)
+    assert effect.value == pytest.approx(sheets[1].value("gfid/tiny"), rel=1e-9)
+
+
+def test_of_several_versions_features_of_the_sheets_own_are_taken(
+    tiny: Extractor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples, reference = _set(0, 30), _set(1, 0)
+    options = EvaluateOptions(extractor="tiny", cache=tmp_path)
+    for module in (features, score_inputs):
+        monkeypatch.setattr(module, "extraction_code", lambda: "1" * 64)
+    first, second = evaluate(samples, reference, options), evaluate(samples, _set(2, 60), options)
+    for module in (features, score_inputs):
+        monkeypatch.setattr(module, "extraction_code", lambda: "2" * 64)
+    extract = Extractor.extract
+    with monkeypatch.context() as other:  # what that version computes is three times as large
+        other.setattr(Extractor, "extract", lambda *given: (found := extract(*given))._replace(pool=found.pool * 3))
+        for judged in (reference, _set(2, 60)):
+            evaluate(samples, judged, options)
+    (effect,) = _of("gfid/tiny", explain(first, second, tmp_path)).effects
+    assert effect.value == pytest.approx(second.value("gfid/tiny"), rel=1e-9)
 
 
 def _stored(inception: Extractor, path: Path, judged: EvaluationSet) -> EvaluationSet:
