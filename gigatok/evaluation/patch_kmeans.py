@@ -17,6 +17,10 @@ from gigatok.config import ConfigError, GigatokError
 from gigatok.evaluation.arrays import Images
 
 _BLOCK = 8192
+_PATCHES = 65_536
+"""Distinct patches that a codebook is fitted on, at most ..."""
+_PATCHES_A_CODE = 64
+"""... or so many for each code: of four a code it would know them by heart."""
 
 
 class PatchKMeans:
@@ -24,8 +28,12 @@ class PatchKMeans:
 
     Args:
         image_size: side of the square images in pixels
-        num_tokens: patches an image; a power of two (halving rows and columns in turn) that divides the image
+        num_tokens: patches an image; a power of two (halving rows and columns in turn) or a square, that divides the
+            image
         codebook_size: codes
+
+    Raises:
+        ConfigError: the image does not divide into so many patches.
     """
 
     def __init__(self, *, image_size: int, num_tokens: int, codebook_size: int) -> None:
@@ -35,12 +43,20 @@ class PatchKMeans:
         self.grid = _grid(image_size, num_tokens)
         self.codebook: Tensor | None = None
         """(codebook_size, patch pixels * 3) in 0..255, float32, after ``fit``."""
+        self.fitted_on = 0
+        """Distinct patches that ``fit`` took."""
 
     def describe(self) -> str:
-        """``k-means: 16 patches an image, 64 codes``."""
-        return f"k-means: {self.num_tokens} patches an image, {self.codebook_size} codes"
+        """``k-means: 16 tokens an image (4x4 patches), 64 codes of 2,345 distinct patches``."""
+        rows, columns = self.grid
+        return (
+            f"k-means: {self.num_tokens} tokens an image ({rows}x{columns} patches), {self.codebook_size:,} codes of "
+            f"{self.fitted_on:,} distinct patches"
+        )
 
-    def fit(self, images: Images, *, iterations: int = 10, seed: int = 0, max_patches: int = 65_536) -> PatchKMeans:
+    def fit(
+        self, images: Images, *, iterations: int = 10, seed: int = 0, max_patches: int | None = None
+    ) -> PatchKMeans:
         """Lloyd's algorithm from distinct patches drawn with ``seed``; deterministic, seconds on one thread.
 
         Equal patches (white background, say) are merged into one with a weight, which changes no result and
@@ -48,15 +64,18 @@ class PatchKMeans:
 
         Args:
             images: (n, S, S, 3) uint8
-            max_patches: distinct patches beyond this many are thinned out at random, to bound time
+            max_patches: distinct patches beyond this many are thinned out at random, to bound time; ``None``: 65,536,
+                and 64 for each code where that is more
         """
+        most = max(_PATCHES, _PATCHES_A_CODE * self.codebook_size) if max_patches is None else max_patches
         if iterations < 1:
             raise ConfigError(f"kmeans_iterations {iterations} must be at least 1")
         generator = torch.Generator().manual_seed(seed)
         patches, counts = np.unique(self._patches(images).reshape(-1, self._patch_values), axis=0, return_counts=True)
-        if len(patches) > max_patches:  # before they take four times the memory as floats
-            kept = torch.randperm(len(patches), generator=generator)[:max_patches].numpy()
+        if len(patches) > most:  # before they take four times the memory as floats
+            kept = torch.randperm(len(patches), generator=generator)[:most].numpy()
             patches, counts = patches[kept], counts[kept]
+        self.fitted_on = len(patches)
         points, weights = torch.from_numpy(patches).float(), torch.from_numpy(counts).float()
         codebook = self._start(points, generator)
         for _ in range(iterations):
@@ -115,10 +134,17 @@ class PatchKMeans:
 
 def _grid(image_size: int, num_tokens: int) -> tuple[int, int]:
     """Rows and columns of patches."""
-    bits = round(math.log2(num_tokens)) if num_tokens > 0 else -1
-    if bits < 0 or 2**bits != num_tokens:
-        raise ConfigError(f"num_tokens {num_tokens} is not a power of two: k-means cannot halve the image into them")
-    rows, columns = 2 ** (bits // 2), 2 ** ((bits + 1) // 2)
+    if num_tokens < 1:
+        raise ConfigError(f"num_tokens {num_tokens} must be at least 1")
+    bits, side = round(math.log2(num_tokens)), math.isqrt(num_tokens)
+    if 2**bits == num_tokens:
+        rows, columns = 2 ** (bits // 2), 2 ** ((bits + 1) // 2)
+    elif side**2 == num_tokens:
+        rows = columns = side
+    else:
+        raise ConfigError(
+            f"num_tokens {num_tokens} is neither a power of two nor a square: k-means cannot cut the image into them"
+        )
     if image_size % columns:
         raise ConfigError(f"image_size {image_size} does not divide into {rows}x{columns} patches")
     return rows, columns

@@ -111,9 +111,34 @@ def test_merged_patches_and_blocks_are_lloyds_algorithm(
     np.testing.assert_allclose(chosen, distances.min(axis=1), rtol=1e-4, atol=1e-2)
 
 
+@pytest.mark.parametrize(("side", "tokens", "grid"), [(24, 36, (6, 6)), (48, 576, (24, 24)), (16, 16, (4, 4))])
+def test_a_square_of_tokens_is_a_square_of_patches(side: int, tokens: int, grid: tuple[int, int]) -> None:
+    images = _images(4, side)
+    codec = PatchKMeans(image_size=side, num_tokens=tokens, codebook_size=4 * tokens).fit(images)
+    assert codec.grid == grid
+    np.testing.assert_array_equal(codec.reconstruct(images), images)  # a code for each patch
+
+
+def test_large_codebooks_see_64_patches_a_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patch_kmeans, "_PATCHES", 20)
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (20, 8, 8, 3), dtype=np.uint8)  # 320 patches, all different
+    for codes, expected in ((2, 128), (4, 256), (16, 320)):
+        codec = PatchKMeans(image_size=8, num_tokens=16, codebook_size=codes).fit(images, iterations=1)
+        assert codec.fitted_on == expected
+    assert codec.describe() == "k-means: 16 tokens an image (4x4 patches), 16 codes of 320 distinct patches"
+
+
+def test_codebooks_of_a_thousand_codes_see_what_they_saw() -> None:
+    assert all(patch_kmeans._PATCHES_A_CODE * codes <= patch_kmeans._PATCHES for codes in (64, 256, 1024))
+    assert patch_kmeans._PATCHES == 65_536
+
+
 def test_what_cannot_be_cut_is_refused() -> None:
-    with pytest.raises(ConfigError, match="power of two"):
+    with pytest.raises(ConfigError, match="neither a power of two nor a square"):
         PatchKMeans(image_size=16, num_tokens=12, codebook_size=4)
+    with pytest.raises(ConfigError, match="does not divide into 6x6"):
+        PatchKMeans(image_size=16, num_tokens=36, codebook_size=4)
     with pytest.raises(ConfigError, match="does not divide into 2x4"):
         PatchKMeans(image_size=18, num_tokens=8, codebook_size=4)
     codec = PatchKMeans(image_size=16, num_tokens=16, codebook_size=4)

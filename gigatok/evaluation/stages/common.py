@@ -94,7 +94,7 @@ def write_scores(run: RunFolder, sheet: ScoreSheet) -> None:
     write_views(run, sheet)
 
 
-def write_arrays(path: Path, arrays: Mapping[str, npt.NDArray[np.float32]]) -> None:
+def write_arrays(path: Path, arrays: Mapping[str, npt.NDArray[np.generic]]) -> None:
     """An ``.npz`` of these arrays, whole or not at all; equal arrays give equal bytes."""
     with replacing(path) as temporary, temporary.open("wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from gigatok.artifacts import Protocol, RunFolder, Score, ScoreSheet, Workspace, replacing
+from gigatok.artifacts import Protocol, RunFolder, Score, ScoreSheet, Workspace
 from gigatok.artifacts.outputs.digests import digests_of
 from gigatok.artifacts.outputs.prepared import sound_data
-from gigatok.config import Params
+from gigatok.config import ConfigError, Params
 from gigatok.config.sections import LossSection
 from gigatok.data import PreparedData
 from gigatok.evaluation.arrays import Images
@@ -34,7 +34,7 @@ from gigatok.evaluation.scoring.records import (
     pixel_protocol,
     pixel_scores,
 )
-from gigatok.evaluation.stages.common import further_extractors, open_extractor, provenance, write_scores
+from gigatok.evaluation.stages.common import further_extractors, open_extractor, provenance, write_arrays, write_scores
 from gigatok.evaluation.stages.pictures import picture_rows
 from gigatok.evaluation.store.features import stored_features
 from gigatok.runtime.device import set_up
@@ -53,7 +53,8 @@ def score_reference(params: Params, workspace: Workspace) -> None:
     extractor = open_extractor(section, device)
     drawn, validation = sample_reference(section, data), data.validation.uint8()
     originals = validation_reference(data.summary)
-    with open_progress("reference", len(drawn.images) + 3 * len(validation)) as progress:
+    codec, notes = _kmeans(params, data.summary.image_size)
+    with open_progress("reference", len(drawn.images) + (3 if codec else 2) * len(validation)) as progress:
 
         def extract(images: Images, offset: int) -> Features:
             return stored_features(
@@ -69,13 +70,15 @@ def score_reference(params: Params, workspace: Workspace) -> None:
         before = len(drawn.images) + len(validation)
         sample = data.train.some(KMEANS_IMAGES)
         mean = np.broadcast_to(sample.mean(axis=0).round().astype(np.uint8), validation.shape)
-        kmeans = _fitted_kmeans(params, sample)
-        patches = kmeans.reconstruct(validation)
         floors = _Floors(extractor, protocol, originals, validation, real, params.train_tokenizer.loss)
-        scores = [
-            *floors.scores("mean image", "floor", mean, extract(mean[:1], before)),
-            *floors.scores("k-means patches", "baseline", patches, extract(patches, before + len(validation))),
-        ]
+        scores = floors.scores("mean image", "floor", mean, extract(mean[:1], before))
+        pictures = {"originals": validation}
+        if codec is not None:
+            codec.fit(sample, iterations=section.kmeans_iterations, seed=params.base.seed)
+            patches = pictures["kmeans"] = codec.reconstruct(validation)
+            notes = (f"{codec.describe()} of training images, {section.kmeans_iterations} iterations",)
+            of_patches = extract(patches, before + len(validation))
+            scores += floors.scores("k-means patches", "baseline", patches, of_patches)
         real_images = _real_scores(
             params,
             workspace,
@@ -89,15 +92,14 @@ def score_reference(params: Params, workspace: Workspace) -> None:
     _write_features(
         workspace.reference / "features.npz", drawn, of_samples, validation, of_validation, protocol.distances
     )
-    with replacing(workspace.reference / "pictures.npz") as path, path.open("wb") as file:
-        rows = picture_rows(len(validation), params.evaluate_tokenizer.pictures)
-        np.savez(file, originals=validation[rows], kmeans=patches[rows])
+    rows = picture_rows(len(validation), params.evaluate_tokenizer.pictures)
+    write_arrays(workspace.reference / "pictures.npz", {name: images[rows] for name, images in pictures.items()})
     sheet = ScoreSheet(
         name="reference",
         kind="reference",
         scores=tuple(score.replace(provenance=source) for score in real_images),
         floors=tuple(score.replace(provenance=source) for score in scores),
-        notes=(f"{kmeans.describe()}, {section.kmeans_iterations} iterations on the training images",),
+        notes=notes,
         few_samples=few_samples(real.pool, len(validation)),
         files=digests_of(workspace.reference, ("features.npz", "pictures.npz")),
     )
@@ -132,14 +134,14 @@ def _real_scores(
     return scores
 
 
-def _fitted_kmeans(params: Params, sample: Images) -> PatchKMeans:
-    """The patch codec at the tokenizers' own rate, fitted on training images."""
-    model, size = params.train_tokenizer.model, sample.shape[1]
-    return PatchKMeans(
-        image_size=size,
-        num_tokens=model.num_tokens or (size // model.cnn.downsample) ** 2,
-        codebook_size=model.codebook_size,
-    ).fit(sample, iterations=params.reference.kmeans_iterations, seed=params.base.seed)
+def _kmeans(params: Params, size: int) -> tuple[PatchKMeans | None, tuple[str, ...]]:
+    """The patch codec at the tokenizers' own rate, or ``None`` and a note where images do not divide into patches."""
+    model = params.train_tokenizer.model
+    tokens = model.num_tokens or (size // model.cnn.downsample) ** 2
+    try:
+        return PatchKMeans(image_size=size, num_tokens=tokens, codebook_size=model.codebook_size), ()
+    except ConfigError as error:
+        return None, (f"k-means patches are absent: {error}",)
 
 
 def _write_features(
@@ -162,8 +164,7 @@ def _write_features(
         **_stored("validation_spatial", _spatial(of_validation)),
         **_pair_sums(of_samples, distances),
     }
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, **values)  # type: ignore[arg-type]
+    write_arrays(path, values)
 
 
 def _pair_sums(features: Features, distances: Distances) -> dict[str, npt.NDArray[np.generic]]:

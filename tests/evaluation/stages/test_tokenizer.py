@@ -16,6 +16,7 @@ from gigatok.evaluation.probes.scores import encoder_pool
 from gigatok.evaluation.stages import tokenizer as tokenizer_stage
 from gigatok.evaluation.stages import tokenizer_work
 from gigatok.evaluation.stages.pictures import WORST, picture_rows, worst_rows
+from gigatok.evaluation.stages.reference import score_reference
 from gigatok.evaluation.stages.tokenizer import score_tokenizer
 from gigatok.interop.native import load_tokenizer_dir
 from gigatok.models.tokenizer import Tokenizer
@@ -36,6 +37,24 @@ def test_reference_holds_floors_with_intervals(project) -> None:
         assert floor.interval is not None
         assert floor.interval[0] <= floor.value <= floor.interval[1]
         assert floor.provenance.run == "reference"
+
+
+def test_reference_says_how_the_patches_were_fitted(project) -> None:
+    (note,) = sheet(project.workspace.reference).notes
+    assert note.startswith("k-means: 4 tokens an image (2x2 patches), 64 codes of ")
+    assert note.endswith(" distinct patches of training images, 2 iterations")
+
+
+def test_reference_does_without_patches_that_images_do_not_divide_into(project) -> None:
+    training = project.params.train_tokenizer
+    model = training.model.replace(num_tokens=25)  # of a 2D tokenizer; 16 px are no five patches
+    params = project.params.model_copy(update={"train_tokenizer": training.replace(model=model)})
+    score_reference(params, project.workspace)
+    found = sheet(project.workspace.reference)
+    assert {floor.floor for floor in found.floors} == {"mean image"}
+    assert found.notes == ("k-means patches are absent: image_size 16 does not divide into 5x5 patches",)
+    with np.load(project.workspace.reference / "pictures.npz") as pictures:
+        assert set(pictures) == {"originals"}
 
 
 RESTS = ("gfid_rest", "mind_rest")
