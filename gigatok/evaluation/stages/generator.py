@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -142,8 +142,17 @@ def study_identity(
         data.data_sha256,
         known.samples_content,
         sampler.decoders is not None,  # compiled, it rounds otherwise
-        code_fingerprint(CODE),
+        study_code(),
     )
+
+
+@cache
+def study_code() -> str:
+    """Fingerprint of ``CODE``, as it was when this module was loaded: files may change while the stage runs."""
+    return code_fingerprint(CODE)
+
+
+study_code()
 
 
 def _provenance(name: str, params: Params, data: DataSummary, workspace: Workspace) -> Provenance:

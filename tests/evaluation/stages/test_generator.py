@@ -16,6 +16,7 @@ from gigatok.evaluation.guidance import sampler
 from gigatok.evaluation.guidance.search import GuidanceSearch
 from gigatok.evaluation.guidance.setting import GuidanceReport
 from gigatok.evaluation.metrics.frechet import frechet_distance, gaussian
+from gigatok.evaluation.stages import generator as generator_stage
 from gigatok.evaluation.stages.generator import score_generator, study_identity
 from gigatok.evaluation.store import samples as sample_store
 from gigatok.interop.native import load_ar_dir, load_tokenizer_dir, save_model
@@ -257,3 +258,12 @@ def test_a_study_is_of_the_reference_images_and_of_compiled_or_plain_sampling(pr
 
     assert identity() == identity()
     assert len({identity(), identity("b"), identity(decoders=object())}) == 3
+
+
+def test_a_study_is_of_the_code_in_memory(project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module is edited while the stage runs: what scores the trials is what was loaded."""
+    params, data, known = project.evaluating(), SimpleNamespace(data_sha256="d"), SimpleNamespace(samples_content="a")
+    sampler = SimpleNamespace(weights_sha256="w", extractor=SimpleNamespace(sha256="e"), decoders=None)
+    before = study_identity(sampler, "t", params, data, known)
+    monkeypatch.setattr(generator_stage, "code_fingerprint", lambda _: "edited")
+    assert study_identity(sampler, "t", params, data, known) == before
