@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from gigatok.artifacts import Score
 from gigatok.evaluation.metrics.names import BEST_GUIDANCE, REAL, REST
 from gigatok.paper.results.metric import Metric
-from gigatok.paper.results.metrics import full_name
+from gigatok.paper.results.metrics import SCALING_METRICS, full_name
 from gigatok.paper.tables.scaling_rows import ScalingRow
 
 NAME = "two disjoint real sets"
@@ -40,6 +40,26 @@ def equal_set_notes(rows: Sequence[ScalingRow]) -> list[str]:
             if each == real.protocol.sample_count == samples.sample_count != whole:
                 notes[each, whole] = _note(each, whole)
     return list(notes.values())
+
+
+def count_notes(rows: Sequence[ScalingRow]) -> list[str]:
+    """Columns in which real images stand beside the scores of more or fewer images, with both numbers.
+
+    As many real images as samples need a set of twice as many, which a reference batch may lack.
+    """
+    labels: dict[tuple[int, int], dict[str, None]] = {}
+    for row in rows:
+        for column in SCALING_METRICS:
+            real, name = _real_score([row], column.key), full_name(row.metrics, column.key)
+            drawn = real.protocol.sample_count if real else None
+            judged = row.scores[name].protocol.sample_count if name else None
+            if drawn is not None and judged is not None and drawn != judged:
+                labels.setdefault((drawn, judged), {})[column.label] = None
+    return [
+        f"Under {', '.join(names)}, the two disjoint real sets have {drawn:,} images, while scores are of {judged:,}. "
+        "Distances depend on the number of images, so these are not to be compared."
+        for (drawn, judged), names in labels.items()
+    ]
 
 
 def _note(each: int, whole: int) -> str:

@@ -12,7 +12,7 @@ from gigatok.paper.results.metric import Metric
 from gigatok.paper.results.metrics import SCALING_METRICS, full_name
 from gigatok.paper.results.pedigree import RESUMED, resumed, resumption_lines
 from gigatok.paper.results.run import command_for
-from gigatok.paper.tables.real_sets import equal_set_notes, real_text
+from gigatok.paper.tables.real_sets import count_notes, equal_set_notes, real_text
 from gigatok.paper.tables.scaling_rows import ScalingRow, floor_names, floor_values
 from gigatok.paper.text import NOT_RUN, compact, significant
 
@@ -53,7 +53,8 @@ def table_notes(rows: Sequence[ScalingRow]) -> list[str]:
     )
     sheets = [run.sheet for row in rows for run in (row.tokenizer_run, row.generator_run) if run.sheet]
     biased = dict.fromkeys(sheet.few_samples for sheet in sheets if sheet.few_samples)
-    return [*notes, *(f"{few.describe()}." for few in biased), *equal_set_notes(rows), *resumption_lines(scores)]
+    real = [*equal_set_notes(rows), *count_notes(rows)]
+    return [*notes, *(f"{few.describe()}." for few in biased), *real, *resumption_lines(scores)]
 
 
 def header(column: Metric) -> str:

@@ -12,7 +12,7 @@ from fake_runs import EXTRACTOR, fake_params, write_core, write_tokenizer
 from gigatok.artifacts import FewSamples, ScoreSheet
 from gigatok.paper.results.metrics import SCALING_METRICS, find_metric, full_name
 from gigatok.paper.results.reader import Results
-from gigatok.paper.tables.real_sets import equal_set_notes
+from gigatok.paper.tables.real_sets import count_notes, equal_set_notes
 from gigatok.paper.tables.scaling import floor_cells, scaling_csv, scaling_json, shown_columns, table_notes
 from gigatok.paper.tables.scaling_files import scaling_markdown, write_scaling_table
 from gigatok.paper.tables.scaling_rows import scaling_rows, series_rows
@@ -129,16 +129,31 @@ def test_real_images_stand_under_their_columns_with_their_number(tmp_path):
     assert name == "two disjoint real sets"
     assert found == {"rfid": "12.00 (n 567)", "gfid": "9.000 (n 567)", "gfid_best_cfg": "9.000 (n 567)"}
     assert equal_set_notes(rows) == []  # samples were compared with 567 images, too
+    assert count_notes(rows) == []
 
 
-def with_real_sets(runs, real, ratios):
+def test_real_sets_of_other_counts_than_the_samples_are_noted(tmp_path):
+    """Of a reference batch of 400 images no more than 200 are drawn; reconstructions are judged by 567."""
+    rows = with_real_sets(tmp_path, {"real_gfid": 200, "real_rfid": 567, "real_gfid_rest": 200}, [], drawn=200)
+    (first, *others) = count_notes(rows)
+    assert "the two disjoint real sets have 200 images, while scores are of 567." in first
+    assert first.startswith("Under rFID, gFID, ")
+    assert not others
+    assert first in table_notes(rows)
+
+
+def with_real_sets(runs, real, ratios, drawn=567):
     """Suite ``core`` with 567 samples against 2,268 images, its real sets by name and size, and ratios by name."""
     write_core(runs)
     path = runs / "reference" / "summary.json"
     sheet = ScoreSheet.read(path)
     like = sheet.floors[0].replace(floor=None, floor_kind=None)
     scores = [
-        like.replace(metric=f"{name}/{EXTRACTOR}", value=9, protocol=like.protocol.replace(reference_count=count))
+        like.replace(
+            metric=f"{name}/{EXTRACTOR}",
+            value=9,
+            protocol=like.protocol.replace(reference_count=count, sample_count=drawn),
+        )
         for name, count in real.items()
     ]
     sheet.model_copy(update={"scores": tuple(scores)}).write(path)
