@@ -133,7 +133,7 @@ def test_too_many_damaged_images_fail_naming_them(tmp_path: Path) -> None:
     with pytest.raises(GigatokError) as caught:
         prepare(section(root, max_corrupt_share=0.3), BASE, tmp_path / "out")
     message = str(caught.value)
-    assert "7 of the first 8 images are unreadable, more than prepare.max_corrupt_share 0.3 of all 20" in message
+    assert "7 of the first 7 images are unreadable, more than prepare.max_corrupt_share 0.3 of all 20" in message
     assert "a/0.png" in message
     assert "and 2 more" in message
     with pytest.raises(GigatokError, match="dvc repro prepare"):
