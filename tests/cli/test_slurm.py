@@ -152,10 +152,10 @@ def test_train_knows_what_there_is_to_train(command: Command) -> None:
 def test_train_runs_the_stage_and_hands_on_its_exit_code(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[list[str]] = []
 
-    def run(words: list[str], **_: object) -> subprocess.CompletedProcess[bytes]:
+    def run(words: list[str], cwd: Path) -> int:
         ran.append(words)
-        return subprocess.CompletedProcess(words, 130)
+        return 130
 
-    monkeypatch.setattr("gigatok.cli.commands.train.subprocess.run", run)
+    monkeypatch.setattr("gigatok.pipeline.runner.requests.run_to_its_end", run)
     assert command("train", "generator", "B-L").status == 130
     assert ran == [[sys.executable, "stages/train_generator.py", "B-L"]]

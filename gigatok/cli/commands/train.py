@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from contextlib import ExitStack
 from typing import Annotated
@@ -30,7 +29,7 @@ def train(
     """Train one model as its stage would, with the processes that section launch of params.yaml asks for.
 
     What it needs must be there: prepared data, a teacher's features, a generator's tokenizer. A training that was
-    interrupted resumes; the next repro finds it done.
+    interrupted resumes; the next repro finds it done. Ctrl-C has it save its state; a second one does not wait.
     """
     from gigatok.artifacts import Workspace
     from gigatok.artifacts.lock import HeldError, hold
@@ -39,6 +38,7 @@ def train(
     from gigatok.config import ConfigError, load_params
     from gigatok.pipeline.naming import suggestions
     from gigatok.pipeline.one_run import settings_for_one_run
+    from gigatok.pipeline.runner.requests import run_to_its_end
 
     if kind not in KINDS:
         raise ConfigError(f"{kind!r} is not one of {', '.join(KINDS)}")
@@ -55,6 +55,6 @@ def train(
             what = f"the pipeline in {root} is being brought up to date"
             stack.enter_context(hold(Workspace(root).pipeline_lock, what))
             stack.enter_context(settings_for_one_run(root, settings))
-        code = subprocess.run(command, cwd=root, check=False).returncode
+        code = run_to_its_end(command, root)
     if code:
-        raise typer.Exit(code if code > 0 else 128 - code)
+        raise typer.Exit(code)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 from gigatok.artifacts import write_text
 from gigatok.config import GigatokError
@@ -18,6 +15,7 @@ from gigatok.pipeline.runner.gpus import GpuPool
 from gigatok.pipeline.runner.graph import Graph, read_graph
 from gigatok.pipeline.runner.history import Estimates, Span, read_seconds, record_seconds
 from gigatok.pipeline.runner.process import StageProcess, child_environment, dvc_command, stop_all
+from gigatok.pipeline.runner.requests import collected
 from gigatok.pipeline.runner.schedule import by_priority, critical_seconds, time_left
 
 POLL_SECONDS = 0.1
@@ -87,7 +85,7 @@ def run_graph(
                     display.message(
                         f"       {stage.name}  {path} is not what the stage wrote: it is restored or made again"
                     )
-            with _interruptions() as interruptions:
+            with collected() as interruptions:
                 run.work(interruptions)
         finally:
             for name, seconds in run.seconds.items():
@@ -220,23 +218,6 @@ class _Run:
 
         low, high = ({name: span[place] for name, span in spans.items()} for place in (0, 1))
         return Span(played(low), played(high))
-
-
-@contextmanager
-def _interruptions() -> Iterator[list[int]]:
-    """While inside, SIGINT, SIGTERM and SIGHUP are collected in the list instead of ending the process."""
-    received: list[int] = []
-
-    def note(number: int, frame: FrameType | None) -> None:
-        received.append(number)
-
-    watched = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, note) for number in watched}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _failure(process: StageProcess, status: int) -> str:
