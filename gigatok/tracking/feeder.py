@@ -11,6 +11,8 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from gigatok.config.base import printable
@@ -31,6 +33,9 @@ ENVIRONMENT = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_SQLALCHEMYSTORE_POOLCLASS": "NullPool",  # a database file that was replaced is opened anew
 }
+
+_MODULE = "gigatok.tracking.feed"
+"""What the feeder's process runs, by which it is known."""
 
 logger = logging.getLogger("gigatok.tracking")
 
@@ -57,6 +62,11 @@ def feeder_alive(destination: Destination) -> bool:
         return True
     held.close()
     return False
+
+
+def is_feeder(command: Sequence[str]) -> bool:
+    """Whether a process of this command line is a feeder: a stage may have started it, and it outlives the stage."""
+    return ("-m", _MODULE) in pairwise(command)
 
 
 def drain(runs_root: Path, timeout: float, section: TrackingSection | None = None) -> list[str]:
@@ -124,7 +134,7 @@ def _pending(destination: Destination, troubled: dict[str, str]) -> list[str]:
 def _spawn(destination: Destination) -> None:
     environment = {**ENVIRONMENT, **os.environ, "MLFLOW_TRACKING_URI": destination.uri}
     arguments = [str(destination.runs_root), destination.experiment]
-    command = [sys.executable, "-m", "gigatok.tracking.feed", *arguments]
+    command = [sys.executable, "-m", _MODULE, *arguments]
     with destination.file("log").open("ab") as log:
         subprocess.Popen(
             command,

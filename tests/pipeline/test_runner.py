@@ -20,7 +20,10 @@ from gigatok.config import GigatokError
 from gigatok.pipeline.runner import read_graph, run_graph
 from gigatok.pipeline.runner.display import PlainDisplay, View
 from gigatok.pipeline.runner.loop import Interrupted
+from gigatok.pipeline.runner.process import StageProcess, stop_all
 from gigatok.pipeline.update import bring_up_to_date
+from gigatok.tracking import feeder
+from gigatok.tracking.destination import Destination
 
 PIPELINE = """\
 stages:
@@ -288,3 +291,48 @@ def test_a_second_repro_says_who_works_here_since_when(tmp_path: Path) -> None:
             bring_up_to_date(tmp_path, ())
         other.kill()
     assert list(tmp_path.iterdir()) == [tmp_path / "runs"]
+
+
+STARTER = """\
+import json, os, subprocess, sys, time
+words = json.loads(sys.argv[1])
+pids = [subprocess.Popen([sys.executable, *each], start_new_session=True).pid for each in words]
+with open("pids.part", "w") as file:
+    json.dump(pids, file)
+os.rename("pids.part", "pids")
+time.sleep(60)
+"""
+"""A stage that starts others with a session of their own."""
+
+
+@pytest.mark.parametrize("helper", [False, True])
+def test_a_feeder_outlives_the_stage_that_started_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, helper: bool
+) -> None:
+    """It is neither waited for nor killed; another process of the stage is."""
+    commands: list[list[str]] = []
+    destination = Destination(tmp_path / "runs", "sqlite:///m.db", "x")
+    destination.file("log").parent.mkdir(parents=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(feeder.subprocess, "Popen", lambda words, **_: commands.append(words))
+        feeder._spawn(destination)
+    sleeping = ["-c", "import time; time.sleep(60)"]
+    others = [[*sleeping, *commands[0][1:]], *([sleeping] if helper else [])]
+    monkeypatch.setattr("gigatok.pipeline.runner.process.STOP_SECONDS", 0.5 if helper else 10.0)
+    monkeypatch.setattr("gigatok.pipeline.runner.process.TERMINATE_SECONDS", 0.5)
+    stage = StageProcess("stage", tmp_path, tmp_path, [sys.executable, "-c", STARTER, json.dumps(others)])
+    _wait_for(tmp_path / "pids")
+    found = [psutil.Process(pid) for pid in json.loads((tmp_path / "pids").read_text())]
+    try:
+        began = time.monotonic()
+        stop_all([stage])
+        assert time.monotonic() - began < 8
+        assert not stage.alive()
+        assert found[0].is_running()
+        assert found[0].status() != psutil.STATUS_ZOMBIE
+        for each in found[1:]:
+            assert not each.is_running() or each.status() == psutil.STATUS_ZOMBIE
+    finally:
+        for each in found:
+            if each.is_running():
+                each.kill()

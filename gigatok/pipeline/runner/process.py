@@ -15,6 +15,7 @@ from typing import IO
 import psutil
 
 from gigatok.pipeline.runner.stage_report import StageReport
+from gigatok.tracking.feeder import is_feeder
 from gigatok.tracking.progress_line import ENVIRONMENT_VARIABLE
 
 STOP_SECONDS = 1800.0
@@ -95,7 +96,7 @@ class StageProcess:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, number)
         if number is signal.SIGKILL:
-            for process in self._descendants:
+            for process in filter(_works, self._descendants):
                 with suppress(psutil.Error):
                     process.kill()
 
@@ -106,7 +107,7 @@ class StageProcess:
 
     def alive(self) -> bool:
         """Whether any process of the stage is left. Zombies, which some containers never collect, are not."""
-        if self.poll() is None or any(_runs(process) for process in self._descendants):
+        if self.poll() is None or any(_works(process) for process in self._descendants):
             return True
         try:
             os.killpg(self._process.pid, 0)
@@ -134,9 +135,11 @@ class StageProcess:
         return self.log.read_text(errors="replace")
 
 
-def _runs(process: psutil.Process) -> bool:
+def _works(process: psutil.Process) -> bool:
+    """Whether it runs, for the stage alone: MLflow's feeder, which a stage may have started, outlives it."""
     try:
-        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+        alive = process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return bool(alive and not is_feeder(process.cmdline()))
     except psutil.Error:
         return False
 
