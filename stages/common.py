@@ -11,7 +11,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from gigatok.artifacts import RESUME_OPTION, RESUME_VARIABLE, Workspace
-from gigatok.artifacts.settings_file import put_back
+from gigatok.artifacts.settings_file import put_back, require_unchanged
 from gigatok.config import GigatokError, Params, load_params
 from gigatok.tracking.experiments.delivery import deliver_experiment
 from gigatok.tracking.messages import mask, mendable
@@ -29,6 +29,7 @@ def run_stage(work: Callable[[Params, Workspace], None]) -> None:
         params, workspace = load_params(), Workspace()
         work(params, workspace)
         deliver_experiment(workspace.runs, params.tracking)
+        require_unchanged(params)
     except GigatokError as error:
         _stop(f"{error}", error.exit_code)
     except KeyboardInterrupt:

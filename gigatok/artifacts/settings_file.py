@@ -1,18 +1,24 @@
-"""``params.yaml`` while it holds the settings of one run, and how the project's own come back after a kill."""
+"""``params.yaml`` while it holds the settings of one run, how the project's own come back, and edits meanwhile."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
+from gigatok.artifacts.identity import RunIdentity
 from gigatok.artifacts.lock import Owner, living_owner
 from gigatok.artifacts.process import this_process
 from gigatok.artifacts.workspace import Workspace
-from gigatok.config import ConfigError
+from gigatok.config import ConfigError, GigatokError, Params, load_params
+from gigatok.config.reading import read_yaml
 
 NAME = "params.yaml"
 KEPT = "params.yaml.before-set"
 """Holds the file as it was, should the process be killed."""
 _BEGINS = "# For one run, with --set "
+_SHOWN = 4
+"""Settings that a message names."""
 
 
 def for_one_run(text: str, assignments: str) -> str:
@@ -53,3 +59,44 @@ def put_back(root: Path) -> str:
     except FileNotFoundError:  # another process was faster
         return ""
     return f"{path} held the settings of a run with --set that was killed: the project's own are back"
+
+
+def require_unchanged(before: Params, root: Path = Path()) -> None:
+    """Refuse to end a stage as done whose settings are others by now: DVC reads them once more when a stage has ended,
+    and would note the new ones as what made the old result. At once where DVC has not started this process.
+
+    Args:
+        before: what the stage worked with.
+
+    Raises:
+        GigatokError: one that DVC notes of this stage is another. What the stage made stays where it is.
+        ConfigError: the file is no longer valid.
+    """
+    stage = os.environ.get("DVC_STAGE", "").rpartition(":")[2]
+    if not stage or "TORCHELASTIC_RUN_ID" in os.environ:  # of several processes, the one that started the others looks
+        return
+    old, new = (RunIdentity.of(each.model_dump(mode="json"), {}, {}) for each in (before, load_params(root / NAME)))
+    noted = _noted(root, stage)
+    names = [each.name for each in old.differences(new) if _is_noted(each.name, noted)]
+    if names:
+        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+        raise GigatokError(
+            f"{NAME} was changed while the stage ran ({', '.join(names[:_SHOWN])}{more}): run the same command again"
+        )
+
+
+def _noted(root: Path, stage: str) -> list[str]:
+    """Names of settings and sections that DVC notes of a stage, as ``dvc.yaml`` has them; empty: it says nothing."""
+    kind, _, key = stage.partition("@")
+    stages = read_yaml(root / "dvc.yaml", fix="'git checkout dvc.yaml' brings it back").get("stages", {})
+    entry = stages.get(kind) or {}
+    names = (entry.get("do") or entry).get("params", [])
+    return [name.replace("${key}", key) for name in names if isinstance(name, str)]
+
+
+def _is_noted(name: str, noted: Sequence[str]) -> bool:
+    """Whether a setting is one of those, all where there are none, and may change a result."""
+    parts = name.split(".")
+    if parts[0] == "tracking" or "launch" in parts:  # a model has its own launch
+        return False
+    return not noted or any(f"{name}.".startswith(f"{each}.") for each in noted)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +15,8 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
+from dvc.env import DVC_STAGE
 
 from gigatok.artifacts import Workspace
 from gigatok.config import ConfigError, GigatokError, Params
@@ -178,3 +181,72 @@ def test_a_machine_that_cannot_compile_is_told_in_one_line(common: ModuleType, c
     assert "No working C++ compiler found" in written
     assert "set launch.compile to false" in written
     assert written.count("\n") == 1
+
+
+def editing(path: str, value: object) -> Callable[..., None]:
+    """Work during which the user writes a setting into ``params.yaml``."""
+
+    def work(*_: Any) -> None:
+        file = Path("params.yaml")
+        values = yaml.safe_load(file.read_text())
+        *sections, last = path.split(".")
+        inner = values
+        for section in sections:
+            inner = inner.setdefault(section, {})
+        inner[last] = value
+        file.write_text(yaml.safe_dump(values))
+
+    return work
+
+
+@pytest.fixture
+def stage_of_dvc(common: ModuleType, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """``stages/common.py`` as in a stage that DVC started."""
+    shutil.copy(STAGES.parent / "dvc.yaml", "dvc.yaml")
+    monkeypatch.setenv(DVC_STAGE, "train_tokenizer@S-S")
+    return common
+
+
+@pytest.mark.parametrize("path", ["base.seed", "train_tokenizer.batch_size", "tokenizers.S-S.seed"])
+def test_settings_that_changed_while_a_stage_ran_are_not_noted_as_its_own(
+    stage_of_dvc: ModuleType, capsys: Any, path: str
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        stage_of_dvc.run_stage(editing(path, 7))
+    assert caught.value.code == 1
+    said = f"error: params.yaml was changed while the stage ran ({path}): run the same command again\n"
+    assert capsys.readouterr().err == said
+
+
+def test_a_stage_does_not_end_as_done_on_settings_that_no_longer_hold(stage_of_dvc: ModuleType, capsys: Any) -> None:
+    with pytest.raises(SystemExit) as caught:
+        stage_of_dvc.run_stage(editing("train_tokenizer.of_nothing", 7))
+    assert caught.value.code == 2
+    assert "of_nothing" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("evaluate_tokenizer.batch_size", 7),
+        ("tokenizers.S-B.seed", 7),
+        ("tracking.enabled", False),
+        ("launch.micro_batch", 2),
+        ("tokenizers.S-S.launch.micro_batch", 2),
+    ],
+)
+def test_settings_that_dvc_does_not_note_of_a_stage_may_change_while_it_runs(
+    stage_of_dvc: ModuleType, path: str, value: object
+) -> None:
+    before = Path("params.yaml").read_text()
+    stage_of_dvc.run_stage(editing(path, value))
+    assert Path("params.yaml").read_text() != before
+
+
+@pytest.mark.parametrize("variable", [DVC_STAGE, "TORCHELASTIC_RUN_ID"])
+def test_only_the_process_that_dvc_started_looks_at_the_settings_again(
+    stage_of_dvc: ModuleType, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    """Nobody notes what another one trained; of several processes each would say it."""
+    monkeypatch.setenv(variable, "" if variable == DVC_STAGE else "train_tokenizer@S-S")
+    stage_of_dvc.run_stage(editing("base.seed", 7))
