@@ -1,6 +1,7 @@
 """``doctor``, ``runs``, ``weights``, ``--quiet`` and ``--set`` as a user types them."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from cli_harness import Command
 
 from gigatok.artifacts import Score, ScoreSheet, Workspace, write_json
+from gigatok.artifacts.lock import hold
 from gigatok.config.profiles import render
 
 
@@ -107,6 +109,17 @@ def test_now_against_before_is_one_command(command: Command, project: Path) -> N
                         (("B-L",), "no other run of its name was set aside")):  # fmt: skip
         refused = command("runs", "compare", *words)
         assert (refused.status, said in refused.err) == (2, True), refused.err
+
+
+def test_profile_leaves_the_settings_of_a_running_pipeline_alone(command: Command, project: Path) -> None:
+    before = (project / "params.yaml").read_bytes()
+    with hold(Workspace(project).pipeline_lock, "x"):
+        refused = command("profile", "nano")
+        assert refused.status == 1
+        assert f"params.yaml is in use: the pipeline is run by process {os.getpid()} on " in refused.err
+        assert (project / "params.yaml").read_bytes() == before
+    assert command("profile", "nano").status == 0
+    assert (project / "params.yaml").read_bytes() != before
 
 
 def test_weights_are_listed_without_loading_torch(command: Command, project: Path) -> None:

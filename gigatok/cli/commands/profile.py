@@ -32,6 +32,8 @@ def profile(
     ] = "",
 ) -> None:
     """Write params.yaml for a profile and a suite, and say what changed."""
+    from gigatok.artifacts import Workspace
+    from gigatok.artifacts.lock import HeldError, living_owner
     from gigatok.cli.files.project import project_root
     from gigatok.config import ConfigError
     from gigatok.pipeline.params_file import write_profile
@@ -39,8 +41,13 @@ def profile(
     names = [part.strip() for part in only.split(",") if part.strip()]
     if names and not seeds.strip() and generators == 1:
         raise ConfigError(f"--only {only} says which tokenizers --seeds is for: give --seeds 0,1,2 too")
+    root = project_root()
+    if (owner := living_owner(Workspace(root).pipeline_lock)) is not None:
+        raise HeldError(
+            f"params.yaml is in use: the pipeline is run by {owner.describe()}: wait for it to end, or end it"
+        )
     write_profile(
-        project_root(),
+        root,
         name,
         suite,
         seeds=parse_seeds(seeds),
