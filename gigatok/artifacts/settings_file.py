@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,8 +23,18 @@ _SHOWN = 4
 
 
 def for_one_run(text: str, assignments: str) -> str:
-    """The settings of one run as a file that says so."""
-    return f"{_BEGINS}{assignments}. {KEPT} holds the file itself.\n{text}"
+    """The settings of one run as a file that says so, with a digest by which an edit shows."""
+    return f"{_BEGINS}{' '.join(assignments.split())}. {KEPT} holds the file itself ({_digest(text.encode())}).\n{text}"
+
+
+def _of_one_run(content: bytes) -> bool:
+    """Whether a file is as ``for_one_run`` made it."""
+    head, _, text = content.partition(b"\n")
+    return head.startswith(_BEGINS.encode()) and head.endswith(f"({_digest(text)}).".encode())
+
+
+def _digest(text: bytes) -> str:
+    return hashlib.sha256(text).hexdigest()[:16]
 
 
 def user_of_one_run(root: Path) -> Owner | None:
@@ -35,12 +46,12 @@ def user_of_one_run(root: Path) -> Owner | None:
 
 
 def put_back(root: Path) -> str:
-    """Restore the project's ``params.yaml`` where a run with ``--set`` was killed; what to say, or nothing.
+    """Restore the project's ``params.yaml`` after a run with ``--set``; what to say where it was killed, or nothing.
 
     Every door calls it before settings are read for a run. Several processes may at once.
 
     Raises:
-        ConfigError: the file was changed since the kill, so that nobody but the user knows which one holds.
+        ConfigError: the file was changed meanwhile, so that nobody but the user knows which one holds.
     """
     path, kept = root / NAME, root / KEPT
     if not kept.exists() or user_of_one_run(root) is not None:
@@ -50,9 +61,9 @@ def put_back(root: Path) -> str:
         if now == before:  # killed at its very beginning or end
             kept.unlink()
             return ""
-        if now and not now.startswith(_BEGINS.encode()):
+        if now and not _of_one_run(now):
             raise ConfigError(
-                f"{kept} is left of a run with --set that was killed, and {path} was changed since: "
+                f"{kept} is {NAME} from before a run with --set, and {path} was changed since that began: "
                 f"'rm {kept}' to keep the change, 'mv {kept} {path}' to go back"
             )
         kept.replace(path)

@@ -52,8 +52,9 @@ def with_settings(root: Path, assignments: Sequence[str]) -> tuple[Params, dict[
 def settings_for_one_run(root: Path, assignments: Sequence[str]) -> Iterator[None]:
     """Inside, ``params.yaml`` has these settings; afterwards it is byte by byte as before.
 
-    What a run with ``--set`` left that was killed is put right first, also where there are no ``assignments``. Call it
-    only while holding the pipeline's lock.
+    What a run with ``--set`` left that was killed is put right first, also where there are no ``assignments``. Who
+    edits the file inside keeps the edit, and the file as it was beside it: stderr says how to choose. Call it only
+    while holding the pipeline's lock.
 
     Raises:
         ConfigError: see ``with_settings`` and ``put_back``.
@@ -65,15 +66,16 @@ def settings_for_one_run(root: Path, assignments: Sequence[str]) -> Iterator[Non
         return
     path, kept = root / NAME, root / KEPT
     _, values = with_settings(root, assignments)
-    before = path.read_bytes()
-    write_bytes(kept, before)
+    write_bytes(kept, path.read_bytes())
     try:
         text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
         write_text(path, for_one_run(text, " ".join(assignments)))
         yield
     finally:
-        write_bytes(path, before)
-        kept.unlink()
+        try:
+            put_back(root)
+        except ConfigError as error:  # said, not raised: what ended the run counts more
+            print(error, file=sys.stderr)
 
 
 def _put(values: dict[str, Any], name: str, value: Any) -> None:

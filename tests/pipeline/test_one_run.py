@@ -147,7 +147,7 @@ def test_what_was_changed_since_the_kill_is_the_users_to_choose(root: Path) -> N
     (root / KEPT).write_text("profile: smoke\n")
     before = (root / "params.yaml").read_bytes()
     for settings in ([], ["base.seed=3"]):
-        message = r"killed, and .* was changed since: 'rm .*' to keep the change"
+        message = r"before a run with --set, and .* was changed since that began: 'rm .*' to keep the change"
         with pytest.raises(ConfigError, match=message), settings_for_one_run(root, settings):
             pytest.fail("must not run")
     assert (root / "params.yaml").read_bytes() == before
@@ -158,3 +158,35 @@ def test_what_was_changed_since_the_kill_is_the_users_to_choose(root: Path) -> N
 
 def test_values_are_yaml() -> None:
     assert parse_assignments(["a.b=[1, 2]", "c=x=y", "d="]) == {"a.b": [1, 2], "c": "x=y", "d": None}
+
+
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("whole", [False, True])
+def test_an_edit_during_the_run_is_kept_and_said(
+    root: Path, capsys: pytest.CaptureFixture[str], whole: bool, fails: bool
+) -> None:
+    path = root / "params.yaml"
+    before = path.read_bytes()
+    with pytest.raises(KeyboardInterrupt) if fails else nullcontext(), settings_for_one_run(root, ["base.seed=3"]):
+        text = render("nano") if whole else path.read_text() + "# edited\n"
+        path.write_text(text)
+        if fails:
+            raise KeyboardInterrupt
+    assert path.read_text() == text
+    assert (root / KEPT).read_bytes() == before
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith(f"'rm {root / KEPT}' to keep the change, 'mv {root / KEPT} {path}' to go back")
+    with pytest.raises(ConfigError, match="to keep the change"):  # the next command
+        put_back(root)
+    assert path.read_text() == text
+
+
+def test_an_edit_before_the_kill_is_kept_too(root: Path, during: subprocess.Popen[str]) -> None:
+    path = root / "params.yaml"
+    edited = path.read_text() + "# edited\n"
+    path.write_text(edited)
+    during.kill()
+    during.wait()
+    with pytest.raises(ConfigError, match="to keep the change"):
+        put_back(root)
+    assert path.read_text() == edited
