@@ -81,8 +81,9 @@ def tokenizer(
     opened = open_study(plan, storage)
     try:
         work(opened, plan, trials, minutes, lambda text: print(text, file=sys.stderr, flush=True))
+    about = plan.about()  # as the trials have it, should params.yaml be edited meanwhile
     finally:
-        document = _write_tokenizer_report(plan, summary(opened, plan.space))
+        document = _write_tokenizer_report(plan, about, summary(opened, plan.space))
     if as_json:
         print(json.dumps(document, indent=2))
         return
@@ -148,7 +149,9 @@ def guidance(
     print(f"\nReport: {document['report']}\nStudy:  optuna-dashboard {address}")
 
 
-def _write_tokenizer_report(plan: StudyPlan, trials: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _write_tokenizer_report(
+    plan: StudyPlan, about: Mapping[str, Any], trials: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
     """``reports/studies/<study>``: figures, table, JSON; returns the JSON."""
     from gigatok.cli.options import shown
     from gigatok.paper.studies.page import write_tokenizer_study
@@ -157,7 +160,7 @@ def _write_tokenizer_report(plan: StudyPlan, trials: Sequence[Mapping[str, Any]]
     done = [each for each in trials if each["rfid"] is not None and each["ar_val_loss"] is not None]
     front = [done[place]["trial"] for place in pareto_front([(each["rfid"], each["ar_val_loss"]) for each in done])]
     folder = plan.root / "reports" / "studies" / plan.study
-    document = {**plan.about(), "front": front, "trials": list(trials)}
+    document = {**about, "front": front, "trials": list(trials)}
     write_tokenizer_study(folder, document)
     return {**document, "report": shown(folder / "README.md")}
 

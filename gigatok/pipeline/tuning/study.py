@@ -51,20 +51,24 @@ def open_study(plan: StudyPlan, storage: str | None) -> optuna.Study:
         directions=["minimize"] * len(OBJECTIVES),
         sampler=plan.sampler(0),
     )
-    known = study.user_attrs.get(_IDENTITY)
-    if known is None:
+    if study.user_attrs.get(_IDENTITY) is None:
         with warnings.catch_warnings(category=ExperimentalWarning, action="ignore"):
             study.set_metric_names(list(OBJECTIVES))
         study.set_user_attr(_IDENTITY, plan.identity())
         study.enqueue_trial(plan.space.start(load_params(plan.root / "params.yaml"), plan.tokenizer))
-    elif known != plan.identity():
-        raise ConfigError(
-            f"--study {plan.study} was begun with other settings: choose another name, or go back to them"
-        )
+    _require_settings(study, plan)
     if not storage:
         with reading_journal(journal):
             _require_trials(study, plan)
     return study
+
+
+def _require_settings(study: optuna.Study, plan: StudyPlan) -> None:
+    """Refuse settings that are not the study's: ``params.yaml`` is read for each trial, and may have been edited."""
+    if study.user_attrs.get(_IDENTITY) != plan.identity():
+        raise ConfigError(
+            f"--study {plan.study} was begun with other settings: choose another name, or go back to them"
+        )
 
 
 def _require_trials(study: optuna.Study, plan: StudyPlan) -> None:
@@ -85,6 +89,7 @@ def work(study: optuna.Study, plan: StudyPlan, trials: int, minutes: float | Non
 
     Raises:
         GigatokError: a trial failed; it is marked so, and the study goes on when it is called again.
+        ConfigError: ``params.yaml`` was changed meanwhile; no trial is begun with other settings.
     """
     deadline = None if minutes is None else time.monotonic() + 60 * minutes
     while deadline is None or time.monotonic() < deadline:
@@ -94,6 +99,7 @@ def work(study: optuna.Study, plan: StudyPlan, trials: int, minutes: float | Non
                 say(f"trial {number}: its worker has ended, it is taken up again")
             if ended(study) + len(_running(study)) >= trials:
                 return
+            _require_settings(study, plan)
             study.sampler = plan.sampler(len(study.get_trials(deepcopy=False)))  # the number that comes next
             trial = study.ask()
             claim(trial)

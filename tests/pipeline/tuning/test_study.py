@@ -326,3 +326,13 @@ def test_optuna_itself_reads_the_study(plan: StudyPlan) -> None:
     loaded = optuna.load_study(study_name="s", storage=storage)
     assert len(loaded.best_trials) >= 1
     assert loaded.metric_names == ["rFID", "AR validation loss"]
+
+
+def test_settings_that_are_edited_during_a_study_begin_no_trial(plan: StudyPlan) -> None:
+    study = open_study(plan, None)
+    work(study, plan, 1, None, silent)
+    rewrite(plan, lambda values: values["base"].update(seed=7))
+    with pytest.raises(ConfigError, match="--study s was begun with other settings"):
+        work(study, plan, 2, None, silent)
+    assert len(trained(plan)) == 1
+    assert study.get_trials(states=(TrialState.RUNNING, TrialState.FAIL)) == []
