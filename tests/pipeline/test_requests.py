@@ -29,7 +29,16 @@ pathlib.Path("saved").write_text(" ".join(heard))
 sys.exit(130)
 """
 """A training that saves its state when it is asked to stop, and notes each request."""
-TRAIN_COMMAND = ("-m", "gigatok.cli.app", "train", "tokenizer", "S-S")
+TRIAL = """\
+import sys
+from pathlib import Path
+from gigatok.pipeline.tuning.trial_folder import TrialFolder
+try:
+    TrialFolder(Path("."), Path("."), "S-S", "s", 0).run("train_tokenizer", "psnr", lambda values: False)
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+TRAIN_COMMAND, TRIAL_COMMAND = ("-m", "gigatok.cli.app", "train", "tokenizer", "S-S"), ("-c", TRIAL)
 
 Start = Callable[[tuple[str, ...]], subprocess.Popen[bytes]]
 
@@ -70,7 +79,9 @@ def interrupt_from_terminal(process: subprocess.Popen[bytes]) -> None:
     os.killpg(process.pid, signal.SIGINT)
 
 
-@pytest.mark.parametrize(("words", "heard"), [(TRAIN_COMMAND, "SIGINT")], ids=["train"])
+@pytest.mark.parametrize(
+    ("words", "heard"), [(TRAIN_COMMAND, "SIGINT"), (TRIAL_COMMAND, "SIGINT")], ids=["train", "trial"]
+)
 def test_ctrl_c_is_heard_once_and_the_state_is_waited_for(
     start: Start, tmp_path: Path, words: tuple[str, ...], heard: str
 ) -> None:
@@ -85,8 +96,9 @@ def test_ctrl_c_is_heard_once_and_the_state_is_waited_for(
     [
         (TRAIN_COMMAND, signal.SIGTERM, "SIGTERM"),
         (TRAIN_COMMAND, signal.SIGHUP, "SIGTERM"),
+        (TRIAL_COMMAND, signal.SIGTERM, "SIGINT"),
     ],
-    ids=["train-SIGTERM", "train-SIGHUP"],
+    ids=["train-SIGTERM", "train-SIGHUP", "trial-SIGTERM"],
 )
 def test_a_request_to_the_command_alone_is_handed_on(
     start: Start, tmp_path: Path, words: tuple[str, ...], number: signal.Signals, heard: str
@@ -97,7 +109,9 @@ def test_a_request_to_the_command_alone_is_handed_on(
     assert (tmp_path / "saved").read_text() == heard
 
 
-@pytest.mark.parametrize(("words", "heard"), [(TRAIN_COMMAND, "SIGINT SIGINT")], ids=["train"])
+@pytest.mark.parametrize(
+    ("words", "heard"), [(TRAIN_COMMAND, "SIGINT SIGINT"), (TRIAL_COMMAND, "SIGINT SIGTERM")], ids=["train", "trial"]
+)
 def test_a_second_ctrl_c_is_handed_on_too(start: Start, tmp_path: Path, words: tuple[str, ...], heard: str) -> None:
     process = start(words)
     interrupt_from_terminal(process)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +15,16 @@ from gigatok.config import GigatokError, Params, load_params, parse_params
 from gigatok.config.params import merge
 from gigatok.config.reading import read_json_object, read_yaml
 from gigatok.config.sections import TrainTokenizerSection
+from gigatok.pipeline.runner.process import StageProcess, stop_all
+from gigatok.pipeline.runner.requests import collected
 from gigatok.pipeline.tuning.space import Setting
 from gigatok.tracking.destination import find_destination
 from gigatok.tracking.experiments.folder import STUDY_VARIABLE, TRIAL_VARIABLE
+from gigatok.tracking.progress_line import ENVIRONMENT_VARIABLE
 
 SHARED = ("data", "teacher", "reference", "cache")
 """What all trials take from the project."""
 POLL_SECONDS = 0.5
-STOP_SECONDS = 60.0
 _TAIL = 4
 
 Watch = Callable[[dict[int, float]], bool]
@@ -65,33 +64,40 @@ class TrialFolder:
         """Run a stage's script to its end; ``watch`` sees each new value of ``metric`` in the run's journal.
 
         Raises:
-            GivenUp: ``watch`` said so; the script has ended.
+            GivenUp: ``watch`` said so; the script has saved its state and ended.
+            KeyboardInterrupt: SIGINT, SIGTERM or SIGHUP arrived; the script has saved its state and ended. It is not
+                waited for once another one arrives.
             GigatokError: the script failed; its last lines are in the text.
         """
-        log = self.folder / f"{stage}.log"
         command = [sys.executable, str(self.project.resolve() / "stages" / f"{stage}.py"), self.name]
-        environment = {**os.environ, STUDY_VARIABLE: self.study, TRIAL_VARIABLE: str(self.number)}
-        with log.open("wb") as out:
-            process = subprocess.Popen(command, cwd=self.folder, env=environment, stdin=subprocess.DEVNULL,
-                                       stdout=out, stderr=subprocess.STDOUT)  # fmt: skip
+        variables = {STUDY_VARIABLE: self.study, TRIAL_VARIABLE: str(self.number),
+                     ENVIRONMENT_VARIABLE: ""}  # its log is where its progress is read  # fmt: skip
+        with collected() as requests:
+            process = StageProcess(stage, self.folder, self.folder, command, variables)
             try:
-                self._follow(process, stage, metric, watch)
+                self._follow(process, stage, metric, watch, requests)
             except BaseException:
-                _stop(process)
+                count = len(requests)
+                stop_all([process], lambda: len(requests) > count)
                 raise
-        if process.returncode:
-            lines = log.read_text(errors="replace").split("\n")[-_TAIL:]
-            raise GigatokError(f"trial {self.number}, {stage}: {' '.join(line for line in lines if line)} ({log})")
+        if process.poll():
+            lines = process.log_text().split("\n")[-_TAIL:]
+            text = " ".join(line for line in lines if line)
+            raise GigatokError(f"trial {self.number}, {stage}: {text} ({process.log})")
 
-    def _follow(self, process: subprocess.Popen[bytes], stage: str, metric: str, watch: Watch) -> None:
+    def _follow(self, process: StageProcess, stage: str, metric: str, watch: Watch, requests: Sequence[int]) -> None:
         seen: dict[int, float] = {}
         while process.poll() is None:
             time.sleep(POLL_SECONDS)
+            if requests:
+                break
             values = self.intermediate(stage, metric)
             if values != seen:
                 seen = values
                 if watch(values):
                     raise GivenUp
+        if requests:
+            raise KeyboardInterrupt
 
     def intermediate(self, stage: str, metric: str) -> dict[int, float]:
         """Values of a metric by step, as the journal has them."""
@@ -176,13 +182,3 @@ def trial_generator(params: Params, tokenizer: str) -> dict[str, Any]:
     """An AR model on this tokenizer: of the size that params.yaml gives it, GPT-B where it gives none or GPT-B too."""
     sizes = sorted(entry.size for entry in params.generators.values() if entry.tokenizer == tokenizer)
     return {"tokenizer": tokenizer, "size": "GPT-B" if "GPT-B" in sizes or not sizes else sizes[0]}
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Ask the script to save its state and end; kill it if it does not."""
-    process.send_signal(signal.SIGINT)
-    try:
-        process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
