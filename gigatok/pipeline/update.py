@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
 
 DRAIN_SECONDS = 60.0
 """How long the end of a run waits for MLflow."""
+TURN_SECONDS = 0.5
+"""Between two looks at whether the pipeline is free."""
 
 
 def planned_params(root: Path, profile: str | None, suite: str | None) -> Params:
@@ -58,6 +62,7 @@ def bring_up_to_date(
     profile: str | None = None,
     suite: str | None = None,
     settings: Sequence[str] = (),
+    wait: float = 0.0,
 ) -> Outcome:
     """Run what is out of date of ``targets`` (none: everything).
 
@@ -66,20 +71,37 @@ def bring_up_to_date(
         profile: rewrite ``params.yaml`` with this profile first; ``None``: use the file as it is.
         suite: likewise.
         settings: ``KEY=VALUE``, which hold for this run alone.
+        wait: seconds to wait for another process that does this here.
 
     Raises:
-        HeldError: another process does this here; it is named.
+        HeldError: another process does this here, and still does after that time; it is named.
         GigatokError: see ``run_graph``; or the machine cannot serve the profile.
     """
-    from gigatok.artifacts import Workspace
-    from gigatok.artifacts.lock import hold
     from gigatok.pipeline.one_run import settings_for_one_run
 
-    with (
-        hold(Workspace(root).pipeline_lock, f"the pipeline in {root} is being brought up to date"),
-        settings_for_one_run(root, settings),
-    ):
+    with _turn(root, wait), settings_for_one_run(root, settings):
         return _bring_up_to_date(root, targets, jobs, profile, suite)
+
+
+def _turn(root: Path, wait: float) -> ExitStack:
+    """The pipeline's lock, which whoever has it now is waited for, with one line that says so."""
+    from gigatok.artifacts import Workspace
+    from gigatok.artifacts.lock import HeldError, hold
+
+    lock, what = Workspace(root).pipeline_lock, f"the pipeline in {root} is being brought up to date"
+    deadline, turn, said = time.monotonic() + wait, ExitStack(), False
+    while True:
+        try:
+            turn.enter_context(hold(lock, what))
+        except HeldError as error:
+            if time.monotonic() >= deadline:
+                raise
+            if not said:
+                print(f"waiting for at most {wait / 60:.0f} min: {error}", file=sys.stderr, flush=True)
+            said = True
+            time.sleep(TURN_SECONDS)
+        else:
+            return turn
 
 
 def _bring_up_to_date(root: Path, targets: Iterable[str], jobs: int, profile: str | None, suite: str | None) -> Outcome:

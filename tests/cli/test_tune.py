@@ -34,3 +34,35 @@ def test_guidance_takes_storage_and_minutes(
     monkeypatch.setattr("gigatok.pipeline.tuning.guidance.study_guidance", study_guidance)
     assert command("tune", "guidance", "S-S", *options).err.strip() == "gigatok-bench: seen"
     assert tuple(taken) == given
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
+    (tmp_path / "params.yaml").write_text(render("smoke"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_worker_waits_for_others_and_reports_the_settings_it_began_with(
+    command: Command, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    written: list[Any] = []
+
+    def bring_up_to_date(root: Path, targets: list[str], *, wait: float = 0.0) -> None:
+        waits.append(wait)
+
+    def work(*_: Any) -> None:
+        path = project / "params.yaml"
+        path.write_text(path.read_text().replace("profile: smoke", "profile: edited"))
+        raise GigatokError("no memory")
+
+    monkeypatch.setattr("gigatok.pipeline.update.bring_up_to_date", bring_up_to_date)
+    monkeypatch.setattr("gigatok.pipeline.tuning.study.work", work)
+    monkeypatch.setattr(
+        "gigatok.paper.studies.page.write_tokenizer_study", lambda _, document: written.append(document)
+    )
+    assert command("tune", "tokenizer", "S-S").err.strip() == "gigatok-bench: no memory"
+    assert waits == [3600]
+    assert [each["profile"] for each in written] == ["smoke"]

@@ -15,9 +15,10 @@ import psutil
 import pytest
 
 from gigatok.artifacts import Workspace
-from gigatok.artifacts.lock import HeldError
+from gigatok.artifacts.lock import HeldError, hold
 from gigatok.config import GigatokError
-from gigatok.pipeline.runner import read_graph, run_graph
+from gigatok.pipeline import update
+from gigatok.pipeline.runner import Outcome, read_graph, run_graph
 from gigatok.pipeline.runner.display import PlainDisplay, View
 from gigatok.pipeline.runner.loop import Interrupted
 from gigatok.pipeline.runner.process import StageProcess, stop_all
@@ -291,6 +292,34 @@ def test_a_second_repro_says_who_works_here_since_when(tmp_path: Path) -> None:
             bring_up_to_date(tmp_path, ())
         other.kill()
     assert list(tmp_path.iterdir()) == [tmp_path / "runs"]
+
+
+def test_a_worker_waits_for_its_turn_with_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(update, "_bring_up_to_date", lambda *_: Outcome(ran=("teacher",), seconds=0.0))
+    monkeypatch.setattr(update, "TURN_SECONDS", 0.05)
+    held, release = threading.Event(), threading.Event()
+
+    def work() -> None:
+        with hold(Workspace(tmp_path).pipeline_lock, "x"):
+            held.set()
+            release.wait(30)
+
+    other = threading.Thread(target=work)
+    other.start()
+    try:
+        assert held.wait(30)
+        with pytest.raises(HeldError, match=f"by process {os.getpid()} on"):
+            bring_up_to_date(tmp_path, (), wait=0.2)
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"waiting for at most 0 min: the pipeline in {tmp_path} is being brought up to date by")
+        threading.Timer(0.3, release.set).start()
+        assert bring_up_to_date(tmp_path, (), wait=30).ran == ("teacher",)
+    finally:
+        release.set()
+        other.join()
+    assert not Workspace(tmp_path).pipeline_lock.exists()
 
 
 STARTER = """\

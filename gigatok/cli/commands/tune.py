@@ -22,6 +22,8 @@ tune_app = typer.Typer(
     short_help="Studies over settings, with Optuna.",
     rich_markup_mode=None,
 )
+WAIT_SECONDS = 3600.0
+"""How long a worker waits for another command that works on the pipeline: a first one may be making what both need."""
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON, nothing else, on stdout.")]
 
 _Minutes = Annotated[
@@ -76,7 +78,7 @@ def tokenizer(
     from gigatok.pipeline.update import bring_up_to_date
     from gigatok.tracking.messages import without_user
 
-    bring_up_to_date(root, ["teacher", "reference"])
+    bring_up_to_date(root, ["teacher", "reference"], wait=WAIT_SECONDS)
     plan = StudyPlan(root, name, called, Space.around(params, name), steps, generator_steps)
     opened = open_study(plan, storage)
     try:
