@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -66,3 +67,19 @@ def test_a_worker_waits_for_others_and_reports_the_settings_it_began_with(
     assert command("tune", "tokenizer", "S-S").err.strip() == "gigatok-bench: no memory"
     assert waits == [3600]
     assert [each["profile"] for each in written] == ["smoke"]
+
+
+def test_the_databases_password_is_not_printed(
+    command: Command, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = project / "runs" / "generators" / "S-S" / "weights.safetensors"
+    weights.parent.mkdir(parents=True)
+    weights.write_bytes(b"")
+    entries = [{"gfid": 1.5, "scale": 2.0, "schedule": "constant"}]
+    report = SimpleNamespace(unguided=SimpleNamespace(value=2.0, samples=8), stopped=())
+    monkeypatch.setattr("gigatok.pipeline.tuning.guidance.study_guidance", lambda *_: report)
+    monkeypatch.setattr("gigatok.pipeline.tuning.guidance.report_entries", lambda _: entries)
+    monkeypatch.setattr("gigatok.paper.studies.page.write_guidance_study", lambda *_: None)
+    ended = command("tune", "guidance", "S-S", "--storage", "postgresql://me:pw/1@host/db")
+    assert ended.status == 0, ended.err
+    assert ended.out.splitlines()[-1] == "Study:  optuna-dashboard postgresql://host/db"

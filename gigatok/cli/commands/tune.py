@@ -81,9 +81,9 @@ def tokenizer(
     bring_up_to_date(root, ["teacher", "reference"], wait=WAIT_SECONDS)
     plan = StudyPlan(root, name, called, Space.around(params, name), steps, generator_steps)
     opened = open_study(plan, storage)
+    about = plan.about()  # as the trials have it, should params.yaml be edited meanwhile
     try:
         work(opened, plan, trials, minutes, lambda text: print(text, file=sys.stderr, flush=True))
-    about = plan.about()  # as the trials have it, should params.yaml be edited meanwhile
     finally:
         document = _write_tokenizer_report(plan, about, summary(opened, plan.space))
     if as_json:
@@ -138,6 +138,7 @@ def guidance(
     if not Workspace(root).generator(name).weights_path.is_file():
         raise GigatokError(f"generator {name} has no weights: 'gigatok-bench repro train_generator@{name}' makes them")
     from gigatok.pipeline.tuning.guidance import report_entries, storage_of, study_guidance
+    from gigatok.tracking.messages import without_user
 
     report = study_guidance(name, params, Workspace(root), section, storage, minutes)
     document = _write_guidance_report(root, name, params.profile, report_entries(report), len(report.stopped))
@@ -147,7 +148,7 @@ def guidance(
     best = document["best"]
     print(f"no guidance: gFID {report.unguided.value:.4g}; best: gFID {best['gfid']:.4g} with scale {best['scale']:g}, "
           f"{best['schedule']}, {report.unguided.samples} samples each")  # fmt: skip
-    address = storage or storage_of(Workspace(root), name)
+    address = without_user(storage) if storage else storage_of(Workspace(root), name)
     print(f"\nReport: {document['report']}\nStudy:  optuna-dashboard {address}")
 
 
