@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import formula
@@ -16,8 +17,8 @@ import torch
 from cli_harness import Command, small_tokenizer_config
 from PIL import Image
 
-from gigatok.cli.commands.sample import parse_classes
-from gigatok.config import ConfigError
+from gigatok.cli.commands.sample import class_names, parse_classes
+from gigatok.config import ConfigError, GigatokError
 from gigatok.data import to_float, to_uint8
 from gigatok.interop import load_ar_dir, load_tokenizer_dir, save_model
 from gigatok.interop.official import export_tokenizer
@@ -338,3 +339,20 @@ def test_classes_are_taken_by_number_name_or_beginning() -> None:
 def test_the_list_of_classes_is_printed(command: Command, generator_folder: Path) -> None:
     ended = command("sample", str(generator_folder), "--classes", "list")
     assert ended.out.splitlines() == [f"{number}  {number}" for number in range(5)]
+
+
+def test_names_of_classes_are_known_in_every_folder_of_the_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def opened(folder: Path) -> SimpleNamespace:
+        if folder != tmp_path / "project" / "runs" / "data":
+            raise GigatokError(f"{folder} holds no data")
+        return SimpleNamespace(summary=SimpleNamespace(classes=("Flags", "Food")))
+
+    monkeypatch.setattr("gigatok.data.PreparedData.open", opened)
+    deep = tmp_path / "project" / "notes" / "today"
+    deep.mkdir(parents=True)
+    (tmp_path / "project" / "dvc.yaml").write_text("stages: {}\n")
+    for folder, names in ((deep, ["Flags", "Food"]), (tmp_path / "project", ["Flags", "Food"]), (tmp_path, ["0", "1"])):
+        monkeypatch.chdir(folder)
+        assert class_names(2) == names

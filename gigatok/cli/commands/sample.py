@@ -143,13 +143,15 @@ def _print_classes(names: Sequence[str]) -> None:
 
 
 def class_names(count: int) -> list[str]:
-    """Names of a generator's classes from the project's prepared data; numbers as text where that has others."""
+    """Names of a generator's classes from the data of the project around the working directory; numbers as text where
+    that has others, and outside of a project."""
     from gigatok.artifacts import Workspace
+    from gigatok.cli.files.project import project_root
     from gigatok.config import GigatokError
     from gigatok.data import PreparedData
 
     try:
-        names = [str(name) for name in PreparedData.open(Workspace().data).summary.classes]
+        names = [str(name) for name in PreparedData.open(Workspace(project_root()).data).summary.classes]
     except GigatokError:
         names = []
     return names if len(names) == count else [str(number) for number in range(count)]
