@@ -111,6 +111,21 @@ def test_now_against_before_is_one_command(command: Command, project: Path) -> N
         assert (refused.status, said in refused.err) == (2, True), refused.err
 
 
+def test_options_before_a_command_of_runs_are_the_commands(command: Command, project: Path) -> None:
+    add_run(project, 9.0)
+    Workspace(project).tokenizer("S-S").set_aside()
+    add_run(project, 12.0)
+    old = ".old/tokenizers-S-S-1"
+    for option in (("--json",), ("--wide",), ("--columns", "verdict")):
+        before, behind = (command("runs", *words) for words in ((*option, "compare", old, "S-S"),
+                                                                ("compare", old, "S-S", *option)))  # fmt: skip
+        assert before == behind
+        assert before.out != command("runs", "compare", old, "S-S").out or option == ("--wide",)
+    refused = command("runs", "--wide", "restore", old)
+    assert (refused.status, "'runs restore' has no --wide: leave it out" in refused.err) == (2, True)
+    assert json.loads(command("runs", "--json", "restore", old).out)["run"] == old
+
+
 def test_profile_leaves_the_settings_of_a_running_pipeline_alone(command: Command, project: Path) -> None:
     before = (project / "params.yaml").read_bytes()
     with hold(Workspace(project).pipeline_lock, "x"):

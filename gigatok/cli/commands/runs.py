@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -34,6 +35,7 @@ def runs(
 ) -> None:
     """List every training of the project: finished, under way, set aside, or only in DVC's cache."""
     if context.invoked_subcommand is not None:
+        _hand_on(context, {"as_json": as_json or None, "columns": columns, "wide": wide or None})
         return
     from gigatok.cli.files.project import project_root
     from gigatok.cli.tables import chosen, only, table, terminal_width
@@ -49,6 +51,22 @@ def runs(
         return
     head, *body = only(places, [_HEAD, *(run_cells(each) for each in found)])
     print(table(head, body, terminal_width(wide=wide or columns is not None), left=len(head)))
+
+
+def _hand_on(context: typer.Context, given: Mapping[str, object]) -> None:
+    """Options that stand before the command are the command's.
+
+    Raises:
+        ConfigError: it has none of that name.
+    """
+    command = context.command.get_command(context, str(context.invoked_subcommand))  # type: ignore[attr-defined]
+    values = {name: value for name, value in given.items() if value is not None}
+    known = {parameter.name for parameter in command.params}
+    if unknown := [name for name in values if name not in known]:
+        from gigatok.config import ConfigError
+
+        raise ConfigError(f"'runs {command.name}' has no --{unknown[0]}: leave it out")
+    context.default_map = {command.name: values}
 
 
 @runs_app.command("compare", epilog="Example: gigatok-bench runs compare S-S .old/tokenizers-S-S-1")
