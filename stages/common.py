@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from gigatok.artifacts import RESUME_OPTION, RESUME_VARIABLE, Workspace
 from gigatok.artifacts.settings_file import put_back, require_unchanged
 from gigatok.config import GigatokError, Params, load_params
+from gigatok.config.reading import switched_on
 from gigatok.tracking.experiments.delivery import deliver_experiment
 from gigatok.tracking.messages import mask, mendable
 from gigatok.tracking.progress import show_warnings
@@ -51,7 +51,7 @@ def resume_anyway() -> bool:
     """Whether ``--resume-anyway`` stands among the arguments, from which it is taken, or its variable is set."""
     given = RESUME_OPTION in sys.argv
     sys.argv[:] = [word for word in sys.argv if word != RESUME_OPTION]
-    return given or os.environ.get(RESUME_VARIABLE, "0") not in ("", "0")
+    return given or switched_on(RESUME_VARIABLE)
 
 
 def _stop(text: str, code: int) -> None:

@@ -46,6 +46,7 @@ from gigatok.cli.commands import (
     weights,
 )
 
+_DEBUG = "GIGATOK_DEBUG"
 app = typer.Typer(
     name="gigatok-bench",
     no_args_is_help=True,
@@ -94,9 +95,7 @@ def _print_version(value: bool) -> None:
 @app.callback()
 def options(
     context: typer.Context,
-    debug: Annotated[
-        bool, typer.Option("--debug", envvar="GIGATOK_DEBUG", help="Print the traceback of an error.")
-    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", envvar=_DEBUG, help="Print the traceback of an error.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Results and errors alone, no messages.")] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
@@ -104,7 +103,7 @@ def options(
 ) -> None:
     """Reproduces the experiments of GigaTok (arXiv 2504.08736), from tokenizers to tables and figures."""
     if debug:
-        os.environ["GIGATOK_DEBUG"] = "1"
+        os.environ[_DEBUG] = "1"
     if quiet:  # errors are reported when the command has ended, and this with it
         context.with_resource(redirect_stderr(io.StringIO()))
 
@@ -130,10 +129,12 @@ def main() -> None:
 def report_error(error: Exception) -> int:
     """Say on stderr in one line what is wrong; returns the exit status. ``--debug`` shows the traceback, too."""
     from gigatok.config import GigatokError
+    from gigatok.config.reading import switched_on
     from gigatok.config.writing import system_error
     from gigatok.tracking.messages import mask
 
-    if os.environ.get("GIGATOK_DEBUG"):
+    debug = switched_on(_DEBUG)
+    if debug:
         print(mask("".join(traceback.format_exception(error))), file=sys.stderr)
     text, status = f"{type(error).__name__}: {error}", 1
     if isinstance(error, GigatokError):
@@ -144,7 +145,7 @@ def report_error(error: Exception) -> int:
         text = system_error(error)
     elif isinstance(error, EOFError):
         text = "an input ended before it was complete"
-    elif not os.environ.get("GIGATOK_DEBUG"):
+    elif not debug:
         text += "; 'gigatok-bench --debug' shows where, please report it"
     print(f"gigatok-bench: {one_line(mask(text))}", file=sys.stderr)
     return status

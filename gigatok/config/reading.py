@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Hashable
 from pathlib import Path
@@ -18,6 +19,13 @@ LARGEST_YAML = 1_000_000
 """Values in a YAML file at most, aliases counted as often as they are used."""
 _ADDRESS = re.compile(r" ?(?:object )?at 0x[0-9a-fA-F]+")
 _LONGEST = 200
+_OFF = ("", "0", "false", "no", "off", "f", "n")
+"""What the command line takes for no, too."""
+
+
+def switched_on(variable: str) -> bool:
+    """Whether an environment variable asks for what it names: set, and to nothing that means no."""
+    return os.environ.get(variable, "").strip().lower() not in _OFF
 
 
 def reason(error: BaseException) -> str:

@@ -150,6 +150,18 @@ def test_debug_prints_the_traceback(capsys: pytest.CaptureFixture[str], monkeypa
     assert "Traceback (most recent call last)" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("value", ["", "0", "false", "False", "no"])
+def test_debugging_can_be_switched_off(
+    command: Command, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("GIGATOK_DEBUG", value)
+    ended = command("train", "network", "S-S")
+    assert ended.status == 2
+    assert len(ended.err.splitlines()) == 1
+    command_line.report_error(ZeroDivisionError("by 0"))
+    assert "--debug" in capsys.readouterr().err
+
+
 def test_unknown_option_is_a_usage_error(command: Command) -> None:
     ended = command("models", "--colour")
     assert ended.status == 2

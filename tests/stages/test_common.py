@@ -98,6 +98,7 @@ def test_work_gets_the_settings_the_workspace_and_the_name(common: ModuleType, m
     [
         (["S-S"], None, False),
         (["S-S"], "0", False),
+        (["S-S"], "false", False),
         (["S-S"], "1", True),
         (["S-S", "--resume-anyway"], None, True),
         (["--resume-anyway", "S-S"], None, True),
