@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from gigatok.config import GigatokError
@@ -9,7 +10,7 @@ from gigatok.pipeline.weights.manifest import WeightFile, place, problem_of
 
 
 def fetch(file: WeightFile) -> tuple[Path, bool]:
-    """The file on this machine, and whether it was downloaded now. A damaged one from torch's cache is replaced.
+    """The file on this machine, and whether it was downloaded now. A damaged one from a cache is replaced.
 
     Raises:
         GigatokError: the download failed, with its address and what else helps; or what came is not the file.
@@ -21,12 +22,25 @@ def fetch(file: WeightFile) -> tuple[Path, bool]:
         what = "is not installed" if path is None else problem_of(file, path)
         raise GigatokError(f"weights {file.name}: package {file.origin.distribution} {what}: {file.origin.describe()}")
     if path is not None:
-        path.unlink()
+        _remove(file, path)
     found = _download(file)
     problem = problem_of(file, found)
     if problem:
         raise GigatokError(f"weights {file.name}: {found} {problem}: remove it and fetch it again")
     return found, True
+
+
+def _remove(file: WeightFile, path: Path) -> None:
+    """Remove a damaged download. What Hugging Face's cache shows is a link to a file of the cache, which a download
+    would link again where it is left; a file elsewhere that a link leads to is the user's."""
+    cache = path.parents[3] if file.origin.kind == "timm" else None  # CACHE/models--NAME/snapshots/COMMIT/FILE
+    target: Path | None = path
+    while target is not None:
+        path = target
+        target = Path(os.path.normpath(path.parent / path.readlink())) if path.is_symlink() else None
+        path.unlink(missing_ok=True)
+        if target is not None and (cache is None or not target.is_relative_to(cache)):
+            return
 
 
 def _download(file: WeightFile) -> Path:

@@ -110,6 +110,55 @@ def test_a_damaged_download_is_named_and_replaced(hub: Path, monkeypatch: pytest
     assert manifest_module.hub_folder() == hub
 
 
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_damaged_file_of_hugging_faces_cache_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shared: bool
+) -> None:
+    """A download links the file again that the cache holds, however damaged; that one may be a link, too."""
+    content = b"weights"
+    known = entry("clip-b32")
+    file = known.replace(bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+    model = tmp_path / "hub" / "models--x--y"
+    blob, path = model / "blobs" / "1f", model / "snapshots" / "2e" / str(file.origin.file)
+    kept = tmp_path / "hub" / "shared" / "3d"
+    for each in (blob, path, kept):
+        each.parent.mkdir(parents=True)
+    (kept if shared else blob).write_bytes(b"Weights")
+    if shared:
+        blob.symlink_to("../../shared/3d")
+    path.symlink_to(f"../../blobs/{blob.name}")
+
+    def download(_: object) -> Path:
+        if shared and not kept.exists():
+            kept.write_bytes(content)
+        if not blob.exists():
+            blob.unlink(missing_ok=True)
+            blob.write_bytes(content)
+        path.symlink_to(f"../../blobs/{blob.name}")
+        return path
+
+    monkeypatch.setattr(fetch_module, "place", lambda _: path)
+    monkeypatch.setattr(fetch_module, "_download", download)
+    assert fetch(file) == (path, True)
+    assert path.read_bytes() == content
+
+
+def test_a_damaged_file_elsewhere_stays_where_a_link_leads_to_it(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own, path = hub.parent / "mine.pth", hub / "vgg16-397923af.pth"
+    own.write_bytes(b"mine")
+    path.symlink_to(own)
+    content = b"weights"
+    file = entry("vgg16").replace(bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+
+    def download(_: object) -> Path:
+        path.write_bytes(content)
+        return path
+
+    monkeypatch.setattr(fetch_module, "_download", download)
+    assert fetch(file) == (path, True)
+    assert own.read_bytes() == b"mine"
+
+
 def test_another_form_of_the_same_weights_is_taken_unchecked(tmp_path: Path) -> None:
     file = entry("clip-b32")
     for name, said in ((str(file.origin.file), "has 1 bytes, not 605,143,284"), ("pytorch_model.bin", "")):
