@@ -182,7 +182,8 @@ def _encode(tokenizer: Tokenizer, side: _Side, number: int) -> Indices:
         pixels = side.images.ten_crops(rows) if side.crops == 10 else side.images.batch(rows)[:, None]
         for crop in range(side.crops):  # of (B, crops, 3, S, S)
             images = to_float(pixels[:, crop])
-            found = [tokenizer.encode(some.to(device)).cpu() for some in images.split(images_at_once(images))]
+            some = torch.split(images, images_at_once(images))
+            found = [tokenizer.encode(each.to(device)).cpu() for each in some]
             indices[rows - part.start, crop] = torch.cat(found).numpy()
     return indices
 

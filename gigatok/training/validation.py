@@ -30,7 +30,7 @@ def validation_psnr(recipe: TokenizerRecipe, images: ImageSet, picture: Path) ->
     """Mean PSNR (dB, uint8 against uint8) of the first images; writes a grid of the first eight to ``picture``."""
     originals = images.batch(np.arange(min(_IMAGES, len(images))))
     with as_stored(recipe.tokenizer, recipe.ema) as tokenizer, arithmetic_of_curves(recipe.parallel):
-        parts = to_float(originals).split(images_at_once(originals))
+        parts = torch.split(to_float(originals), images_at_once(originals))
         reconstructions = torch.cat(
             [to_uint8(tokenizer.reconstruct(part.to(recipe.device)).float().cpu()) for part in parts]
         )

@@ -107,8 +107,8 @@ def needed_by(params: Params) -> dict[str, dict[str, str | None]]:
 
     need(params.teacher.name, "teacher.name", params.teacher.weights)
     need(params.reference.extractor, "reference.extractor", params.reference.weights)
-    for name in params.reference.more_extractors:
-        need(name, "reference.more_extractors", params.reference.more_weights.get(name))
+    for more in params.reference.more_extractors:
+        need(more, "reference.more_extractors", params.reference.more_weights.get(more))
     judging = params.train_tokenizer.loss  # its network scores reconstructions, whatever its weight in training
     judged = judging.perceptual_network, judging.perceptual_weights
     need(judged[0], "train_tokenizer.loss.perceptual_network", judged[1])
