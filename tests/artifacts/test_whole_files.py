@@ -39,7 +39,6 @@ OTHERWISE = {
     "artifacts/states/tree.py": "small tensors in memory, which become one of a state's tensors",
     "tracking/mlflow/models.py": "copies in a temporary folder, which MLflow takes over",
     "pipeline/runner/process.py": "a log that a stage writes while it runs",
-    "pipeline/tuning/trial_folder.py": "a log that a stage writes while it runs",
     "tracking/destination.py": "a lock",
     "tracking/feeder.py": "a log",
     "tracking/progress_line.py": "appends lines for the display",

@@ -114,7 +114,7 @@ def test_missing_files_and_devices(smoke: Params, tmp_path: Path) -> None:
     assert "'photos' does not exist" in missing(folder, tmp_path, cuda=False)[0]
     (tmp_path / "photos").mkdir()
     assert missing(folder, tmp_path, cuda=False) == []
-    weights = smoke.replace(teacher=smoke.teacher.replace(weights="dino.pt"))
+    weights = smoke.replace(teacher=smoke.teacher.replace(name="dinov2-b", image_size=224, weights="dino.pt"))
     assert missing(weights, tmp_path, cuda=False) == ["teacher.weights 'dino.pt' does not exist"]
 
 

@@ -39,6 +39,7 @@ def test_models_are_logged_where_the_setting_says_so_and_never_those_of_checkpoi
     values = yaml.safe_load(render("smoke"))
     for setting, wanted in ((None, False), ("never", False), ("finished", True)):
         values["tracking"] = {"models": setting} if setting else {}
+        values["tokenizers"]["B-L"].setdefault("overrides", {})["keep_steps"] = [6]
         values["generators"]["early"] = {"tokenizer": "B-L", "checkpoint": 6}
         params = parse_params(values)
         tokenizer = tokenizer_info("S-S", params, params.tokenizer_model("S-S", alignment_dim=8), 1)

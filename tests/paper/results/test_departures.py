@@ -64,7 +64,7 @@ def test_the_share_of_steps_with_an_adversary_is_among_the_differences():
     assert found["adversary takes part in"] == ("the last 20% of steps", "the last 98% of steps")
 
 
-@pytest.mark.parametrize("change", [{"adversarial_weight": 0.0}, {"discriminator": {"start_step": 1000}}])
+@pytest.mark.parametrize("change", [{"adversarial_weight": 0.0}, {"discriminator": {"start_step": 2280}}])
 def test_training_without_an_adversary_is_said_in_words(change):
     training = fake_params().model_dump()["train_tokenizer"]
     training["loss"]["discriminator"]["start_step"] = 500

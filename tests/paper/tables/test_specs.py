@@ -65,7 +65,8 @@ def test_weights_add_the_runs_that_need_them(profile):
     assert (teacher.name, teacher.weights, teacher.image_size, teacher.cache) == ("clip-dfn-l", "clip.pt", 224, False)
     assert params.tokenizer_teacher("S-B") == params.teacher
     # a local file of the common teacher is not a file of another network
-    local = params.model_copy(update={"teacher": params.teacher.replace(weights="dinov2.safetensors")})
+    teacher = params.teacher.replace(name="dinov2-b", image_size=224, weights="dinov2.safetensors")
+    local = params.model_copy(update={"teacher": teacher})
     clip = local.model_copy(
         update={"tokenizers": {"S-B-clip": params.tokenizers["S-B-clip"].replace(teacher={"name": "clip-dfn-l"})}}
     )
