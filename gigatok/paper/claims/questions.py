@@ -136,7 +136,8 @@ def _together(statement: Statement, found: Sequence[Compared], text: str, scale:
     lost = [each.corrected_p for each in found if not each.wins and each.corrected_p is not None]
     reasons = dict.fromkeys(each.reason for each in found if each.reason)
     sure = sum(each.sure for each in found)
-    unclear = Verdict("no clear difference", scale, f"in {len(found) - sure} of {len(found)} comparisons")
+    where = f"in {len(found) - sure} of {len(found)} comparisons" if sure < len(found) else ""
+    unclear = Verdict("no clear difference", scale, where)
     otherwise = Verdict("undecided", scale, "; ".join(reasons)) if reasons else unclear
     won = [each.corrected_p for each in found if each.corrected_p is not None]
     return Asked(
