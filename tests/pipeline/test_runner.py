@@ -323,7 +323,8 @@ def test_a_worker_waits_for_its_turn_with_one_line(
 
 
 STARTER = """\
-import json, os, subprocess, sys, time
+import json, os, signal, subprocess, sys, time
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # what is started in the background ignores it
 words = json.loads(sys.argv[1])
 pids = [subprocess.Popen([sys.executable, *each], start_new_session=True).pid for each in words]
 with open("pids.part", "w") as file:
