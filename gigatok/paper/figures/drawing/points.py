@@ -18,7 +18,7 @@ from gigatok.paper.results.run import Run
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-SINGLES = "Small marks: single trainings; bars: 95% over training seeds."
+SINGLES = "Small marks: single trainings. Bars: 95%, over training seeds where there are several, else over images."
 _NAME = 1.2
 """Inches of a line of a name beside a point."""
 
