@@ -1,10 +1,9 @@
 """One token after another through an AR model, without what only training needs.
 
 The same arithmetic as ``ArModel.advance`` (the plain path, to which tests hold this one), arranged for few rows:
-weights in the type of computation once, products the fast way round, gate and up in one, and keys and values without
-gaps in memory. Attention over a part of a longer buffer would first copy it, which took more time than its arithmetic.
+weights in the type of computation once, products the fast way round, gate and up in one, and attention by ``cache``.
 
-Letters: R rows, D width, H heads, d width of a head, C positions there is room for.
+Letters: R rows, D width, V codes.
 """
 
 from __future__ import annotations
@@ -19,9 +18,7 @@ from torch import Tensor
 from gigatok.config import GigatokError
 from gigatok.models.ar import NORM_EPS, ArModel, Block
 from gigatok.models.products import Product
-
-ROOM = 32
-"""Positions by which the cache grows: fewer mean more copying, more mean attention to empty places."""
+from gigatok.sampling.cache import Cache
 
 
 class _Block(NamedTuple):
@@ -55,52 +52,33 @@ class Decoder:
         self._positional = ar.positional_embedding.detach()
         # |x| / hypot(|x|, sqrt(D eps)) * sqrt(D) is the norm's x / sqrt(mean(x²) + eps), in two operations less.
         self._epsilon = torch.tensor(math.sqrt(self.config.width * NORM_EPS), device=self.device)
-        self._cache: list[Tensor] = []
         self.restart()
 
     def restart(self) -> None:
         """Forget what was seen."""
-        self.length = 0
-        self._cache = [torch.empty(0)] * self.config.depth
-        self._room = 0
+        config = self.config
+        head_width = config.width // config.heads
+        self._cache = Cache(config.depth, self.rows, config.heads, head_width, self.positions, self.dtype, self.device)
 
     @torch.no_grad()
     def advance(self, inputs: Tensor) -> Tensor:
         """(R,) int64, classes at first and then the tokens just drawn -> (R, D) float32 after the last norm."""
-        if self.length >= self.positions:
+        position = self._cache.length
+        if position >= self.positions:
             raise GigatokError(f"the cache holds {self.positions} positions and is full: make a longer one")
-        if self.length == self._room:
-            self._grow()
-        self._mask[..., self.length] = 0
-        x = F.embedding(inputs, self._tables[self.length > 0]).float() + self._positional[self.length].float()
+        self._cache.open()
+        x = F.embedding(inputs, self._tables[position > 0]).float() + self._positional[position].float()
         for number, block in enumerate(self._blocks):
-            x += block.out(self._attend(number, block.qkv(self._normalized(x, block.attention_gain))))
+            x += block.out(self._cache.attend(number, block.qkv(self._normalized(x, block.attention_gain))))
             gate, up = block.gate_up(self._normalized(x, block.ffn_gain)).chunk(2, dim=-1)
             x += block.down(F.silu(gate) * up)
-        self.length += 1
+        self._cache.close()
         return self._divided(x, self._gain)
 
     @torch.no_grad()
     def logits(self, normalized: Tensor) -> Tensor:
         """(rows of the head, D) float32 -> (rows of the head, V) float32. Linear: mixing inputs mixes logits."""
         return self._head(normalized.to(self.dtype)).float()
-
-    def _attend(self, number: int, qkv: Tensor) -> Tensor:
-        """(R, 3D) of the newest position -> (R, D), over all positions so far."""
-        config = self.config
-        parts = qkv.view(self.rows, 3, config.heads, -1)
-        keys, values = memory = self._cache[number]  # (R·H, C, d) each
-        place = memory.view(2, self.rows, config.heads, self._room, -1)[:, :, :, self.length]
-        place.copy_(parts[:, 1:].transpose(0, 1))
-        query = parts[:, 0].reshape(self.rows * config.heads, 1, -1)
-        scale = query.shape[-1] ** -0.5
-        if self.dtype == torch.float32:
-            scores = torch.baddbmm(self._mask, query, keys.transpose(1, 2), alpha=scale)
-            shares = torch.softmax(scores, dim=-1)
-        else:  # the sum in float32, like all sums here
-            scores = torch.bmm(query, keys.transpose(1, 2)).float().mul_(scale).add_(self._mask)
-            shares = torch.softmax(scores, dim=-1).to(self.dtype)
-        return torch.bmm(shares, values).view(self.rows, -1)
 
     def _normalized(self, x: Tensor, gain: Tensor) -> Tensor:
         return self._divided(x, gain).to(self.dtype)
@@ -109,19 +87,6 @@ class Decoder:
         """The root-mean-square norm: (R, D) float32 -> the same."""
         length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
         return x.div(torch.hypot(length, self._epsilon)).mul_(gain)
-
-    def _grow(self) -> None:
-        """Room for more positions, block by block, so that one block at a time is there twice."""
-        room = min(self._room + ROOM, self.positions)
-        rows, width = self.rows * self.config.heads, self.config.width // self.config.heads
-        for number, old in enumerate(self._cache):
-            new = torch.zeros(2, rows, room, width, device=self.device, dtype=self.dtype)
-            if self._room:
-                new[:, :, : self._room] = old
-            self._cache[number] = new
-        self._mask = torch.full((1, 1, room), -torch.inf, device=self.device)
-        self._mask[..., : self._room] = 0
-        self._room = room
 
     def _ready(self, block: Block) -> _Block:
         attention, ffn = block.attention, block.ffn

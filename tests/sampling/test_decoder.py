@@ -13,8 +13,7 @@ from torch import Tensor
 from gigatok.config import ArConfig, GigatokError
 from gigatok.models import products
 from gigatok.models.ar import ArModel
-from gigatok.sampling import decoder as decoding
-from gigatok.sampling import sample_many
+from gigatok.sampling import cache, sample_many
 from gigatok.sampling.decoder import Decoder
 
 TOKENS = 9
@@ -23,7 +22,7 @@ TOKENS = 9
 @pytest.fixture(params=["small", "large"])
 def matrices(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Treats matrices as what they are here, small, or as large ones; and lets the cache grow several times."""
-    monkeypatch.setattr(decoding, "ROOM", 4)
+    monkeypatch.setattr(cache, "ROOM", 4)
     if request.param == "large":
         monkeypatch.setattr(products, "SMALL_MATRIX", 0)
     return
