@@ -18,7 +18,7 @@ from torch import Tensor
 from gigatok.config import GigatokError
 from gigatok.models.ar import NORM_EPS, ArModel, Block
 from gigatok.models.products import Product
-from gigatok.sampling.cache import Cache
+from gigatok.sampling.cache import new_cache
 
 
 class _Block(NamedTuple):
@@ -58,7 +58,9 @@ class Decoder:
         """Forget what was seen."""
         config = self.config
         head_width = config.width // config.heads
-        self._cache = Cache(config.depth, self.rows, config.heads, head_width, self.positions, self.dtype, self.device)
+        self._cache = new_cache(
+            config.depth, self.rows, config.heads, head_width, self.positions, self.dtype, self.device
+        )
 
     @torch.no_grad()
     def advance(self, inputs: Tensor) -> Tensor:
@@ -66,13 +68,12 @@ class Decoder:
         position = self._cache.length
         if position >= self.positions:
             raise GigatokError(f"the cache holds {self.positions} positions and is full: make a longer one")
-        self._cache.open()
+        self._cache.begin_position()
         x = F.embedding(inputs, self._tables[position > 0]).float() + self._positional[position].float()
         for number, block in enumerate(self._blocks):
             x += block.out(self._cache.attend(number, block.qkv(self._normalized(x, block.attention_gain))))
             gate, up = block.gate_up(self._normalized(x, block.ffn_gain)).chunk(2, dim=-1)
             x += block.down(F.silu(gate) * up)
-        self._cache.close()
         return self._divided(x, self._gain)
 
     @torch.no_grad()

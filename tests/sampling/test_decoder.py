@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -14,18 +14,29 @@ from gigatok.config import ArConfig, GigatokError
 from gigatok.models import products
 from gigatok.models.ar import ArModel
 from gigatok.sampling import cache, sample_many
+from gigatok.sampling import decoder as decoding
 from gigatok.sampling.decoder import Decoder
 
 TOKENS = 9
 
 
-@pytest.fixture(params=["small", "large"])
-def matrices(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Treats matrices as what they are here, small, or as large ones; and lets the cache grow several times."""
+class ForgetfulCache(cache.BagCache):
+    """Its memory holds no number where no position has been."""
+
+    @staticmethod
+    def blank(*arguments: Any, **keywords: Any) -> Tensor:
+        return torch.empty(*arguments, **keywords).fill_(torch.nan)
+
+
+@pytest.fixture(params=["small", "large", "products", "nan"])
+def ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Treats matrices as what they are here, small, or as large ones; takes attention's two ways; and lets the cache
+    grow several times."""
     monkeypatch.setattr(cache, "ROOM", 4)
     if request.param == "large":
         monkeypatch.setattr(products, "SMALL_MATRIX", 0)
-    return
+    kinds = {"products": cache.ProductCache, "nan": ForgetfulCache}
+    monkeypatch.setattr(decoding, "new_cache", kinds.get(request.param, cache.BagCache))
 
 
 def model(heads: int, head_width: int, depth: int, codes: int, seed: int) -> ArModel:
@@ -79,7 +90,7 @@ def batch(rows: int, codes: int) -> tuple[Tensor, Tensor]:
     seed=st.integers(0, 100),
 )
 def test_logits_are_those_of_the_plain_path(
-    matrices: None, heads: int, head_width: int, depth: int, codes: int, rows: int, seed: int
+    ways: None, heads: int, head_width: int, depth: int, codes: int, rows: int, seed: int
 ) -> None:
     ar = model(heads, head_width, depth, codes, seed)
     classes, indices = batch(rows, codes)
@@ -92,7 +103,7 @@ def test_logits_are_those_of_the_plain_path(
 
 
 @pytest.mark.parametrize("as_weights", [True, False], ids=["bf16 weights", "autocast"])
-def test_half_precision_is_no_further_from_the_truth_than_the_plain_path(matrices: None, as_weights: bool) -> None:
+def test_half_precision_is_no_further_from_the_truth_than_the_plain_path(ways: None, as_weights: bool) -> None:
     ar = model(heads=4, head_width=16, depth=3, codes=64, seed=0)
     classes, indices = batch(8, 64)
     truth = plain_logits(ar, classes, indices)
@@ -107,12 +118,20 @@ def test_half_precision_is_no_further_from_the_truth_than_the_plain_path(matrice
     assert 0 < ours < 1.1 * theirs
 
 
-def test_samples_do_not_depend_on_batch_size_whatever_the_way(matrices: None) -> None:
+def test_samples_do_not_depend_on_batch_size_whatever_the_way(ways: None) -> None:
     ar = model(heads=2, head_width=16, depth=2, codes=128, seed=3)
     classes = torch.arange(10) % 5
     expected = sample_many(ar, classes, seed=5, batch_size=10, cfg_scale=1.5)
     for batch_size in (1, 3, 4):
         assert torch.equal(sample_many(ar, classes, seed=5, batch_size=batch_size, cfg_scale=1.5), expected)
+
+
+def test_a_cpu_sums_bags_where_torch_has_the_kernel() -> None:
+    sizes = (1, 2, 3, 4, 5, torch.float32)
+    engines = torch.backends.quantized.supported_engines
+    expected = cache.BagCache if "fbgemm" in engines else cache.ProductCache
+    assert type(cache.new_cache(*sizes, torch.device("cpu"))) is expected
+    assert type(cache.new_cache(*sizes, torch.device("meta"))) is cache.ProductCache
 
 
 def test_an_early_end_and_a_full_cache() -> None:
