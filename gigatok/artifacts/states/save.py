@@ -98,15 +98,16 @@ class StateSaver:
         Raises:
             GigatokError: the disk is full or not writable, or another process failed; older states are unharmed.
         """
-        pending, self._pending = self._pending, None
-        if pending is None:
+        if self._pending is None:
             return
         try:
-            pending.result()
+            self._pending.result()  # interrupted, it is still there to wait for
         except (CheckpointException, RuntimeError, OSError) as error:
+            self._pending = None
             if self.peers.rank == 0:
                 states.drop_torn(self.folder)
             raise self._explained(error) from error
+        self._pending = None
 
     def _explained(self, error: BaseException) -> GigatokError:
         causes = [cause for cause, _ in error.failures.values()] if isinstance(error, CheckpointException) else [error]

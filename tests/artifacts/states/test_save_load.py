@@ -5,7 +5,7 @@ import pickle
 import random
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -276,3 +276,24 @@ def test_a_state_cannot_run_code(tmp_path: Path, where: str) -> None:
     with pytest.warns(UserWarning, match="cannot be read"):
         assert load_state(folder, {}) is None
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_wait_that_was_interrupted_can_be_taken_up_again(tmp_path: Path) -> None:
+    """Ctrl-C beside a state that is being written: whoever waits next waits for it still."""
+
+    class Writing:
+        asked = 0
+
+        def result(self) -> None:
+            self.asked += 1
+            if self.asked == 1:
+                raise KeyboardInterrupt
+
+    saver, writing = StateSaver(tmp_path), Writing()
+    saver._pending = cast(Any, writing)
+    with pytest.raises(KeyboardInterrupt):
+        saver.wait()
+    saver.wait()
+    assert writing.asked == 2
+    saver.wait()
+    assert writing.asked == 2
