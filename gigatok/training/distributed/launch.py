@@ -14,7 +14,7 @@ import torch
 from gigatok.artifacts import RESUME_VARIABLE
 from gigatok.config import ConfigError, GigatokError, Params
 from gigatok.config.launch import LaunchSection, require_spread, strategy_for
-from gigatok.runtime.device import allow_tf32, refuse_unrepeatable
+from gigatok.runtime.device import allow_tf32, find_device, refuse_unrepeatable
 from gigatok.training.distributed import endings
 from gigatok.training.distributed.endings import Endings
 from gigatok.training.distributed.setup import Processes
@@ -71,8 +71,13 @@ def local_processes(launch: LaunchSection, device: str) -> int:
     """Processes of this node.
 
     Raises:
-        ConfigError: fewer GPUs are visible than processes are asked for.
+        ConfigError: fewer GPUs are visible than processes are asked for, or the device is Apple's, which takes one.
     """
+    if launch.nodes * (1 if launch.processes == "auto" else launch.processes) > 1 and find_device(device).type == "mps":
+        raise ConfigError(
+            f"launch.processes = {launch.processes}, launch.nodes = {launch.nodes}, but a model trains in one process "
+            "on Apple's GPU: set both to 1, or base.device to 'cpu'"
+        )
     gpus = torch.cuda.device_count() if device in ("auto", "cuda") else 0
     if launch.processes == "auto":
         return max(1, gpus)

@@ -37,6 +37,15 @@ def asked(new_project: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> A
     return settings
 
 
+@pytest.mark.parametrize("wanted", [{"processes": 2}, {"processes": "auto", "nodes": 2, "rendezvous": "first:29400"}])
+def test_apples_gpu_takes_one_process(asked: Asked, monkeypatch: pytest.MonkeyPatch, wanted: dict[str, Any]) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    with pytest.raises(ConfigError, match=r"launch\.processes = .* in one process on Apple's GPU: set both to 1"):
+        run_in_processes("generator", "G", asked(0, **wanted))
+    assert run_in_processes("generator", "G", asked(0, processes=1)) is False
+
+
 @pytest.mark.parametrize(
     "wanted", [{"processes": 8}, {"processes": 4, "nodes": 2, "rendezvous": "first:29400"}, {"processes": "auto"}]
 )
