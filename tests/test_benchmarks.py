@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from gigatok.config import ArConfig, CnnConfig, TokenizerConfig, TransformerSize
-from gigatok.models import Tokenizer
+from gigatok.models import Tokenizer, products
 from gigatok.models.ar import ArModel
 from gigatok.models.quantizer import VectorQuantizer
-from gigatok.sampling.decoder import Decoder
+from gigatok.sampling.cache import Cache
 from gigatok.sampling.generate import Sampler
 from gigatok.sampling.spec import SampleSpec
 from gigatok.teachers.lpips import Lpips
@@ -42,6 +43,27 @@ def test_the_plain_sampler_draws_the_same_tokens() -> None:
     classes, uniforms = torch.tensor([0, 3, 5]), torch.rand(3, 12, dtype=torch.float64)
     expected = sample(ar.eval(), classes, uniforms, 2.0)
     assert torch.equal(Sampler(ar, SampleSpec.of(cfg_scale=2.0), 12)(classes, uniforms), expected)
+
+
+def test_plain_programs_multiply_as_torch_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They walk through our modules, whose layers would bring the fast products along."""
+    from plain import tokenizer as plain
+    from plain.sampler import sample
+
+    asked = []
+    monkeypatch.setattr(products, "linear", lambda *arguments: asked.append(arguments) or F.linear(*arguments))
+    torch.manual_seed(0)
+    ar = ArModel(
+        ArConfig(width=32, depth=1, heads=2, ffn_multiple_of=16, codebook_size=40, num_tokens=3, num_classes=6)
+    ).eval()
+    sample(ar, torch.tensor([0, 3]), torch.rand(2, 3, dtype=torch.float64), 2.0)
+    tokenizer, images = Tokenizer(_small_tokenizer()).eval(), torch.rand(1, 3, 32, 32)
+    with torch.no_grad():
+        plain.decode(tokenizer, plain.encode(tokenizer, images))
+        plain.forward(tokenizer, images, lambda codes: codes)
+        assert asked == []
+        tokenizer.encode(images)
+    assert asked
 
 
 def test_the_plain_quantizer_has_the_same_losses() -> None:
@@ -227,7 +249,7 @@ def test_the_textbook_knows_tokens_that_a_broken_model_drew(monkeypatch: pytest.
         return sampling.missed(ar, classes, uniforms, drawn)
 
     assert missed() < sampling.NEAR[torch.bfloat16]
-    monkeypatch.setattr(Decoder, "_attend", lambda self, number, qkv: qkv.chunk(3, dim=-1)[2])  # no earlier token
+    monkeypatch.setattr(Cache, "attend", lambda self, block, qkv: qkv.chunk(3, dim=-1)[2])  # no earlier token
     assert missed() > 2 * sampling.NEAR[torch.bfloat16]
 
 

@@ -7,9 +7,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gigatok.models.ar import ArModel
+from plain import torch_products
 
 
 @torch.no_grad()
+@torch_products()
 def sample(ar: ArModel, classes: Tensor, uniforms: Tensor, cfg_scale: float) -> Tensor:
     """(B,) classes and (B, N) numbers in [0, 1) -> (B, N) indices, guided by ``cfg_scale``."""
     model = _Model(ar, len(classes), uniforms.shape[1], cfg_scale)
@@ -26,6 +28,7 @@ def sample(ar: ArModel, classes: Tensor, uniforms: Tensor, cfg_scale: float) -> 
 
 
 @torch.no_grad()
+@torch_products()
 def intervals(ar: ArModel, classes: Tensor, indices: Tensor, cfg_scale: float) -> tuple[Tensor, Tensor]:
     """Numbers for which each of (B, N) indices is drawn after those before it: least and most, (B, N) each."""
     model = _Model(ar, len(classes), indices.shape[1], cfg_scale)

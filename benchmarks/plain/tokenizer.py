@@ -15,6 +15,7 @@ from gigatok.models import Tokenizer
 from gigatok.models.attention import Attention
 from gigatok.models.cnn import CnnDecoder, CnnEncoder, depth_to_space, space_to_depth
 from gigatok.models.qformer import QFormerDecoder, QFormerEncoder, multi_level_pooling
+from plain import torch_products
 
 
 class Forward(NamedTuple):
@@ -26,6 +27,7 @@ class Forward(NamedTuple):
     alignment: Tensor
 
 
+@torch_products()
 def encode(tokenizer: Tokenizer, images: Tensor) -> Tensor:
     """(B, 3, H, W) -> (B, N) indices, by the whole matrix of distances."""
     z = F.normalize(_continuous(tokenizer, images), dim=-1)
@@ -34,11 +36,13 @@ def encode(tokenizer: Tokenizer, images: Tensor) -> Tensor:
     return distances.argmin(-1)
 
 
+@torch_products()
 def decode(tokenizer: Tokenizer, indices: Tensor) -> Tensor:
     """(B, N) -> (B, 3, H, W)."""
     return _decode(tokenizer, F.normalize(tokenizer.quantizer.codebook, dim=-1)[indices])[0]
 
 
+@torch_products()
 def forward(tokenizer: Tokenizer, images: Tensor, quantize: object) -> Forward:
     """All of it; ``quantize`` makes (B, N, C) codes from (B, N, C) vectors."""
     continuous = _continuous(tokenizer, images)
