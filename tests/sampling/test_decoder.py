@@ -126,12 +126,13 @@ def test_samples_do_not_depend_on_batch_size_whatever_the_way(ways: None) -> Non
         assert torch.equal(sample_many(ar, classes, seed=5, batch_size=batch_size, cfg_scale=1.5), expected)
 
 
-def test_a_cpu_sums_bags_where_torch_has_the_kernel() -> None:
-    sizes = (1, 2, 3, 4, 5, torch.float32)
-    engines = torch.backends.quantized.supported_engines
-    expected = cache.BagCache if "fbgemm" in engines else cache.ProductCache
-    assert type(cache.new_cache(*sizes, torch.device("cpu"))) is expected
-    assert type(cache.new_cache(*sizes, torch.device("meta"))) is cache.ProductCache
+def test_a_cpu_sums_bags_in_half_precision_where_torch_has_the_kernel() -> None:
+    def kind(dtype: torch.dtype, device: str) -> type[cache.Cache]:
+        return type(cache.new_cache(1, 2, 3, 4, 5, dtype, torch.device(device)))
+
+    there = "fbgemm" in torch.backends.quantized.supported_engines
+    assert kind(torch.bfloat16, "cpu") is (cache.BagCache if there else cache.ProductCache)
+    assert kind(torch.float32, "cpu") is kind(torch.bfloat16, "meta") is cache.ProductCache
 
 
 def test_an_early_end_and_a_full_cache() -> None:
