@@ -82,7 +82,7 @@ class GeneratorRecipe:
             losses.append({"loss": loss.detach()})
         norm = self.update.apply(rate)
         if self.ema is not None:
-            self.ema.update(self.model)
+            self.ema.update()
         return self.parallel.processes.mean({**mean_terms(losses), "gradient_norm": norm})
 
     def _dropped_classes(self, count: int) -> Tensor | None:

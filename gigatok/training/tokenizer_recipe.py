@@ -92,7 +92,7 @@ class TokenizerRecipe:
             indices.append(out.indices)
         terms = {**mean_terms(reports), "gradient_norm": self.update.apply(rate)}
         if self.ema is not None:
-            self.ema.update(self.tokenizer)
+            self.ema.update()
         if adversary is not None:
             terms.update(adversary.step(rate, images, fakes))
         self.codes.add(self.parallel.processes.gather(torch.cat(indices)))

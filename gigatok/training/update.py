@@ -13,7 +13,7 @@ class Update:
     """Updates the parameters of ``module``.
 
     Args:
-        module: owner of the parameters whose gradients are clipped together.
+        module: owner of the parameters whose gradients are clipped together; they stay the same ones.
         optimizer: over those parameters.
         scaler: keeps fp16 gradients above zero; disabled in other precisions.
         clip: largest norm of the whole gradient, above 0.
@@ -23,6 +23,7 @@ class Update:
         self, module: nn.Module, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler, clip: float
     ) -> None:
         self.module = module
+        self.parameters = list(module.parameters())  # a walk through all parts, once and not at each step
         self.optimizer = optimizer
         self.scaler = scaler
         self.clip = clip
@@ -46,7 +47,7 @@ class Update:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.scaler.unscale_(self.optimizer)
-        norm = nn.utils.clip_grad_norm_(self.module.parameters(), self.clip)
+        norm = nn.utils.clip_grad_norm_(self.parameters, self.clip)
         if isinstance(norm, DTensor):
             norm = norm.full_tensor()  # of all shards
         self.scaler.step(self.optimizer)

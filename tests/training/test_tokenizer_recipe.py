@@ -156,3 +156,22 @@ def test_the_stored_view_gives_the_weights_back(project: Any, images: Tensor) ->
         assert not torch.equal(stored.to_code.weight, own["to_code.weight"])
     assert training.tokenizer.training
     assert all(torch.equal(value, own[name]) for name, value in training.tokenizer.state_dict().items())
+
+
+def test_no_step_walks_through_the_parts_of_the_model(
+    project: Any, images: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A walk takes as long as averaging, and a model of many small parts was walked through five times a step."""
+    training = recipe(project, ema_decay=0.9)
+    training.adversary = None
+    training.step(0, images, None)
+    walks: list[torch.nn.Module] = []
+    walk = torch.nn.Module.named_modules
+
+    def counted(self: torch.nn.Module, *arguments: Any, **options: Any) -> Any:
+        walks.append(self)
+        return walk(self, *arguments, **options)
+
+    monkeypatch.setattr(torch.nn.Module, "named_modules", counted)
+    training.step(1, images, None)
+    assert not walks

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
-from typing import Any, Literal, NamedTuple, cast
+from typing import Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -102,8 +102,8 @@ def synchronised(module: nn.Module, when: bool) -> Iterator[None]:
         with nullcontext() if when else module.no_sync():
             yield
         return
-    if _is_sharded(module):
-        cast(Any, module).set_requires_gradient_sync(when)
+    if callable(choose := getattr(module, "set_requires_gradient_sync", None)):  # FSDP2's
+        choose(when)
     yield
 
 
@@ -132,10 +132,6 @@ def _shard(module: nn.Module, parallel: Parallel) -> None:
     for name in FORWARD_METHODS:
         if hasattr(module, name):
             register_fsdp_forward_method(module, name)
-
-
-def _is_sharded(module: nn.Module) -> bool:
-    return any(isinstance(parameter, DTensor) for parameter in module.parameters())
 
 
 def reshard(module: nn.Module) -> None:
