@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import errno
+import gc
 import importlib.util
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -27,7 +28,7 @@ STAGES = Path(__file__).parents[2] / "stages"
 
 
 @pytest.fixture
-def common(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def common(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     """``stages/common.py`` in a folder with a ``params.yaml``."""
     (tmp_path / "params.yaml").write_text(render("smoke", "core"))
     monkeypatch.chdir(tmp_path)
@@ -36,7 +37,9 @@ def common(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module
+    yield module
+    gc.enable()
+    gc.unfreeze()
 
 
 def raising(error: BaseException) -> Callable[..., None]:
@@ -91,6 +94,17 @@ def test_work_gets_the_settings_the_workspace_and_the_name(common: ModuleType, m
     assert params.profile == "smoke"
     assert isinstance(workspace, Workspace)
     assert workspace.root.resolve() == Path.cwd()
+
+
+def test_garbage_is_collected_while_a_stage_works_and_not_while_it_imports(
+    common: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["stages/prepare.py"])
+    working: list[bool] = []
+    assert not gc.isenabled()
+    common.run_stage(lambda *_: working.append(gc.isenabled()))
+    assert working == [True]
+    assert gc.get_freeze_count()
 
 
 @pytest.mark.parametrize(
