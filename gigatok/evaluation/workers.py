@@ -7,9 +7,6 @@ do not depend on how many processes there are, so results are equal bit by bit o
 from __future__ import annotations
 
 import multiprocessing
-import os
-import signal
-import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -22,10 +19,8 @@ import torch
 from gigatok.config import ConfigError, GigatokError
 from gigatok.config.launch import LaunchSection
 from gigatok.config.sections import BaseSection
+from gigatok.runtime.children import START, end_with_parent
 from gigatok.runtime.device import set_up
-
-START = "spawn"
-"""How processes begin: CUDA works in no fork of a process that has used it."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -107,22 +102,12 @@ def open_workers(
 
 def _begin(make: Callable[[torch.device], Any], base: BaseSection, gpus: Any) -> None:
     global _held
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # it goes to the whole group: a worker just ends
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     device, gpu = set_up(base), gpus.get()
     if gpu is not None:
         device = torch.device("cuda", gpu)
         torch.cuda.set_device(device)
     _held = make(device)
-
-
-def _end_with_parent() -> None:
-    """A stage that is killed leaves no process behind."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _do(work: Callable[..., Any], item: tuple[Any, ...]) -> Any:
