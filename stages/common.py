@@ -7,16 +7,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-# Imports make a million objects and no garbage: looking through them again and again is a sixth of their time.
-gc.disable()
-
+_COLLECTED = gc.get_threshold()
+gc.set_threshold(1_000_000)  # what is imported is no garbage, and looking for some is a sixth of the time of imports
 # The code beside this script, and not an installed one: 'dvc exp run --temp' has a copy of the project of its own.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from gigatok.artifacts import RESUME_OPTION, RESUME_VARIABLE, Workspace
+from gigatok.artifacts import Workspace
 from gigatok.artifacts.settings_file import put_back, require_unchanged
 from gigatok.config import GigatokError, Params, load_params
-from gigatok.config.reading import switched_on
 from gigatok.tracking.experiments.delivery import deliver_experiment
 from gigatok.tracking.messages import mask, mendable
 from gigatok.tracking.progress import show_warnings
@@ -27,7 +25,7 @@ _USAGE, _INTERRUPTED = 2, 130
 def run_stage(work: Callable[[Params, Workspace], None]) -> None:
     """Do the work on ``params.yaml``; what a user can mend ends in one line with its code, a fault in a traceback."""
     gc.freeze()  # what is imported stays, and is not looked through later either
-    gc.enable()
+    gc.set_threshold(*_COLLECTED)
     show_warnings("@".join([Path(sys.argv[0]).stem, *sys.argv[1:]]))
     try:
         if said := put_back(Path()):
@@ -51,13 +49,6 @@ def run_named_stage(work: Callable[[str, Params, Workspace], None]) -> None:
     if len(sys.argv) != 2:
         _stop(f"usage: python stages/{Path(sys.argv[0]).name} NAME (one of those in params.yaml)", _USAGE)
     run_stage(lambda params, workspace: work(sys.argv[1], params, workspace))
-
-
-def resume_anyway() -> bool:
-    """Whether ``--resume-anyway`` stands among the arguments, from which it is taken, or its variable is set."""
-    given = RESUME_OPTION in sys.argv
-    sys.argv[:] = [word for word in sys.argv if word != RESUME_OPTION]
-    return given or switched_on(RESUME_VARIABLE)
 
 
 def _stop(text: str, code: int) -> None:

@@ -1,10 +1,11 @@
 """DVC stage ``train_tokenizer@NAME``: see ``gigatok.training.train_tokenizer``."""
 
+import sys
 from functools import partial
 
-from common import resume_anyway, run_named_stage
+from common import run_named_stage
 
-from gigatok.artifacts import Workspace, write_json
+from gigatok.artifacts import Workspace, resume_anyway, write_json
 from gigatok.config import Params
 from gigatok.training.distributed.launch import run_in_processes
 from gigatok.training.train_tokenizer import train_tokenizer
@@ -20,4 +21,4 @@ def train(name: str, params: Params, workspace: Workspace, *, anyway: bool) -> N
 
 
 if __name__ == "__main__":
-    run_named_stage(partial(train, anyway=resume_anyway()))
+    run_named_stage(partial(train, anyway=resume_anyway(sys.argv)))

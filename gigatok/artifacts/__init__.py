@@ -19,6 +19,7 @@ from gigatok.artifacts.identity import (
     describe_differences,
     note_resumptions,
     read_resumptions,
+    resume_anyway,
 )
 from gigatok.artifacts.journal import Journal, Point, read_journal, series
 from gigatok.artifacts.run_folder import RunFolder
@@ -80,6 +81,7 @@ __all__ = [
     "read_journal",
     "read_resumptions",
     "replacing",
+    "resume_anyway",
     "save_state",
     "save_weights",
     "series",

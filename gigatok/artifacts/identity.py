@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from gigatok.artifacts.files import write_json
 from gigatok.config import GigatokError, Section, describe
-from gigatok.config.reading import read_json_object
+from gigatok.config.reading import read_json_object, switched_on
 
 RESUME_OPTION, RESUME_VARIABLE = "--resume-anyway", "GIGATOK_RESUME_ANYWAY"
 """How a user says that a run is to be resumed although it differs: to a stage's script, and to those DVC starts."""
@@ -155,3 +155,10 @@ def _shown(value: Plain) -> str:
 
 def _hash(value: object) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def resume_anyway(words: list[str]) -> bool:
+    """Whether ``--resume-anyway`` stands among a script's words, from which it is taken, or its variable is set."""
+    given = RESUME_OPTION in words
+    words[:] = [word for word in words if word != RESUME_OPTION]
+    return given or switched_on(RESUME_VARIABLE)
