@@ -125,6 +125,10 @@ def _papers(key: str) -> list[Point]:
     ]
 
 
+def _power_of_ten(value: float) -> str:
+    return f"{value:.0e}".replace("e+", "e")
+
+
 def _panel(axes: Axes, *, xlabel: str, points: Sequence[Point], law: PowerLaw | str, ours: bool) -> None:
     look: dict[str, Any] = {**(style.WITH if ours else style.OTHER), "linestyle": "none"}
     look |= {} if ours else {"markerfacecolor": "none"}
@@ -133,7 +137,7 @@ def _panel(axes: Axes, *, xlabel: str, points: Sequence[Point], law: PowerLaw | 
     axes.errorbar(xs, [p.y for p in points], yerr=errors if ours else None, capsize=2, elinewidth=0.8, **look)
     style.label_points(axes, [(point.x, point.y, point.label) for point in points], "#444444")
     if "FLOPs" in xlabel:
-        style.log_axis(axes, xs.tolist(), lambda value: f"{value:.0e}".replace("e+", "e"))
+        style.log_axis(axes, xs.tolist(), _power_of_ten)
     else:
         style.parameter_axis(axes, xs.tolist())
     if isinstance(law, str):

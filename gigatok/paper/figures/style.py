@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from matplotlib.axes import Axes
 
-from gigatok.artifacts import replacing
+from gigatok.paper.figures.drawing.files import write_formats
 from gigatok.paper.figures.drawing.fonts import families
 from gigatok.paper.figures.drawing.labels import PointLabel, settle
 from gigatok.paper.figures.drawing.palette import FAINT, FLOOR, INK, OTHER, OWN, WARNING, WITH, WITHOUT
@@ -76,31 +77,20 @@ def figure(width: float, height: float) -> Iterator[Figure]:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(cast(Any, {**_RC, "font.family": list(families())})):
+    with matplotlib.rc_context(cast(Any, _settings())):
         drawing = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(drawing)
         yield drawing
 
 
+def _settings() -> dict[str, Any]:
+    return {**_RC, "font.family": list(families())}
+
+
 def save(drawing: Figure, stem: Path) -> None:
-    """Write ``stem`` in every one of ``FORMATS``. Equal numbers give equal bytes: no dates, no version, fixed ids.
-
-    Call inside ``figure``'s block: the identifiers' salt is part of the style.
-    """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.backends.backend_pdf import FigureCanvasPdf
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-
+    """Write ``stem`` in every one of ``FORMATS``: now, or by the process of ``files.written_beside``."""
     lay_out(drawing)
-    drawing.set_dpi(DPI)
-    # the canvases themselves: savefig draws once more for each, to lay out what is laid out
-    with replacing(stem.with_suffix(".png")) as path:
-        cast(Any, FigureCanvasAgg(drawing)).print_png(path, metadata={"Software": None})
-    with replacing(stem.with_suffix(".svg")) as path:
-        cast(Any, FigureCanvasSVG(drawing)).print_svg(path, metadata={"Date": None, "Creator": None})
-    with replacing(stem.with_suffix(".pdf")) as path:
-        undated = {"CreationDate": None, "Creator": None, "Producer": None}
-        cast(Any, FigureCanvasPdf(drawing)).print_pdf(path, metadata=undated)
+    write_formats(drawing, stem, _settings(), DPI)
 
 
 def lay_out(drawing: Figure) -> None:
@@ -160,7 +150,11 @@ def log_axis(axes: Axes, counts: Sequence[float], text: Callable[[float], str]) 
     steps = [digit * 10**power for power in range(3, 26) for digit in (1, 2, 5)]
     axes.xaxis.set_major_locator(FixedLocator([step for step in steps if low <= step <= high]))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: text(value)))
+    axes.xaxis.set_major_formatter(FuncFormatter(partial(_tick, text)))
+
+
+def _tick(text: Callable[[float], str], value: float, _: int | None) -> str:
+    return text(value)
 
 
 MIXED = "measured differently: values cannot be compared"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from gigatok.paper.claims.ledger import write_ledger
 from gigatok.paper.claims.questions import answers
 from gigatok.paper.figures.by_group import write_groups
 from gigatok.paper.figures.codebook_curves import write_codebook_curves
+from gigatok.paper.figures.drawing.files import written_beside
 from gigatok.paper.figures.failures import write_failures
 from gigatok.paper.figures.feature_maps import write_feature_maps
 from gigatok.paper.figures.guidance import write_guidance
@@ -23,6 +25,7 @@ from gigatok.paper.figures.power_laws import write_scaling_laws
 from gigatok.paper.figures.predictors import write_predictors
 from gigatok.paper.figures.scaling import plotted_columns, write_scaling_plots
 from gigatok.paper.figures.style import FORMATS
+from gigatok.paper.figures.written import WrittenFigure
 from gigatok.paper.report.claims.figures import claim_files, write_claim_figures
 from gigatok.paper.report.claims.page import ClaimPage
 from gigatok.paper.report.claims.statements import NAME as STATEMENTS
@@ -43,7 +46,7 @@ from gigatok.paper.tables.measured import measured_tables, write_paper_tables
 from gigatok.paper.tables.noise import NAME as NOISE
 from gigatok.paper.tables.noise import write_noise
 from gigatok.paper.tables.scaling_files import write_scaling_table
-from gigatok.paper.tables.scaling_rows import own_rows, series_rows
+from gigatok.paper.tables.scaling_rows import ScalingRow, own_rows, series_rows
 from gigatok.paper.tables.specs import TABLES
 from gigatok.paper.tables.timing import write_timing
 
@@ -57,30 +60,22 @@ TIMED = 4
 """The table of times."""
 
 
-def build_report(runs_root: Path, params: Params, out: Path) -> Path:
+def build_report(runs_root: Path, params: Params, out: Path, *, beside: bool = False) -> Path:
     """Write the whole report below ``out`` from the folders below ``runs_root``; returns the page's path.
 
     Nothing run yet is no error: the page then says what is missing and which command runs it. Equal scores give
     equal files, but for what runs took: in ``timed_files``.
 
+    Args:
+        beside: whether a second process writes files of figures; the caller's script must guard its main part.
+
     Raises:
         GigatokError: a run folder holds a damaged file.
     """
     results = Results(runs_root, params)
-    rows, own, classes = series_rows(results), own_rows(results), results.classes
-    figures = out / "figures"
-    write_scaling_table(rows, params, out / "tables", own)
-    write_scaling_plots(rows, figures, own=own, force=params.report.force)
-    write_codebook_curves(rows, params, figures)
-    tokenizers = list(dict.fromkeys(row.tokenizer for row in (*rows, *own)))
-    more = [write_guidance([*rows, *own], params, figures), *write_groups(results, tokenizers, out)]
-    write_reconstructions([*rows, *own], params, figures / "reconstructions.png")
-    write_samples([*rows, *own], params, classes, figures / "samples.png")
-    for row in rows:
-        if row.size:
-            write_rung(row, params, classes, figures / f"rung-{row.size}.png")
-    paper = build_paper(results, out)
-    write_headline(rows, params, figures)
+    rows, own = series_rows(results), own_rows(results)
+    with written_beside(beside):
+        paper, more = _draw(results, rows, own, out)
     statements = answers(rows, params, paper.claims, paper.predictions)
     write_statements(statements, out)
     page = Page(
@@ -89,7 +84,7 @@ def build_report(runs_root: Path, params: Params, out: Path) -> Path:
         own=own,
         statements=statements,
         paper=paper,
-        figures=figures,
+        figures=out / "figures",
         spent=spent(results, all_needs(params)),
         studies=kept_studies(out),
         others=other_reports(out),
@@ -102,6 +97,26 @@ def build_report(runs_root: Path, params: Params, out: Path) -> Path:
     trained = (len(results.run("tokenizer", name).repeats) for name in params.tokenizers)
     write_manifest(out, params, files, timed_files(params), max([1, *trained]))
     return out / "index.html"
+
+
+def _draw(
+    results: Results, rows: Sequence[ScalingRow], own: Sequence[ScalingRow], out: Path
+) -> tuple[PaperContent, list[WrittenFigure]]:
+    """Tables and figures: what the paper has, and more that the page shows."""
+    params, classes, figures = results.params, results.classes, out / "figures"
+    write_scaling_table(rows, params, out / "tables", own)
+    write_scaling_plots(rows, figures, own=own, force=params.report.force)
+    write_codebook_curves(rows, params, figures)
+    tokenizers = list(dict.fromkeys(row.tokenizer for row in (*rows, *own)))
+    more = [write_guidance([*rows, *own], params, figures), *write_groups(results, tokenizers, out)]
+    write_headline(rows, params, figures)
+    paper = build_paper(results, out)
+    write_reconstructions([*rows, *own], params, figures / "reconstructions.png")
+    write_samples([*rows, *own], params, classes, figures / "samples.png")
+    for row in rows:
+        if row.size:
+            write_rung(row, params, classes, figures / f"rung-{row.size}.png")
+    return paper, more
 
 
 def write_pages(page: Page, out: Path) -> None:
