@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from gigatok.config import GigatokError
 
@@ -24,13 +25,13 @@ class Ema:
             raise GigatokError(f"ema_decay {decay} is not in [0, 1): 0 follows the parameters, 0.9999 is usual")
         self.decay = decay
         self.averages = {name: p.detach().clone() for name, p in module.named_parameters()}
-        self._pairs = [(self.averages[name], parameter) for name, parameter in module.named_parameters()]
+        self._parameters = [*module.parameters()]
+        self._average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
 
     @torch.no_grad()
     def update(self) -> None:
         """Move the averages towards the module's parameters."""
-        for average, parameter in self._pairs:
-            average.lerp_(parameter, 1 - self.decay)
+        self._average([*self.averages.values()], self._parameters, 0)  # all in one call; no count of updates matters
 
     @torch.no_grad()
     def copy_to(self, module: nn.Module) -> None:
