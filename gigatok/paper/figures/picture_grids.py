@@ -11,7 +11,17 @@ import numpy as np
 from gigatok.config import Params
 from gigatok.paper.figures.drawing.palette import FLOOR, RECIPES, Palette
 from gigatok.paper.figures.drawing.panels import scale_note
-from gigatok.paper.figures.drawing.sheet import FAINT, FULL, GAP, MARGIN, Pictures, Sheet, line_height, tile_side
+from gigatok.paper.figures.drawing.sheet import (
+    FAINT,
+    FULL,
+    GAP,
+    MARGIN,
+    Pictures,
+    Sheet,
+    line_height,
+    longest_word,
+    tile_side,
+)
 from gigatok.paper.results.metrics import find_metric, full_name, owner
 from gigatok.paper.results.run import command_for
 from gigatok.paper.tables.scaling_rows import ScalingRow
@@ -103,13 +113,14 @@ def grid(lines: Sequence[Line], heads: Sequence[str] = (), note: str = "") -> Sh
     """Labelled rows of tiles; a text in the place of tiles is written across the row."""
     tiles = [images for _, images, _ in lines if not isinstance(images, str)]
     columns = max((len(images) for images in tiles), default=1)
-    step = (ROOM - LABEL + GAP) // columns
-    side = min(tile_side(tiles[0] if tiles else (), min(step - GAP, _TILE)), step - GAP)
+    most = (ROOM - LABEL + GAP) // columns
+    side = min(tile_side(tiles[0] if tiles else (), min(most - GAP, _TILE)), most - GAP)
     step = side + GAP
+    column = max(step, min(most, longest_word(heads) + GAP))  # wide enough for the words above it, if there is room
     top = 3 * line_height() + GAP if heads else 0
     sheet = Sheet(top + len(lines) * step - GAP + (line_height() + GAP if note else 0))
     for place, head in enumerate(heads):
-        sheet.text(LABEL + place * step, 0, head, side, lines=3, color=FAINT)
+        sheet.text(LABEL + place * column, 0, head, column - GAP, lines=3, color=FAINT)
     for place, (label, images, color) in enumerate(lines):
         y = top + place * step
         if color:
@@ -119,7 +130,7 @@ def grid(lines: Sequence[Line], heads: Sequence[str] = (), note: str = "") -> Sh
             sheet.text(LABEL, y + side // 2, images, ROOM - LABEL, color=FAINT, middle=True)
         else:
             for at, image in enumerate(images):
-                sheet.tile(LABEL + at * step, y, image, side)
+                sheet.tile(LABEL + at * column, y, image, side)
     if note:
         sheet.text(0, top + len(lines) * step, note, ROOM, color=FAINT, lines=1)
     return sheet

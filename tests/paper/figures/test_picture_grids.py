@@ -57,6 +57,15 @@ def test_sheets_of_any_image_size_overprint_nothing_and_end_inside(side, tmp_pat
     shown(tmp_path / "a.png")
 
 
+def test_a_class_above_a_small_tile_has_its_whole_name_where_there_is_room(tmp_path, sheets):
+    heads = ["Activities", "Animals & Nature", "Flags", "Food & Drink", "Objects", "People & Body"]
+    heads += ["Smileys & Emotion", "Symbols", "Travel & Places"]
+    images = list(np.zeros((len(heads), 64, 64, 3), np.uint8))
+    grid([Line("S-S", images)], heads).write(tmp_path / "a.png")
+    assert [each.text.replace("\n", " ") for each in sheets["a.png"] if each.text][: len(heads)] == heads
+    assert overlapping(sheets["a.png"]) == []
+
+
 def test_text_on_sheets_is_as_large_as_in_plots():
     assert font(SMALLEST).size == round(SMALLEST * DPI / 72)
 

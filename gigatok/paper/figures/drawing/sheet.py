@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -124,6 +125,12 @@ def in_lines(text: str, width: int, size: float = SMALLEST, lines: int = 2) -> l
             found[-1] = _cut(f"{found[-1]} {' '.join(words[at:])}".strip(), width, size)
             break
     return found
+
+
+def longest_word(texts: Iterable[str], size: float = SMALLEST) -> int:
+    """Pixels of the widest word, 0 where there is none."""
+    words = (printable(word) for text in texts for word in text.split())
+    return math.ceil(max((font(size).getlength(word) for word in words), default=0))
 
 
 def _cut(text: str, width: int, size: float) -> str:
