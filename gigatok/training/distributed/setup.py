@@ -40,6 +40,9 @@ class Processes(NamedTuple):
     """Where tensors lie that it sends to the others."""
     saving: Any = None
     """Process group on the CPU that saves while training goes on; ``None``: the default one."""
+    deciding: Any = None
+    """Process group on the CPU in which all decide, as at each step whether to stop: nobody waits for a GPU that still
+    works. ``None``: the default one."""
     presence: Presence | None = None
     """Knows when all processes were seen last."""
 
@@ -78,8 +81,8 @@ class Processes(NamedTuple):
         """The largest ``value`` of all processes, as fp32."""
         if self.world == 1:
             return value
-        found = torch.tensor(value, device=self.device)
-        dist.all_reduce(found, dist.ReduceOp.MAX)
+        found = torch.tensor(value, device=self.device if self.deciding is None else "cpu")
+        dist.all_reduce(found, dist.ReduceOp.MAX, group=self.deciding)
         if self.presence is not None:
             self.presence.met()
         return float(found)
@@ -208,13 +211,13 @@ def joined(device: torch.device, timeout_minutes: float = 30.0) -> Iterator[Proc
             dist.init_process_group(
                 backend, store=PrefixStore("group", store), rank=rank, world_size=world, timeout=timeout
             )
-            saving = dist.new_group(timeout=timeout, backend="gloo")
+            saving, deciding = (dist.new_group(timeout=timeout, backend="gloo") for _ in range(2))
         except (dist.DistError, ValueError, RuntimeError) as error:
             raise _not_joined(world, error) from error
         seen = cast(Any, dist).TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]))
         presence = Presence(seen, rank, world, timeout)
         with _interrupted_at_once(), presence.watching():
-            yield Processes(rank, world, device, saving, presence)
+            yield Processes(rank, world, device, saving, deciding, presence)
         # Not after an error: NCCL would wait for the others, who may wait for this process, and nobody would hear why.
         dist.destroy_process_group()
 

@@ -364,3 +364,13 @@ def test_a_process_whose_gpu_is_not_found_is_named_before_the_others_wait_for_it
         f"GigatokError, exit code 1: rank 1 on node {socket.gethostname()} computes on cpu, rank 0 on node "
     )
     assert second == "exit code 1"  # rank 0 says it
+
+
+def test_what_all_decide_waits_for_no_gpu(tmp_path: Path) -> None:
+    """At each step they ask each other whether to stop: the answer must not need what the GPU still has to do."""
+
+    def work(processes: Processes) -> str:
+        without_values = processes._replace(device=torch.device("meta"), deciding=dist.new_group(backend="gloo"))
+        return f"{without_values.any(processes.rank == 1)} {without_values.largest(float(processes.rank))}"
+
+    assert forked.answers(tmp_path / "answers", 2, work) == ["True 1.0"] * 2
