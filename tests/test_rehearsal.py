@@ -21,7 +21,7 @@ from project_clone import Clone
 from torch import nn
 
 from gigatok.config.profiles import render
-from gigatok.evaluation.extractors.inception import build_inception
+from gigatok.evaluation.extractors.inception import _build
 from gigatok.models.discriminator_dino import BACKBONE
 
 pytestmark = [
@@ -64,7 +64,7 @@ def weights(folder: Path) -> dict[str, str]:
         "teacher": lambda: timm.create_model("vit_base_patch14_dinov2.lvd142m", num_classes=0),
         "dino": lambda: timm.create_model(BACKBONE, num_classes=0),
         "perceptual": vgg16,
-        "judge": build_inception,
+        "judge": _build,
     }
     folder.mkdir()
     for name, build in networks.items():

@@ -34,7 +34,7 @@ def load_inception(name: str, weights: Path | None, image_size: int | None) -> E
     from pytorch_fid import inception as port  # here: it imports torchvision, which takes seconds
 
     path = torch_hub_weights(port.FID_WEIGHTS_URL, weights, network=name, setting="weights")
-    network = build_inception()
+    network = _build()
     try:
         state = read_state_dict(path)
         require_sound(state, f"weights {str(path)!r}", like=network.state_dict())
@@ -53,7 +53,7 @@ def load_inception(name: str, weights: Path | None, image_size: int | None) -> E
     )
 
 
-def build_inception() -> nn.Module:
+def _build() -> nn.Module:
     """pytorch-fid's patched Inception without its download."""
     from pytorch_fid import inception as port
 

@@ -12,7 +12,7 @@ from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorIncepti
 
 from gigatok.config import ConfigError, GigatokError
 from gigatok.evaluation.extractors.base import Extractor, Features
-from gigatok.evaluation.extractors.inception import build_inception
+from gigatok.evaluation.extractors.inception import _build
 from gigatok.evaluation.extractors.registry import load_extractor
 from gigatok.evaluation.extractors.resize import Resize
 
@@ -25,7 +25,7 @@ def _images() -> np.ndarray:
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Random weights in the layout of the published file, scaled so that activations stay alive."""
     generator = torch.Generator().manual_seed(0)
-    state = build_inception().state_dict()
+    state = _build().state_dict()
     for name, value in state.items():
         if name.endswith("conv.weight"):
             value.normal_(std=(2 / value[0].numel()) ** 0.5, generator=generator)
