@@ -6,6 +6,7 @@ do not depend on how many processes there are, so results are equal bit by bit o
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +20,7 @@ import torch
 from gigatok.config import ConfigError, GigatokError
 from gigatok.config.launch import LaunchSection
 from gigatok.config.sections import BaseSection
-from gigatok.runtime.children import START, end_with_parent
+from gigatok.runtime.children import START, begin_child, starting
 from gigatok.runtime.device import set_up
 
 T = TypeVar("T")
@@ -63,7 +64,8 @@ class Workers(Generic[T]):
         under_way: deque[Future[Any]] = deque()  # few: results may be large, and wait here for their turn
         try:
             for item in items:
-                under_way.append(self._executor.submit(_do, work, item))
+                with starting():  # the first ones start a process each
+                    under_way.append(self._executor.submit(_do, work, item))
                 if len(under_way) > 2 * self.count:
                     yield cast(R, under_way.popleft().result())
             while under_way:
@@ -93,16 +95,16 @@ def open_workers(
     gpus = context.Queue()
     for number in range(count):
         gpus.put(number if device.type == "cuda" else None)
-    executor = ProcessPoolExecutor(count, context, _begin, (make, base, gpus))
+    executor = ProcessPoolExecutor(count, context, _begin, (make, base, gpus, gc.get_threshold()))
     try:
         yield Workers(executor, count)
     finally:
         executor.shutdown(cancel_futures=True)
 
 
-def _begin(make: Callable[[torch.device], Any], base: BaseSection, gpus: Any) -> None:
+def _begin(make: Callable[[torch.device], Any], base: BaseSection, gpus: Any, collected: tuple[int, int, int]) -> None:
     global _held
-    end_with_parent()
+    begin_child(collected)
     device, gpu = set_up(base), gpus.get()
     if gpu is not None:
         device = torch.device("cuda", gpu)

@@ -22,7 +22,6 @@ class Update:
     def __init__(
         self, module: nn.Module, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler, clip: float
     ) -> None:
-        self.module = module
         self.parameters = list(module.parameters())  # a walk through all parts, once and not at each step
         self.optimizer = optimizer
         self.scaler = scaler

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -105,6 +106,42 @@ def test_no_process_outlives_a_stage_that_is_killed() -> None:
     while any(psutil.pid_exists(child) for child in children) and time.monotonic() < end:
         time.sleep(0.05)
     assert not any(_alive(child) for child in children)
+
+
+INTERRUPTED = """
+import sys, torch
+from gigatok.config.sections import BaseSection
+from gigatok.evaluation.workers import open_workers
+
+if __name__ == "__main__":
+    try:
+        with open_workers(2, str, BaseSection(device="cpu", threads=1), torch.device("cpu")) as running:
+            print("open", flush=True)
+            list(running.map(str.__add__, [(" ",)] * 1_000_000))
+    except KeyboardInterrupt:
+        sys.exit(130)
+"""
+
+
+@pytest.mark.parametrize("seconds", [0.3, 3.0])  # amid a process's imports, and at work
+def test_ctrl_c_ends_the_processes_without_a_word_of_theirs(tmp_path: Path, seconds: float) -> None:
+    (tmp_path / "main.py").write_text(INTERRUPTED)
+    stage = subprocess.Popen(
+        [sys.executable, tmp_path / "main.py"],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert stage.stdout is not None
+    assert stage.stdout.readline() == "open\n"
+    time.sleep(seconds)
+    children = psutil.Process(stage.pid).children()
+    os.killpg(stage.pid, signal.SIGINT)
+    assert (*stage.communicate(timeout=60), stage.returncode) == ("", "", 130)
+    _, left = psutil.wait_procs(children, timeout=20)
+    assert not any(_alive(child.pid) for child in left)
 
 
 def _alive(process: int) -> bool:

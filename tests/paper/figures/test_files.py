@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+import psutil
 import pytest
 from matplotlib.axes import Axes
 
@@ -15,6 +20,21 @@ from gigatok.paper.figures import style
 from gigatok.paper.figures.drawing import files
 from gigatok.paper.figures.drawing.files import written_beside
 from gigatok.paper.figures.drawing.panels import Panel, write_panels
+
+HERE, ROOT = Path(__file__).parent, Path(__file__).parents[3]
+PROGRAM = """
+import sys
+from pathlib import Path
+from test_files import write_two, written_beside
+if __name__ == "__main__":
+    try:
+        with written_beside(True):
+            print("open", flush=True)
+            while True:
+                write_two(Path(sys.argv[1]))
+    except KeyboardInterrupt:
+        sys.exit(130)
+"""
 
 
 def draw(axes: Axes, count: int) -> None:
@@ -26,28 +46,68 @@ def draw(axes: Axes, count: int) -> None:
     style.say_mixed(axes)
 
 
-def write_two(folder: Path) -> dict[str, bytes]:
+def write_two(folder: Path) -> None:
     for count in (2, 3):
         panels = [Panel(f"{count} points", partial(draw, count=count))] * count
         write_panels(folder / f"of-{count}", panels, notes=["Proxy scale."], nothing="")
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def test_a_process_beside_writes_the_same_bytes(tmp_path: Path) -> None:
     for name in ("here", "beside"):
         (tmp_path / name).mkdir()
-    here = write_two(tmp_path / "here")
+    write_two(tmp_path / "here")
     with written_beside(True):
         write_two(tmp_path / "beside")
-    beside = {path.name: path.read_bytes() for path in (tmp_path / "beside").iterdir()}
+    here, beside = (
+        {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("here", "beside")
+    )
     assert sorted(here) == [f"of-{count}.{kind}" for count in (2, 3) for kind in sorted(style.FORMATS)]
     assert [name for name in here if here[name] != beside.get(name)] == []
 
 
 def test_what_cannot_be_written_beside_is_said_here(tmp_path: Path) -> None:
     (tmp_path / "of-2.svg").mkdir()  # in the way
-    with pytest.raises(OSError, match=r"of-2\.svg"), written_beside(True):
+    with pytest.raises(GigatokError, match=r"of-2\.svg cannot be written"), written_beside(True):
         write_two(tmp_path)
+
+
+@pytest.mark.parametrize(("seconds", "begun"), [(0.0, False), (0.4, False), (0.0, True)])
+def test_ctrl_c_is_heard_by_the_one_who_asks_and_leaves_nothing(tmp_path: Path, seconds: float, begun: bool) -> None:
+    """A terminal sends it to the whole group."""
+    figures, temporary = tmp_path / "figures", tmp_path / "temporary"
+    figures.mkdir()
+    temporary.mkdir()
+    (tmp_path / "main.py").write_text(PROGRAM)
+    process = subprocess.Popen(
+        [sys.executable, tmp_path / "main.py", figures],
+        env={**os.environ, "TMPDIR": str(temporary), "PYTHONPATH": os.pathsep.join([str(ROOT), str(HERE)])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "open\n"
+    until = time.monotonic() + 60
+    while begun and not list(figures.glob("*.svg")) and time.monotonic() < until:
+        time.sleep(0.01)
+    time.sleep(seconds)  # amid the imports of the second process
+    os.killpg(process.pid, signal.SIGINT)
+    said = process.communicate(timeout=60)
+    assert (process.returncode, *said) == (130, "", "")
+    assert list(temporary.iterdir()) == []
+    assert [path.name for path in figures.iterdir() if path.suffix not in (".png", ".svg", ".pdf")] == []
+    assert not begun or list(figures.iterdir())
+    until = time.monotonic() + 20  # multiprocessing's own helper notices a little later
+    while time.monotonic() < until and any(map(partial(works_in, process.pid), psutil.process_iter())):
+        time.sleep(0.05)
+    assert not any(map(partial(works_in, process.pid), psutil.process_iter()))
+
+
+def works_in(group: int, process: psutil.Process) -> bool:
+    with suppress(psutil.Error, ProcessLookupError):
+        return os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 def writer() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -13,8 +14,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from gigatok.artifacts import replacing
 from gigatok.config import GigatokError
-from gigatok.paper.figures.drawing.fonts import families
-from gigatok.runtime.children import START, end_with_parent
+from gigatok.paper.figures.drawing.fonts import add_fonts, small
+from gigatok.runtime.children import START, begin_child, starting
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -43,10 +44,12 @@ def written_beside(when: bool) -> Iterator[None]:
     if not when:
         yield
         return
-    executor = ProcessPoolExecutor(1, multiprocessing.get_context(START), _begin)
+    executor = ProcessPoolExecutor(1, multiprocessing.get_context(START), _begin, (gc.get_threshold(), small()))
     beside = _Beside(executor)
     token = _BESIDE.set(beside)
     try:
+        with starting():
+            executor.submit(_begun)
         yield
         for future in beside.asked:
             future.result()
@@ -57,9 +60,13 @@ def written_beside(when: bool) -> Iterator[None]:
         executor.shutdown(cancel_futures=True)
 
 
-def _begin() -> None:
-    end_with_parent()
-    families()  # makes our fonts known
+def _begin(collected: tuple[int, int, int], fonts: Path) -> None:
+    begin_child(collected, interruptible=False)  # a file is finished; whoever asked for it is interrupted, and waits
+    add_fonts(fonts)
+
+
+def _begun() -> None:
+    """Nothing: the first work starts the process."""
 
 
 def write_formats(drawing: Figure, stem: Path, style: Mapping[str, Any], dpi: int) -> None:

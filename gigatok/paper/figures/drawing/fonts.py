@@ -26,16 +26,28 @@ def whole(file: str = _FILES[0]) -> Path:
 
 
 @cache
-def families() -> tuple[str, ...]:
-    """Families of the text of figures: the small copy, then the whole font for letters that the copy lacks."""
-    from matplotlib.font_manager import fontManager
-
+def small() -> Path:
+    """A folder of the small copy, until this process ends."""
     folder = Path(tempfile.mkdtemp(prefix="gigatok-font-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     for file in _FILES:
         _copy(whole(file), folder / file)
-        fontManager.addfont(str(folder / file))
+    return folder
+
+
+@cache
+def families() -> tuple[str, ...]:
+    """Families of the text of figures: the small copy, then the whole font for letters that the copy lacks."""
+    add_fonts(small())
     return _SMALL, FONT
+
+
+def add_fonts(folder: Path) -> None:
+    """Make matplotlib know the small copy in ``folder``."""
+    from matplotlib.font_manager import fontManager
+
+    for file in _FILES:
+        fontManager.addfont(str(folder / file))
 
 
 def _copy(source: Path, target: Path) -> None:
