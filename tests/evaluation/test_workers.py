@@ -109,11 +109,12 @@ def test_no_process_outlives_a_stage_that_is_killed() -> None:
 
 
 INTERRUPTED = """
-import sys, torch
+import signal, sys, torch
 from gigatok.config.sections import BaseSection
 from gigatok.evaluation.workers import open_workers
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored
     try:
         with open_workers(2, str, BaseSection(device="cpu", threads=1), torch.device("cpu")) as running:
             print("open", flush=True)
@@ -139,7 +140,12 @@ def test_ctrl_c_ends_the_processes_without_a_word_of_theirs(tmp_path: Path, seco
     time.sleep(seconds)
     children = psutil.Process(stage.pid).children()
     os.killpg(stage.pid, signal.SIGINT)
-    assert (*stage.communicate(timeout=60), stage.returncode) == ("", "", 130)
+    try:
+        said = stage.communicate(timeout=60)
+    finally:
+        if stage.poll() is None:
+            os.killpg(stage.pid, signal.SIGKILL)
+    assert (*said, stage.returncode) == ("", "", 130)
     _, left = psutil.wait_procs(children, timeout=20)
     assert not any(_alive(child.pid) for child in left)
 

@@ -23,10 +23,11 @@ from gigatok.paper.figures.drawing.panels import Panel, write_panels
 
 HERE, ROOT = Path(__file__).parent, Path(__file__).parents[3]
 PROGRAM = """
-import sys
+import signal, sys
 from pathlib import Path
 from test_files import write_two, written_beside
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored
     try:
         with written_beside(True):
             print("open", flush=True)
@@ -93,7 +94,11 @@ def test_ctrl_c_is_heard_by_the_one_who_asks_and_leaves_nothing(tmp_path: Path, 
         time.sleep(0.01)
     time.sleep(seconds)  # amid the imports of the second process
     os.killpg(process.pid, signal.SIGINT)
-    said = process.communicate(timeout=60)
+    try:
+        said = process.communicate(timeout=60)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
     assert (process.returncode, *said) == (130, "", "")
     assert list(temporary.iterdir()) == []
     assert [path.name for path in figures.iterdir() if path.suffix not in (".png", ".svg", ".pdf")] == []
