@@ -54,7 +54,7 @@ def load_inception(name: str, weights: Path | None, image_size: int | None) -> E
 
 
 def _build() -> nn.Module:
-    """pytorch-fid's patched Inception without its download."""
+    """pytorch-fid's patched Inception without its download. Checks from outside the project call it by this name."""
     from pytorch_fid import inception as port
 
     network: nn.Module = port._inception_v3(num_classes=_CLASSES, aux_logits=False, weights=None)
