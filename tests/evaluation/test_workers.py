@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 import pytest
 import torch
+from ctrl_c import interrupted
 
 from gigatok.config import ConfigError, GigatokError
 from gigatok.config.launch import LaunchSection
@@ -127,25 +128,14 @@ if __name__ == "__main__":
 @pytest.mark.parametrize("seconds", [0.3, 3.0])  # amid a process's imports, and at work
 def test_ctrl_c_ends_the_processes_without_a_word_of_theirs(tmp_path: Path, seconds: float) -> None:
     (tmp_path / "main.py").write_text(INTERRUPTED)
-    stage = subprocess.Popen(
-        [sys.executable, tmp_path / "main.py"],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    assert stage.stdout is not None
-    assert stage.stdout.readline() == "open\n"
-    time.sleep(seconds)
-    children = psutil.Process(stage.pid).children()
-    os.killpg(stage.pid, signal.SIGINT)
-    try:
-        said = stage.communicate(timeout=60)
-    finally:
-        if stage.poll() is None:
-            os.killpg(stage.pid, signal.SIGKILL)
-    assert (*said, stage.returncode) == ("", "", 130)
+    children: list[psutil.Process] = []
+
+    def wait(group: int) -> None:
+        time.sleep(seconds)
+        children.extend(psutil.Process(group).children())
+
+    environment = {"PYTHONPATH": str(Path(__file__).parents[2])}
+    assert interrupted(tmp_path / "main.py", environment=environment, wait=wait) == (130, "", "")
     _, left = psutil.wait_procs(children, timeout=20)
     assert not any(_alive(child.pid) for child in left)
 

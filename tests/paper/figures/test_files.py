@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from contextlib import suppress
 from functools import partial
@@ -13,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from ctrl_c import interrupted
 from matplotlib.axes import Axes
 
 from gigatok.config import GigatokError
@@ -79,34 +78,27 @@ def test_ctrl_c_is_heard_by_the_one_who_asks_and_leaves_nothing(tmp_path: Path, 
     figures.mkdir()
     temporary.mkdir()
     (tmp_path / "main.py").write_text(PROGRAM)
-    process = subprocess.Popen(
-        [sys.executable, tmp_path / "main.py", figures],
-        env={**os.environ, "TMPDIR": str(temporary), "PYTHONPATH": os.pathsep.join([str(ROOT), str(HERE)])},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "open\n"
-    until = time.monotonic() + 60
-    while begun and not list(figures.glob("*.svg")) and time.monotonic() < until:
-        time.sleep(0.01)
-    time.sleep(seconds)  # amid the imports of the second process
-    os.killpg(process.pid, signal.SIGINT)
-    try:
-        said = process.communicate(timeout=60)
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-    assert (process.returncode, *said) == (130, "", "")
+    groups = []
+
+    def wait(group: int) -> None:
+        groups.append(group)
+        until = time.monotonic() + 60
+        while begun and not list(figures.glob("*.svg")) and time.monotonic() < until:
+            time.sleep(0.01)
+        time.sleep(seconds)  # amid the imports of the second process
+
+    environment = {
+        "TMPDIR": str(temporary),
+        "PYTHONPATH": os.pathsep.join(map(str, (ROOT, HERE, ROOT / "tests" / "artifacts"))),
+    }
+    assert interrupted(tmp_path / "main.py", figures, environment=environment, wait=wait) == (130, "", "")
     assert list(temporary.iterdir()) == []
     assert [path.name for path in figures.iterdir() if path.suffix not in (".png", ".svg", ".pdf")] == []
     assert not begun or list(figures.iterdir())
     until = time.monotonic() + 20  # multiprocessing's own helper notices a little later
-    while time.monotonic() < until and any(map(partial(works_in, process.pid), psutil.process_iter())):
+    while time.monotonic() < until and any(map(partial(works_in, groups[0]), psutil.process_iter())):
         time.sleep(0.05)
-    assert not any(map(partial(works_in, process.pid), psutil.process_iter()))
+    assert not any(map(partial(works_in, groups[0]), psutil.process_iter()))
 
 
 def works_in(group: int, process: psutil.Process) -> bool:
