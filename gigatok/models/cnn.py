@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from gigatok.config import CnnConfig
 from gigatok.models.attention import init_weights
 from gigatok.models.products import Linear
+from gigatok.runtime.channels_last import GroupNorm, group_norm, in_fast_order, lies_in_fast_order
 
 NORM_EPS = 1e-6
 
@@ -37,6 +38,9 @@ def depth_to_space(x: Tensor, factor: int) -> Tensor:
     if factor == 1:
         return x
     b, c, h, w = x.shape
+    if lies_in_fast_order(x):  # so written, its gradient lies channels last, too
+        rows = x.permute(0, 2, 3, 1).reshape(b, h, w, factor, c // factor).transpose(2, 3)
+        return rows.reshape(b, h * factor, w * factor, c // factor**2).permute(0, 3, 1, 2)
     x = x.reshape(b, factor, factor, c // factor**2, h, w)
     return x.permute(0, 3, 4, 1, 5, 2).reshape(b, c // factor**2, h * factor, w * factor)
 
@@ -48,9 +52,9 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, channels_in: int, channels_out: int, groups: int) -> None:
         super().__init__()
-        self.norm1 = nn.GroupNorm(groups, channels_in, NORM_EPS)
+        self.norm1 = GroupNorm(groups, channels_in, NORM_EPS)
         self.conv1 = nn.Conv2d(channels_in, channels_out, 3, padding=1)
-        self.norm2 = nn.GroupNorm(groups, channels_out, NORM_EPS)
+        self.norm2 = GroupNorm(groups, channels_out, NORM_EPS)
         self.conv2 = nn.Conv2d(channels_out, channels_out, 3, padding=1)
         self.shortcut = nn.Identity() if channels_in == channels_out else nn.Conv2d(channels_in, channels_out, 1)
 
@@ -107,13 +111,13 @@ class CnnEncoder(nn.Module):
             for i, (channels_in, channels_out) in enumerate(zip(inputs, widths, strict=True))
         )
         self.mid = _blocks(widths[-1], widths[-1], config.mid_blocks, config.groups)
-        self.norm_out = nn.GroupNorm(config.groups, widths[-1], NORM_EPS)
+        self.norm_out = GroupNorm(config.groups, widths[-1], NORM_EPS)
         self.conv_out = nn.Conv2d(widths[-1], config.latent_channels, 3, padding=1)
         init_weights(self)
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (B, 3, H, W) in [-1, 1] -> latent map (B, latent_channels, h, w)."""
-        x = self.conv_in(space_to_depth(images, self.patch))
+        x = self.conv_in(in_fast_order(space_to_depth(images, self.patch)))
         for level in self.levels:
             x = level(x)
         for block in self.mid:
@@ -137,7 +141,7 @@ class AdaptiveGroupNorm(nn.Module):
         """x (B, C, H, W), the latent map's statistics (B, latent_channels) each -> (B, C, H, W)."""
         scale = self.gamma(deviation)[:, :, None, None]
         shift = self.beta(mean)[:, :, None, None]
-        return torch.addcmul(shift, F.group_norm(x, self.groups, eps=NORM_EPS), scale)
+        return torch.addcmul(shift, group_norm(x, self.groups, eps=NORM_EPS), scale)
 
 
 class DecoderLevel(nn.Module):
@@ -171,7 +175,7 @@ class CnnDecoder(nn.Module):
             DecoderLevel(channels_in, channels_out, config, last=i == len(widths) - 1)
             for i, (channels_in, channels_out) in enumerate(zip(inputs, widths, strict=True))
         )
-        self.norm_out = nn.GroupNorm(config.groups, widths[-1], NORM_EPS)
+        self.norm_out = GroupNorm(config.groups, widths[-1], NORM_EPS)
         self.conv_out = nn.Conv2d(widths[-1], 3 * config.patch**2, 3, padding=1)
         init_weights(self)
 
@@ -180,7 +184,7 @@ class CnnDecoder(nn.Module):
         # Unbiased variance, as the official code takes it.
         variance, mean = torch.var_mean(latent, dim=(2, 3), correction=1)
         deviation = torch.sqrt(variance + NORM_EPS)
-        x = self.conv_in(latent)
+        x = self.conv_in(in_fast_order(latent))
         for block in self.mid:
             x = block(x)
         for level in self.levels:

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gigatok.runtime.channels_last import in_fast_order
+
 INIT_STD = 0.02
 MAX_MULTIPLIER = 8
 
@@ -63,4 +65,4 @@ class PatchGan(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """images (B, 3, H, W) in [-1, 1] -> logits (B, 1, rows, columns)."""
-        return cast(Tensor, self.main(images))
+        return cast(Tensor, self.main(in_fast_order(images)))

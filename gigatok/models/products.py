@@ -97,20 +97,24 @@ def _onednn(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 def _takes_onednn(x: Tensor, weight: Tensor) -> bool:
-    """Whether both are plain fp32 tensors on a CPU whose values are computed now, in their own type.
-
-    Not under a dispatch mode: torch's counter of operations knows ``F.linear`` and not what stands for it here.
-    """
+    """Whether both are plain fp32 tensors on a CPU whose values are computed now, in their own type."""
     return (
         x.dtype == weight.dtype == torch.float32
         and x.device.type == weight.device.type == "cpu"
-        and type(x) in PLAIN
+        and computes_now(x)
         and type(weight) in PLAIN
         and not torch.is_autocast_enabled("cpu")
-        and not torch.compiler.is_compiling()
-        and not is_in_torch_dispatch_mode()
         and _packs(torch.float32)
     )
+
+
+def computes_now(x: Tensor) -> bool:
+    """Whether operations on ``x`` compute values, one after the other: no compiler, tracer or shards between.
+
+    Not under a dispatch mode: torch's counter of operations knows ``F.linear`` and attention, and not what stands for
+    them here.
+    """
+    return type(x) in PLAIN and not torch.compiler.is_compiling() and not is_in_torch_dispatch_mode()
 
 
 def fastest_way(weight: Tensor) -> Way:

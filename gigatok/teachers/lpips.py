@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from gigatok.artifacts.weights import require_sound
 from gigatok.config import GigatokError
+from gigatok.runtime.channels_last import in_fast_order
 from gigatok.teachers.base import PerceptualNetwork, freeze
 from gigatok.teachers.pretrained import torch_hub_weights
 from gigatok.teachers.weight_files import file_sha256, packaged_file, read_state_dict
@@ -96,7 +97,7 @@ class Lpips(PerceptualNetwork):
         freeze(self)
 
     def maps(self, images: Tensor) -> list[Tensor]:
-        found: list[Tensor] = self.network((images - self.shift) / self.scale)
+        found: list[Tensor] = self.network(in_fast_order((images - self.shift) / self.scale))
         return found
 
     def weigh(self, index: int, squares: Tensor) -> Tensor:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
-from gigatok.models.attention import Attention, FeedForward, flatten_map, init_weights, unflatten_map
+from gigatok.models import attention
+from gigatok.models.attention import Attention, FeedForward, attend, flatten_map, init_weights, unflatten_map
 
 WIDTH, HEADS = 24, 3
 
@@ -70,6 +76,57 @@ def test_positions_projected_alone_change_nothing_for_any_shape(
     upstream = torch.randn_like(found)
     gradients = (torch.autograd.grad(each, inputs, upstream) for each in (found, expected))
     torch.testing.assert_close(*gradients, atol=1e-4, rtol=1e-4)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(
+    batch=st.integers(1, 3),
+    heads=st.integers(1, 3),
+    width=st.sampled_from([1, 8, 24]),
+    queries=st.integers(1, 40),
+    memory=st.integers(1, 40),
+    sharp=st.sampled_from([0.1, 1.0, 5.0]),
+    offset=st.sampled_from([0.0, 3.0]),
+    seed=st.integers(0, 1000),
+)
+def test_attention_of_bf16_is_as_exact_as_torchs(
+    batch: int, heads: int, width: int, queries: int, memory: int, sharp: float, offset: float, seed: int
+) -> None:
+    """Outputs and gradients, against float64 of the same rounded numbers; with scores large and values far from 0."""
+    torch.manual_seed(seed)
+    shapes = ((batch, queries, heads, width), (batch, memory, heads, width), (batch, memory, heads, width))
+    q, k, v = ((torch.randn(shape) * sharp).bfloat16().transpose(1, 2) for shape in shapes)
+    inputs, upstream = (q, k, v + offset), torch.randn(shapes[0]).bfloat16().transpose(1, 2)
+
+    def results(way: Callable[..., Tensor], kind: torch.dtype) -> list[Tensor]:
+        parts = [part.detach().to(kind).requires_grad_() for part in inputs]
+        out = way(*parts)
+        return [out.detach(), *torch.autograd.grad(out, parts, upstream.to(kind))]
+
+    expected = results(F.scaled_dot_product_attention, torch.float64)
+    theirs, found = results(F.scaled_dot_product_attention, torch.bfloat16), results(attend, torch.bfloat16)
+    for ours, other, exact in zip(found, theirs, expected, strict=True):
+        assert ours.dtype == torch.bfloat16
+        assert ours.shape == other.shape
+        error, torchs = (float((each.double() - exact).norm()) for each in (ours, other))
+        # shares and their gradients are rounded once: 2^-9 of what is added up
+        assert error <= 2 * torchs + 2**-7 * (
+            float(exact.norm()) + float(upstream.double().norm()) * sharp * (1 + offset) / 4
+        )
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16], ids=str)
+def test_only_bf16_that_is_computed_now_goes_by_whole_products(
+    kind: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    q = torch.randn(2, 3, 5, 4, dtype=kind, requires_grad=True)
+    expected = "_ByProductsBackward" if kind == torch.bfloat16 else "ScaledDotProductFlashAttentionForCpuBackward0"
+    assert attend(q, q, q).grad_fn.name() == expected
+    monkeypatch.setattr(attention, "computes_now", lambda x: False)
+    assert attend(q, q, q).grad_fn.name() == "ScaledDotProductFlashAttentionForCpuBackward0"
+    with FakeTensorMode():
+        fake = torch.empty(2, 3, 5, 4, dtype=kind)
+        assert attend(fake, fake, fake).shape == (2, 3, 5, 4)
 
 
 def test_feed_forward_uses_the_exact_gelu() -> None:
