@@ -140,32 +140,31 @@ def code_meaning(content: bytes) -> str:
     body = [node for node in tree.body if not _says_nothing(node)]
     if all(isinstance(node, (ast.Import, ast.ImportFrom)) or _is_all(node) for node in body):
         return ""  # hands on names of other modules, which are followed to where they are defined
-    digest = hashlib.sha256()
-    for part in _serialised(ast.Module(body=body, type_ignores=[])):
-        digest.update(part.encode())
-    return digest.hexdigest()[:_DIGITS]
+    parts: list[str] = []
+    _serialise(ast.Module(body=body, type_ignores=[]), parts)
+    return hashlib.sha256("".join(parts).encode()).hexdigest()[:_DIGITS]
 
 
-def _serialised(node: object) -> Iterator[str]:
+def _serialise(node: object, parts: list[str]) -> None:
     """Kinds of nodes and what they hold. Empty fields are left out: Python's versions differ in them."""
     if isinstance(node, ast.AST):
-        yield f"({type(node).__name__}"
+        parts.append(f"({type(node).__name__}")
         for field, value in ast.iter_fields(node):
             if isinstance(value, list):
                 value = [item for item in value if not _says_nothing(item)]
             empty = value in (None, []) and not (isinstance(node, ast.Constant) and field == "value")
             if not empty and field not in _SPELLING:
-                yield f" {field}="
-                yield from _serialised(value)
-        yield ")"
+                parts.append(f" {field}=")
+                _serialise(value, parts)
+        parts.append(")")
     elif isinstance(node, list):
-        yield "["
+        parts.append("[")
         for item in node:
-            yield from _serialised(item)
-            yield ","
-        yield "]"
+            _serialise(item, parts)
+            parts.append(",")
+        parts.append("]")
     else:
-        yield f"{type(node).__name__}:{node!r}"
+        parts.append(f"{type(node).__name__}:{node!r}")
 
 
 def _says_nothing(node: object) -> bool:
