@@ -71,7 +71,7 @@ EFFICIENTNET_LITE = {
 }
 
 
-class _Block(nn.Module):
+class Block(nn.Module):
     """Six times the channels (not in the first stage), a convolution of each channel alone, and back."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> None:
@@ -99,7 +99,7 @@ class EfficientNetLite(nn.Module):
             for number, (blocks, channels, kernel, stride) in enumerate(stages):
                 made: list[nn.Module] = []
                 for block in range(blocks):
-                    made.append(_Block(width, channels, kernel, 1 if block else stride, 6 if number else 1))
+                    made.append(Block(width, channels, kernel, 1 if block else stride, 6 if number else 1))
                     width = channels
                 self.stages.append(nn.Sequential(*made))
             self.head = nn.Sequential(_convolution(width, HEAD, 1), nn.ReLU6(inplace=True))

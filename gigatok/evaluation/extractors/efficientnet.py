@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from gigatok.evaluation.extractors.base import Extractor, FeatureNetwork, NetworkOutput
+from gigatok.evaluation.extractors.packed import PackedEfficientNet
 from gigatok.evaluation.extractors.resize import Resize
 from gigatok.teachers.efficientnet import EfficientNetLite, load_efficientnet_lite
 
@@ -38,8 +39,10 @@ class EfficientNetFeatures(FeatureNetwork):
     def __init__(self, network: EfficientNetLite) -> None:
         super().__init__()
         self.network = network.to(memory_format=torch.channels_last).eval()
+        self._packed = PackedEfficientNet(self.network)
 
     def forward(self, images: Tensor) -> NetworkOutput:
         """(B, 3, S, S) in [-1, 1] -> pooled features (B, 1280), class probabilities (B, 1000)."""
-        pool = self.network.features(images)
+        way = self._packed if self._packed.takes(images) else self.network
+        pool = way.features(images)
         return NetworkOutput(pool=pool, spatial=None, probabilities=self.network.classifier(pool).softmax(dim=1))
