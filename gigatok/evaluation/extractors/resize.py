@@ -31,7 +31,7 @@ class Resize:
         """(B, 3, H, W) uint8 -> (B, 3, size, size) float32, resized, clamped to 0..255, normalised."""
         import torch  # here: protocols name their resize, and are listed without it
 
-        values = images.float()
+        values = images.contiguous().float()  # channel by channel torch is twice as fast at it, with equal bits
         if values.shape[-2:] != (self.size, self.size):
             values = self._resize(values).clamp_(0.0, 255.0)
         mean = torch.tensor(self.mean, device=values.device).view(1, 3, 1, 1)

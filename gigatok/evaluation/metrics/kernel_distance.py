@@ -5,15 +5,16 @@ Unlike the Fréchet distance its expectation does not depend on the sample count
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from gigatok.config import GigatokError
+from gigatok.evaluation.metrics.pair_products import Block, pair_products
 
 DEGREE = 3
-_BLOCK = 2048
 
 
 class KernelDistance(NamedTuple):
@@ -79,8 +80,12 @@ def _checked(first: npt.ArrayLike, second: npt.ArrayLike) -> tuple[npt.NDArray[n
 
 def kernel_row_sums(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """(n,) sums of k(x_i, y_j) over j, for (n, d) and (m, d); in blocks, so that no n x m matrix is kept."""
-    blocks = (x[start : start + _BLOCK] @ y.T / x.shape[1] + 1.0 for start in range(0, len(x), _BLOCK))
-    return np.concatenate([(block**DEGREE).sum(axis=1) for block in blocks])
+    return kernel_sums(pair_products(x, y), x.shape[1])
+
+
+def kernel_sums(products: Iterable[Block], dimensions: int) -> npt.NDArray[np.float64]:
+    """The same from all products of (n, d) with (m, d); ``dimensions``: d."""
+    return np.concatenate([((each.products / dimensions + 1.0) ** DEGREE).sum(axis=1) for each in products])
 
 
 def kernel_diagonal(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from gigatok.config import GigatokError
+from gigatok.evaluation.metrics.pair_products import BLOCK, Block, PairProducts, pair_products
 
-_BLOCK = 1024
+_NEAR = 16
+"""Nearest neighbours that are sorted for each one that counts."""
 
 Floats = npt.NDArray[np.floating]
 Distances = Literal["float64", "float16"]
@@ -60,14 +62,16 @@ def memberships(
     distances: Distances = "float64",
     real_radii: Floats | None = None,
     groups: Sequence[npt.NDArray[np.int64]] = (),
+    products: PairProducts | None = None,
 ) -> Memberships:
     """What ``precision_recall`` averages, sample by sample, and the recall that is left without groups of samples.
 
-    Distances within a set are computed once for all of them, those between the sets once in each direction.
+    Products of all pairs are computed once, within ``fake`` and between the sets.
 
     Args:
         real_radii: ``squared_radii(real, ...)``, where several sets are compared with one; ``None``: computed
         groups: rows of ``fake``
+        products: of ``real``, which may have those of ``fake`` already
 
     Raises:
         GigatokError: shapes do not fit each other, or a set is too small, or would be without a group.
@@ -85,78 +89,125 @@ def memberships(
         raise GigatokError(f"{len(fake)} samples without {largest}: must stay more than {neighbours}")
     if real_radii is None:
         real_radii = squared_radii(real, neighbours, distances)
-    in_fake = _inside(real, fake, _radii_without(fake, groups, neighbours, distances), distances)
-    return Memberships(
-        fake_in_real=_inside(fake, real, real_radii[None], distances)[0],
-        real_in_fake=in_fake[0],
-        recalls_without=in_fake[1:].mean(axis=1),
-    )
+    known = products or PairProducts(real)
+    radii = _radii_without(_pairs(fake, fake, distances, known.within(fake)), len(fake), groups, neighbours)
+    fake_in_real = np.zeros(len(fake), dtype=bool)
+    in_fake = np.zeros((len(radii), len(real)), dtype=bool)
+    for pairs in _pairs(fake, real, distances, known.across(fake)):
+        fake_in_real[pairs.rows] = (pairs.from_x() <= real_radii).any(axis=1)
+        squared = pairs.from_y()
+        for found, each in zip(in_fake, radii, strict=True):
+            found |= (squared <= each[pairs.rows, None]).any(axis=0)
+    return Memberships(fake_in_real=fake_in_real, real_in_fake=in_fake[0], recalls_without=in_fake[1:].mean(axis=1))
+
+
+def squared_radii(features: npt.NDArray[np.float64], neighbours: int = 3, distances: Distances = "float64") -> Floats:
+    """(n,) squared distance of each sample to its k-th nearest neighbour."""
+    blocks = _pairs(features, features, distances, pair_products(features, features))
+    return np.concatenate([_nearest(pairs.from_x(), neighbours) for pairs in blocks])
 
 
 def _radii_without(
-    fake: Floats, groups: Sequence[npt.NDArray[np.int64]], neighbours: int, distances: Distances
+    within: Iterable[_Pairs], count: int, groups: Sequence[npt.NDArray[np.int64]], neighbours: int
 ) -> npt.NDArray[np.float64]:
-    """(1 + groups, m) squared radii: among all rows, then among those that stay without each group.
+    """(1 + groups, n) squared radii of ``count`` = n rows: among all, then among those that stay without each group.
 
     Rows that are left out have -1, which holds nothing.
     """
-    left_out = np.zeros((len(groups), len(fake)), dtype=bool)
+    left_out = np.zeros((len(groups), count), dtype=bool)
     for row, group in zip(left_out, groups, strict=True):
         row[group] = True
-    radii = np.empty((1 + len(groups), len(fake)))
-    for start in range(0, len(fake), _BLOCK):
-        rows = slice(start, start + _BLOCK)
-        squared = _squared_distances(fake[rows], fake, distances).astype(np.float64, copy=False)
-        radii[0, rows] = _nearest(squared, neighbours)
+    radii = np.empty((1 + len(groups), count))
+    for pairs in within:
+        squared = pairs.from_x().astype(np.float64, copy=False)
+        near = min(count, _NEAR * (neighbours + 1))
+        nearest = np.argpartition(squared, near - 1, axis=1)[:, :near]
+        nearest = np.take_along_axis(nearest, np.take_along_axis(squared, nearest, 1).argsort(axis=1), 1)
+        distances = np.take_along_axis(squared, nearest, 1)  # (b, near), ascending
+        radii[0, pairs.rows] = distances[:, neighbours]
         for each, out in zip(radii[1:], left_out, strict=True):
-            each[rows] = _nearest(squared[:, ~out], neighbours)
+            left = (~out[nearest]).cumsum(axis=1)
+            found = distances[np.arange(len(squared)), (left > neighbours).argmax(axis=1)]
+            few = left[:, -1] <= neighbours  # so many of the nearest are left out that the next ones count
+            found[few] = _nearest(squared[few][:, ~out], neighbours)
+            each[pairs.rows] = found
     radii[1:][left_out] = -1.0
     return radii
 
 
-def squared_radii(features: Floats, neighbours: int = 3, distances: Distances = "float64") -> Floats:
-    """(n,) squared distance of each sample to its k-th nearest neighbour."""
-    starts = range(0, len(features), _BLOCK)
-    blocks = (_squared_distances(features[start : start + _BLOCK], features, distances) for start in starts)
-    return np.concatenate([_nearest(squared, neighbours) for squared in blocks])
-
-
 def _nearest(squared: Floats, neighbours: int) -> Floats:
-    """(a,) the k-th smallest of each row of (a, b) distances to one's own set; place 0 is the sample itself."""
+    """(b,) the k-th smallest of each row of (b, m) distances to one's own set; place 0 is the sample itself."""
     return np.asarray(np.partition(squared, neighbours, axis=1)[:, neighbours])
 
 
-def _inside(samples: Floats, centres: Floats, radii: Floats, distances: Distances) -> npt.NDArray[np.bool_]:
-    """(k, a): whether each of (a, d) samples lies in a ball around (b, d) centres, for each of (k, b) squared radii."""
-    found = np.empty((len(radii), len(samples)), dtype=bool)
-    for start in range(0, len(samples), _BLOCK):
-        squared = _squared_distances(samples[start : start + _BLOCK], centres, distances)
-        for row, each in zip(found, radii, strict=True):
-            row[start : start + _BLOCK] = (squared <= each).any(axis=1)
-    return found
+class _Terms(NamedTuple):
+    """What squared distances of b samples x to m others y are added up from."""
+
+    norms_x: Floats
+    """(b, 1)"""
+    products: Floats
+    """(b, m), not to be written to."""
+    norms_y: Floats
+    """(1, m)"""
+
+    @classmethod
+    def of(cls, x: Floats, y: Floats, products: Floats | None = None) -> _Terms:
+        """Of (b, d) and (m, d), in their own type."""
+        norms = ((each * each).sum(axis=1) for each in (x, y))
+        return cls(next(norms)[:, None], x @ y.T if products is None else products, next(norms)[None])
+
+    @classmethod
+    def of_halves(cls, x: Floats, y: Floats) -> _Terms:
+        """Half-precision operands and results, single-precision sums, as matrix units compute."""
+        with np.errstate(over="ignore"):
+            exact = cls.of(*(each.astype(np.float16).astype(np.float32) for each in (x, y)))
+            return cls(*(each.astype(np.float16) for each in exact))
+
+    def squared(self, *, as_from_y: bool) -> Floats:
+        """(b, m) |x|² - 2 x·y + |y|², added up in this order or from the other end."""
+        first, last = (self.norms_y, self.norms_x) if as_from_y else (self.norms_x, self.norms_y)
+        with np.errstate(over="ignore", invalid="ignore"):
+            squared: Floats = self.products.dtype.type(2) * self.products
+            np.subtract(first, squared, out=squared)
+            squared += last
+            return np.asarray(np.maximum(squared, 0.0, out=squared))
 
 
-def _squared_distances(x: Floats, y: Floats, distances: Distances) -> Floats:
-    """(a, b) squared Euclidean distances of (a, d) and (b, d)."""
-    if distances == "float16":
-        rounded = _squared_distances_float16(x, y)
-        if np.isfinite(rounded).all():
-            return rounded
+class _Pairs(NamedTuple):
+    """Squared distances of some samples x to all y. Either set's rows see them rounded as from themselves."""
+
+    rows: slice
+    """Which samples: b of them."""
+    x: Floats
+    """(b, d)"""
+    y: Floats
+    """(m, d)"""
+    terms: _Terms
+
+    def from_x(self) -> Floats:
+        """(b, m)"""
+        return self._squared(as_from_y=False)
+
+    def from_y(self) -> Floats:
+        """(b, m)"""
+        return self._squared(as_from_y=True)
+
+    def _squared(self, *, as_from_y: bool) -> Floats:
+        squared = self.terms.squared(as_from_y=as_from_y)
+        if squared.dtype != np.float16:
+            return squared
+        if np.isfinite(squared).all():
+            return squared.astype(np.float32)
         # ADM's evaluator too goes to float32 where half precision overflows.
-        x, y = x.astype(np.float32), y.astype(np.float32)
-    squared: Floats = x @ y.T  # |x|² - 2 x·y + |y|², in the place of the products
-    squared *= 2.0
-    np.subtract((x * x).sum(axis=1)[:, None], squared, out=squared)
-    squared += (y * y).sum(axis=1)[None]
-    return np.asarray(np.maximum(squared, 0.0, out=squared))
+        return _Terms.of(self.x.astype(np.float32), self.y.astype(np.float32)).squared(as_from_y=as_from_y)
 
 
-def _squared_distances_float16(x: Floats, y: Floats) -> Floats:
-    """Half-precision operands and results, single-precision sums, as matrix units compute."""
-    x, y = (values.astype(np.float16).astype(np.float32) for values in (x, y))
-    with np.errstate(over="ignore", invalid="ignore"):
-        norms_x = (x * x).sum(axis=1).astype(np.float16)[:, None]
-        norms_y = (y * y).sum(axis=1).astype(np.float16)[None]
-        products = (x @ y.T).astype(np.float16)
-        squared = np.maximum(norms_x - np.float16(2) * products + norms_y, np.float16(0))
-    return np.asarray(squared, dtype=np.float32)
+def _pairs(x: Floats, y: Floats, distances: Distances, products: Iterable[Block]) -> Iterator[_Pairs]:
+    """Blocks of (n, d) samples and all of (m, d); ``products``: theirs, which half precision rounds otherwise."""
+    if distances == "float16":
+        for start in range(0, len(x), BLOCK):
+            rows = slice(start, start + BLOCK)
+            yield _Pairs(rows, x[rows], y, _Terms.of_halves(x[rows], y))
+        return
+    for rows, known in products:
+        yield _Pairs(rows, x[rows], y, _Terms.of(x[rows], y, known))

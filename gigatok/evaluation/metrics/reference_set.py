@@ -36,8 +36,9 @@ from gigatok.evaluation.metrics.intervals import (
     jackknife_interval,
     share_estimate,
 )
-from gigatok.evaluation.metrics.kernel_distance import kernel_diagonal, kernel_row_sums
+from gigatok.evaluation.metrics.kernel_distance import kernel_diagonal, kernel_row_sums, kernel_sums
 from gigatok.evaluation.metrics.mind import monge_influences, monge_influences_of_first
+from gigatok.evaluation.metrics.pair_products import PairProducts
 from gigatok.evaluation.metrics.precision_recall import (
     Distances,
     Memberships,
@@ -80,6 +81,7 @@ class ReferenceSet:
         self.features: Float64 = np.asarray(features, dtype=np.float64)
         self.stored_moments, self.distances, self.neighbours = moments, distances, neighbours
         self._sums = sums
+        self._products = PairProducts(self.features)
 
     def __len__(self) -> int:
         return len(self.features)
@@ -210,13 +212,19 @@ class ReferenceSet:
 
     def _memberships(self, samples: npt.ArrayLike, groups: Sequence[Rows] = ()) -> Memberships:
         return memberships(
-            self.features, samples, self.neighbours, distances=self.distances, real_radii=self._radii, groups=groups
+            self.features,
+            samples,
+            self.neighbours,
+            distances=self.distances,
+            real_radii=self._radii,
+            groups=groups,
+            products=self._products,
         )
 
     def _kernel_means(self, y: Float64) -> tuple[Float64, Float64]:
         """(n,) mean kernel of each sample with the other samples, and with the real set."""
-        within = (kernel_row_sums(y, y) - kernel_diagonal(y)) / (len(y) - 1)
-        return within, kernel_row_sums(y, self.features) / len(self)
+        within, across = (kernel_sums(of(y), y.shape[1]) for of in (self._products.within, self._products.across))
+        return (within - kernel_diagonal(y)) / (len(y) - 1), across / len(self)
 
     def _root_influence(self, centred: Float64) -> Float64:
         """(n,) influence of each sample on 2 tr((C R)^(1/2)), with C of the samples and R of the real set."""

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from torch_fidelity.metric_prc import prc_features_to_metric
 
 from gigatok.config import GigatokError
+from gigatok.evaluation.metrics import pair_products
 from gigatok.evaluation.metrics import precision_recall as module
 from gigatok.evaluation.metrics.precision_recall import Distances, memberships, precision_recall
 
@@ -71,17 +72,19 @@ def by_loops(real: np.ndarray, fake: np.ndarray, neighbours: int) -> tuple[float
     dims=st.integers(1, 5),
     neighbours=st.integers(1, 3),
     block=st.integers(1, 16),
+    near=st.sampled_from([1, 2, 16]),
     seed=st.integers(0, 1000),
 )
 def test_blocks_are_the_definition_for_any_shape(
-    real: int, fake: int, dims: int, neighbours: int, block: int, seed: int
+    real: int, fake: int, dims: int, neighbours: int, block: int, near: int, seed: int
 ) -> None:
     """The whole sets, and the recall of what is left without one group and without another."""
     random = np.random.default_rng(seed)
     x, y = random.normal(size=(real, dims)), 0.7 * random.normal(size=(fake, dims)) + 0.3
     groups = [np.array([0]), np.array([1, fake - 1])]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_BLOCK", block)
+        patch.setattr(pair_products, "BLOCK", block)
+        patch.setattr(module, "_NEAR", near)
         assert precision_recall(x, y, neighbours) == by_loops(x, y, neighbours)
         recalls = memberships(x, y, neighbours, groups=groups).recalls_without
     assert list(recalls) == [by_loops(x, np.delete(y, group, axis=0), neighbours)[1] for group in groups]
@@ -94,6 +97,30 @@ def test_half_precision_distances_are_near_and_survive_overflow() -> None:
     assert half == pytest.approx(full, abs=0.05)
     # Squares beyond 65504 overflow in half precision; the distances are then taken in single precision.
     assert precision_recall(1e4 * real, 1e4 * fake, distances="float16") == pytest.approx(full, abs=0.02)
+
+
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(
+    real=st.integers(5, 30), fake=st.integers(5, 30), scale=st.sampled_from([1.0, 30.0, 1e4]), seed=st.integers(0, 100)
+)
+def test_each_direction_is_rounded_as_from_its_own_set(real: int, fake: int, scale: float, seed: int) -> None:
+    """ADM's half precision: |x|² - 2 x·y is rounded before |y|² is added, so the directions differ."""
+    random = np.random.default_rng(seed)
+    x, y = (scale * random.normal(size=(count, 6)).round(1) for count in (real, fake))
+
+    def squared(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        halves = [each.astype(np.float16).astype(np.float32) for each in (a, b)]
+        with np.errstate(over="ignore", invalid="ignore"):
+            norms = [(each * each).sum(1).astype(np.float16) for each in halves]
+            found = norms[0][:, None] - np.float16(2) * (halves[0] @ halves[1].T).astype(np.float16) + norms[1]
+        if not np.isfinite(found).all():
+            a, b = a.astype(np.float32), b.astype(np.float32)
+            found = (a * a).sum(1)[:, None] - 2 * (a @ b.T) + (b * b).sum(1)
+        return np.maximum(found, 0).astype(np.float32)
+
+    radii = {id(each): np.sort(squared(each, each), axis=1)[:, 3] for each in (x, y)}
+    inside = [(squared(a, b) <= radii[id(b)]).any(1).mean() for a, b in ((y, x), (x, y))]
+    assert precision_recall(x, y, distances="float16") == tuple(inside)
 
 
 def test_too_many_neighbours_are_refused() -> None:

@@ -1,16 +1,18 @@
 """Distances from one real set: equal to the plain functions, intervals like those of many draws, the limit."""
 
 import warnings
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
 from gigatok.config import GigatokError
-from gigatok.evaluation.metrics import reference_set
+from gigatok.evaluation.metrics import pair_products, reference_set
 from gigatok.evaluation.metrics.frechet import FewSamplesWarning, Gaussian, frechet_distance, gaussian
 from gigatok.evaluation.metrics.inception_score import inception_estimate, inception_score
 from gigatok.evaluation.metrics.intervals import mean_estimate, mean_interval, share_estimate
-from gigatok.evaluation.metrics.kernel_distance import kernel_distance, kernel_row_sums
+from gigatok.evaluation.metrics.kernel_distance import kernel_distance
+from gigatok.evaluation.metrics.pair_products import Block
 from gigatok.evaluation.metrics.precision_recall import precision_recall
 from gigatok.evaluation.metrics.reference_set import (
     PairedReferenceSet,
@@ -210,11 +212,12 @@ def test_stored_pair_sums_change_no_bit_and_spare_the_work(monkeypatch: pytest.M
     known = ReferenceSet(features, sums=sums)
     seen: list[int] = []
 
-    def row_sums(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    def products(x: np.ndarray, y: np.ndarray) -> Iterator[Block]:
         seen.append(len(x) * len(y))
-        return kernel_row_sums(x, y)
+        return plain_products(x, y)
 
-    monkeypatch.setattr(reference_set, "kernel_row_sums", row_sums)
+    plain_products = pair_products.pair_products
+    monkeypatch.setattr(pair_products, "pair_products", products)
     monkeypatch.setattr(reference_set, "squared_radii", lambda *_: pytest.fail("computed again"))
     for found, wanted in zip((known.kernel(samples), *known.precision_recall(samples)), expected, strict=True):
         assert found._replace(images=None) == wanted._replace(images=None)
