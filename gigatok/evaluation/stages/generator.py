@@ -68,6 +68,8 @@ CODE = (
     "evaluation/metrics",
     "evaluation/store",
     "models",
+    "runtime/channels_last.py",
+    "runtime/repeatable.py",
     "sampling",
     "teachers",
 )
