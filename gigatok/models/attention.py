@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from gigatok.models.products import Linear, computes_now, linear
+from gigatok.models.products import Linear, linear
+from gigatok.runtime.device import computes_now
 
 NORM_EPS = 1e-5
 INIT_STD = 0.02
@@ -68,11 +69,12 @@ class Attention(nn.Module):
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """``F.scaled_dot_product_attention`` without mask, in bf16 on a CPU by whole products.
+    """``F.scaled_dot_product_attention`` without mask; with a gradient in bf16 on a CPU by whole products.
 
     Torch's kernel for CPUs multiplies block by block, which in bf16 leaves the processor mostly idle: forward and
     backward of 2 x 8 heads, 256 x 256 positions, d = 64 take it 5.6 ms on two cores of an AMD EPYC (Zen 5), and this
-    2.3, by as small an error. The price is memory: the shares are kept for the backward pass, two bytes each.
+    2.3, by as small an error. The price is memory: ten bytes for each attention weight, two of them until the backward
+    pass.
 
     Args:
         query: (B, heads, N, d).
@@ -81,34 +83,37 @@ def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     Returns:
         (B, heads, N, d). In bf16 on a CPU it can be differentiated once.
     """
-    if query.device.type == "cpu" and query.dtype == key.dtype == value.dtype == torch.bfloat16 and computes_now(query):
+    half = query.device.type == "cpu" and query.dtype == key.dtype == value.dtype == torch.bfloat16
+    differentiated = torch.is_grad_enabled() and any(part.requires_grad for part in (query, key, value))
+    if half and differentiated and computes_now(query):
         return cast(Tensor, _ByProducts.apply(query, key, value))
     return F.scaled_dot_product_attention(query, key, value)
 
 
 class _ByProducts(torch.autograd.Function):
-    """Attention of bf16. Scores and their softmax are float32, all factors of the other products bf16."""
+    """Attention of bf16. Scores and their softmax are float32, also under autocast, all other factors bf16."""
 
     @staticmethod
     def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         shape = query.shape
         query, key, value = (part.flatten(0, 1) for part in (query, key, value))
-        scores = torch.bmm(query.float() * shape[-1] ** -0.5, key.float().transpose(1, 2))
-        shares = torch.softmax(scores, -1).bfloat16()
-        ctx.save_for_backward(query, key, value, shares)
-        return torch.bmm(shares, value).view(shape)
+        with torch.autocast("cpu", enabled=False):
+            scores = torch.bmm(query.float() * shape[-1] ** -0.5, key.float().transpose(1, 2))
+            weights = torch.softmax(scores, -1).bfloat16()
+            ctx.save_for_backward(query, key, value, weights)
+            return torch.bmm(weights, value).view(shape)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        query, key, value, shares = ctx.saved_tensors
+        query, key, value, weights = ctx.saved_tensors
         scale, heads = query.shape[-1] ** -0.5, grad.shape[:2]
         grad = grad.flatten(0, 1)
-        for_shares = torch.bmm(grad, value.transpose(1, 2))
-        for_scores = torch._softmax_backward_data(for_shares, shares, -1, shares.dtype)
+        for_weights = torch.bmm(grad, value.transpose(1, 2))
+        for_scores = torch._softmax_backward_data(for_weights, weights, -1, weights.dtype)
         for_query = torch.bmm(for_scores, key).mul_(scale)
         for_key = torch.bmm(for_scores.transpose(1, 2), query).mul_(scale)
-        for_value = torch.bmm(shares.transpose(1, 2), grad)
+        for_value = torch.bmm(weights.transpose(1, 2), grad)
         a, b, c = (torch.unflatten(each, 0, heads) for each in (for_query, for_key, for_value))
         return a, b, c
 

@@ -30,15 +30,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
-from torch.utils._python_dispatch import is_in_torch_dispatch_mode
+
+from gigatok.runtime.device import computes_now
 
 Way = Literal["plain", "packed"]
 
 SMALL_MATRIX = 2**18
 """Elements up to which a matrix stays in the cache of a core; there nothing beats the plain product."""
 
-PLAIN = (Tensor, nn.Parameter)
-"""Neither DTensor nor a tracer's tensors without values."""
 NARROW = 2**12
 """Elements of a matrix below which starting oneDNN's product costs more than it saves."""
 
@@ -102,19 +101,10 @@ def _takes_onednn(x: Tensor, weight: Tensor) -> bool:
         x.dtype == weight.dtype == torch.float32
         and x.device.type == weight.device.type == "cpu"
         and computes_now(x)
-        and type(weight) in PLAIN
+        and computes_now(weight)
         and not torch.is_autocast_enabled("cpu")
         and _packs(torch.float32)
     )
-
-
-def computes_now(x: Tensor) -> bool:
-    """Whether operations on ``x`` compute values, one after the other: no compiler, tracer or shards between.
-
-    Not under a dispatch mode: torch's counter of operations knows ``F.linear`` and attention, and not what stands for
-    them here.
-    """
-    return type(x) in PLAIN and not torch.compiler.is_compiling() and not is_in_torch_dispatch_mode()
 
 
 def fastest_way(weight: Tensor) -> Way:

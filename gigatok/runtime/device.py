@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
+from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
 from gigatok.config import ConfigError
 from gigatok.config.sections import BaseSection
@@ -21,6 +22,9 @@ from gigatok.config.sections import BaseSection
 # Parameters of glibc's mallopt (malloc.h).
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4
 LARGEST_INT = 2**31 - 1
+
+PLAIN = (torch.Tensor, torch.nn.Parameter)
+"""Neither DTensor nor a tracer's tensors without values."""
 
 Precision = Literal["fp32", "bf16", "fp16"]
 _TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -56,6 +60,15 @@ def allow_tf32(allowed: bool) -> None:
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[Any]:
     """Forward passes in the block run in ``precision`` where that is safe; weights stay fp32."""
     return torch.autocast(device.type, _TYPES[precision], enabled=precision != "fp32")
+
+
+def computes_now(x: torch.Tensor) -> bool:
+    """Whether operations on ``x`` compute values, one after the other: no compiler, tracer or shards between.
+
+    Not under a dispatch mode: torch's counter of operations knows ``F.linear`` or attention, and not what may stand for
+    them on a CPU; and a plan for a GPU walks through a model with tensors that say they are on a CPU.
+    """
+    return type(x) in PLAIN and not torch.compiler.is_compiling() and not is_in_torch_dispatch_mode()
 
 
 def refuse_unrepeatable() -> None:

@@ -153,6 +153,12 @@ def test_half_precision_on_cuda_keeps_norms_in_fp32(section):
     assert cuda.intervals[:, PARTS.index("half_precision_weights")].max() > cuda.parameters  # two bytes of most of them
 
 
+def test_half_precision_on_cuda_is_planned_without_what_bf16_does_on_a_cpu(section):
+    """fp16 keeps as much and has no way of its own on a CPU, whose tensors stand for the GPU's."""
+    bf16, fp16 = (trace(section.replace(precision=kind), 4, device="cuda") for kind in ("bf16", "fp16"))
+    assert (bf16.intervals == fp16.intervals).all()
+
+
 def test_a_generator_keeps_more_with_more_tokens():
     params = params_of("nano")
     section = params.generator_training("S-S")

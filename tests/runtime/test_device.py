@@ -134,7 +134,10 @@ def test_an_old_glibc_maps_nothing_at_all(
 
 
 def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ctypes, "CDLL", lambda _: object())
+    load = ctypes.CDLL
+    monkeypatch.setattr(
+        ctypes, "CDLL", lambda name, *rest, **how: object() if name is None else load(name, *rest, **how)
+    )
     assert not keep_freed_memory()
     assert set_up(BaseSection(device="cpu")).type == "cpu"
 

@@ -1,4 +1,7 @@
-"""EfficientNet-Lite for large sets of images on a CPU: the same values, bit by bit, in a tenth less time.
+"""EfficientNet-Lite for large sets of images on a CPU: the same values in a tenth less time.
+
+Kernels are oneDNN's to choose; on the processors tried so far all bits were equal. What is not a number stays so in
+torch's activation, and is clipped here: images are bytes, and weights were looked through when they were read.
 
 - A convolution and the activation after it are one operation of oneDNN, and its weight is in the kernel's own order
   from the start; torch rearranges it at every call.
@@ -18,6 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gigatok.runtime.device import computes_now
 from gigatok.teachers.efficientnet import MIRRORED, Block, EfficientNetLite
 
 EARLY_STAGES = 2
@@ -26,11 +30,14 @@ EARLY_PIXELS = 4 * 128**2
 """Of all their images together."""
 BATCH = 16
 """Images from which on torch leaves all convolutions to oneDNN whatever the number of threads. Smaller batches, the
-last of a set, go torch's way, so that no bit depends on this module."""
+last of a set, go torch's way, so that every batch has the bits that it has without this module."""
 
 
 class PackedEfficientNet:
-    """Pooled features of a frozen network that lies channels last; it keeps a second copy of the weights."""
+    """Pooled features of a frozen network that lies channels last.
+
+    It keeps a second copy of the weights, from the first call on: they must not change afterwards.
+    """
 
     def __init__(self, network: EfficientNetLite) -> None:
         self._network = network
@@ -40,9 +47,15 @@ class PackedEfficientNet:
 
     def takes(self, images: Tensor) -> bool:
         """Whether ``features`` can be asked for these: enough of them, float32, on a CPU, without a gradient."""
-        here = images.device.type == "cpu" and images.dtype == torch.float32 and not torch.is_grad_enabled()
-        known = torch._C._has_mkldnn and hasattr(torch.ops.mkldnn, "_reorder_convolution_weight")
-        return here and known and len(images) >= BATCH
+        weight = self._network.classifier.weight
+        here = all(each.device.type == "cpu" and each.dtype == torch.float32 for each in (images, weight))
+        plain = computes_now(images) and not torch.is_grad_enabled() and not torch.is_autocast_enabled("cpu")
+        known = (
+            torch._C._has_mkldnn
+            and torch.backends.mkldnn.enabled
+            and hasattr(torch.ops.mkldnn, "_reorder_convolution_weight")
+        )
+        return bool(here and plain and known and len(images) >= BATCH)
 
     def features(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) in [-1, 1] -> (B, 1280), as ``EfficientNetLite.features``."""
@@ -74,6 +87,10 @@ class _Operation:
         return cast(
             Tensor, torch.ops.mkldnn._convolution_pointwise(x, self._weight, layer.bias, *how, *self._after, "")
         )
+
+    def __getstate__(self) -> dict[str, object]:
+        """For a copy or a file, neither of which can hold a rearranged weight."""
+        return {**self.__dict__, "_weight": None}
 
 
 class _PackedBlock:

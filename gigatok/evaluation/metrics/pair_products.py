@@ -12,8 +12,9 @@ from gigatok.evaluation.arrays import Float64
 
 BLOCK = 1024
 """Samples at a time."""
-KEPT = 2**28
-"""Bytes up to which the products of two sets are kept."""
+KEPT = 2**27
+"""Bytes up to which the products of samples with a real set and with each other are kept, together: those of 4,000
+samples with 4,000 images just fit, and from about there on nothing is shared."""
 
 
 class Block(NamedTuple):
@@ -28,8 +29,8 @@ class Block(NamedTuple):
 class PairProducts:
     """Products of samples with a real set and with each other, in blocks of samples.
 
-    Those of the samples asked for last are kept while they are small, so that the next distance of the same samples has
-    them. Which samples they are is told by their content.
+    Those of the samples asked for last are kept while they are small (``KEPT``), so that the next distance of the same
+    samples has them. Which samples they are is told by their content.
 
     Args:
         real: (m, d), not to be changed afterwards
@@ -37,8 +38,8 @@ class PairProducts:
 
     def __init__(self, real: Float64) -> None:
         self._real = real
-        self._samples = b""
-        self._kept: dict[str, list[Block]] = {}
+        self._kept: tuple[bytes, dict[str, list[Block]]] = (b"", {})
+        """Of which samples, and their blocks; changed as a whole, for the sake of threads."""
 
     def across(self, samples: Float64) -> Iterator[Block]:
         """Of (n, d) samples with the m of the real set."""
@@ -49,15 +50,17 @@ class PairProducts:
         return self._blocks("within", samples, samples)
 
     def _blocks(self, which: Literal["across", "within"], x: Float64, y: Float64) -> Iterator[Block]:
-        if x.itemsize * len(x) * len(y) > KEPT:
+        if x.itemsize * len(x) * (len(x) + len(self._real)) > KEPT:
+            self._kept = (b"", {})
             yield from pair_products(x, y)
             return
         samples = hashlib.blake2b(np.ascontiguousarray(x).data).digest() + repr(x.shape).encode()
-        if samples != self._samples:
-            self._samples, self._kept = samples, {}
-        if which not in self._kept:
-            self._kept[which] = list(pair_products(x, y))
-        yield from self._kept[which]
+        kept = self._kept
+        if kept[0] != samples:
+            kept = self._kept = (samples, {})
+        if which not in kept[1]:
+            kept[1][which] = list(pair_products(x, y))
+        yield from kept[1][which]
 
 
 def pair_products(x: Float64, y: Float64) -> Iterator[Block]:

@@ -12,7 +12,7 @@ from gigatok.config import GigatokError
 from gigatok.evaluation.metrics.pair_products import BLOCK, Block, PairProducts, pair_products
 
 _NEAR = 16
-"""Nearest neighbours that are sorted for each one that counts."""
+"""So many times k + 1 of the nearest neighbours are sorted."""
 
 Floats = npt.NDArray[np.floating]
 Distances = Literal["float64", "float16"]
@@ -66,12 +66,12 @@ def memberships(
 ) -> Memberships:
     """What ``precision_recall`` averages, sample by sample, and the recall that is left without groups of samples.
 
-    Products of all pairs are computed once, within ``fake`` and between the sets.
+    Products of all pairs are computed once, within ``fake`` and between the sets; in half precision anew at each call.
 
     Args:
         real_radii: ``squared_radii(real, ...)``, where several sets are compared with one; ``None``: computed
         groups: rows of ``fake``
-        products: of ``real``, which may have those of ``fake`` already
+        products: of pairs with ``real``, kept from an earlier distance of ``fake``; not used in half precision
 
     Raises:
         GigatokError: shapes do not fit each other, or a set is too small, or would be without a group.
@@ -159,7 +159,7 @@ class _Terms(NamedTuple):
     @classmethod
     def of_halves(cls, x: Floats, y: Floats) -> _Terms:
         """Half-precision operands and results, single-precision sums, as matrix units compute."""
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             exact = cls.of(*(each.astype(np.float16).astype(np.float32) for each in (x, y)))
             return cls(*(each.astype(np.float16) for each in exact))
 
@@ -174,7 +174,11 @@ class _Terms(NamedTuple):
 
 
 class _Pairs(NamedTuple):
-    """Squared distances of some samples x to all y. Either set's rows see them rounded as from themselves."""
+    """Squared distances of some samples x to all y. ``from_x`` and ``from_y`` add up in different orders and round so.
+
+    Half precision that overflows anywhere in a block gives way to single precision for the whole block, as in ADM's
+    evaluator.
+    """
 
     rows: slice
     """Which samples: b of them."""
@@ -198,7 +202,6 @@ class _Pairs(NamedTuple):
             return squared
         if np.isfinite(squared).all():
             return squared.astype(np.float32)
-        # ADM's evaluator too goes to float32 where half precision overflows.
         return _Terms.of(self.x.astype(np.float32), self.y.astype(np.float32)).squared(as_from_y=as_from_y)
 
 

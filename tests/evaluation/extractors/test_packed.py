@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -63,8 +66,20 @@ def test_enough_images_on_a_cpu_without_a_gradient_are_taken(
         assert not taken(many[1:])
         assert not taken(many.double())
         assert not taken(many.to("meta"))
+        with torch.autocast("cpu", torch.bfloat16):
+            assert not taken(many)
+        with torch.backends.mkldnn.flags(enabled=False):
+            assert not taken(many)
         monkeypatch.setattr(PackedEfficientNet, "features", lambda self, x: pytest.fail("not for so few"))
         network(many[1:])
+
+
+def test_a_network_can_be_copied_after_a_batch(network: EfficientNetFeatures) -> None:
+    x = images(BATCH, 16, 16)
+    with torch.inference_mode():
+        expected = network(x).pool
+        assert torch.equal(copy.deepcopy(network)(x).pool, expected)
+        assert torch.equal(pickle.loads(pickle.dumps(network))(x).pool, expected)
 
 
 @pytest.mark.skipif(not HERE, reason="this build of torch has no such operations")

@@ -50,12 +50,15 @@ def test_equal_samples_are_multiplied_once_and_changed_ones_again(computed: list
 
 
 def test_large_sets_are_not_kept(computed: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pair_products, "KEPT", 8 * 5 * 7 - 1)
+    monkeypatch.setattr(pair_products, "KEPT", 8 * 5 * (7 + 5) - 1)
     known = PairProducts(REAL)
+    list(known.across(SAMPLES[:4]))
+    assert known._kept[1]
     for _ in range(2):
         list(known.across(SAMPLES))
         list(known.within(SAMPLES))
-    assert computed == [(5, 7), (5, 5), (5, 7)]
+    assert computed == [(4, 7), (5, 7), (5, 5), (5, 7), (5, 5)]
+    assert not known._kept[1]  # neither those of the smaller set before
 
 
 def test_kernel_distance_precision_and_recall_share_them(computed: list[tuple[int, int]]) -> None:
