@@ -25,7 +25,8 @@ RELATIVE = 1e-5
 NORM_RELATIVE = 1e-3
 """Of gradient norms, which are no losses: what is divided by the norm of a short vector magnifies rounding."""
 HALF_RELATIVE = 1e-3
-HALF_LATER = 5e-3
+HALF_ROUNDED = 5e-3
+"""bf16 rounds to 2^-9, gradients here more than once."""
 """Of losses in bf16, with and without shards."""
 ABSOLUTE = 5e-6
 """For terms near 0 that are differences of larger numbers: means of logits, the entropy loss."""
@@ -141,10 +142,11 @@ def test_shards_in_half_precision_learn_what_whole_models_do(
     Gradients are rounded in another order, and a code that flips makes more of it: the first step tells.
     """
     whole, shards = (spread[2, HALF[kind, strategy]] for strategy in ("ddp", "fsdp"))
-    for name in ("loss", "gradient_norm"):
-        assert shards.losses[0][name] == pytest.approx(whole.losses[0][name], rel=HALF_RELATIVE)
+    first, other = shards.losses[0], whole.losses[0]
+    assert first["loss"] == pytest.approx(other["loss"], rel=HALF_RELATIVE)
+    assert first["gradient_norm"] == pytest.approx(other["gradient_norm"], rel=HALF_ROUNDED)
     for mine, others, exact in zip(shards.losses, whole.losses, alone[kind].losses, strict=False):
-        assert mine["loss"] == pytest.approx(others["loss"], rel=HALF_LATER)
+        assert mine["loss"] == pytest.approx(others["loss"], rel=HALF_ROUNDED)
         assert mine["loss"] == pytest.approx(exact["loss"], rel=0.05)
     assert all(value.dtype == torch.float32 for value in shards.weights.values() if value.is_floating_point())
 
