@@ -139,14 +139,14 @@ def test_shards_in_half_precision_learn_what_whole_models_do(
 ) -> None:
     """Autocast rounds a whole model's weights as gathering shards does; sums of gradients and weights are float32.
 
-    Gradients are rounded in another order, and a code that flips makes more of it: the first step tells.
+    Gradients are rounded in another order, and a code that flips makes more of it: the first update tells.
     """
     whole, shards = (spread[2, HALF[kind, strategy]] for strategy in ("ddp", "fsdp"))
     first, other = shards.losses[0], whole.losses[0]
-    assert first["loss"] == pytest.approx(other["loss"], rel=HALF_RELATIVE)
     assert first["gradient_norm"] == pytest.approx(other["gradient_norm"], rel=HALF_ROUNDED)
-    for mine, others, exact in zip(shards.losses, whole.losses, alone[kind].losses, strict=False):
-        assert mine["loss"] == pytest.approx(others["loss"], rel=HALF_ROUNDED)
+    for mine, others in zip(shards.losses[:2], whole.losses[:2], strict=True):
+        assert mine["loss"] == pytest.approx(others["loss"], rel=HALF_RELATIVE)
+    for mine, exact in zip(shards.losses, alone[kind].losses, strict=False):
         assert mine["loss"] == pytest.approx(exact["loss"], rel=0.05)
     assert all(value.dtype == torch.float32 for value in shards.weights.values() if value.is_floating_point())
 
