@@ -72,8 +72,8 @@ def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """``F.scaled_dot_product_attention`` without mask; with a gradient in bf16 on a CPU by whole products.
 
     Torch's kernel for CPUs multiplies block by block, which in bf16 leaves the processor mostly idle: forward and
-    backward of 2 x 8 heads, 256 x 256 positions, d = 64 take it 5.6 ms on two cores of an AMD EPYC (Zen 5), and this
-    2.3, by as small an error. The price is memory: ten bytes for each attention weight, two of them until the backward
+    backward of 2 x 8 heads, 256 x 256 positions, d = 64 take it 6.3 ms on two cores of an AMD EPYC (Zen 5), and this
+    2.8, by as small an error. The price is memory: ten bytes for each attention weight, two of them until the backward
     pass.
 
     Args:
