@@ -100,8 +100,7 @@ def _takes_onednn(x: Tensor, weight: Tensor) -> bool:
     return (
         x.dtype == weight.dtype == torch.float32
         and x.device.type == weight.device.type == "cpu"
-        and computes_now(x)
-        and computes_now(weight)
+        and computes_now(x, weight)
         and not torch.is_autocast_enabled("cpu")
         and _packs(torch.float32)
     )

@@ -62,13 +62,14 @@ def autocast(device: torch.device, precision: Precision) -> AbstractContextManag
     return torch.autocast(device.type, _TYPES[precision], enabled=precision != "fp32")
 
 
-def computes_now(x: torch.Tensor) -> bool:
-    """Whether operations on ``x`` compute values, one after the other: no compiler, tracer or shards between.
+def computes_now(*tensors: torch.Tensor) -> bool:
+    """Whether operations on ``tensors`` compute values, one after the other: no compiler, tracer or shards between.
 
     Not under a dispatch mode: torch's counter of operations knows ``F.linear`` or attention, and not what may stand for
     them on a CPU; and a plan for a GPU walks through a model with tensors that say they are on a CPU.
     """
-    return type(x) in PLAIN and not torch.compiler.is_compiling() and not is_in_torch_dispatch_mode()
+    plain = all(type(each) in PLAIN for each in tensors)
+    return plain and not torch.compiler.is_compiling() and not is_in_torch_dispatch_mode()
 
 
 def refuse_unrepeatable() -> None:

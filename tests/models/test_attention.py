@@ -126,7 +126,7 @@ def test_attention_of_bf16_is_as_exact_as_torchs(
         assert ours.dtype == torch.bfloat16
         assert ours.shape == other.shape
         error, torchs = (float((each.double() - exact).norm()) for each in (ours, other))
-        # shares and their gradients are rounded once: 2^-9 of what is added up
+        # attention weights and their gradients are rounded once: 2^-9 of what is added up
         assert error <= 2 * torchs + 2**-7 * (
             float(exact.norm()) + float(upstream.double().norm()) * sharp * (1 + offset) / 4
         )
@@ -142,7 +142,7 @@ def test_only_bf16_with_a_gradient_that_is_computed_now_goes_by_whole_products(
     with monkeypatch.context() as patch, torch.no_grad():
         patch.setattr(attention._ByProducts, "apply", lambda *parts: pytest.fail("torch's kernel needs less memory"))
         attend(q, q, q)
-    monkeypatch.setattr(attention, "computes_now", lambda x: False)
+    monkeypatch.setattr(attention, "computes_now", lambda *tensors: False)
     assert attend(q, q, q).grad_fn.name() == "ScaledDotProductFlashAttentionForCpuBackward0"
     with FakeTensorMode():
         fake = torch.empty(2, 3, 5, 4, dtype=kind)

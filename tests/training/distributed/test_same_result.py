@@ -25,9 +25,9 @@ RELATIVE = 1e-5
 NORM_RELATIVE = 1e-3
 """Of gradient norms, which are no losses: what is divided by the norm of a short vector magnifies rounding."""
 HALF_RELATIVE = 1e-3
-HALF_ROUNDED = 5e-3
-"""bf16 rounds to 2^-9, gradients here more than once."""
 """Of losses in bf16, with and without shards."""
+HALF_ROUNDED = 5e-3
+"""Of gradient norms in bf16, which rounds to 2^-9, gradients here more than once."""
 ABSOLUTE = 5e-6
 """For terms near 0 that are differences of larger numbers: means of logits, the entropy loss."""
 
