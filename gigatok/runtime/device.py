@@ -72,6 +72,16 @@ def computes_now(*tensors: torch.Tensor) -> bool:
     return plain and not torch.compiler.is_compiling() and not is_in_torch_dispatch_mode()
 
 
+def send(values: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """``values``, on the CPU, for ``device``. To an NVIDIA GPU they travel while the host goes on.
+
+    Memory that the system may move would first be copied, for which the host waits until the GPU is idle.
+    """
+    if device.type != "cuda":
+        return values.to(device)
+    return values.pin_memory().to(device, non_blocking=True)
+
+
 def refuse_unrepeatable() -> None:
     """From here on an operation of a GPU whose result differs from run to run raises RuntimeError."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it

@@ -29,7 +29,7 @@ class RecentCodes:
     def add(self, indices: Tensor) -> None:
         """Count ``indices`` (any shape) among the recent ones."""
         flat = indices.detach().reshape(-1).to(self._ring.device)
-        self._marked[flat] = True
+        self._marked.index_fill_(0, flat, True)  # assigned by an index, True would be sent from the host, which waits
         flat = flat[-self._ring.numel() :]
         places = torch.arange(self._seen, self._seen + flat.numel(), device=flat.device) % self._ring.numel()
         self._ring[places] = flat

@@ -14,7 +14,7 @@ from torch import Tensor
 from gigatok.config.sections import TrainGeneratorSection
 from gigatok.models.ar import ArModel
 from gigatok.optim import Ema, build_adamw, learning_rate
-from gigatok.runtime.device import autocast, full_precision
+from gigatok.runtime.device import autocast, full_precision, send
 from gigatok.training.distributed.accumulate import mean_terms, own_random
 from gigatok.training.distributed.checkpoint import (
     empty_like_own,
@@ -95,7 +95,7 @@ class GeneratorRecipe:
             return None
         batch = count * self.parallel.processes.world
         draws = torch.rand(batch)[self.parallel.processes.share.of(batch)]
-        return (draws < self.model.config.class_dropout).to(self.device)
+        return send(draws < self.model.config.class_dropout, self.device)
 
     def _dropout_seed(self, step: int, parts: Sequence[slice]) -> int | None:
         """Seed of this step's dropout, equal on all processes. ``None`` where the whole batch is one pass: dropout then

@@ -18,6 +18,7 @@ from gigatok.config import GigatokError, describe
 from gigatok.config.reading import read_json_object, reason
 from gigatok.config.sections import TeacherSection, TrainTokenizerSection
 from gigatok.data import PreparedData
+from gigatok.runtime.device import send
 from gigatok.teachers import Teacher, load_teacher
 from gigatok.teachers.base import resample
 from gigatok.training.distributed.setup import ALONE, Processes
@@ -34,7 +35,7 @@ class StoredFeatures:
 
     def of(self, rows: npt.NDArray[np.int64], images: Tensor, grid: int) -> Tensor:
         """(B, grid * grid, dim) float32 for the images of ``rows``; of a coarser grid area averages."""
-        found = torch.from_numpy(self._features[rows].astype(np.float32)).to(images.device)
+        found = send(torch.from_numpy(self._features[rows]), images.device).float()
         if grid == self.stored:
             return found
         maps = found.transpose(1, 2).reshape(len(found), -1, self.stored, self.stored)

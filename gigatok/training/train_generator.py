@@ -26,7 +26,7 @@ from gigatok.data import BatchCursor, PreparedData
 from gigatok.interop.native import load_tokenizer_at
 from gigatok.models.ar import ArModel
 from gigatok.models.tokenizer import Tokenizer
-from gigatok.runtime.device import set_up
+from gigatok.runtime.device import send, set_up
 from gigatok.tracking import NullTracker, open_tracker
 from gigatok.tracking.run_info import generator_info
 from gigatok.training.distributed.checkpoint import write_model, write_weights
@@ -148,7 +148,7 @@ def _loop(
     for step in session.steps():
         rows = cursor.next()
         indices, classes = tokens.batch(rows, crops)
-        terms = recipe.step(step, indices[mine].to(recipe.device), classes[mine].to(recipe.device))
+        terms = recipe.step(step, send(indices[mine], recipe.device), send(classes[mine], recipe.device))
         done = step + 1
         if session.due(section.log_every, done):
             session.log(done, {key: float(value) for key, value in terms.items()})

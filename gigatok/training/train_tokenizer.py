@@ -24,7 +24,7 @@ from gigatok.data import BatchCursor, BatchLoader, PreparedData, to_float
 from gigatok.interop.native import load_tokenizer_dir
 from gigatok.models.discriminator import PatchGan
 from gigatok.models.tokenizer import Tokenizer
-from gigatok.runtime.device import set_up
+from gigatok.runtime.device import send, set_up
 from gigatok.teachers import load_dino_discriminator, load_perceptual
 from gigatok.tracking import NullTracker, open_tracker
 from gigatok.tracking.run_info import tokenizer_info
@@ -137,7 +137,7 @@ def _loop(
     section, run = recipe.section, session.run
     for step in session.steps():
         batch = loader.next()
-        images = to_float(batch.pixels.to(recipe.device))
+        images = to_float(send(batch.pixels, recipe.device))
         target = targets.source.of(batch.rows, images, recipe.tokenizer.config.grid) if targets else None
         terms = recipe.step(step, images, target)
         done = step + 1

@@ -7,6 +7,7 @@ import platform
 import random
 import subprocess
 import sys
+from typing import cast
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from gigatok.config import ConfigError
 from gigatok.config.sections import BaseSection
 from gigatok.runtime import device as device_module
-from gigatok.runtime.device import allow_tf32, full_precision, keep_freed_memory, peak_memory, set_up
+from gigatok.runtime.device import allow_tf32, full_precision, keep_freed_memory, peak_memory, send, set_up
 
 
 @pytest.mark.parametrize("name", ["cuda", "mps"])
@@ -150,3 +151,26 @@ def test_only_a_cpu_keeps_freed_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not called
     set_up(BaseSection(device="cpu"))
     assert called
+
+
+class Sent:
+    """A tensor that notes how it was moved."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[object, ...]] = []
+
+    def pin_memory(self) -> Sent:
+        self.calls.append(("pinned",))
+        return self
+
+    def to(self, device: torch.device, non_blocking: bool = False) -> Sent:
+        self.calls.append((device.type, non_blocking))
+        return self
+
+
+@pytest.mark.parametrize(("device", "expected"), [("cuda", [("pinned",), ("cuda", True)]), ("mps", [("mps", False)])])
+def test_values_travel_to_an_nvidia_gpu_while_the_host_goes_on(device: str, expected: list[object]) -> None:
+    """Without pinned memory the copy would wait for the GPU, whatever else is asked."""
+    values = Sent()
+    send(cast(torch.Tensor, values), torch.device(device))
+    assert values.calls == expected
