@@ -14,7 +14,9 @@ import pytest
 import torch
 from cases import Case, Result
 
+from gigatok.runtime.device import send
 from gigatok.training.distributed.setup import Processes
+from gigatok.training.distributed.wrap import Parallel
 
 GOLDEN = Path(cases.__file__).with_name("golden.json")
 DETERMINISTIC = "from gigatok.runtime.device import refuse_unrepeatable; refuse_unrepeatable()"
@@ -57,6 +59,41 @@ def test_deterministic_training_repeats_bit_by_bit(cuda: torch.device, kind: str
     assert resumed.losses == first.losses[-len(resumed.losses) :]
     assert 0 < len(resumed.losses) < cases.STEPS
     assert all(torch.equal(first.weights[name], value) for name, value in resumed.weights.items())
+
+
+@pytest.mark.parametrize("kind", ["tokenizer", "generator"])
+def test_a_step_never_waits_for_the_gpu(cuda: torch.device, kind: str) -> None:
+    """Else the GPU is idle while the host issues the next one."""
+    parallel = Parallel(Processes(device=cuda), precision="bf16")
+    if kind == "tokenizer":
+        recipe: Any = cases.tokenizer_recipe(parallel)
+        made = cases.images(0)
+    else:
+        recipe = cases.generator_recipe(parallel, 0.1)
+        made = cases.tokens(0)
+    for step in (13, 14):  # after restarts of codes, which look at which are used
+        recipe.step(step, *(send(each, cuda) for each in made))
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        recipe.step(15, *(send(each, cuda) for each in made))
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.parametrize("kind", ["tokenizer", "generator"])
+def test_compiled_steps_have_the_same_losses(cuda: torch.device, kind: str) -> None:
+    found: list[list[dict[str, float]]] = [[], []]
+    for losses, compiled in zip(found, (False, True), strict=True):
+        parallel = Parallel(Processes(device=cuda), compile=compiled)
+        tokenizer = kind == "tokenizer"
+        recipe: Any = cases.tokenizer_recipe(parallel) if tokenizer else cases.generator_recipe(parallel, 0.0)
+        for step in range(5):
+            batch = cases.images(step) if tokenizer else cases.tokens(step)
+            terms = recipe.step(step, *(send(each, cuda) for each in batch))
+            losses.append({name: float(value) for name, value in terms.items() if not name.endswith("norm")})
+    for plain, mine in zip(*found, strict=True):
+        assert mine == pytest.approx(plain, rel=1e-3, abs=1e-4)
 
 
 def in_new_process(case: str, folder: Path, *, group: bool = False) -> Result:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import formula
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 from gigatok.models import PatchGan
@@ -42,3 +44,46 @@ def test_initialisation() -> None:
     assert abs(convolutions[2].weight.std().item() - 0.02) < 1e-3
     assert abs(norms[2].weight.mean().item() - 1) < 0.01
     assert 0.01 < norms[2].weight.std().item() < 0.03
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(
+    groups=st.integers(1, 4),
+    group=st.integers(1, 4),
+    channels=st.integers(1, 5),
+    side=st.integers(2, 6),
+    shift=st.sampled_from([0.0, 30.0]),
+    seed=st.integers(0, 100),
+)
+def test_all_groups_at_once_are_the_groups_one_by_one(
+    groups: int, group: int, channels: int, side: int, shift: float, seed: int
+) -> None:
+    """What is compiled; values, and gradients of images and weights."""
+    generator = torch.Generator().manual_seed(seed)
+    norm = GroupBatchNorm(channels, group)
+    images = torch.randn(groups * group, channels, side, side, generator=generator) + shift
+    direction = torch.randn(images.shape, generator=generator)
+    found = []
+    for forward in (norm, lambda x: norm._at_once(x, group)):
+        leaf = images.clone().requires_grad_()
+        out = forward(leaf)
+        found.append((out.detach(), *torch.autograd.grad((out * direction).sum(), (leaf, norm.weight, norm.bias))))
+    for plain, mine in zip(*found, strict=True):
+        torch.testing.assert_close(mine, plain, rtol=1e-3, atol=2e-4)
+
+
+def test_compiled_it_takes_groups_at_once() -> None:
+    torch._dynamo.reset()
+    seen = []
+    torch.manual_seed(0)
+    discriminator, images = PatchGan(4, 2, statistics_group=2), torch.rand(8, 3, 32, 32)
+
+    def backend(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> torch.fx.GraphModule:
+        seen.extend(str(node.target) for node in graph.graph.nodes)
+        return graph
+
+    found = torch.compile(discriminator, backend=backend)(images)
+    torch.testing.assert_close(found, discriminator(images), rtol=1e-4, atol=1e-5)
+    assert any("var_mean" in name for name in seen)
+    assert not any("batch_norm" in name for name in seen)
+    torch._dynamo.reset()

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
-from typing import Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,8 @@ from gigatok.config.launch import Recompute
 from gigatok.models.ar import RmsNorm
 from gigatok.models.attention import blocks, light
 from gigatok.training.distributed.setup import ALONE, Processes
+
+ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 FORWARD_METHODS = ("encode", "encode_continuous", "decode", "reconstruct", "encoder_features", "decoder_features")
 """Methods besides ``forward`` that compute with a model's parameters: under FSDP2 they gather them first."""
@@ -43,7 +45,7 @@ class Parallel(NamedTuple):
     """What is computed again in the backward pass instead of kept: nothing, norms and activation functions before a
     product or convolution, or all activations inside a block (where those of norms are not kept meanwhile, either)."""
     compile: bool = False
-    """Whether ``torch.compile`` compiles each block."""
+    """Whether ``torch.compile`` compiles each block, and the networks that losses pass through, for training steps."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
 
     @property
@@ -75,13 +77,19 @@ class Parallel(NamedTuple):
         for block in blocks(module):
             # its forward alone: dynamo does not look into the hooks of FSDP2, nor into ``checkpoint``
             if self.compile:
-                block.forward = torch.compile(block.forward)
+                compile_steps(block)
             if self.recompute == "blocks":
                 block.forward = partial(checkpoint, block.forward, use_reentrant=False)
         if self.sharded:
             _shard(module, self)
             return module
         return self.replicate(module)
+
+    def judge(self, module: ModuleT) -> ModuleT:
+        """``module``, a network that the losses pass through as a whole: compiled if blocks are."""
+        if self.compile:
+            compile_steps(module)
+        return module
 
     def replicate(self, module: nn.Module) -> nn.Module:
         """Like ``wrap``, with a whole copy on each process: for small networks."""
@@ -93,6 +101,21 @@ class Parallel(NamedTuple):
 
 WHOLE_BATCH = Parallel()
 """One process, one pass."""
+
+
+def compile_steps(module: nn.Module) -> None:
+    """Have ``torch.compile`` compile the forward pass of ``module``, in place, for passes that record a gradient.
+
+    Training steps have one shape each, for which kernels are made: those for any shape take several times as long to
+    make and run slower. Other passes (validation, encoding) are rare and of other shapes: they run as they are.
+    """
+    plain = module.forward
+    compiled = torch.compile(plain, dynamic=False)
+
+    def forward(*inputs: Any, **named: Any) -> Any:
+        return (compiled if torch.is_grad_enabled() else plain)(*inputs, **named)
+
+    module.forward = forward
 
 
 @contextmanager

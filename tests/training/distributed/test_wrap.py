@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import cases
 import pytest
 import torch
 import torch.distributed as dist
@@ -171,3 +172,28 @@ def test_every_method_that_is_computed_again_is_there() -> None:
     parts = light(torch.nn.ModuleList([ResidualBlock(4, 4, 2), FeedForward(8), model()]))
     assert [type(part).__name__ for part, _ in parts] == ["ResidualBlock", "ResidualBlock"] + 3 * ["FeedForward"]
     assert all(callable(getattr(part, name)) for part, name in parts)
+
+
+def test_a_compiled_tokenizer_has_the_losses_of_a_plain_one(compiler: CompileCounterWithBackend) -> None:
+    """Blocks, adversary and perceptual distance, whose shapes are few enough that torch compiles all of them."""
+    found = []
+    for compiled in (False, True):
+        recipe = cases.tokenizer_recipe(Parallel(compile=compiled))
+        with torch._dynamo.config.patch(fail_on_recompile_limit_hit=True):
+            found.append([recipe.step(step, *cases.images(step)) for step in range(12)])
+    assert compiler.frame_count > 5
+    for plain, mine in zip(*found, strict=True):
+        assert {name: float(value) for name, value in mine.items()} == pytest.approx(
+            {name: float(value) for name, value in plain.items()}, rel=2e-4, abs=1e-6
+        )
+
+
+def test_passes_without_a_gradient_are_not_compiled(compiler: CompileCounterWithBackend) -> None:
+    """Validation has other shapes, and torch gives up after eight."""
+    made = model()
+    wrapped = Parallel(compile=True).wrap(made).eval()
+    with torch.no_grad():
+        expected = wrapped(INDICES, CLASSES)
+    assert compiler.frame_count == 0
+    torch.testing.assert_close(wrapped(INDICES, CLASSES), expected)
+    assert compiler.frame_count == 1
