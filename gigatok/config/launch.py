@@ -43,7 +43,9 @@ class LaunchSection(Section):
     of a convolution or product, for little time; ``blocks``: all activations inside a transformer block or CNN level,
     for a sixth to a third more time."""
     compile: bool = False
-    """Compile each block in training, and a generator's sampling step, with ``torch.compile``."""
+    """Compile with ``torch.compile`` the steps of training (each block, and the networks that losses pass through) and
+    of sampling (not in fp32 with many images at a time, where it is slower). It takes minutes at the start of a
+    training, and dropout draws other numbers."""
     tf32: bool = False
     """Let GPUs round the inputs of fp32 products to 10 bits while training. Stored tokens and scores never are."""
     deterministic: bool = False

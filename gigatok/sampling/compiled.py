@@ -20,6 +20,17 @@ from torch import Tensor, nn
 from gigatok.config import GigatokError
 from gigatok.models.ar import NORM_EPS, ArModel, Block
 from gigatok.models.products import Product
+from gigatok.runtime.device import Precision
+
+FP32_IMAGES = 32
+"""Images at a time above which sampling in fp32 is not compiled: attention over all positions then costs more than
+launching kernels one by one. On an H200, GPT-B with guidance, 32 images took 0.62 s instead of 0.84, and 256 took 3.4
+instead of 1.9; in bf16 0.21 instead of 1.0, and 0.54 instead of 0.90."""
+
+
+def compiled_where_faster(ar: ArModel, precision: Precision, images: int) -> CompiledDecoders | None:
+    """Compiled decoders to sample so many images at a time, or ``None`` where the plain one was measured faster."""
+    return CompiledDecoders(ar) if precision != "fp32" or images <= FP32_IMAGES else None
 
 
 class CompiledDecoders:

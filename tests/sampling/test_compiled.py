@@ -12,7 +12,8 @@ from torch import Tensor
 
 from gigatok.config import ArConfig, GigatokError
 from gigatok.models.ar import ArModel
-from gigatok.sampling import CompiledDecoders, sample_many
+from gigatok.runtime.device import Precision
+from gigatok.sampling import CompiledDecoders, compiled_where_faster, sample_many
 from gigatok.sampling.compiled import CompiledDecoder
 
 TOKENS = 9
@@ -122,6 +123,14 @@ def test_a_full_cache_is_one_line() -> None:
     decoder.advance(torch.tensor([0]))
     with pytest.raises(GigatokError, match="the cache holds 1 positions and is full"):
         decoder.advance(torch.tensor([0]))
+
+
+@pytest.mark.parametrize(
+    ("precision", "images", "compiled"),
+    [("fp32", 32, True), ("fp32", 64, False), ("bf16", 32, True), ("bf16", 256, True)],
+)
+def test_sampling_is_compiled_where_it_was_measured_faster(precision: Precision, images: int, compiled: bool) -> None:
+    assert (compiled_where_faster(model(), precision, images) is not None) == compiled
 
 
 @pytest.mark.long(40)

@@ -54,7 +54,7 @@ from gigatok.evaluation.workers import open_workers, processes_for
 from gigatok.interop.native import load_ar_dir, load_tokenizer_at
 from gigatok.models.ar import ArModel
 from gigatok.runtime.device import refuse_unrepeatable, set_up
-from gigatok.sampling import CompiledDecoders, sample_classes
+from gigatok.sampling import compiled_where_faster, sample_classes
 from gigatok.tracking import publish_summary
 from gigatok.tracking.progress import StageProgress, open_progress
 from gigatok.tracking.run_info import generator_info
@@ -204,13 +204,14 @@ def open_sampler(
     if launch.deterministic:
         refuse_unrepeatable()
     ar = load_ar_dir(run.path).to(device)
+    section = section or params.generator_evaluation(name)
     others, absent = further_extractors(params.reference, device)
     return CachedSampler(
         ar=ar,
-        decoders=CompiledDecoders(ar) if launch.compile else None,
+        decoders=compiled_where_faster(ar, section.precision, section.batch_size) if launch.compile else None,
         tokenizer=load_tokenizer_at(workspace.tokenizer(entry.tokenizer), entry.checkpoint).to(device),
         extractor=open_extractor(params.reference, device),
-        section=section or params.generator_evaluation(name),
+        section=section,
         weights_sha256=file_sha256(run.weights_path),
         extractor_batch=params.reference.batch_size,
         samples_root=sample_cache(workspace),
