@@ -65,7 +65,8 @@ STEPS = (
     *(Step("tokenizer", "S-S", 8, "fp32", tf32=tf32) for tf32 in (False, True)),
     *(Step("tokenizer", "S-S", images) for images in (8, 32)),
     *(Step("tokenizer", "S-S", 32, recompute=again) for again in ("norms", "blocks")),
-    Step("tokenizer", "S-S", 32, compile=True),
+    *(Step("tokenizer", "S-S", images, compile=True) for images in (8, 32, 128)),
+    *(Step("tokenizer", "B-L", 16, compile=compiled) for compiled in (False, True)),
     Step("tokenizer", "B-L", 16, fsdp=True, recompute="blocks"),
     Step("tokenizer", "XL-XXL", 8, fsdp=True, recompute="blocks"),
     *(Step("generator", "GPT-B", 64, compile=compiled) for compiled in (False, True)),
@@ -232,7 +233,9 @@ def _tokenizer_step(params: Params, step: Step) -> Callable[[], float]:
     with CUDA:
         temperature = section.loss.entropy_temperature if section.loss.entropy_weight else None
         tokenizer = Tokenizer(TOKENIZERS[step.name], temperature)
-        adversary, perceptual = PatchGan(), _perceptual()
+        settings = section.loss.discriminator
+        adversary = PatchGan(settings.channels, settings.layers, settings.statistics_group)
+        perceptual = _perceptual()
     recipe = TokenizerRecipe(tokenizer, section, adversary, perceptual, _parallel(step))
     side, grid, dim = (getattr(tokenizer.config, name) for name in ("image_size", "grid", "alignment_dim"))
     images = torch.rand(step.images, 3, side, side, device=CUDA) * 2 - 1
