@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -139,7 +140,7 @@ def _result(*rows: tuple[str, float, float]) -> dict[str, Any]:
             {
                 "case": case,
                 "seconds": {"ours": size, "plain": ratio * size},
-                "times_faster": {"median": ratio, "least": ratio, "most": ratio},
+                "times_faster": {"fastest": ratio, "least": ratio, "most": ratio},
                 "repeats": 1,
                 "once_seconds": 0.25 if case == "a" else None,
                 "peak_memory_mb": {"ours": None, "plain": 3.0},
@@ -171,7 +172,7 @@ def test_rows_of_other_runs_are_told_apart_and_end_with_a_whole_run() -> None:
     stored: dict[str, Any] = {}
     merge(stored, "some", _result(("a", 2.0, 1.0), ("b", 3.0, 4.0)), _about("1"), False)
     merge(stored, "some", _result(("b", 5.0, 64.0)), _about("2", "busy", dirty=True), False)
-    assert [row["times_faster"]["median"] for row in stored["some"]["rows"]] == [2.0, 5.0]
+    assert [row["times_faster"]["fastest"] for row in stored["some"]["rows"]] == [2.0, 5.0]
     table = markdown(stored)
     assert "Time grows with" not in table  # each run has one size
     assert "commit 0123456789ab with changes" in table
@@ -226,6 +227,30 @@ def test_a_row_has_memory_with_what_runs_leave_behind_and_what_was_made_ready(mo
         assert row["peak_memory_mb"]["plain"] == pytest.approx(30, abs=5)
     with pytest.raises(SystemExit, match="case: the two implementations disagree"):
         measured("case", lambda: case._replace(agree=lambda a, b: a != b), clock_of(1), 2)
+
+
+def test_a_run_that_was_disturbed_moves_the_range_and_not_the_ratio(monkeypatch: pytest.MonkeyPatch) -> None:
+    import measuring
+    from measuring import Case, measured
+
+    monkeypatch.setattr(measuring, "SIDE", 8)
+    monkeypatch.setattr(measuring, "COPIED", 8)
+    now = [0.0]
+
+    def clock() -> float:
+        now[0] += 1e-9
+        return now[0]
+
+    def lasting(seconds: list[float]) -> Callable[[], None]:
+        left = iter(seconds)
+        return lambda: now.__setitem__(0, now[0] + next(left))
+
+    ours, plain = [9.0, 9.0, 1.0, 3.0, 1.0], [9.0, 9.0, 2.0, 2.0, 8.0]  # the first two warm up and tell the memory
+    monkeypatch.setattr(measuring, "SLOW", 100.0)
+    row = measured("case", lambda: Case(lasting(ours), lasting(plain), lambda a, b: True), clock, 3)
+    assert row["repeats"] == 3
+    assert row["times_faster"] == pytest.approx({"fastest": 2.0, "least": 2 / 3, "most": 8.0})
+    assert row["seconds"] == pytest.approx({"ours": 1.0, "plain": 2.0})
 
 
 def test_the_textbook_knows_tokens_that_a_broken_model_drew(monkeypatch: pytest.MonkeyPatch) -> None:
