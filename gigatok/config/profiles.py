@@ -17,7 +17,14 @@ from gigatok.config.repeats import generators_repeated, repeated
 from gigatok.config.suites import CORE_TOKENIZERS, Entry, default_generators
 
 PROFILES = ("smoke", "nano", "mini", "paper")
-_ONLY_IN_PROFILES = ("per_tokenizer", "more_tokenizers", "per_generator", "more_generators", "per_evaluation")
+_ONLY_IN_PROFILES = (
+    "per_tokenizer",
+    "more_tokenizers",
+    "per_launch",
+    "per_generator",
+    "more_generators",
+    "per_evaluation",
+)
 """Keys of a profile file that are no sections of ``params.yaml``; they come last in it."""
 _PROBE = "probe"
 """Key in ``per_generator`` for generators that a suite names no size for: AR probing."""
@@ -64,9 +71,9 @@ def render(
 
     A profile file is a ``params.yaml`` without ``tokenizers`` and ``generators``, plus, at its end: ``per_tokenizer``
     and ``per_generator``, what it changes whatever the suite (the epochs of a size at paper scale, say),
-    ``more_tokenizers`` and ``more_generators``, entries that it adds, and ``per_evaluation``, how generators are
-    sampled. ``per_tokenizer`` goes by size (``<encoder>-<decoder>``, so S-S-no-sem has the settings of S-S) and then by
-    name, ``per_generator`` and ``per_evaluation`` by AR size or ``probe``, then by the tokenizer's size, then by name;
+    ``more_tokenizers`` and ``more_generators``, entries that it adds, ``per_launch``, how tokenizers are started, and
+    ``per_evaluation``, how generators are sampled. ``per_tokenizer`` and ``per_launch`` go by size
+    (``<encoder>-<decoder>``, so S-S-no-sem has the settings of S-S) and then by name, ``per_generator`` and ``per_evaluation`` by AR size or ``probe``, then by the tokenizer's size, then by name;
     what an entry itself overrides wins over all.
     """
     text = profile_text(profile)
@@ -77,6 +84,7 @@ def render(
     entries = copy.deepcopy({**tokenizers, **{name: merge(more[name], tokenizers.get(name, {})) for name in more}})
     for name, entry in entries.items():
         _lay_under(entry, "overrides", own["per_tokenizer"], _size(entry), name)
+        _lay_under(entry, "launch", own["per_launch"], _size(entry), name)
     suites = generators if generators is not None else default_generators(dict(tokenizers))
     chosen = copy.deepcopy({**suites, **default_generators(more), **own["more_generators"]})
     for name, entry in chosen.items():

@@ -23,6 +23,9 @@ from gigatok.config.sections import BaseSection
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4
 LARGEST_INT = 2**31 - 1
 
+GRAPHS = 128
+"""Graphs that ``torch.compile`` may keep of one function."""
+
 PLAIN = (torch.Tensor, torch.nn.Parameter)
 """Neither DTensor nor a tracer's tensors without values."""
 
@@ -80,6 +83,16 @@ def send(values: torch.Tensor, device: torch.device) -> torch.Tensor:
     if device.type != "cuda":
         return values.to(device)
     return values.pin_memory().to(device, non_blocking=True)
+
+
+def keep_graphs() -> None:
+    """Let ``torch.compile`` keep as many graphs of one function as a process here needs.
+
+    After 8 torch would run a CNN's levels at a second batch size as they are, and say so in a warning only.
+    """
+    config = torch._dynamo.config
+    config.recompile_limit = max(GRAPHS, config.recompile_limit)
+    config.accumulated_recompile_limit = max(8 * GRAPHS, config.accumulated_recompile_limit)
 
 
 def refuse_unrepeatable() -> None:

@@ -20,6 +20,7 @@ from torch.utils.checkpoint import checkpoint
 from gigatok.config.launch import Recompute
 from gigatok.models.ar import RmsNorm
 from gigatok.models.attention import blocks, light
+from gigatok.runtime.device import keep_graphs
 from gigatok.training.distributed.setup import ALONE, Processes
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
@@ -109,6 +110,7 @@ def compile_steps(module: nn.Module) -> None:
     Training steps have one shape each, for which kernels are made: those for any shape take several times as long to
     make and run slower. Other passes (validation, encoding) are rare and of other shapes: they run as they are.
     """
+    keep_graphs()
     plain = module.forward
     compiled = torch.compile(plain, dynamic=False)
 
