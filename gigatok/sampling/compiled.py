@@ -1,16 +1,19 @@
-"""The sampler's step for ``torch.compile``: fixed shapes, so that a GPU replays one graph a token.
+"""The sampler for ``torch.compile``: fixed shapes and places, so that a GPU replays one graph a token.
 
 At few rows a GPU waits for the host to launch hundreds of small kernels. Compiled, they are few, and on an NVIDIA GPU
-one CUDA graph launches all of them (torch's mode "reduce-overhead"). For that nothing may change its place or size:
-keys and values have room for all positions from the start, and attention masks those that are not there yet. The
-arithmetic is that of ``Decoder`` but for rounding.
+one CUDA graph launches all of a token's (torch's mode "reduce-overhead"): embedding, blocks, guidance, head and draw.
+For that nothing may change its place or size. Keys and values have room for all positions from the start; attention
+reaches over a quarter, half, three quarters or all of them, and masks those that are not there yet. What was drawn
+stays in the graph's own memory, so that the host only says "again". The arithmetic is that of ``Decoder`` but for
+rounding.
 
-Letters as in ``decoder``: R rows, D width, H heads, d width of a head, C positions.
+Letters as in ``decoder``: R rows, B samples (with guidance R / 2), D width, H heads, d width of a head, N positions,
+V codes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import torch
@@ -19,22 +22,28 @@ from torch import Tensor, nn
 
 from gigatok.config import GigatokError
 from gigatok.models.ar import NORM_EPS, ArModel, Block
-from gigatok.models.products import Product
-from gigatok.runtime.device import Precision
+from gigatok.runtime.device import Precision, keep_graphs
+from gigatok.sampling.filters import choose
+from gigatok.sampling.guidance import guided
+from gigatok.sampling.spec import SampleSpec
 
+REACHES = 4
+"""Lengths that attention has, evenly spaced; each is a graph of its own."""
 FP32_IMAGES = 32
-"""Images at a time above which sampling in fp32 is not compiled: attention over all positions then costs more than
-launching kernels one by one. On an H200, GPT-B with guidance, 32 images took 0.62 s instead of 0.84, and 256 took 3.4
-instead of 1.9; in bf16 0.21 instead of 1.0, and 0.54 instead of 0.90."""
+"""Images at a time up to which sampling in fp32 was seen to gain. GPT-B with guidance on an H100: one image took 0.16 s
+instead of 1.4; in bf16 0.12 instead of 2.1, 32 images 0.17 instead of 1.4, 256 images 0.55 instead of 2.5. Before, with
+attention by torch's kernel, 256 images in fp32 took longer compiled (an H200: 3.4 s instead of 1.9, and 32 images 0.62
+instead of 0.84); since then that was not measured."""
 
 
 def compiled_where_faster(ar: ArModel, precision: Precision, images: int) -> CompiledDecoders | None:
-    """Compiled decoders to sample so many images at a time, or ``None`` where the plain one was measured faster."""
+    """Compiled decoders to sample so many images at a time, or ``None`` where that may be slower."""
     return CompiledDecoders(ar) if precision != "fp32" or images <= FP32_IMAGES else None
 
 
 class CompiledDecoders:
-    """Makes compiled decoders for one model, one for each number of rows: compiling takes up to minutes."""
+    """Makes compiled decoders for one model, one for each number of rows. Compiling takes up to minutes (GPT-B for an
+    H100: 43 s)."""
 
     def __init__(self, ar: ArModel, backend: str | Callable[..., Any] = "inductor") -> None:
         """``backend``: of ``torch.compile``. Make a new one after the model has changed."""
@@ -51,52 +60,50 @@ class CompiledDecoders:
 
 
 class CompiledDecoder:
-    """Steps as ``Decoder`` does, through a compiled graph."""
+    """Draws whole sequences as ``Sampler`` does with a ``Decoder``, a compiled graph a token."""
 
     def __init__(
         self, ar: ArModel, rows: int, head_rows: int, positions: int, backend: str | Callable[..., Any]
     ) -> None:
-        """``rows`` go through the blocks, ``head_rows`` through the head, ``positions`` at most one after another."""
+        """``rows`` go through the blocks, ``head_rows`` through the head, ``positions`` one after another."""
         self.rows = rows
-        self.positions = positions
         self.dtype = ar.compute_dtype()
-        device = ar.head.weight.device
-        # Its weights are buffers of a module: a graph takes them where they lie. Other tensors it would copy each step.
-        mode = "reduce-overhead" if backend == "inductor" and device.type == "cuda" else None
-        step = _Step(ar, rows, positions, self.dtype)
-        self._step = torch.compile(step, fullgraph=True, dynamic=False, backend=backend, mode=mode)
-        self._head = Product(ar.head.weight.detach().to(self.dtype), head_rows)
-        self._tables = (ar.class_embedding.weight.detach(), ar.token_embedding.weight.detach())
-        self._positional = ar.positional_embedding.detach()
-        self._places = torch.arange(positions, device=device)
-        self.length = 0
-
-    def restart(self) -> None:
-        """Forget what was seen."""
-        self.length = 0
+        self._state = _Token(ar, rows, head_rows, positions, self.dtype)
+        mode = "reduce-overhead" if backend == "inductor" and self._state.inputs.is_cuda else None
+        keep_graphs()  # a graph that must be whole is an error after the eighth
+        self._draw = torch.compile(self._state, fullgraph=True, dynamic=False, backend=backend, mode=mode)
 
     @torch.no_grad()
-    def advance(self, inputs: Tensor) -> Tensor:
-        """(R,) int64, classes at first and then the tokens just drawn -> (R, D) float32 after the last norm.
+    def sample(self, inputs: Tensor, uniforms: Tensor | None, scales: Sequence[float], spec: SampleSpec) -> Tensor:
+        """Sequences from their first to their last position.
 
-        The next call overwrites what this one returned.
+        Args:
+            inputs: (R,) int64, classes; with guidance those of the samples and then as many null classes.
+            uniforms: (B, N) float64 in [0, 1), or ``None`` when greedy.
+            scales: guidance at each position; without guidance unused.
+            spec: temperature, filters, greedy.
+
+        Returns:
+            (B, N) int64 indices.
 
         Raises:
-            GigatokError: all positions are taken.
+            GigatokError: not as many scales as positions.
             torch._dynamo.exc.BackendCompilerFailed: this machine cannot compile.
         """
-        if self.length >= self.positions:
-            raise GigatokError(f"the cache holds {self.positions} positions and is full: make a longer one")
-        x = F.embedding(inputs, self._tables[self.length > 0]).float() + self._positional[self.length].float()
-        place = self._places[self.length : self.length + 1].clone()  # a view would be another input for each position
-        self.length += 1
-        torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
-        return cast(Tensor, self._step(x, place))
+        positions = self._state.indices.shape[1]
+        if len(scales) != positions:
+            raise GigatokError(f"{len(scales)} positions asked of a decoder compiled for {positions}: make another")
+        self._state.begin(inputs, uniforms, scales)
+        for place in range(positions):
+            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
+            self._draw(reach(place, positions), spec.top_k, spec.top_p, spec.temperature, spec.greedy)
+        return self._state.indices.clone()
 
-    @torch.no_grad()
-    def logits(self, normalized: Tensor) -> Tensor:
-        """(rows of the head, D) float32 -> (rows of the head, V) float32. Linear: mixing inputs mixes logits."""
-        return self._head(normalized.to(self.dtype)).float()
+
+def reach(place: int, positions: int) -> int:
+    """Positions that attention at ``place`` covers, of ``positions``: a multiple of their ``REACHES``-th part."""
+    part = -(-positions // REACHES)
+    return min(positions, (place // part + 1) * part)
 
 
 class _StepBlock(nn.Module):
@@ -109,7 +116,7 @@ class _StepBlock(nn.Module):
     gate_up: Tensor
     down: Tensor
     memory: Tensor
-    """(2, R, H, C, d): keys, values."""
+    """(2, R, H, N, d): keys, values."""
 
     def __init__(self, block: Block, rows: int, positions: int, dtype: torch.dtype) -> None:
         super().__init__()
@@ -129,35 +136,95 @@ class _StepBlock(nn.Module):
         self.register_buffer("memory", torch.zeros(shape, device=self.out.device, dtype=dtype))
 
     def forward(self, x: Tensor, place: Tensor, seen: Tensor) -> Tensor:
-        """x (R, D) float32, the newest position at ``place`` (1,), ``seen`` (C,) bool -> (R, D) float32."""
+        """x (R, D) float32, the newest position at ``place`` (1,), ``seen`` (n,) bool -> (R, D) float32."""
         _, rows, heads, _, width = self.memory.shape
         qkv = F.linear(_normalized(x, self.attention_gain).to(self.qkv.dtype), self.qkv)
-        parts = qkv.view(rows, 3, heads, 1, width)
-        self.memory.index_copy_(3, place, parts[:, 1:].transpose(0, 1))
-        keys, values = self.memory.unbind(0)
-        attended = F.scaled_dot_product_attention(parts[:, 0], keys, values, attn_mask=seen.view(1, 1, 1, -1))
+        query, *new = qkv.view(rows, 3, heads, 1, width).unbind(1)
+        self.memory.index_copy_(3, place, torch.stack(new))
+        keys, values = self.memory[:, :, :, : len(seen)].unbind(0)
+        # One query a head: sums, for which keys and values are read once, instead of products of one row.
+        scores = (keys.float() * query.float()).sum(-1) * width**-0.5  # (R, H, n)
+        shares = torch.softmax(scores.masked_fill(~seen, -torch.inf), dim=-1)
+        attended = (values.float() * shares.unsqueeze(-1)).sum(-2).to(self.out.dtype)  # (R, H, d)
         x = x + F.linear(attended.reshape(rows, -1), self.out)
         gate, up = F.linear(_normalized(x, self.ffn_gain).to(self.qkv.dtype), self.gate_up).chunk(2, dim=-1)
         return x + F.linear(F.silu(gate) * up, self.down)
 
 
-class _Step(nn.Module):
-    """All blocks and the last norm."""
+class Step(nn.Module):
+    """Embedding, all blocks and the last norm, at one position after another."""
 
     gain: Tensor
+    table: Tensor
+    """(classes + 1 + V, D): of classes, then of codes."""
+    positional: Tensor
 
     def __init__(self, ar: ArModel, rows: int, positions: int, dtype: torch.dtype) -> None:
         super().__init__()
-        self.positions = positions
         self.blocks = nn.ModuleList(_StepBlock(cast(Block, block), rows, positions, dtype) for block in ar.blocks)
         self.register_buffer("gain", ar.norm.weight.detach().float())
+        tables = (ar.class_embedding.weight.detach(), ar.token_embedding.weight.detach())
+        self.codes_from = len(tables[0])
+        self.register_buffer("table", torch.cat(tables).float())
+        self.register_buffer("positional", ar.positional_embedding.detach().float())
 
-    def forward(self, x: Tensor, place: Tensor) -> Tensor:
-        """(R, D) float32 at position ``place`` (1,) int64 -> (R, D) float32."""
-        seen = torch.arange(self.positions, device=place.device) <= place
+    def forward(self, inputs: Tensor, place: Tensor, reached: int) -> Tensor:
+        """Rows of ``table`` (R,) int64 at ``place`` (1,) int64, of the first ``reached`` -> (R, D) float32."""
+        x = F.embedding(inputs, self.table) + F.embedding(place, self.positional)
+        seen = torch.arange(reached, device=place.device) <= place
         for block in self.blocks:
             x = block(x, place, seen)
         return _normalized(x, self.gain)
+
+
+class _Token(nn.Module):
+    """A token of each sample, and all that the next one needs, in memory of its own."""
+
+    head: Tensor
+    inputs: Tensor
+    """(R,) int64: rows of the table that come next."""
+    place: Tensor
+    """(1,) int64: the next position."""
+    uniforms: Tensor
+    """(N, B) float64."""
+    scales: Tensor
+    """(N,) float32."""
+    indices: Tensor
+    """(B, N) int64."""
+
+    def __init__(self, ar: ArModel, rows: int, head_rows: int, positions: int, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.step = Step(ar, rows, positions, dtype)
+        self.guided = rows != head_rows
+        device = ar.head.weight.device
+        precision = torch.float32 if device.type == "mps" else torch.float64
+        self.register_buffer("head", ar.head.weight.detach().to(dtype))
+        self.register_buffer("inputs", torch.zeros(rows, dtype=torch.int64, device=device))
+        self.register_buffer("place", torch.zeros(1, dtype=torch.int64, device=device))
+        self.register_buffer("uniforms", torch.zeros(positions, head_rows, dtype=precision, device=device))
+        self.register_buffer("scales", torch.ones(positions, device=device))
+        self.register_buffer("indices", torch.zeros(head_rows, positions, dtype=torch.int64, device=device))
+
+    def begin(self, inputs: Tensor, uniforms: Tensor | None, scales: Sequence[float]) -> None:
+        """Go to the first position; arguments as of ``CompiledDecoder.sample``."""
+        self.inputs.copy_(inputs)
+        self.place.zero_()
+        self.scales.copy_(torch.tensor(scales))
+        if uniforms is not None:
+            self.uniforms.copy_(uniforms.t())
+
+    def forward(self, reached: int, top_k: int, top_p: float, temperature: float, greedy: bool) -> None:
+        """Draw, write down and go to the next position."""
+        normalized = self.step(self.inputs, self.place, reached)
+        if self.guided:
+            normalized = guided(normalized, self.scales.index_select(0, self.place))
+        logits = F.linear(normalized.to(self.head.dtype), self.head).float()
+        uniform = None if greedy else self.uniforms.index_select(0, self.place).squeeze(0)
+        drawn = choose(logits, uniform, temperature, top_k, top_p)
+        self.indices.index_copy_(1, self.place, drawn.unsqueeze(1))
+        following = drawn + self.step.codes_from
+        self.inputs.copy_(following.repeat(2) if self.guided else following)
+        self.place.add_(1)
 
 
 def _normalized(x: Tensor, gain: Tensor) -> Tensor:

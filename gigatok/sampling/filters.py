@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+MIN_TEMPERATURE = 1e-5
 GROUP = 128
 """Codes summed at once when one is drawn; a codebook that it does not divide is summed code by code."""
 
@@ -31,6 +32,23 @@ def filter_logits(logits: Tensor, top_k: int = 0, top_p: float = 1.0) -> Tensor:
         removed[:, 0] = False
         logits = logits.masked_fill(torch.empty_like(removed).scatter_(-1, order, removed), -torch.inf)
     return logits
+
+
+def choose(logits: Tensor, uniform: Tensor | None, temperature: float, top_k: int, top_p: float) -> Tensor:
+    """Codes as a sampler's settings want them.
+
+    Args:
+        logits: (B, V).
+        uniform: (B,) float64 in [0, 1); ``None``: the likeliest code.
+        temperature: 0 or above; below ``MIN_TEMPERATURE`` as that.
+        top_k, top_p: of ``filter_logits``.
+
+    Returns:
+        (B,) int64.
+    """
+    if uniform is None:
+        return logits.argmax(dim=-1)
+    return draw(filter_logits(logits / max(temperature, MIN_TEMPERATURE), top_k, top_p), uniform)
 
 
 def draw(logits: Tensor, uniform: Tensor) -> Tensor:

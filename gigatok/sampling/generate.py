@@ -19,11 +19,9 @@ from gigatok.models.ar import ArModel
 from gigatok.runtime.device import autocast
 from gigatok.sampling.compiled import CompiledDecoder
 from gigatok.sampling.decoder import Decoder
-from gigatok.sampling.filters import draw, filter_logits
-from gigatok.sampling.guidance import guidance_scale
+from gigatok.sampling.filters import choose
+from gigatok.sampling.guidance import guidance_scale, guided
 from gigatok.sampling.spec import GuidanceSchedule, SampleSpec
-
-MIN_TEMPERATURE = 1e-5
 
 Decoders = Callable[[int, int, int], Decoder | CompiledDecoder]
 """Makes a decoder for rows of the blocks, rows of the head, and positions."""
@@ -106,9 +104,15 @@ class Sampler:
             return indices
         with self._arithmetic(device):
             decoder = self._ready(inputs.shape[0])
+            if isinstance(decoder, CompiledDecoder):
+                return decoder.sample(inputs, uniforms, self.scales, self.spec)
+            decoder.restart()
             for token in range(self.num_tokens):
-                logits = decoder.logits(self._mixed(decoder.advance(inputs), self.scales[token]))
-                drawn = self._choose(logits, None if uniforms is None else uniforms[:, token])
+                normalized = decoder.advance(inputs)
+                # The head is linear, so mixing before it halves its work.
+                logits = decoder.logits(guided(normalized, self.scales[token]) if self.guided else normalized)
+                uniform = None if uniforms is None else uniforms[:, token]
+                drawn = choose(logits, uniform, self.spec.temperature, self.spec.top_k, self.spec.top_p)
                 indices[:, token] = drawn
                 inputs = drawn.repeat(2) if self.guided else drawn
         return indices
@@ -127,26 +131,11 @@ class Sampler:
         return torch.cat((classes, torch.full_like(classes, null))) if self.guided else classes
 
     def _ready(self, rows: int) -> Decoder | CompiledDecoder:
-        """A decoder at its first position; the last one again if it has as many rows."""
+        """The last decoder again if it has as many rows."""
         if self._decoder is None or self._decoder.rows != rows:
             self._decoder = None  # the old one's memory first
             self._decoder = self._decoders(rows, rows // 2 if self.guided else rows, self.num_tokens)
-        self._decoder.restart()
         return self._decoder
-
-    def _mixed(self, normalized: Tensor, scale: float) -> Tensor:
-        """(B or 2B, D) -> (B, D), guided. The head is linear, so mixing before it halves its work."""
-        if not self.guided:
-            return normalized
-        conditional, unconditional = normalized.chunk(2)
-        return unconditional + scale * (conditional - unconditional)
-
-    def _choose(self, logits: Tensor, uniform: Tensor | None) -> Tensor:
-        """(B, V) logits -> (B,) codes."""
-        if uniform is None:
-            return logits.argmax(dim=-1)
-        logits = logits / max(self.spec.temperature, MIN_TEMPERATURE)
-        return draw(filter_logits(logits, self.spec.top_k, self.spec.top_p), uniform)
 
 
 def _uniforms(batch: int, tokens: int, generator: torch.Generator | Sequence[torch.Generator] | None) -> Tensor:

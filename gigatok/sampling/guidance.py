@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from torch import Tensor
+
 from gigatok.sampling.spec import SampleSpec
 
 UNGUIDED = 1.0001
@@ -37,3 +39,9 @@ def guidance_scale(spec: SampleSpec, token: int, num_tokens: int) -> float:
             return 1 + (scale - 1) * (1 - progress) + (UNGUIDED - 1)
         case "cosine":
             return 1 + (scale - 1) * (1 + math.cos(math.pi * progress)) / 2
+
+
+def guided(rows: Tensor, scale: float | Tensor) -> Tensor:
+    """(2B, D), first with the class and then without -> (B, D): u + scale * (c - u)."""
+    conditional, unconditional = rows.chunk(2)
+    return unconditional + scale * (conditional - unconditional)
