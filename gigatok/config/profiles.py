@@ -73,8 +73,9 @@ def render(
     and ``per_generator``, what it changes whatever the suite (the epochs of a size at paper scale, say),
     ``more_tokenizers`` and ``more_generators``, entries that it adds, ``per_launch``, how tokenizers are started, and
     ``per_evaluation``, how generators are sampled. ``per_tokenizer`` and ``per_launch`` go by size
-    (``<encoder>-<decoder>``, so S-S-no-sem has the settings of S-S) and then by name, ``per_generator`` and ``per_evaluation`` by AR size or ``probe``, then by the tokenizer's size, then by name;
-    what an entry itself overrides wins over all.
+    (``<encoder>-<decoder>``, so S-S-no-sem has the settings of S-S) and then by name, ``per_generator`` and
+    ``per_evaluation`` by AR size or ``probe``, then by the tokenizer's size, then by name; what an entry itself
+    overrides wins over all.
     """
     text = profile_text(profile)
     values: dict[str, Any] = yaml.safe_load(text)

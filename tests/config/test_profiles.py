@@ -269,6 +269,14 @@ def test_preparing_without_imagenet_names_the_setting(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_paper_compiles_all_that_is_not_sharded() -> None:
+    params = parse_params(yaml.safe_load(render("paper", "full", seeds=(0, 1))))
+    large = {name for name, entry in params.tokenizers.items() if (entry.encoder, entry.decoder) == ("XL", "XXL")}
+    assert {"XL-XXL", "XL-XXL-seed1"} <= large
+    assert {name for name in params.tokenizers if not params.tokenizer_launch(name).compile} == large
+    assert all(params.generator_launch(name).compile for name in params.generators)
+
+
 def test_every_value_of_paper_names_its_source() -> None:
     """Source: the paper (table, section), SPEC, or "ours"; of the line itself or of the mapping around it."""
     bare = []

@@ -197,3 +197,11 @@ def test_passes_without_a_gradient_are_not_compiled(compiler: CompileCounterWith
     assert compiler.frame_count == 0
     torch.testing.assert_close(wrapped(INDICES, CLASSES), expected)
     assert compiler.frame_count == 1
+
+
+def test_every_batch_size_is_compiled(compiler: CompileCounterWithBackend) -> None:
+    """Torch stops after eight graphs of one function, and runs what comes then as it is."""
+    wrapped = Parallel(compile=True).wrap(model())
+    for rows in range(1, 11):
+        wrapped(INDICES[:1].expand(rows, -1), CLASSES[:1].expand(rows))
+    assert compiler.frame_count == 10
