@@ -65,7 +65,7 @@ STEPS = (
     *(Step("tokenizer", "S-S", 8, "fp32", tf32=tf32) for tf32 in (False, True)),
     *(Step("tokenizer", "S-S", images) for images in (8, 32)),
     *(Step("tokenizer", "S-S", 32, recompute=again) for again in ("norms", "blocks")),
-    *(Step("tokenizer", "S-S", images, compile=True) for images in (8, 32, 128)),
+    *(Step("tokenizer", "S-S", images, compile=True) for images in (32, 64)),
     *(Step("tokenizer", "B-L", 16, compile=compiled) for compiled in (False, True)),
     Step("tokenizer", "B-L", 16, fsdp=True, recompute="blocks"),
     Step("tokenizer", "XL-XXL", 8, fsdp=True, recompute="blocks"),

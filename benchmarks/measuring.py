@@ -50,7 +50,7 @@ SLOW = 4.0
 """Seconds a pair: what takes longer needs no warm-up, and the two pairs that tell its memory count as repeats."""
 ENOUGH = 3.0
 """Seconds: quick cases are repeated more often than asked for, until their repeats have taken this ..."""
-MOST = 15
+MOST = 100
 """... but no more often than this."""
 KINDS = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float64: "fp64"}
 SIDE = 1024
