@@ -102,10 +102,10 @@ def choose(files: Sequence[str], cases: Sequence[str] | None) -> dict[str, list[
 
 
 def _stored(output: Path) -> dict[str, Any]:
-    """Rows of earlier runs that say which run that was."""
+    """Rows of earlier runs that say which run that was, and which are told as today's are."""
     stored: dict[str, Any] = json.loads(output.read_text()) if output.exists() else {}
     for group in stored.values():
-        group["rows"] = [row for row in group["rows"] if "run" in row]
+        group["rows"] = [row for row in group["rows"] if "run" in row and "fastest" in row["times_faster"]]
     return {name: group for name, group in stored.items() if group["rows"]}
 
 

@@ -40,12 +40,12 @@ class LaunchSection(Section):
     """Images of one forward pass on one process; gradients are added up. ``None``: its whole share of the batch."""
     recompute: Recompute = "none"
     """What is computed again in the backward pass instead of kept. ``norms``: norms and activation functions in front
-    of a convolution or product, for little time; ``blocks``: all activations inside a transformer block or CNN level,
-    for a sixth to a third more time."""
+    of a convolution or product, for no more time on a CPU and a fifth more on an H100; ``blocks``: all activations
+    inside a transformer block or CNN level, for a sixth (CPU) to three fifths (H100) more time."""
     compile: bool = False
     """Compile with ``torch.compile`` the steps of training (each block, and the networks that losses pass through) and
-    of sampling (not in fp32 with many images at a time, where it is slower). It takes minutes at the start of a
-    training, and dropout draws other numbers."""
+    of sampling (not in fp32 with more than 32 images at a time, where it was slower once). It takes minutes at the
+    start of a training, and dropout draws other numbers."""
     tf32: bool = False
     """Let GPUs round the inputs of fp32 products to 10 bits while training. Stored tokens and scores never are."""
     deterministic: bool = False

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from gigatok.models.augment import DRAWS, diff_augment
+from gigatok.runtime.device import send
 from gigatok.runtime.repeatable import resize
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ class DinoDiscriminator(nn.Module):
 
     def draw(self, images: Tensor, count: int) -> Draws:
         """Random numbers of torch's default generators for a batch of ``count`` images like ``images``."""
-        augment = torch.rand(DRAWS, count, 1, 1, 1).to(images.device)  # the CPU's: the same whatever trains
+        augment = send(torch.rand(DRAWS, count, 1, 1, 1), images.device)  # the CPU's: the same whatever trains
         return Draws(augment, tuple(torch.rand(3).tolist()) if _may_crop(images) else ())
 
     def forward(self, images: Tensor, draws: Draws | None = None) -> Tensor:

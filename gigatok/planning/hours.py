@@ -20,7 +20,7 @@ all images run beside them. The 18 tokenizers of the reports of ``nano`` and ``m
 57 (two 2.8 GHz cores, a run on each)."""
 UTILISATION = {"tokenizer": 0.1, "generator": 0.25}
 """Share of a GPU's peak speed in bf16 that training reached on an H200 (reports/gpu-h200.md): S-S at 256 px 8 to 11%,
-GPT-B 27%, compiled 36%. On an H100 (reports/gpu.md) S-S reached 13%, compiled 20%, GPT-B 23%, compiled 27%."""
+GPT-B 27%, compiled 36%. On an H100 (reports/gpu.md) S-S reached 7 and 12%, compiled 20%, GPT-B 23%, compiled 27%."""
 ENCODINGS = 0.02
 """What encoding and decoding images to be scored takes, as a share of the training. Large tokenizers come first by it,
 so that no long scoring is left for the end when the other core has nothing more to do."""

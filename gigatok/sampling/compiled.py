@@ -23,17 +23,17 @@ from torch import Tensor, nn
 from gigatok.config import GigatokError
 from gigatok.models.ar import NORM_EPS, ArModel, Block
 from gigatok.runtime.device import Precision, keep_graphs
-from gigatok.sampling.filters import choose
+from gigatok.sampling.filters import choose, number_type
 from gigatok.sampling.guidance import guided
 from gigatok.sampling.spec import SampleSpec
 
 REACHES = 4
 """Lengths that attention has, evenly spaced; each is a graph of its own."""
 FP32_IMAGES = 32
-"""Images at a time up to which sampling in fp32 was seen to gain. GPT-B with guidance on an H100: one image took 0.16 s
-instead of 1.4; in bf16 0.12 instead of 2.1, 32 images 0.17 instead of 1.4, 256 images 0.55 instead of 2.5. Before, with
-attention by torch's kernel, 256 images in fp32 took longer compiled (an H200: 3.4 s instead of 1.9, and 32 images 0.62
-instead of 0.84); since then that was not measured."""
+"""Images at a time up to which sampling in fp32 is compiled. GPT-B with guidance on an H100: one image takes 0.16 s
+instead of 1.4; in bf16 0.12 instead of 2.1, 32 images 0.17 instead of 1.4, 256 images 0.55 instead of 2.5. In fp32 many
+images were measured with an earlier one alone, whose attention was torch's kernel: on an H200 it took 0.62 s instead of
+0.84 for 32 images, and 3.4 instead of 1.9 for 256."""
 
 
 def compiled_where_faster(ar: ArModel, precision: Precision, images: int) -> CompiledDecoders | None:
@@ -81,7 +81,7 @@ class CompiledDecoder:
             inputs: (R,) int64, classes; with guidance those of the samples and then as many null classes.
             uniforms: (B, N) float64 in [0, 1), or ``None`` when greedy.
             scales: guidance at each position; without guidance unused.
-            spec: temperature, filters, greedy.
+            spec: temperature and filters.
 
         Returns:
             (B, N) int64 indices.
@@ -96,7 +96,7 @@ class CompiledDecoder:
         self._state.begin(inputs, uniforms, scales)
         for place in range(positions):
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
-            self._draw(reach(place, positions), spec.top_k, spec.top_p, spec.temperature, spec.greedy)
+            self._draw(reach(place, positions), spec.top_k, spec.top_p, spec.temperature, uniforms is None)
         return self._state.indices.clone()
 
 
@@ -197,11 +197,10 @@ class _Token(nn.Module):
         self.step = Step(ar, rows, positions, dtype)
         self.guided = rows != head_rows
         device = ar.head.weight.device
-        precision = torch.float32 if device.type == "mps" else torch.float64
         self.register_buffer("head", ar.head.weight.detach().to(dtype))
         self.register_buffer("inputs", torch.zeros(rows, dtype=torch.int64, device=device))
         self.register_buffer("place", torch.zeros(1, dtype=torch.int64, device=device))
-        self.register_buffer("uniforms", torch.zeros(positions, head_rows, dtype=precision, device=device))
+        self.register_buffer("uniforms", torch.zeros(positions, head_rows, dtype=number_type(device), device=device))
         self.register_buffer("scales", torch.ones(positions, device=device))
         self.register_buffer("indices", torch.zeros(head_rows, positions, dtype=torch.int64, device=device))
 

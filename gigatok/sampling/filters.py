@@ -51,6 +51,12 @@ def choose(logits: Tensor, uniform: Tensor | None, temperature: float, top_k: in
     return draw(filter_logits(logits / max(temperature, MIN_TEMPERATURE), top_k, top_p), uniform)
 
 
+def number_type(device: torch.device) -> torch.dtype:
+    """Of a draw's numbers and sums. In float32 a sum over 16,384 codes would lose the rare ones; Apple's GPUs have no
+    float64."""
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
 def draw(logits: Tensor, uniform: Tensor) -> Tensor:
     """Codes by inverse distribution function: each row depends on its own logits and its own number alone.
 
@@ -61,8 +67,7 @@ def draw(logits: Tensor, uniform: Tensor) -> Tensor:
     Returns:
         (B,) int64.
     """
-    # In float32 the sum over 16,384 codes would lose the rare ones. MPS has no float64.
-    precision = torch.float32 if logits.device.type == "mps" else torch.float64
+    precision = number_type(logits.device)
     weights = logits.to(precision)
     weights = (weights - weights.amax(dim=-1, keepdim=True)).exp_()
     uniform = uniform.to(precision).unsqueeze(-1)

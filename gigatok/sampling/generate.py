@@ -19,7 +19,7 @@ from gigatok.models.ar import ArModel
 from gigatok.runtime.device import autocast
 from gigatok.sampling.compiled import CompiledDecoder
 from gigatok.sampling.decoder import Decoder
-from gigatok.sampling.filters import choose
+from gigatok.sampling.filters import choose, number_type
 from gigatok.sampling.guidance import guidance_scale, guided
 from gigatok.sampling.spec import GuidanceSchedule, SampleSpec
 
@@ -98,7 +98,7 @@ class Sampler:
         """(B,) classes, (B, N) float64 numbers in [0, 1), None when greedy -> (B, N) int64 indices."""
         device = self.ar.head.weight.device
         inputs = self._first_inputs(classes.to(device))
-        uniforms = None if uniforms is None else uniforms.to(device)
+        uniforms = None if uniforms is None else uniforms.to(number_type(device)).to(device)
         indices = torch.empty(classes.shape[0], self.num_tokens, dtype=torch.int64, device=device)
         if not len(classes):
             return indices

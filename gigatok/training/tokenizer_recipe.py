@@ -52,7 +52,7 @@ class TokenizerRecipe:
     ) -> None:
         self.tokenizer = tokenizer.train()
         self.section = section
-        self.perceptual = None if perceptual is None else parallel.judge(perceptual)
+        self.perceptual = None if perceptual is None else parallel.compiled(perceptual)
         self.parallel = parallel
         self.device = next(tokenizer.parameters()).device
         self._model = parallel.wrap(tokenizer)

@@ -269,7 +269,7 @@ def test_preparing_without_imagenet_names_the_setting(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_paper_compiles_all_that_is_not_sharded() -> None:
+def test_paper_compiles_all_but_its_largest_tokenizer() -> None:
     params = parse_params(yaml.safe_load(render("paper", "full", seeds=(0, 1))))
     large = {name for name, entry in params.tokenizers.items() if (entry.encoder, entry.decoder) == ("XL", "XXL")}
     assert {"XL-XXL", "XL-XXL-seed1"} <= large

@@ -108,6 +108,7 @@ def test_the_same_graphs_serve_all_batches_and_scales() -> None:
     assert 1 < counter.frame_count <= REACHES
 
 
+@torch._dynamo.config.patch(recompile_limit=8)
 def test_more_graphs_are_kept_than_torch_would() -> None:
     """Torch stops at 8, and a graph that must be whole is an error then."""
     torch.compiler.reset()
@@ -139,7 +140,7 @@ def test_another_length_is_one_line() -> None:
     ("precision", "images", "compiled"),
     [("fp32", 32, True), ("fp32", 64, False), ("bf16", 32, True), ("bf16", 256, True)],
 )
-def test_sampling_is_compiled_where_it_was_measured_faster(precision: Precision, images: int, compiled: bool) -> None:
+def test_sampling_is_compiled_where_it_may_be_faster(precision: Precision, images: int, compiled: bool) -> None:
     assert (compiled_where_faster(model(), precision, images) is not None) == compiled
 
 

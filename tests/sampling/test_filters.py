@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gigatok.sampling.filters import draw, filter_logits
+from gigatok.sampling.filters import draw, filter_logits, number_type
 
 STORED = {name: np.asarray(value) for name, value in formula.outputs("GPT-B").items() if name.startswith("filter_")}
 INFINITE = -float("inf")
@@ -102,3 +102,8 @@ def test_draws_are_those_of_a_running_sum_over_all_codes(
         assert not gone[row, code]
         below = reached[row, code] - shares[row, code]
         assert below - 1e-12 <= uniform[row] <= reached[row, code] + 1e-12
+
+
+def test_apples_gpus_draw_with_numbers_that_they_have() -> None:
+    assert number_type(torch.device("mps")) == torch.float32
+    assert {number_type(torch.device(kind)) for kind in ("cpu", "cuda")} == {torch.float64}

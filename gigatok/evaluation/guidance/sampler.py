@@ -65,7 +65,7 @@ class CachedSampler:
     absent: tuple[str, ...] = ()
     """A note for each that could not be loaded."""
     decoders: CompiledDecoders | None = None
-    """Of ``ar``, where the generator's ``launch`` asks for compilation."""
+    """Of ``ar``, where the generator's ``launch`` asks for compilation and that may be faster."""
     workers: Workers[CachedSampler] | None = None
     """Processes that hold a ``CachedSampler`` each, and sample, decode and extract; ``None``: this process does."""
     _images: dict[SampleRequest, Images] = field(default_factory=dict, init=False, repr=False)

@@ -37,7 +37,7 @@ class SampleStore(NamedTuple):
     seed: int
     spec: SampleSpec
     batch_size: int = 64
-    """Changes time and memory, and no sample."""
+    """Changes time and memory, and no sample, as long as it does not decide whether sampling is compiled."""
     decoders: CompiledDecoders | None = None
     """Of ``ar``, to sample through compiled steps."""
 

@@ -34,7 +34,7 @@ class Adversary:
     """
 
     def __init__(self, module: nn.Module, section: TrainTokenizerSection, parallel: Parallel) -> None:
-        self.module = parallel.judge(module)
+        self.module = parallel.compiled(module)
         self.section = section
         self.parallel = parallel
         self.device = next(module.parameters()).device

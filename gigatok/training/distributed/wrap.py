@@ -86,9 +86,13 @@ class Parallel(NamedTuple):
             return module
         return self.replicate(module)
 
-    def judge(self, module: ModuleT) -> ModuleT:
-        """``module``, a network that the losses pass through as a whole: compiled if blocks are."""
-        if self.compile:
+    def compiled(self, module: ModuleT) -> ModuleT:
+        """``module``, a network that losses pass through as a whole: compiled if blocks are, in place.
+
+        Not where it draws numbers (``draw``), as the DINO discriminator does: its crops would be constants of a graph,
+        and each step would make new ones.
+        """
+        if self.compile and not hasattr(module, "draw"):
             compile_steps(module)
         return module
 
@@ -108,7 +112,8 @@ def compile_steps(module: nn.Module) -> None:
     """Have ``torch.compile`` compile the forward pass of ``module``, in place, for passes that record a gradient.
 
     Training steps have one shape each, for which kernels are made: those for any shape take several times as long to
-    make and run slower. Other passes (validation, encoding) are rare and of other shapes: they run as they are.
+    make and run slower. Other passes (validation, encoding) are rare and of other shapes: they run as they are. A deep
+    copy of ``module`` would compute with the weights of the original.
     """
     keep_graphs()
     plain = module.forward

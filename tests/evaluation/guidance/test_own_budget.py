@@ -46,13 +46,13 @@ def test_launch_holds_for_it(project: Any, monkeypatch: pytest.MonkeyPatch) -> N
     for module in (sampler, sample_store):
         monkeypatch.setattr(module, "PART", 10)
     compiled: list[object] = []
-    monkeypatch.setattr(generator_stage, "CompiledDecoders", compiled.append)
+    monkeypatch.setattr(generator_stage, "compiled_where_faster", lambda *settings: compiled.append(settings))
     torch.use_deterministic_algorithms(False)
     launch = project.params.launch.replace(processes=2, compile=True, deterministic=True)
     seen = project.judge.network.seen
     study_guidance("S-S", project.params.model_copy(update={"launch": launch}), project.workspace, SECTION)
     assert project.judge.network.seen == seen
-    assert len(compiled) == 1
+    assert [settings[1:] for settings in compiled] == [("fp32", project.params.generator_evaluation("S-S").batch_size)]
     assert torch.are_deterministic_algorithms_enabled()
 
 

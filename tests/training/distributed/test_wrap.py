@@ -22,6 +22,8 @@ from gigatok.config.launch import Recompute
 from gigatok.models.ar import ArModel
 from gigatok.models.attention import FeedForward, light
 from gigatok.models.cnn import ResidualBlock
+from gigatok.models.discriminator import PatchGan
+from gigatok.models.discriminator_dino import DinoDiscriminator
 from gigatok.training.distributed.setup import Processes
 from gigatok.training.distributed.wrap import Parallel
 
@@ -199,9 +201,28 @@ def test_passes_without_a_gradient_are_not_compiled(compiler: CompileCounterWith
     assert compiler.frame_count == 1
 
 
+@torch._dynamo.config.patch(recompile_limit=8)
 def test_every_batch_size_is_compiled(compiler: CompileCounterWithBackend) -> None:
     """Torch stops after eight graphs of one function, and runs what comes then as it is."""
     wrapped = Parallel(compile=True).wrap(model())
     for rows in range(1, 11):
         wrapped(INDICES[:1].expand(rows, -1), CLASSES[:1].expand(rows))
     assert compiler.frame_count == 10
+
+
+class Drawing(torch.nn.Linear):
+    """Takes numbers that are others in each step, as the DINO discriminator does."""
+
+    def draw(self, images: torch.Tensor, count: int) -> tuple[float, ...]:
+        return tuple(torch.rand(count).tolist())
+
+
+def test_a_network_that_draws_is_not_compiled(compiler: CompileCounterWithBackend) -> None:
+    """Its crops, numbers of Python, would be constants of a graph: each step would make a new one."""
+    parallel, rows = Parallel(compile=True), torch.ones(2, 3)
+    parallel.compiled(Drawing(3, 1))(rows)
+    assert compiler.frame_count == 0
+    parallel.compiled(torch.nn.Linear(3, 1))(rows)
+    assert compiler.frame_count == 1
+    assert hasattr(DinoDiscriminator, "draw")
+    assert not hasattr(PatchGan, "draw")
