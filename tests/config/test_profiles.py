@@ -216,6 +216,12 @@ def test_generators_follow_table_8(size: str) -> None:
     assert params.generator_model(f"B-L-{size}", tokens=256, codebook_size=16384, classes=1000) == AR_MODELS[size]
 
 
+def test_paper_samples_in_half_precision() -> None:
+    params = params_of("paper", "full")
+    assert {params.generator_evaluation(name).precision for name in params.generators} == {"bf16"}
+    assert params_of("mini").evaluate_generator.precision == "fp32"
+
+
 @pytest.mark.parametrize("name", ["S-S", "XL-XXL", "B-L-no-sem", "B-L-step250000"])
 def test_ar_probes_train_50_epochs_at_a_constant_rate(name: str) -> None:
     params, protocol = params_of("paper", "full"), load_claims()["protocol"]["ar_probing"]
