@@ -199,12 +199,11 @@ def open_sampler(
     Args:
         section: sampler and search; ``None``: those of the generator in ``params``.
     """
-    entry, run = params.generators[name], workspace.generator(name)
-    launch = params.generator_launch(name)
+    entry, run, launch = params.generators[name], workspace.generator(name), params.generator_launch(name)
+    section = section or params.generator_evaluation(name)
     if launch.deterministic:
         refuse_unrepeatable()
     ar = load_ar_dir(run.path).to(device)
-    section = section or params.generator_evaluation(name)
     others, absent = further_extractors(params.reference, device)
     return CachedSampler(
         ar=ar,
