@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import torch
 import torch.distributed as dist
 import yaml
+from gpu_tables import markdown
 from torch import Tensor
 
 from gigatok.config import Params, parse_params
@@ -97,7 +98,7 @@ def main() -> None:
     else:
         measure(found, options.parts)
     options.output.write_text(json.dumps(found, indent=1) + "\n")
-    options.output.with_suffix(".md").write_text(markdown(found))
+    options.output.with_suffix(".md").write_text(markdown(found, REPEATS))
 
 
 def measure(found: dict[str, Any], parts: list[str]) -> None:
@@ -274,32 +275,6 @@ def _trace(step: Step, section: Any, images: int) -> StepTrace:
     if step.kind == "generator":
         return trace_generator(AR_MODELS[step.name], section, **how)
     return trace_tokenizer(TOKENIZERS[step.name], section, None, step=section.loss.discriminator.start_step, **how)
-
-
-def markdown(found: dict[str, Any]) -> str:
-    """The tables of ``gpu.md``."""
-    machine = found["about"]
-    lines = [
-        "# On a GPU",
-        "",
-        f"{machine['gpu']} with {machine['memory_gib']} GiB, torch {machine['torch']}, CUDA {machine['cuda']}, "
-        f"{machine['date']}; the median of {REPEATS}. Made by `python benchmarks/gpu.py`; what the figures mean: "
-        "`docs/cluster.md`.",
-    ]
-    for name, title in (("steps", "Training steps"), ("coding", "Coding with S-S, 256 px"), ("sampling", "Sampling")):
-        rows = found.get(name)
-        if not rows:
-            continue
-        columns = list(dict.fromkeys(key for row in rows for key in row))
-        lines += ["", f"## {title}", "", f"| {' | '.join(each.replace('_', ' ') for each in columns)} |"]
-        lines.append(f"|{'---|' * len(columns)}")
-        lines += [f"| {' | '.join(_cell(row.get(each, '')) for each in columns)} |" for row in rows]
-    return "\n".join(lines) + "\n"
-
-
-def _cell(value: object) -> str:
-    shown = ("yes" if value else "") if isinstance(value, bool) else value
-    return f"{shown:.3g}" if isinstance(shown, float) else str(shown)
 
 
 if __name__ == "__main__":
