@@ -76,9 +76,10 @@ def test_a_step_never_waits_for_the_gpu(cuda: torch.device, kind: str) -> None:
     torch.cuda.synchronize()
     torch.cuda.set_sync_debug_mode("error")
     try:
-        recipe.step(15, *(send(each, cuda) for each in made))
+        terms = recipe.step(15, *(send(each, cuda) for each in made))  # waiting raises
     finally:
         torch.cuda.set_sync_debug_mode("default")
+    assert torch.isfinite(terms["loss"])
 
 
 @pytest.mark.parametrize("kind", ["tokenizer", "generator"])
