@@ -23,6 +23,7 @@ import torch
 import torch.distributed as dist
 import yaml
 from gpu_tables import markdown
+from run import commit
 from torch import Tensor
 
 from gigatok.config import Params, parse_params
@@ -91,12 +92,15 @@ def main() -> None:
     parser.add_argument("--parts", nargs="*", default=["steps", "coding", "sampling"])
     parser.add_argument("--output", type=Path, default=Path(__file__).parents[1] / "reports" / "gpu.json")
     parser.add_argument("--plan", action="store_true", help="only plan the steps that were measured; needs no GPU")
+    parser.add_argument("--commit", help="of the code, where it lies without its repository")
+    parser.add_argument("--note", default="", help="what a reader of the rows must know")
     options = parser.parse_args()
     found = json.loads(options.output.read_text()) if options.output.exists() else {}
     if options.plan:
         plan(found)
     else:
         measure(found, options.parts)
+        found["about"] |= {"commit": options.commit or commit(), "note": options.note}
     options.output.write_text(json.dumps(found, indent=1) + "\n")
     options.output.with_suffix(".md").write_text(markdown(found, REPEATS))
 

@@ -12,9 +12,11 @@ def markdown(found: dict[str, Any], repeats: int) -> str:
         "# On a GPU",
         "",
         f"{machine['gpu']} with {machine['memory_gib']} GiB, torch {machine['torch']}, CUDA {machine['cuda']}, "
-        f"{machine['date']}; the median of {repeats}. Made by `python benchmarks/gpu.py`; what the figures mean: "
-        "`docs/cluster.md`.",
+        f"{machine['date']}{_code(machine)}; the median of {repeats}. Made by `python benchmarks/gpu.py`; what the "
+        "figures mean: `docs/cluster.md`.",
     ]
+    if machine.get("note"):
+        lines += ["", machine["note"]]
     for name, title in (("steps", "Training steps"), ("coding", "Coding with S-S, 256 px"), ("sampling", "Sampling")):
         rows = found.get(name)
         if not rows:
@@ -24,6 +26,10 @@ def markdown(found: dict[str, Any], repeats: int) -> str:
         lines.append(f"|{'---|' * len(columns)}")
         lines += [f"| {' | '.join(_cell(row.get(each, '')) for each in columns)} |" for row in rows]
     return "\n".join(lines) + "\n"
+
+
+def _code(machine: dict[str, Any]) -> str:
+    return f", commit {machine['commit'][:12]}" if machine.get("commit") else ""
 
 
 def _cell(value: object) -> str:

@@ -125,9 +125,14 @@ def _run() -> dict[str, Any]:
     """What tells rows of this run from those of others: when it began, and the code that it measures."""
     return {
         "began": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "commit": _git("rev-parse", "HEAD"),
+        "commit": commit(),
         "dirty": bool(_git("status", "--porcelain", "--", ".", ":(exclude)reports")),
     }
+
+
+def commit() -> str | None:
+    """Of the code that is measured; ``None`` outside a checkout."""
+    return _git("rev-parse", "HEAD")
 
 
 def _git(*arguments: str) -> str | None:
